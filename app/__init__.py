@@ -1,0 +1,3 @@
+"""Beamside: analyse light-source data where it lies. See docs/architecture.md."""
+
+__version__ = "0.1.0"

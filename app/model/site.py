@@ -1,0 +1,102 @@
+"""A facility as its profile tells it (docs/site-profile.md). Frozen values with defaults; reading is remote.profiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class IdentityMethod(Enum):
+    OIDC = "oidc"
+    MOONSHOT = "moonshot"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class IdentitySettings:
+    method: IdentityMethod = IdentityMethod.NONE
+    issuer: str = ""
+    client_id: str = "beamside"
+    scopes: tuple[str, ...] = ("email",)
+    audience: str = ""
+    redirect_port: int = 0
+    idp_hint: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
+class CertificateAuthority:
+    kind: str = ""
+    url: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True)
+class SshSettings:
+    host: str = ""
+    port: int = 22
+    user: str = ""
+    methods: tuple[str, ...] = ("certificate", "agent", "key", "keyboard-interactive")
+    host_keys: tuple[str, ...] = ()
+    certificate_authority: CertificateAuthority | None = None
+    hops: tuple[SshSettings, ...] = ()
+    hold_session: bool = False
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    python: tuple[str, ...] = ("python3",)
+    run: str = "login"
+    workers: int = 2
+    memory_mb: int = 1024
+    cache: str = "~/.cache/beamside"
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    system: str = ""
+    partitions: tuple[str, ...] = ()
+    account: str = ""
+    poll_s: float = 15
+    login_shell: bool = False
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    roots: tuple[str, ...] = ()
+    raw: str = "RAW_DATA"
+    processed: str = "PROCESSED_DATA"
+    confidential: bool = False
+
+
+@dataclass(frozen=True)
+class SoftwareSettings:
+    setup: tuple[str, ...] = ()
+    containers: str = "none"
+    recipes: tuple[str, ...] = ()
+    environments: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SiteProfile:
+    """One facility. ``name`` is what TARGETs begin with; the built-in site ``local`` has no host."""
+
+    name: str
+    title: str = ""
+    verified: str = ""
+    contact: str = ""
+    colour: str = "#1f77b4"
+    identity: IdentitySettings = IdentitySettings()
+    ssh: SshSettings = SshSettings()
+    agent: AgentSettings = AgentSettings()
+    batch: BatchSettings = BatchSettings()
+    data: DataSettings = DataSettings()
+    software: SoftwareSettings = SoftwareSettings()
+
+    @property
+    def is_local(self) -> bool:
+        """True for this computer: no SSH, the agent is a local subprocess."""
+        return not self.ssh.host
+
+
+LOCAL = SiteProfile(name="local", title="This computer", verified="built in", colour="#7f7f7f")
