@@ -131,6 +131,8 @@ class Statistics:
 
     ``minimum``, ``maximum``, ``total`` are over all finite stored values, sentinels included (integers exact);
     ``valid_*`` leave sentinels and masked pixels out. ``None``: not numeric or nothing finite.
+    ``limits`` are the 1st and 99th percentile of the valid values; ``percentiles`` holds (percent, value) pairs for
+    0.1, 1, 50, 99 and 99.9. ``maximum_at`` is the index of ``valid_maximum`` in the selection.
     """
 
     minimum: int | float | None = None
@@ -143,8 +145,10 @@ class Statistics:
     valid_maximum: int | float | None = None
     valid_mean: float | None = None
     valid_total: int | float | None = None
+    valid_std: float | None = None
     maximum_at: tuple[int, ...] | None = None
     limits: tuple[float, float] | None = None
+    percentiles: tuple[tuple[float, float], ...] = ()
     histogram: tuple[int, ...] = ()
     histogram_edges: tuple[float, ...] = ()
 

@@ -5,6 +5,7 @@ One contract suite (tests/contract) runs over every implementation of each. Ever
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -81,3 +82,30 @@ class DataService(Protocol):
     def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None]) -> Watch: ...
     def status(self) -> dict[str, Any]: ...            # {"latency_s", "bytes_received", "rate_bytes_s", "agent": {...}}
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class DeviceCode:
+    """What the person needs to approve a sign-in on any device. ``expires_at``: seconds since the epoch."""
+
+    user_code: str
+    verification_uri: str
+    verification_uri_complete: str
+    expires_at: float
+
+
+class Interaction(Protocol):
+    """How blocking code asks the person something. Called on worker threads; may block until answered.
+
+    Every method returns early (``False``, ``None``) once ``cancelled`` is set. The window shows dialogs, the command
+    line writes to standard error, tests answer by program.
+    """
+
+    @property
+    def cancelled(self) -> threading.Event: ...
+    def say(self, text: str) -> None: ...                                  # progress, one sentence
+    def show_device_code(self, site: str, code: DeviceCode) -> None: ...   # does not block
+    def device_code_settled(self, site: str) -> None: ...                  # approved, refused or expired: take it away
+    def confirm_host_key(self, host: str, key_type: str, fingerprint: str) -> bool: ...
+    def answer_prompts(self, host: str, title: str, instructions: str,
+                       prompts: Sequence[tuple[str, bool]]) -> list[str] | None: ...   # (prompt, echo); None: cancel
