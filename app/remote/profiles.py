@@ -1,0 +1,166 @@
+"""Reads site profiles (docs/site-profile.md): TOML text to :class:`SiteProfile`, one clear sentence per fault.
+
+Pure functions; which files there are is ``remote.sites``' business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+import typing
+from enum import Enum
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.errors import UsageError
+from app.model.site import (
+    AgentSettings,
+    BatchSettings,
+    CertificateAuthority,
+    DataSettings,
+    IdentitySettings,
+    SiteProfile,
+    SoftwareSettings,
+    SshSettings,
+)
+
+SCHEMA = 1
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]+$")
+_LOGIN_METHODS = {"certificate", "agent", "key", "keyboard-interactive", "gssapi"}
+_CHOICES: dict[str, set[str]] = {
+    "agent.run": {"login", "batch"},
+    "batch.system": {"", "slurm", "gridengine", "pbs", "direct"},
+    "software.containers": {"apptainer", "ch-run", "podman", "none"},
+    "ssh.certificate_authority.kind": {"conch", "cscs", "step-ca", "oinit"},
+}
+_RESERVED = {"local"}
+_TYPE_WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_T = typing.TypeVar("_T")
+
+
+class ProfileError(UsageError):
+    """A profile that cannot be used; the summary names file, key, what is wrong and what is expected."""
+
+
+def parse_profile(text: str, source: str) -> SiteProfile:
+    """Read one profile.
+
+    Args:
+        text: the TOML text.
+        source: the file's name, for the error sentence.
+
+    Raises:
+        ProfileError: the first fault found.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"{source}: this is not valid TOML: {error}.", remedy="Mend the file and try again.") from None
+    fault = _Faults(source)
+    if table.pop("schema", None) != SCHEMA:
+        raise fault("schema", f"must be {SCHEMA}", "the version of the profile's format")
+    parts: dict[str, Any] = {
+        "identity": _identity(table.pop("identity", {}), fault),
+        "ssh": _ssh(table.pop("ssh", {}), fault, "ssh"),
+        "agent": _section(AgentSettings, table.pop("agent", {}), "agent", fault),
+        "batch": _section(BatchSettings, table.pop("batch", {}), "batch", fault),
+        "data": _section(DataSettings, table.pop("data", {}), "data", fault),
+        "software": _section(SoftwareSettings, table.pop("software", {}), "software", fault),
+    }
+    profile = _section(SiteProfile, table | parts, "", fault)
+    if not _NAME.match(profile.name):
+        raise fault("name", f"is {profile.name!r}", "two or more of a-z, 0-9 and -")
+    if profile.name in _RESERVED:
+        raise fault("name", f"is {profile.name!r}", "a name other than the built-in site's")
+    if not re.fullmatch(r"#[0-9a-fA-F]{6}", profile.colour):
+        raise fault("colour", f"is {profile.colour!r}", "a colour such as #1f77b4")
+    return profile
+
+
+class _Faults:
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def __call__(self, key: str, wrong: str, expected: str) -> ProfileError:
+        return ProfileError(f"{self._source}: {key} {wrong}; expected {expected}.",
+                            remedy="Mend the profile, or ask the facility for a new one.")
+
+
+def _identity(table: Any, fault: _Faults) -> IdentitySettings:
+    if isinstance(table, dict):
+        table = {k: v for k, v in table.items() if k != "moonshot"}
+    identity = _section(IdentitySettings, table, "identity", fault)
+    if identity.issuer and urlsplit(identity.issuer).scheme != "https":
+        raise fault("identity.issuer", f"is {identity.issuer!r}", "an https address")
+    return identity
+
+
+def _ssh(table: Any, fault: _Faults, where: str) -> SshSettings:
+    if not isinstance(table, dict):
+        raise fault(where, "is not a table", "a table")
+    table = dict(table)
+    hops = table.pop("hops", [])
+    if not isinstance(hops, list) or (hops and where != "ssh"):
+        raise fault(f"{where}.hops", "is not a list of tables", "[[ssh.hops]] tables, not nested")
+    table["hops"] = tuple(_ssh(hop, fault, f"{where}.hops[{i}]") for i, hop in enumerate(hops))
+    authority = table.pop("certificate_authority", None)
+    if authority is not None:
+        where_ca = f"{where}.certificate_authority"
+        table["certificate_authority"] = ca = _section(CertificateAuthority, authority, where_ca, fault)
+        if urlsplit(ca.url).scheme != "https":
+            raise fault(f"{where_ca}.url", f"is {ca.url!r}", "an https address")
+    settings = _section(SshSettings, table, where, fault)
+    if not 0 < settings.port < 65536:
+        raise fault(f"{where}.port", f"is {settings.port}", "a number from 1 to 65535")
+    for method in settings.methods:
+        if method not in _LOGIN_METHODS:
+            raise fault(f"{where}.methods", f"names {method!r}", f"some of {', '.join(sorted(_LOGIN_METHODS))}")
+    for line in settings.host_keys:
+        if len(line.split()) < 2:
+            raise fault(f"{where}.host_keys", f"has the line {line!r}", "known_hosts lines without the host: type and key")
+    return settings
+
+
+def _section(cls: type[_T], table: Any, where: str, fault: _Faults) -> _T:
+    """Build a frozen dataclass from a TOML table, checking every key and type."""
+    if not isinstance(table, dict):
+        raise fault(where, "is not a table", "a table")
+    hints = typing.get_type_hints(cls)
+    prefix = f"{where}." if where else ""
+    known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise fault(f"{prefix}{key}", "is not a known key", f"one of {', '.join(sorted(known))}")
+        values[key] = _convert(value, hints[key], prefix + key, fault)
+    if where == "" and "name" not in values:
+        raise fault("name", "is missing", "two or more of a-z, 0-9 and -")
+    return cls(**values)
+
+
+def _convert(value: Any, hint: Any, key: str, fault: _Faults) -> Any:
+    if dataclasses.is_dataclass(value):
+        return value
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        try:
+            return hint(value)
+        except ValueError:
+            raise fault(key, f"is {value!r}", f"one of {', '.join(str(m.value) for m in hint)}") from None
+    if typing.get_origin(hint) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise fault(key, f"is {value!r}", "a list")
+        inner = typing.get_args(hint)[0]
+        return tuple(_convert(item, inner, key, fault) for item in value)
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
+            raise fault(key, "is not a table of texts", "name = \"command\" lines")
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    expected = _TYPE_WORDS.get(hint)
+    if expected is not None and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+        raise fault(key, f"is {value!r}", expected)
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise fault(key, f"is {value!r}", f"one of {', '.join(sorted(c for c in _CHOICES[key] if c))}")
+    return value
