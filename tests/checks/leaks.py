@@ -1,0 +1,77 @@
+"""What runs in this process and below it, so that a test can be told what it left behind.
+
+A child that outlives its parent belongs to init and is no child of ours any more; so every process that carries this
+run's mark in its environment counts, however it got away. Linux only; elsewhere only threads are seen.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_MARK = f"BEAMSIDE_TEST_RUN={os.getpid()}"
+os.environ.update([_MARK.split("=")])
+
+# Started once per process by libraries, and kept on purpose.
+_KEPT_THREADS = ("pytest_timeout",)
+_KEPT_PROCESSES = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """The threads (by object) and processes (by id and start time) at one moment."""
+
+    threads: frozenset[threading.Thread]
+    processes: frozenset[tuple[int, str]]
+
+    @classmethod
+    def now(cls) -> Leftovers:
+        return cls(_threads(), _processes())
+
+    def what_is_new(self, deadline_s: float) -> list[str]:
+        """What is there now and was not then, once it has had ``deadline_s`` to end."""
+        deadline = time.monotonic() + deadline_s
+        while True:
+            now = Leftovers.now()
+            threads, processes = now.threads - self.threads, now.processes - self.processes
+            if not threads and not processes:
+                return []
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        return [*(f"thread {thread.name!r}" for thread in threads),
+                *(f"process {pid} ({_command(pid)})" for pid, _ in processes)]
+
+
+def _threads() -> frozenset[threading.Thread]:
+    return frozenset(t for t in threading.enumerate()
+                     if t.is_alive() and not t.name.startswith(_KEPT_THREADS)
+                     and not isinstance(t, threading._DummyThread))
+
+
+def _processes() -> frozenset[tuple[int, str]]:
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            state, parent, started = fields[0], int(fields[1]), fields[19]
+            ours = parent == os.getpid() or (_MARK.encode() in (entry / "environ").read_bytes().split(b"\0"))
+        except (OSError, ValueError):
+            continue                         # it ended while we looked, or is not ours to look at
+        pid = int(entry.name)
+        if not ours or pid == os.getpid() or (state == "Z" and parent != os.getpid()):
+            continue
+        if not any(kept in _command(pid) for kept in _KEPT_PROCESSES):
+            found.add((pid, started))
+    return frozenset(found)
+
+
+def _command(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        return words[:120] or f"ended, never waited for: {Path(f'/proc/{pid}/comm').read_text().strip()}"
+    except OSError:
+        return "gone"

@@ -1,0 +1,101 @@
+"""What every test is held to: nothing left running, nothing wrong in the log, no GUI thread that waited.
+
+Each test gets its own home and XDG directories and a keyring that keeps nothing. The checks themselves are in
+``tests/checks``; the servers that system tests talk to are in ``tests/peers``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ["QT_API"] = "pyside6"
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
+import pytest
+
+from tests.checks.gui_thread import GuiThreadWatch
+from tests.checks.leaks import Leftovers
+from tests.checks.logged_errors import LoggedErrors
+from tests.peers.need import CI, missing, system_tests_wanted
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def beamside_data() -> Path:
+    """The measured files: $BEAMSIDE_DATA, or ``../shared/data`` beside the checkout."""
+    folder = Path(os.environ.get("BEAMSIDE_DATA") or ROOT.parent / "shared" / "data")
+    if not folder.is_dir():
+        missing(f"the measured data ({folder}); set BEAMSIDE_DATA to where it is")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home directory of the test's own, with the XDG directories in it."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name, folder in (("CONFIG", ".config"), ("CACHE", ".cache"), ("DATA", ".local/share"),
+                         ("STATE", ".local/state"), ("RUNTIME", "run")):
+        (home / folder).mkdir(parents=True, mode=0o700)
+        monkeypatch.setenv(f"XDG_{name}_{'DIR' if name == 'RUNTIME' else 'HOME'}", str(home / folder))
+    for name in ("SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "BEAMSIDE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(own_home: Path) -> Iterator[None]:
+    """Fails the test that leaves a thread or a child process behind."""
+    before = Leftovers.now()
+    yield
+    left = before.what_is_new(deadline_s=5.0)
+    if left:
+        pytest.fail("left running: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def no_logged_errors(request: pytest.FixtureRequest) -> Iterator[LoggedErrors]:
+    """Fails the test during which the program logged an error; ``@pytest.mark.logs_errors("regex")`` allows some."""
+    allowed = [str(pattern) for mark in request.node.iter_markers("logs_errors") for pattern in mark.args]
+    with LoggedErrors(allowed) as log:
+        yield log
+    if log.unexpected:
+        pytest.fail("logged: " + "; ".join(log.unexpected), pytrace=False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """In tests marked ``gui``, code of ours that waits on the GUI thread fails the test."""
+    if item.get_closest_marker("gui") is None:
+        yield
+        return
+    with GuiThreadWatch(ROOT / "app") as watch:
+        outcome = yield
+    if watch.waits and outcome.excinfo is None:
+        outcome.force_exception(AssertionError("the GUI thread waited: " + "; ".join(watch.waits)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests below tests/gui are marked ``gui``, those below tests/system ``system``."""
+    for item in items:
+        parts = item.path.relative_to(ROOT).parts if item.path.is_relative_to(ROOT) else ()
+        if "gui" in parts:
+            item.add_marker("gui")
+        if "system" in parts:
+            item.add_marker("system")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """System tests run as root with SYSTEM=1 or CI=true."""
+    if item.get_closest_marker("system") is None:
+        return
+    if not system_tests_wanted():
+        pytest.skip("needs real peers: run as root with SYSTEM=1")
+    if os.geteuid() != 0:
+        if CI:
+            pytest.fail("system tests need root", pytrace=False)
+        pytest.skip("system tests need root")

@@ -1,0 +1,94 @@
+"""The checks that every test is held to do catch what they are for."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from tests.checks.gui_thread import GuiThreadWaitedError, GuiThreadWatch
+from tests.checks.leaks import Leftovers
+from tests.checks.logged_errors import LoggedErrors
+
+
+def code_in(folder: Path, source: str) -> Callable[..., object]:
+    """A function ``wait`` whose code counts as lying in ``folder``."""
+    names: dict[str, Callable[..., object]] = {}
+    exec(compile(source, str(folder / "view.py"), "exec"), names)
+    return names["wait"]
+
+
+def test_that_a_thread_left_running_is_named() -> None:
+    before, stop = Leftovers.now(), threading.Event()
+    thread = threading.Thread(target=stop.wait, name="forgotten")
+    thread.start()
+    try:
+        assert before.what_is_new(deadline_s=0.05) == ["thread 'forgotten'"]
+    finally:
+        stop.set()
+        thread.join(5)
+    assert before.what_is_new(deadline_s=5) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_that_an_orphaned_grandchild_is_named() -> None:
+    before = Leftovers.now()
+    code = ("import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=0);"
+            "print(p.pid, flush=True)")
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdin is not None
+    orphan = int(parent.stdout.readline())
+    parent.wait(10)
+    left = before.what_is_new(deadline_s=0.05)
+    assert len(left) == 1
+    assert left[0].startswith(f"process {orphan} ")
+    parent.stdin.close()                      # the orphan's input ends, and so does it
+    parent.stdout.close()
+    assert before.what_is_new(deadline_s=10) == []
+
+
+@pytest.mark.logs_errors("full|unexpected")
+def test_that_only_our_own_unexpected_errors_are_collected() -> None:
+    with LoggedErrors([r"disk is full"]) as log:
+        logging.getLogger("app.remote").error("the %s is full", "disk")
+        logging.getLogger("paramiko").error("a library's business")
+        logging.getLogger("app.remote").warning("degraded")
+        logging.getLogger("app.views").error("unexpected")
+    assert log.unexpected == ["app.views: unexpected"]
+
+
+@pytest.mark.parametrize("source", [
+    "import time\ndef wait(): time.sleep(0)",
+    "from concurrent.futures import Future\ndef wait(): Future().result(0)",
+    "import threading as t\ndef wait():\n w = t.Thread(target=t.Event().wait, args=(0.2,))\n w.start(); w.join()",
+    "import socket\ndef wait(): socket.create_connection(('127.0.0.1', 1))",
+])
+def test_that_code_of_ours_that_waits_on_the_gui_thread_is_caught(source: str, tmp_path: Path) -> None:
+    wait = code_in(tmp_path, source)
+    with GuiThreadWatch(tmp_path) as watch, pytest.raises(GuiThreadWaitedError):
+        wait()
+    assert len(watch.waits) == 1
+
+
+def test_that_settled_futures_other_threads_shutting_down_and_tests_may_wait(tmp_path: Path) -> None:
+    settled: Future[int] = Future()
+    settled.set_result(1)
+    read = code_in(tmp_path, "def wait(future): return future.result()")
+    sleep = code_in(tmp_path, "import time\ndef wait(): time.sleep(0)")
+    close = code_in(tmp_path, "import time\ndef shut_down(): time.sleep(0)\ndef wait(): shut_down()")
+    with GuiThreadWatch(tmp_path) as watch:
+        assert read(settled) == 1
+        other = threading.Thread(target=sleep)
+        other.start()
+        other.join(5)
+        close()
+        time.sleep(0)
+    assert watch.waits == []
