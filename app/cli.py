@@ -1,0 +1,178 @@
+"""The command line (docs/cli.md): arguments in, one result out. No Qt; ``app.__main__`` opens windows.
+
+Runs on the main thread; everything that talks runs on threads of ``remote``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from app import __version__
+from app.commands.context import Context
+from app.commands.data import run_get, run_ls, run_plot, run_tree
+from app.commands.facility import run_facility
+from app.commands.jobs import run_cancel, run_job, run_jobs, run_recipes, run_submit
+from app.commands.output import Output
+from app.commands.sites import run_sign_in, run_sign_out, run_sites
+from app.errors import BeamsideError, CancelledByUserError, UsageError
+from app.model.data import Reduction
+from app.remote.sites import Sites
+
+Command = Callable[[argparse.Namespace, Context], int]
+
+
+@dataclass(frozen=True)
+class WindowWanted:
+    """What ``app.__main__`` is to open: the window, on a target or on the demo facility."""
+
+    target: str = ""
+    demo: bool = False
+
+
+def main(argv: Sequence[str]) -> int | WindowWanted:
+    """Run one command.
+
+    Returns:
+        The exit code, or the window that was asked for.
+    """
+    as_json = "--json" in argv
+    debug = "--debug" in argv
+    output = Output(as_json)
+    try:
+        return _run(argv, output)
+    except BeamsideError as error:
+        if debug:
+            traceback.print_exc()
+        output.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        output.error(CancelledByUserError("Interrupted."))
+        return CancelledByUserError.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:   # a bug: told once, never as a traceback first
+        if debug:
+            traceback.print_exc()
+        output.error(BeamsideError("Something went wrong inside Beamside.", f"{type(error).__name__}: {error}",
+                                   "Run it again with --debug and send the output to the developers."))
+        return BeamsideError.exit_code
+
+
+def _run(argv: Sequence[str], output: Output) -> int | WindowWanted:
+    arguments = _parser().parse_args(argv)
+    if getattr(arguments, "config", None):
+        os.environ["BEAMSIDE_CONFIG_DIR"] = os.path.abspath(arguments.config)
+    command = getattr(arguments, "command", None)
+    if command is None:
+        return WindowWanted()
+    if command == "open":
+        return WindowWanted(target=arguments.target)
+    if command == "demo":
+        return WindowWanted(demo=True)
+    if command == "facility":
+        return run_facility(arguments)
+    sites = Sites(accepted_fingerprints=frozenset(getattr(arguments, "accept_host_key", None) or ()))
+    with Context(sites, output) as context:
+        run: Command = arguments.run
+        return run(arguments, context)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", remedy=f"See: {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help="print one JSON object")
+    common.add_argument("--debug", action="store_true", help="show tracebacks")
+    common.add_argument("--config", metavar="DIR", help="use this configuration folder")
+    common.add_argument("--accept-host-key", metavar="SHA256:…", action="append", help="trust the server with this fingerprint")
+    parser = _Parser(prog="beamside", parents=[common], description="Analyse light-source data where it lies. "
+                     "Without a command the window opens. TARGET is [SITE:]FILE[::/data/path].")
+    parser.add_argument("--version", action="version", version=f"beamside {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def add(name: str, run: Command | None, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=[common])
+        command.set_defaults(run=run)
+        return command
+
+    _add_data_commands(add)
+    _add_site_commands(add)
+    _add_job_commands(add)
+    facility = add("facility", None, "run the demo facility in the foreground").add_subparsers(
+        dest="action", required=True, parser_class=_Parser)
+    start = facility.add_parser("start", parents=[common])
+    start.add_argument("--state", metavar="DIR")
+    start.add_argument("--option", metavar="key=value", action="append", default=[])
+    add("demo", None, "start the demo facility and open the window on it")
+    add("open", None, "open the window on TARGET").add_argument("target", metavar="TARGET")
+    return parser
+
+
+def _add_data_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    add("ls", run_ls, "list a folder").add_argument("target", metavar="TARGET", nargs="?", default=".")
+    tree = add("tree", run_tree, "list the nodes of an HDF5 file")
+    tree.add_argument("target", metavar="TARGET")
+    tree.add_argument("--depth", type=_natural, metavar="N")
+    plot = add("plot", run_plot, "say what a file asks to be shown as")
+    plot.add_argument("target", metavar="TARGET")
+    plot.add_argument("--png", metavar="OUT", help="also draw it")
+    get = add("get", run_get, "read numbers into a .npy file")
+    get.add_argument("target", metavar="TARGET")
+    get.add_argument("--select", metavar="INDEX", help='a numpy index such as "3,:,10:20"')
+    get.add_argument("--fit", metavar="HEIGHTxWIDTH", help="pool the last two axes to this size")
+    get.add_argument("--reduce", choices=[r.value for r in Reduction], default=Reduction.MAX.value)
+    get.add_argument("-o", "--output", metavar="OUT.npy", required=True)
+
+
+def _add_site_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    sites = add("sites", run_sites, "list, add, remove or show sites")
+    sites.set_defaults(action="list", what=None)
+    actions = sites.add_subparsers(dest="action", parser_class=_Parser, required=False)
+    for action, what in (("add", "FILE"), ("remove", "NAME"), ("show", "NAME")):
+        parser = actions.add_parser(action, argument_default=argparse.SUPPRESS)
+        parser.add_argument("what", metavar=what)
+        parser.add_argument("--json", action="store_true")
+        parser.add_argument("--debug", action="store_true")
+        parser.add_argument("--config", metavar="DIR")
+    add("sign-in", run_sign_in, "sign in at a site").add_argument("site", metavar="SITE")
+    add("sign-out", run_sign_out, "revoke and forget the sign-in").add_argument("site", metavar="SITE")
+
+
+def _add_job_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    add("recipes", run_recipes, "list the recipes").add_argument("site", metavar="SITE", nargs="?")
+    submit = add("submit", run_submit, "submit an analysis")
+    submit.add_argument("recipe", metavar="RECIPE")
+    submit.add_argument("targets", metavar="TARGET", nargs="+")
+    submit.add_argument("--set", metavar="key=value", action="append", default=[])
+    submit.add_argument("--partition", metavar="P")
+    submit.add_argument("--time", type=_positive, metavar="MIN")
+    submit.add_argument("--account", metavar="A")
+    submit.add_argument("--dry-run", action="store_true", help="only show what would be submitted")
+    submit.add_argument("--wait", action="store_true", help="wait for the end of the job")
+    add("jobs", run_jobs, "list your jobs").add_argument("site", metavar="SITE", nargs="?")
+    job = add("job", run_job, "show one job")
+    job.add_argument("id", metavar="ID")
+    job.add_argument("--log", action="store_true", help="with the end of its log")
+    add("cancel", run_cancel, "cancel a job").add_argument("id", metavar="ID")
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)

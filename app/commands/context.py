@@ -1,0 +1,139 @@
+"""What the commands share: the sites, one connection per site, the person at the terminal. No Qt."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import TypeVar
+
+from app.commands.output import Output
+from app.errors import LinkLostError
+from app.model.data import DataReference
+from app.model.target import Target
+from app.remote.connection import Connection
+from app.remote.jobs import JobService
+from app.remote.seams import DataService, DeviceCode
+from app.remote.sites import Sites
+
+_T = TypeVar("_T")
+_LONGEST_WAIT_S = 3600.0
+
+
+class Context:
+    """Opens what a command needs and closes it in the end (a context manager)."""
+
+    def __init__(self, sites: Sites, output: Output) -> None:
+        self.sites = sites
+        self.output = output
+        self.interaction = TerminalInteraction(output)
+        self._connections: dict[str, Connection] = {}
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.interaction.cancelled.set()
+        for connection in self._connections.values():
+            connection.close()
+
+    def connection(self, site: str) -> Connection:
+        """The open connection to a site, opened (and signed in) on first use."""
+        if site not in self._connections:
+            connection = self.sites.open(site, self.interaction)
+            self._connections[site] = connection
+            wait(connection.open())
+        return self._connections[site]
+
+    def data(self, site: str) -> DataService:
+        return self.connection(site).data
+
+    def jobs(self, site: str) -> JobService:
+        return self.sites.jobs(site, self.connection(site))
+
+    def target(self, text: str) -> Target:
+        target = Target.parse(text, set(self.sites.names()))
+        if target.site == "local":
+            absolute = Path(os.path.abspath(os.path.expanduser(target.file or ".")))
+            return Target(target.site, absolute.as_posix(), target.data_path)
+        return Target(target.site, target.file or "~", target.data_path)
+
+    def reference(self, text: str) -> DataReference:
+        """A TARGET as a reference; local files are made absolute, remote ones are the agent's to resolve."""
+        target = self.target(text)
+        return DataReference(target.site, PurePosixPath(target.file), target.data_path or "")
+
+
+def wait(future: Future[_T], timeout_s: float = _LONGEST_WAIT_S) -> _T:
+    """The result of a Future, in slices short enough for Ctrl+C to be heard everywhere.
+
+    Raises:
+        LinkLostError: no answer in time, or given up on the way.
+    """
+    waited = 0.0
+    while True:
+        try:
+            return future.result(timeout=0.5)
+        except FutureTimeout:
+            if future.done():
+                raise
+            waited += 0.5
+            if waited >= timeout_s:
+                future.cancel()
+                raise LinkLostError("The facility did not answer in time.", remedy="Try again.") from None
+        except CancelledError:
+            raise LinkLostError("The request was given up because the connection closed.", remedy="Try again.") from None
+
+
+class TerminalInteraction:
+    """The person at a terminal: codes on standard error, prompts only where there is a terminal to type at."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._cancelled = threading.Event()
+
+    @property
+    def cancelled(self) -> threading.Event:
+        return self._cancelled
+
+    def say(self, text: str) -> None:
+        self._output.say(text)
+
+    def show_device_code(self, site: str, code: DeviceCode) -> None:
+        fields = {"site": site, "user_code": code.user_code, "verification_uri": code.verification_uri,
+                  "verification_uri_complete": code.verification_uri_complete, "expires_at": code.expires_at}
+        self._output.event("device_code", fields,
+                           f"To sign in at {site}, open {code.verification_uri} on any device and enter the code\n\n"
+                           f"    {code.user_code}\n\nor open {code.verification_uri_complete or code.verification_uri}")
+
+    def device_code_settled(self, site: str) -> None:
+        self._output.say(f"The sign-in at {site} was answered.")
+
+    def confirm_host_key(self, host: str, key_type: str, fingerprint: str) -> bool:
+        return False
+
+    def answer_prompts(self, host: str, title: str, instructions: str,
+                       prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
+        if not prompts:
+            return []
+        if not sys.stdin.isatty():
+            return None
+        for line in (title, instructions):
+            if line:
+                self._output.say(line)
+        answers = []
+        for prompt, echo in prompts:
+            self._output.say(f"{host} asks:")
+            answers.append(_ask(prompt) if echo else getpass.getpass(prompt, stream=sys.stderr))
+        return answers
+
+
+def _ask(prompt: str) -> str:
+    print(prompt, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().rstrip("\n")

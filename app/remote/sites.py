@@ -1,0 +1,160 @@
+"""The sites a user knows, and everything that is opened for one of them.
+
+Profiles come from ``resources/facilities``, the user's own (``sites/`` in the configuration folder) and those given at
+start (the demo's). ``Sites`` owns the sign-in sessions, one per (issuer, client), shared by all sites that use it. Blocking
+methods run on the caller's thread: a worker of the window's pool, or the command line. No Qt.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from app import paths
+from app.errors import UsageError
+from app.model.identity import Identity
+from app.model.site import LOCAL, IdentityMethod, SiteProfile
+from app.recipes.catalogue import shipped_recipes
+from app.remote.connection import Connection
+from app.remote.jobs import JobService
+from app.remote.local_transport import LocalTransport
+from app.remote.profiles import parse_profile
+from app.remote.seams import Interaction, Transport
+from app.remote.signin.oidc import OidcSession
+from app.remote.ssh.connect import open_ssh
+from app.resources import resource_path
+
+
+class Sites:
+    """All known sites by name; ``local`` is always one."""
+
+    def __init__(self, given: tuple[SiteProfile, ...] = (), accepted_fingerprints: frozenset[str] = frozenset()) -> None:
+        self._given = {profile.name: profile for profile in given}
+        self._accepted = accepted_fingerprints
+        self._sessions: dict[tuple[str, str], OidcSession] = {}
+        self._lock = threading.Lock()
+        self.faults: list[UsageError] = []
+        self._profiles: dict[str, SiteProfile] = {}
+        self._files: dict[str, Path] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read all profiles again; a broken one is left out and its sentence kept in ``faults``."""
+        self.faults = []
+        found = {LOCAL.name: LOCAL}
+        files: dict[str, Path] = {}
+        for folder in (resource_path("facilities"), paths.config_dir() / "sites"):
+            for file in sorted(folder.glob("*.toml")):
+                try:
+                    profile = read_profile(file)
+                except UsageError as error:
+                    self.faults.append(error)
+                    continue
+                found[profile.name], files[profile.name] = profile, file
+        found.update(self._given)
+        self._profiles, self._files = found, files
+
+    def names(self) -> list[str]:
+        """``local`` first, then by name."""
+        return sorted(self._profiles, key=lambda name: (name != LOCAL.name, name))
+
+    def profile(self, name: str) -> SiteProfile:
+        """The profile called ``name``.
+
+        Raises:
+            UsageError: no such site.
+        """
+        try:
+            return self._profiles[name]
+        except KeyError:
+            raise UsageError(f"There is no site called “{name}”.",
+                             remedy=f"Known sites: {', '.join(self.names())}. Add one with: beamside sites add FILE") from None
+
+    def file(self, name: str) -> Path | None:
+        """The file a profile was read from; ``None`` for the built-in site and the demo's."""
+        return self._files.get(name)
+
+    def add(self, file: Path) -> SiteProfile:
+        """Take a profile into the user's own."""
+        profile = read_profile(file)
+        folder = paths.config_dir() / "sites"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{profile.name}.toml").write_text(file.read_text("utf-8"), "utf-8")
+        self.reload()
+        return profile
+
+    def remove(self, name: str) -> None:
+        """Forget one of the user's own profiles."""
+        self.profile(name)
+        file = paths.config_dir() / "sites" / f"{name}.toml"
+        if not file.exists():
+            raise UsageError(f"“{name}” is not one of your own sites, so it cannot be removed.")
+        file.unlink()
+        self.reload()
+
+    def identity(self, name: str) -> Identity | None:
+        """Who is signed in at a site, as far as is known without asking anyone; ``None``: nobody, or no sign-in there."""
+        session = self._session(self.profile(name))
+        return session.identity if session else None
+
+    def sign_in(self, name: str, interaction: Interaction) -> Identity:
+        """Make sure somebody is signed in, asking the person if needed.
+
+        Raises:
+            SignInError: refused, expired, or the provider cannot be used.
+            UsageError: the site has no sign-in of its own.
+        """
+        session = self._session(self.profile(name))
+        if session is None:
+            raise UsageError(f"“{name}” has no sign-in of its own.", remedy="Just use it: beamside ls SITE:PATH")
+        return session.sign_in(interaction)
+
+    def sign_out(self, name: str) -> None:
+        """Revoke and forget the tokens; without a session nothing happens."""
+        session = self._session(self.profile(name))
+        if session is not None:
+            session.sign_out()
+
+    def open(self, name: str, interaction: Interaction) -> Connection:
+        """A connection to a site, not yet opened: ``Connection.open()`` starts it."""
+        profile = self.profile(name)
+        return Connection(profile, lambda: self.transport(name, interaction))
+
+    def transport(self, name: str, interaction: Interaction) -> Transport:
+        """Sign in if needed and connect. Blocks."""
+        profile = self.profile(name)
+        if profile.is_local:
+            return LocalTransport()
+        session = self._session(profile)
+        if session is not None and "certificate" in profile.ssh.methods:
+            session.sign_in(interaction)
+        return open_ssh(profile, interaction, session, self._accepted)
+
+    def jobs(self, name: str, connection: Connection) -> JobService:
+        """The batch system of a site, over an open connection."""
+        return JobService(self.profile(name), lambda: connection.transport, shipped_recipes())
+
+    def _session(self, profile: SiteProfile) -> OidcSession | None:
+        settings = profile.identity
+        if settings.method is not IdentityMethod.OIDC or not settings.issuer:
+            return None
+        key = (settings.issuer, settings.client_id)
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = OidcSession(profile.name, settings)
+            return self._sessions[key]
+
+
+def read_profile(file: Path) -> SiteProfile:
+    """Read one profile from a file.
+
+    Raises:
+        UsageError: it cannot be read, or has a fault.
+    """
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"There is no file {file}.", remedy="Check the path of the site profile.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The site profile {file} cannot be read.", detail=str(error)) from None
+    return parse_profile(text, file.name)
