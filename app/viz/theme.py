@@ -102,6 +102,7 @@ def application_font() -> QFont:
     _load_fonts()
     font = QFont(FONT_FAMILY)
     font.setPixelSize(FONT_PIXELS)
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
     font.setFeature(QFont.Tag("tnum"), 1)
     return font
 
