@@ -83,6 +83,11 @@ class Sites:
         self.reload()
         return profile
 
+    def give(self, profile: SiteProfile) -> None:
+        """Know a profile for this run only (the demo facility's)."""
+        self._given[profile.name] = profile
+        self.reload()
+
     def remove(self, name: str) -> None:
         """Forget one of the user's own profiles."""
         self.profile(name)
