@@ -1,0 +1,97 @@
+"""HTTPS as sign-in needs it: a chosen CA, deadlines, no redirect that could carry a secret, and the server's clock.
+
+Blocking. It never logs addresses' queries, headers or bodies: they hold codes and tokens.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import certifi
+import requests
+
+from app.errors import ProviderError
+
+CONNECT_S, READ_S = 5.0, 20.0
+
+
+class HttpsSession(requests.Session):
+    """A ``requests`` session for one provider.
+
+    ``verify`` is set on every request: otherwise REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE silently win over it.
+
+    Attributes:
+        clock_skew_s: this computer's clock minus the server's, from the last ``Date`` header; ``None``: unknown.
+    """
+
+    def __init__(self, ca_file: str = "") -> None:
+        super().__init__()
+        self._ca_file = os.path.expanduser(ca_file) or os.environ.get("SSL_CERT_FILE") or certifi.where()
+        self.clock_skew_s: float | None = None
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in ``requests``, with our trust and deadlines."""
+        kwargs["verify"] = self._ca_file
+        kwargs["timeout"] = (CONNECT_S, READ_S)
+        headers = kwargs.get("headers") or {}
+        if str(method).upper() != "GET" or any(name.lower() == "authorization" for name in headers):
+            kwargs["allow_redirects"] = False
+        response = super().request(method, url, *args, **kwargs)
+        self._compare_clocks(response)
+        return response
+
+    @property
+    def clock_sentence(self) -> str:
+        """``""``, or one sentence when the clocks differ by a minute or more."""
+        skew = self.clock_skew_s
+        if skew is None or abs(skew) < 60:
+            return ""
+        minutes = round(abs(skew) / 60)
+        return (f"This computer's clock is {minutes} minute{'s' if minutes != 1 else ''} "
+                f"{'fast' if skew > 0 else 'slow'}.")
+
+    def _compare_clocks(self, response: requests.Response) -> None:
+        try:
+            self.clock_skew_s = time.time() - parsedate_to_datetime(response.headers["Date"]).timestamp()
+        except (KeyError, ValueError, TypeError):
+            self.clock_skew_s = None
+
+
+def require_https(url: str, what: str) -> None:
+    """Refuse an address that a secret must not be sent to.
+
+    Raises:
+        ProviderError: it is not an absolute https address without credentials.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+        raise ProviderError(f"The address of {what} must begin with https://.", detail=url,
+                            remedy="Correct the site profile.")
+
+
+def network_error(error: Exception, what: str) -> ProviderError:
+    """The sentence for a request that got no answer. ``what``: "the sign-in service at host"."""
+    text = str(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return ProviderError(f"The certificate of {what} is not trusted.", text,
+                             "If the facility has its own certificate authority, name its file as ca_file in the site "
+                             "profile. Otherwise somebody may be listening in.")
+    if "NameResolutionError" in text or "getaddrinfo" in text:
+        return ProviderError(f"The address of {what} cannot be found.", text,
+                             "Check the network connection and the address in the site profile.")
+    if isinstance(error, requests.exceptions.Timeout):
+        return ProviderError(f"{_capital(what)} did not answer in time.", text, "Try again in a moment.")
+    return ProviderError(f"{_capital(what)} cannot be reached.", text, "Check the network connection, then try again.")
+
+
+def host_of(url: str) -> str:
+    """The host and port of an address, for sentences."""
+    return urlsplit(url).netloc or url
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,1 @@
+"""SSH: how Beamside reaches a facility. Blocking code over paramiko; call it on worker threads."""

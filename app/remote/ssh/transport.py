@@ -1,0 +1,280 @@
+"""Commands over one SSH connection: the OpenSSH and demo-facility implementation of ``seams.Transport``.
+
+Calls block and belong on worker threads; several threads may use one transport at once. Every wait ends at a deadline
+or when the link dies. It never opens a connection (``connect``) and never retries (``connection``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+import paramiko
+
+from app.errors import LinkError, LinkLostError
+from app.remote.seams import CommandResult
+
+KEEPALIVE_S = 15
+CHANNEL_OPEN_S = 20.0
+# Said first on both outputs, so that what a start-up file prints is told apart from what the command prints.
+MARK = b"\x1ebeamside\x1e\n"
+_PROLOGUE = "printf '\\036beamside\\036\\n'; printf '\\036beamside\\036\\n' >&2; exec \"$@\""
+_SLICE_S = 0.5
+_CHUNK = 65536
+_LOG = logging.getLogger(__name__)
+
+
+class SshTransport:
+    """One authenticated SSH connection.
+
+    Args:
+        link: the connection; owned from here on.
+        host: its name, for sentences.
+        parents: connections ``link`` goes through, nearest to it first; closed after it.
+    """
+
+    def __init__(self, link: paramiko.Transport, host: str, parents: Sequence[paramiko.Transport] = ()) -> None:
+        self._link = link
+        self._host = host
+        self._parents = tuple(parents)
+        self._account: tuple[PurePosixPath, str] | None = None
+        self._account_lock = threading.Lock()
+        link.set_keepalive(KEEPALIVE_S)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection is up, as far as this side knows."""
+        return self._link.is_active() and self._link.is_authenticated()
+
+    @property
+    def home(self) -> PurePosixPath:
+        """The user's home folder there; asked once, so the first call may block."""
+        return self._ask_account()[0]
+
+    @property
+    def user(self) -> str:
+        """The account's name there; asked once, so the first call may block."""
+        return self._ask_account()[1]
+
+    @property
+    def host(self) -> str:
+        """The name of the host at the other end."""
+        return self._host
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 30.0) -> CommandResult:
+        """Run a command to its end. What start-up files print before it is left out.
+
+        Returns:
+            Its outputs; ``exit_code`` is -1 when a signal ended it.
+
+        Raises:
+            LinkLostError: the connection died.
+            LinkError: no channel could be opened, or the command did not end in time (it is hung up on).
+        """
+        deadline = time.monotonic() + timeout_s
+        channel = self._exec(["sh", "-c", _PROLOGUE, "beamside", *argv], min(timeout_s, CHANNEL_OPEN_S))
+        errors: list[bytes] = []
+        drain = threading.Thread(target=_drain, args=(channel, errors), name="ssh-stderr", daemon=True)
+        feed = threading.Thread(target=_feed, args=(channel, stdin), name="ssh-stdin", daemon=True)
+        output: list[bytes] = []
+        late = False
+        try:
+            channel.settimeout(_SLICE_S)
+            drain.start()
+            feed.start()
+            while True:
+                try:
+                    data = channel.recv(_CHUNK)
+                except TimeoutError:
+                    if time.monotonic() > deadline:
+                        late = True
+                        break
+                    continue
+                if not data:
+                    break
+                output.append(data)
+            if not late:
+                late = not channel.status_event.wait(max(0.0, deadline - time.monotonic()))
+            code = channel.exit_status
+            died = not self.alive and not channel.exit_status_ready()
+        finally:
+            channel.close()
+            for thread in (drain, feed):
+                if thread.ident is not None:
+                    thread.join(5)
+        if died or (code == -1 and not self.alive):
+            raise self._lost()
+        if late:
+            raise LinkError(f"“{_short(argv)}” did not finish within {timeout_s:g} seconds at {self._host}.",
+                            remedy="The facility may be busy. Try again.")
+        return CommandResult(code, _after_mark(b"".join(output)), _after_mark(b"".join(errors)))
+
+    def start(self, argv: Sequence[str]) -> SshStream:
+        """Start a long-running command; its output is raw, with whatever start-up files print first.
+
+        Raises:
+            LinkLostError: the connection died.
+            LinkError: no channel could be opened.
+        """
+        return SshStream(self._exec(argv, CHANNEL_OPEN_S), self)
+
+    def close(self) -> None:
+        """Close the connection and those it goes through; blocked calls return. Idempotent."""
+        for link in (self._link, *self._parents):
+            link.close()
+
+    def _exec(self, argv: Sequence[str], timeout_s: float) -> paramiko.Channel:
+        channel = self._open_channel(timeout_s)
+        try:
+            with _hang_up_after(channel, timeout_s):
+                channel.exec_command(shlex.join(argv))
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            channel.close()
+            if not self.alive:
+                raise self._lost(error) from None
+            raise LinkError(f"{self._host} did not start “{_short(argv)}”.", detail=str(error),
+                            remedy="The account may not be allowed to run commands. Ask the facility.") from None
+        return channel
+
+    def _open_channel(self, timeout_s: float) -> paramiko.Channel:
+        if not self.alive:
+            raise self._lost()
+        try:
+            return self._link.open_session(timeout=timeout_s)
+        except paramiko.ChannelException as error:
+            raise LinkError(f"{self._host} refuses another channel on this connection.", detail=str(error),
+                            remedy="Too many commands may be running at once. Try again in a moment.") from None
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            self.close()   # a server that does not answer a channel request is as good as gone
+            raise self._lost(error) from None
+
+    def _lost(self, error: BaseException | None = None) -> LinkLostError:
+        return LinkLostError(f"The connection to {self._host} was lost.", detail=str(error or ""),
+                             remedy="Beamside reconnects by itself when the network is back.")
+
+    def _ask_account(self) -> tuple[PurePosixPath, str]:
+        with self._account_lock:
+            if self._account is None:
+                script = "cd && printf '%s\\0' \"$PWD\"; id -un"
+                result = self.run(["sh", "-c", script])
+                home, separator, user = result.stdout.partition(b"\0")
+                if not separator or not home.startswith(b"/"):
+                    raise LinkError(f"{self._host} did not say where the home folder is.",
+                                    detail=result.error_text or result.text,
+                                    remedy="The account may have no home folder yet. Ask the facility.")
+                self._account = (PurePosixPath(home.decode("utf-8", "surrogateescape")),
+                                 user.decode("utf-8", "replace").strip())
+            return self._account
+
+
+class SshStream:
+    """A running remote process: ``seams.ByteStream`` over one channel."""
+
+    def __init__(self, channel: paramiko.Channel, transport: SshTransport) -> None:
+        self._channel = channel
+        self._transport = transport
+
+    def read(self, limit: int) -> bytes:
+        """Up to ``limit`` bytes of output; blocks; empty when it has ended."""
+        return self._channel.recv(limit)
+
+    def read_error(self, limit: int) -> bytes:
+        """Up to ``limit`` bytes of standard error; blocks; empty when it has ended."""
+        return self._channel.recv_stderr(limit)
+
+    def write(self, data: bytes) -> None:
+        """Send all of ``data`` to standard input; blocks while the other side does not read.
+
+        Raises:
+            LinkLostError: the process or the connection is gone.
+        """
+        view = memoryview(data)
+        while view:
+            try:
+                # paramiko drops data on a dead link without a word, hence the look afterwards
+                sent = self._channel.send(bytes(view[:_CHUNK]))
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                raise self._gone(error) from None
+            if sent == 0 or not self._transport.alive:
+                raise self._gone(None)
+            view = view[sent:]
+
+    def close(self) -> None:
+        """Hang up on the process; blocked reads and writes return. Idempotent."""
+        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+            self._channel.close()
+
+    def exit_code(self, timeout_s: float) -> int | None:
+        """The exit code (-1: ended by a signal, or unknown), or ``None`` if it has not ended by then."""
+        return self._channel.exit_status if self._channel.status_event.wait(timeout_s) else None
+
+    def _gone(self, error: BaseException | None) -> LinkLostError:
+        what = "The process at" if self._transport.alive else "The connection to"
+        return LinkLostError(f"{what} {self._transport.host} was lost.", detail=str(error or ""),
+                             remedy="Beamside reconnects by itself when the network is back.")
+
+
+def _drain(channel: paramiko.Channel, into: list[bytes]) -> None:
+    while not channel.closed or channel.recv_stderr_ready():
+        try:
+            data = channel.recv_stderr(_CHUNK)
+        except TimeoutError:
+            continue
+        if not data:
+            return
+        into.append(data)
+
+
+def _feed(channel: paramiko.Channel, data: bytes) -> None:
+    view = memoryview(data)
+    try:
+        while view and not channel.closed:
+            try:
+                sent = channel.send(bytes(view[:_CHUNK]))
+            except TimeoutError:
+                continue
+            if sent == 0:
+                return
+            view = view[sent:]
+        if not channel.closed:
+            channel.shutdown_write()
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        _LOG.debug("the command stopped reading its input: %s", error)
+
+
+@contextlib.contextmanager
+def _hang_up_after(channel: paramiko.Channel, seconds: float) -> Iterator[None]:
+    """Close ``channel`` if the body takes longer: paramiko waits for replies to channel requests without a limit."""
+    timer = threading.Timer(seconds, channel.close)
+    timer.name = "ssh-deadline"
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _after_mark(data: bytes) -> bytes:
+    before, mark, after = data.partition(MARK)
+    return after if mark else before
+
+
+def _short(argv: Sequence[str]) -> str:
+    words = [word for word in argv[:2] if not word.startswith("-")]
+    return " ".join(words)[:60] if words else "the command"
+
+
+def tune(sock: socket.socket) -> None:
+    """Small packets at once, and a silent link noticed within a minute, where the system can do it."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if user_timeout is not None:
+        sock.setsockopt(socket.IPPROTO_TCP, user_timeout, 45_000)
