@@ -42,7 +42,8 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
                          ("STATE", ".local/state"), ("RUNTIME", "run")):
         (home / folder).mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(f"XDG_{name}_{'DIR' if name == 'RUNTIME' else 'HOME'}", str(home / folder))
-    for name in ("SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "BEAMSIDE_CONFIG"):
+    for name in ("SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "BEAMSIDE_CONFIG_DIR", "BEAMSIDE_CACHE_DIR",
+                 "BEAMSIDE_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
     return home
 
