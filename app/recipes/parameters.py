@@ -1,0 +1,139 @@
+"""Values for a recipe's parameters: checked, completed with the defaults, ready to be written as JSON.
+
+No I/O. A value is never put into shell text: it travels in ``parameters.json`` only.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.errors import RecipeError
+from app.recipes.recipe import Parameter, ParameterType, Recipe
+
+_TRUE = {"true", "yes", "on", "1"}
+_FALSE = {"false", "no", "off", "0"}
+_LONGEST_TEXT = 4096
+
+
+def complete(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of ``recipe`` in its order: the user's values, else the defaults (``None``: left to the program).
+
+    Raises:
+        RecipeError: a name is unknown, a value does not fit or a required one is missing.
+    """
+    for name in values:
+        recipe.parameter(name)
+    out: dict[str, Any] = {}
+    for parameter in recipe.parameters:
+        value = values.get(parameter.name)
+        if value is None or value == "":
+            value = parameter.default
+        if value is None:
+            if parameter.required:
+                raise RecipeError(f"{recipe.title} needs {_called(parameter)}.",
+                                  remedy=f"Set it, for example with --set {parameter.name}=…")
+            out[parameter.name] = None
+            continue
+        if wrong := problem(parameter, value):
+            raise RecipeError(wrong, remedy=parameter.help)
+        out[parameter.name] = _json_value(parameter, value)
+    return out
+
+
+def parse_assignments(recipe: Recipe, assignments: Iterable[str]) -> dict[str, Any]:
+    """Values from the command line's ``key=value`` texts; an empty value means “not set”.
+
+    Raises:
+        RecipeError: not ``key=value``, an unknown key, or text that is not of the parameter's type.
+    """
+    out: dict[str, Any] = {}
+    for text in assignments:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise RecipeError(f"“{text}” is not of the form key=value.")
+        parameter = recipe.parameter(key.strip())
+        out[parameter.name] = value_of(parameter, value.strip()) if value.strip() else None
+    return out
+
+
+def value_of(parameter: Parameter, text: str) -> Any:
+    """The value a person typed.
+
+    Raises:
+        RecipeError: the text is not of the parameter's type.
+    """
+    try:
+        if parameter.type is ParameterType.INTEGER:
+            return int(text)
+        if parameter.type is ParameterType.FLOAT:
+            return float(text)
+    except ValueError:
+        raise RecipeError(_expected(parameter, text)) from None
+    if parameter.type is ParameterType.BOOLEAN:
+        if text.lower() not in _TRUE | _FALSE:
+            raise RecipeError(_expected(parameter, text))
+        return text.lower() in _TRUE
+    return text
+
+
+def problem(parameter: Parameter, value: Any) -> str:
+    """What is wrong with a value, in one sentence; ``""``: nothing."""
+    if parameter.type in (ParameterType.INTEGER, ParameterType.FLOAT):
+        return _number_problem(parameter, value)
+    if parameter.type is ParameterType.BOOLEAN:
+        return "" if isinstance(value, bool) else _expected(parameter, value)
+    if not isinstance(value, str):
+        return _expected(parameter, value)
+    if parameter.type is ParameterType.CHOICE:
+        return "" if value in parameter.choices else _expected(parameter, value)
+    if len(value) > _LONGEST_TEXT:
+        return f"{_called(parameter, True)} is longer than {_LONGEST_TEXT} characters."
+    if "\0" in value or "\n" in value:
+        return f"{_called(parameter, True)} must be one line of text."
+    if parameter.pattern and not re.fullmatch(parameter.pattern, value):
+        return _expected(parameter, value)
+    return ""
+
+
+def _number_problem(parameter: Parameter, value: Any) -> str:
+    whole = parameter.type is ParameterType.INTEGER
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (whole and value != int_or_none(value)):
+        return _expected(parameter, value)
+    if not math.isfinite(value):
+        return _expected(parameter, value)
+    unit = f" {parameter.unit}" if parameter.unit else ""
+    if parameter.minimum is not None and value < parameter.minimum:
+        return f"{_called(parameter, True)} is {value:g}{unit}; the least is {parameter.minimum:g}{unit}."
+    if parameter.maximum is not None and value > parameter.maximum:
+        return f"{_called(parameter, True)} is {value:g}{unit}; the most is {parameter.maximum:g}{unit}."
+    return ""
+
+
+def int_or_none(value: int | float) -> int | None:
+    """``value`` as an integer; ``None`` when it is not finite."""
+    return int(value) if math.isfinite(value) else None
+
+
+def _json_value(parameter: Parameter, value: Any) -> Any:
+    if parameter.type is ParameterType.INTEGER:
+        return int(value)
+    if parameter.type is ParameterType.FLOAT:
+        return float(value)
+    return value
+
+
+def _called(parameter: Parameter, first: bool = False) -> str:
+    return f"{'The parameter' if first else 'the parameter'} “{parameter.title}” ({parameter.name})"
+
+
+def _expected(parameter: Parameter, value: Any) -> str:
+    expected = {ParameterType.INTEGER: "a whole number", ParameterType.FLOAT: "a number",
+                ParameterType.BOOLEAN: "yes or no", ParameterType.TEXT: "text", ParameterType.FILE: "a file's path",
+                ParameterType.DATASET: "a file and the node in it, as FILE::/path",
+                ParameterType.CHOICE: "one of " + ", ".join(parameter.choices)}[parameter.type]
+    if parameter.type is ParameterType.TEXT and parameter.pattern:
+        expected = parameter.help.rstrip(".") or f"text of the form {parameter.pattern}"
+    return f"{_called(parameter, True)} is “{value}”; expected: {expected}."
