@@ -1,0 +1,54 @@
+"""Where the agent starts: ``python -I -X utf8 agent.zip --nonce …`` (front) or ``… --worker`` (its workers).
+
+It runs at the facility, on Python 3.8 or newer, and imports nothing heavy before it has answered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import List, Optional
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run a front or a worker; the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.worker:
+        from app.agent.worker import run_worker
+        return run_worker(options.memory_mb, options.cache_mb)
+    if options.plugins:
+        os.environ["HDF5_PLUGIN_PATH"] = os.pathsep.join(
+            part for part in (options.plugins, os.environ.get("HDF5_PLUGIN_PATH", "")) if part)
+    if options.nice and hasattr(os, "nice"):
+        os.nice(options.nice)
+    from app.agent.front import Front, FrontSettings
+    from app.agent.stdio import claim_stdio
+    from app.agent.supervisor import WorkerSettings, worker_command
+    wire_in, wire_out = claim_stdio()
+    command = worker_command(options.memory_mb, options.cache_mb)
+    worker = WorkerSettings(command, time_limit_s=options.time_limit_s)
+    status = Front(wire_in, wire_out, FrontSettings(options.nonce, worker, options.readers, options.idle_s,
+                                                    options.watch_s, options.digest)).run()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="beamside-agent", description="Runs beside the data; started by Beamside.")
+    parser.add_argument("--nonce", default="0", help="what the client expects on the marker line")
+    parser.add_argument("--worker", action="store_true", help="be a worker of a running agent")
+    parser.add_argument("--readers", type=int, default=2, help="worker processes that read data")
+    parser.add_argument("--memory-mb", type=int, default=0, help="memory bound of each worker (0: none)")
+    parser.add_argument("--cache-mb", type=int, default=256, help="what each worker may keep of what it read")
+    parser.add_argument("--nice", type=int, default=0, help="lower the priority by this much")
+    parser.add_argument("--plugins", default="", help="folder with HDF5 filter libraries")
+    parser.add_argument("--time-limit-s", type=float, default=60.0, help="longest silence of a working worker")
+    parser.add_argument("--idle-s", type=float, default=300.0, help="end when nothing was heard for so long")
+    parser.add_argument("--watch-s", type=float, default=0.5, help="how often watched files are looked at")
+    parser.add_argument("--digest", default="", help="SHA-256 of this agent, told to the client")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Folders and files as the operating system tells them: ``list_folder``, ``stat``, generations. Front's file threads.
+
+Standard library only; never opens a file, never follows a link to list it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as stat_module
+from typing import Any, Dict, List, Optional, Tuple
+
+from app.protocol.errors import WireError
+from app.protocol.natural import natural_key
+
+
+def resolve(path: str) -> str:
+    """The absolute path: ``~`` is the home of the agent's user, relative ones begin there.
+
+    Raises:
+        WireError: it cannot be a path.
+    """
+    if "\0" in path:
+        raise WireError("not_found", "A path cannot contain a zero byte.")
+    expanded = os.path.expanduser(path)
+    return os.path.normpath(os.path.join(os.path.expanduser("~"), expanded))
+
+
+def list_folder(path: str) -> Dict[str, Any]:
+    """``{"path", "entries"}``: folders (and links to folders) first, natural order."""
+    folder = resolve(path)
+    try:
+        with os.scandir(folder) as found:
+            entries = [_entry(item) for item in found]
+    except OSError as error:
+        raise error_of(error, folder) from None
+    entries.sort(key=lambda e: ("folder" not in (e["kind"], e["target_kind"]), natural_key(e["name"])))
+    return {"path": folder, "entries": entries}
+
+
+def stat(path: str) -> Dict[str, Any]:
+    """One entry, and what it leads to: ``{"path", "name", "kind", "size", "mtime", "generation", …}``."""
+    place = resolve(path)
+    try:
+        status = os.lstat(place)
+        entry = _described(os.path.basename(place), place, status)
+        entry["path"] = place
+        entry["generation"] = generation(place)
+    except OSError as error:
+        raise error_of(error, place) from None
+    return entry
+
+
+def generation(path: str) -> Optional[List[int]]:
+    """``[size, mtime_ns]`` of what the path leads to; ``None``: it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def error_of(error: OSError, path: str) -> WireError:
+    """The sentence for an operating system error."""
+    shown = path.encode("utf-8", "backslashreplace").decode("utf-8")
+    detail = "%s (errno %s)" % (error.strerror, error.errno)
+    if error.errno in (errno.ENOENT, errno.ESTALE):
+        return WireError("not_found", "“%s” is not there." % shown, detail, "Check the path, or reload the folder.")
+    if error.errno == errno.ENOTDIR:
+        return WireError("not_found", "“%s” is not a folder." % shown, detail, "Name a folder.")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return WireError("permission", "You may not read “%s”." % shown, detail,
+                         "Ask its owner or the facility for access.")
+    if error.errno == errno.ENAMETOOLONG:
+        return WireError("not_found", "A name in “%s…” is too long to exist." % shown[:80], detail)
+    if error.errno == errno.ELOOP:
+        return WireError("not_found", "The links at “%s” lead in a circle." % shown, detail)
+    return WireError("data", "“%s” could not be read." % shown, detail, "Try again later.")
+
+
+def _entry(item: "os.DirEntry[str]") -> Dict[str, Any]:
+    try:
+        return _described(item.name, item.path, item.stat(follow_symlinks=False))
+    except OSError:
+        return {"name": item.name, "kind": "other", "size": None, "mtime": None, "target": None, "target_kind": None}
+
+
+def _described(name: str, path: str, status: os.stat_result) -> Dict[str, Any]:
+    kind = _kind(status.st_mode)
+    target, target_kind = _link(path) if kind == "link" else (None, None)
+    return {"name": name, "kind": kind, "size": None if kind == "folder" else status.st_size,
+            "mtime": status.st_mtime_ns / 1e9, "target": target, "target_kind": target_kind}
+
+
+def _link(path: str) -> Tuple[Optional[str], Optional[str]]:
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return None, None
+    try:
+        return target, _kind(os.stat(path).st_mode)
+    except OSError:
+        return target, None
+
+
+def _kind(mode: int) -> str:
+    if stat_module.S_ISREG(mode):
+        return "file"
+    if stat_module.S_ISDIR(mode):
+        return "folder"
+    return "link" if stat_module.S_ISLNK(mode) else "other"

@@ -1,0 +1,157 @@
+"""Decides what is sent next: control messages at once, reply fragments by priority and only on the client's credit.
+
+One writer thread; any thread may put. A fragment is chosen only when it may be sent (late binding), so a newer, more
+urgent reply overtakes the rest of an older one, and what nobody wants any more is dropped here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Callable, Deque, List, Optional
+
+from app.agent.work import Task, Wanted
+from app.protocol.errors import WireError
+from app.protocol.framing import LAST, Frame
+from app.protocol.messages import PRIORITIES, Error, Message, encode, to_frame
+
+_HIGH_WATER = 32 * 1024 * 1024
+
+
+class Outgoing:
+    """The fragments of one reply that wait for being sent."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.frames: Deque[Frame] = deque()
+        self.complete = False
+
+
+class Outbox:
+    """Queues and the thread that writes them. ``write`` may raise OSError: then ``on_lost`` is called once."""
+
+    def __init__(self, write: Callable[[bytes], None], wanted: Wanted, on_lost: Callable[[], None]) -> None:
+        self._write = write
+        self._wanted = wanted
+        self._on_lost = on_lost
+        self._condition = threading.Condition()
+        self._control: Deque[bytes] = deque()
+        self._replies: List[Deque[Outgoing]] = [deque() for _ in range(PRIORITIES)]
+        self._held = 0
+        self._credit = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="agent-write", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def send(self, message: Message) -> None:
+        """Send a short message before any reply, outside the credit."""
+        data = encode(message)
+        with self._condition:
+            self._control.append(data)
+            self._condition.notify_all()
+
+    def open_reply(self, task: Task) -> Outgoing:
+        """A place for the fragments of a task's reply."""
+        outgoing = Outgoing(task)
+        with self._condition:
+            self._replies[task.request.priority].append(outgoing)
+        return outgoing
+
+    def put(self, outgoing: Outgoing, frame: Frame) -> None:
+        """Add a fragment. Blocks while too much waits, unless the task is unwanted (then it is thrown away)."""
+        with self._condition:
+            while self._held > _HIGH_WATER and outgoing.frames and not self._closed \
+                    and self._wanted.wants(outgoing.task):
+                self._condition.wait(0.5)
+            outgoing.complete = bool(frame.flags & LAST)
+            if self._closed or not self._wanted.wants(outgoing.task):
+                self._condition.notify_all()
+                return
+            outgoing.frames.append(frame)
+            self._held += frame.size
+            self._condition.notify_all()
+
+    def fail(self, outgoing: Outgoing, error: WireError) -> None:
+        """End a reply, begun or not, with an error."""
+        with self._condition:
+            self._held -= sum(frame.size for frame in outgoing.frames)
+            outgoing.frames.clear()
+            outgoing.frames.append(to_frame(Error.of(outgoing.task.stream, error)))
+            self._held += outgoing.frames[0].size
+            outgoing.complete = True
+            self._condition.notify_all()
+
+    def grant(self, amount: int) -> None:
+        with self._condition:
+            self._credit = min(self._credit + amount, 2 ** 40)
+            self._condition.notify_all()
+
+    def recheck(self) -> None:
+        """Something is no longer wanted: let waiting threads look again."""
+        with self._condition:
+            self._condition.notify_all()
+
+    @property
+    def held(self) -> int:
+        """Bytes of replies that wait."""
+        with self._condition:
+            return self._held
+
+    def close(self, timeout_s: float) -> None:
+        """Send what control messages wait, then stop."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            data = self._next()
+            if data is None:
+                return
+            try:
+                self._write(data)
+            except OSError:
+                self._on_lost()
+                return
+
+    def _next(self) -> Optional[bytes]:
+        with self._condition:
+            while True:
+                if self._control:
+                    return self._control.popleft()
+                if self._closed:
+                    return None
+                frame = self._next_fragment()
+                if frame is not None:
+                    self._credit -= frame.size
+                    self._condition.notify_all()
+                    return frame.encode()
+                self._condition.wait()
+
+    def _next_fragment(self) -> Optional[Frame]:
+        for queue in self._replies:
+            for outgoing in list(queue):
+                if not self._wanted.wants(outgoing.task):
+                    self._held -= sum(frame.size for frame in outgoing.frames)
+                    outgoing.frames.clear()
+                    if outgoing.complete:
+                        self._end(queue, outgoing)
+                    continue
+                if outgoing.frames and self._credit > 0:
+                    return self._take(queue, outgoing)
+        return None
+
+    def _take(self, queue: Deque[Outgoing], outgoing: Outgoing) -> Frame:
+        frame = outgoing.frames.popleft()
+        self._held -= frame.size
+        if outgoing.complete and not outgoing.frames:
+            self._end(queue, outgoing)
+        return frame
+
+    def _end(self, queue: Deque[Outgoing], outgoing: Outgoing) -> None:
+        queue.remove(outgoing)
+        self._wanted.forget(outgoing.task)

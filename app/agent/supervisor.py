@@ -1,0 +1,297 @@
+"""Worker processes and the threads that feed them: one thread per worker, one request at a time.
+
+A worker that crashes or does not answer in time costs exactly its request; the thread starts another and goes on.
+Standard library only. A worker is started by the thread that owns it, and ends with it (PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from app.agent.outbox import Outbox, Outgoing
+from app.agent.stdio import write_all
+from app.agent.work import Task, TaskQueue, Wanted
+from app.protocol.errors import ProtocolError, WireError
+from app.protocol.framing import LAST, Frame, FrameDecoder, FrameType
+from app.protocol.messages import PRIORITIES, Error, from_frame
+
+_FOREGROUND = 3
+_READ_BYTES = 256 * 1024
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How workers are started and how long they may take.
+
+    Attributes:
+        command: the argument list that starts one.
+        time_limit_s: the longest silence while it works on a request.
+        start_limit_s: the longest time for its start (imports from a cold parallel file system).
+        abandon_s: how long it may work on after its request was cancelled.
+    """
+
+    command: Tuple[str, ...]
+    time_limit_s: float = 60.0
+    start_limit_s: float = 120.0
+    abandon_s: float = 5.0
+
+
+class WorkerProcess:
+    """One worker: its pipes and the thread that reads from it into a queue."""
+
+    def __init__(self, command: Tuple[str, ...]) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=True)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin = self._process.stdin.fileno()
+        self._stdout = self._process.stdout.fileno()
+        self._frames: queue.Queue[Optional[Frame]] = queue.Queue(maxsize=64)
+        self._reader = threading.Thread(target=self._read, name="agent-worker-read", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, frame: Frame) -> None:
+        write_all(self._stdin, frame.encode())
+
+    def receive(self, timeout_s: float) -> Optional[Frame]:
+        """The next frame; ``None``: the worker is gone.
+
+        Raises:
+            queue.Empty: nothing came in time.
+        """
+        return self._frames.get(timeout=timeout_s)
+
+    def end(self) -> Optional[int]:
+        """Kill it, if it runs, and take everything away; its exit status."""
+        self._process.kill()
+        status = self._process.wait()
+        while self._reader.is_alive():
+            try:
+                self._frames.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue
+        return status
+
+    def _read(self) -> None:
+        decoder = FrameDecoder()
+        while True:
+            try:
+                data = os.read(self._stdout, _READ_BYTES)
+                frames = decoder.feed(data)
+            except (OSError, ProtocolError):
+                data, frames = b"", []
+            for frame in frames:
+                self._frames.put(frame)
+            if not data:
+                self._frames.put(None)
+                return
+
+
+class WorkerPool:
+    """Workers that serve one queue of tasks."""
+
+    def __init__(self, name: str, count: int, settings: WorkerSettings, outbox: Outbox, wanted: Wanted,
+                 prepare: Callable[[Task], Frame]) -> None:
+        self._queue = TaskQueue()
+        self._settings = settings
+        self._outbox = outbox
+        self._wanted = wanted
+        self._prepare = prepare
+        self._closing = threading.Event()
+        self._workers = [_Attendant(self, "%s-%d" % (name, i), _FOREGROUND if i == 0 and count > 1 else PRIORITIES)
+                         for i in range(count)]
+
+    def start(self) -> None:
+        """Start the threads; each starts its worker process at once, so that it is warm when the first task comes."""
+        for worker in self._workers:
+            worker.thread.start()
+
+    def put(self, task: Task) -> None:
+        self._queue.put(task)
+
+    def facts(self) -> List[Dict[str, Any]]:
+        """What is known of the workers, for ``status``."""
+        return [dict(worker.facts) for worker in self._workers]
+
+    def close(self, timeout_s: float) -> None:
+        """Kill the workers and end the threads."""
+        self._closing.set()
+        self._queue.close()
+        deadline = time.monotonic() + timeout_s
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            if worker.thread.ident is not None:
+                worker.thread.join(max(0.0, deadline - time.monotonic()))
+
+
+class _Attendant:
+    """The thread that owns one worker process and replaces it when it is lost."""
+
+    def __init__(self, pool: WorkerPool, name: str, lowest: int) -> None:
+        self._pool = pool
+        self._settings = pool._settings
+        self._lowest = lowest
+        self._name = name
+        self._process: Optional[WorkerProcess] = None
+        self._ready = False
+        self.facts: Dict[str, Any] = {"name": name, "restarts": -1}
+        self.thread = threading.Thread(target=self._run, name="agent-" + name, daemon=True)
+
+    def kill(self) -> None:
+        """Kill the worker from another thread; the attendant sees its pipe end."""
+        process = self._process
+        if process is not None and process.running:
+            try:
+                os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            except OSError:
+                return
+
+    def _run(self) -> None:
+        try:
+            self._ensure_started()
+        except WireError as error:
+            self.facts["error"] = error.summary
+        while True:
+            task = self._pool._queue.get(self._lowest)
+            if task is None:
+                break
+            outgoing = self._pool._outbox.open_reply(task)
+            if not self._pool._wanted.wants(task):
+                self._pool._outbox.fail(outgoing, WireError("cancelled", "No longer wanted."))
+                continue
+            try:
+                self._ensure_started()
+                self._serve(task, outgoing)
+            except WireError as error:
+                self._pool._outbox.fail(outgoing, error)
+        self._end()
+
+    def _ensure_started(self) -> None:
+        if self._process is not None and not self._process.running:
+            self._end()
+        if self._process is None:
+            try:
+                self._process = WorkerProcess(self._settings.command)
+            except OSError as error:
+                raise WireError("agent", "A worker could not be started at the site.", str(error),
+                                "Too many processes may be running there under your name.") from None
+            self.facts["restarts"] += 1
+            self.facts["pid"] = self._process.pid
+            self._ready = False
+        if not self._ready:
+            self._await_hello(self._process)
+
+    def _await_hello(self, process: WorkerProcess) -> None:
+        try:
+            frame = process.receive(self._settings.start_limit_s)
+        except queue.Empty:
+            frame = None
+        if frame is not None and frame.type is FrameType.HELLO:
+            self._ready = True
+            hello = from_frame(frame)
+            self.facts.update(getattr(hello, "facts", {}))
+            return
+        self._end()
+        if frame is not None and frame.type is FrameType.ERROR:
+            message = from_frame(frame)
+            assert isinstance(message, Error)
+            raise message.as_exception()
+        raise WireError("agent", "A worker did not start at the site.", "", "Reconnect, or try another login node.")
+
+    def _serve(self, task: Task, outgoing: Outgoing) -> None:
+        process = self._process
+        assert process is not None
+        try:
+            process.send(self._pool._prepare(task))
+        except OSError:
+            self._lost(task, "")
+        heard, unwanted_since = time.monotonic(), 0.0
+        while True:
+            try:
+                frame = process.receive(_POLL_S)
+            except queue.Empty:
+                now = time.monotonic()
+                if not self._pool._wanted.wants(task):
+                    unwanted_since = unwanted_since or now
+                    if now - unwanted_since > self._settings.abandon_s:
+                        self._end()
+                        raise WireError("cancelled", "No longer wanted.") from None
+                if now - heard > self._settings.time_limit_s:
+                    self._end()
+                    raise WireError(
+                        "worker_lost", "Reading %s took longer than %.0f s and was given up."
+                        % (file_name(task), self._settings.time_limit_s), task.request.method,
+                        "Select less, or check the file with h5check; other files are not affected.") from None
+                continue
+            if frame is None:
+                self._lost(task, "")
+                return
+            heard = time.monotonic()
+            if frame.type not in (FrameType.REPLY, FrameType.ERROR) or frame.stream != task.stream:
+                continue
+            self._pool._outbox.put(outgoing, frame)
+            if frame.type is FrameType.ERROR or frame.flags & LAST:
+                return
+
+    def _lost(self, task: Task, detail: str) -> None:
+        status = self._end()
+        if self._pool._closing.is_set():
+            raise WireError("link_lost", "The agent is closing.")
+        raise WireError("worker_lost", "The HDF5 library crashed while reading %s." % file_name(task),
+                        detail or describe_status(status),
+                        "The file is probably damaged; other files are not affected. Try a newer HDF5 at the site.")
+
+    def _end(self) -> Optional[int]:
+        process, self._process, self._ready = self._process, None, False
+        return None if process is None else process.end()
+
+
+def file_name(task: Task) -> str:
+    """The file a task is about, as text that can be shown."""
+    name = str(task.request.params.get("file", "the file"))
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def describe_status(status: Optional[int]) -> str:
+    """What an exit status says, in words."""
+    if status is None:
+        return "The worker process is gone."
+    if status >= 0:
+        return "The worker process ended with status %d." % status
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = str(-status)
+    return "The worker process was ended by %s." % name
+
+
+def worker_command(memory_mb: int, cache_mb: int) -> Tuple[str, ...]:
+    """The argument list that starts a worker from the same source as this process."""
+    import __main__
+    source = getattr(__main__, "__file__", None) or sys.argv[0]
+    place = os.path.dirname(os.path.abspath(source)) if os.path.basename(source) == "__main__.py" else source
+    return (sys.executable, "-I", "-X", "utf8", place, "--worker", "--memory-mb", str(memory_mb),
+            "--cache-mb", str(cache_mb))
