@@ -1,0 +1,67 @@
+"""The device flow's wait (RFC 8628): the person approves elsewhere, this polls, backs off, and stops when told.
+
+Runs on a worker thread. It knows nothing of msal: ``ask`` makes one request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from app.errors import CancelledByUserError, CodeExpiredError
+from app.remote.seams import DeviceCode, Interaction
+
+_LONGEST_WAIT_S = 60.0
+
+
+class NotNow(Exception):
+    """One request failed for a reason that may pass: the network, or the provider's bad moment."""
+
+
+def code_of(flow: dict[str, Any]) -> DeviceCode:
+    """What to show the person."""
+    address = str(flow.get("verification_uri") or flow.get("verification_url") or "")
+    return DeviceCode(str(flow["user_code"]), address, str(flow.get("verification_uri_complete") or address),
+                      float(flow["expires_at"]))
+
+
+def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
+                      interaction: Interaction) -> dict[str, Any]:
+    """Poll until the provider has an answer.
+
+    Args:
+        flow: the provider's answer to the device authorization request, with ``interval`` and ``expires_at``;
+            ``ask`` may raise ``flow["interval"]`` when told to slow down.
+
+    Returns:
+        The first answer that is not "keep waiting".
+
+    Raises:
+        CancelledByUserError: ``interaction.cancelled`` was set.
+        CodeExpiredError: the time ran out.
+    """
+    end = time.monotonic() + max(0.0, float(flow["expires_at"]) - time.time())
+    wait = float(flow["interval"])
+    unheard = False
+    while time.monotonic() + wait < end + float(flow["interval"]):
+        if interaction.cancelled.wait(wait):
+            raise CancelledByUserError("The sign-in was cancelled.")
+        try:
+            answer = ask()
+        except NotNow as trouble:
+            if not unheard:
+                interaction.say(str(trouble))
+            unheard = True
+            wait = min(max(wait, float(flow["interval"])) * 2, _LONGEST_WAIT_S)
+            continue
+        unheard = False
+        wait = float(flow["interval"])
+        if answer.get("error") not in ("authorization_pending", "slow_down"):
+            return answer
+    raise expired()
+
+
+def expired() -> CodeExpiredError:
+    """The person was too slow, or away."""
+    return CodeExpiredError("The sign-in code ran out before it was approved.", remedy="Sign in again for a new code.")

@@ -1,0 +1,149 @@
+"""A real OpenID provider (npm oidc-provider, tests/peers/oidc) on an ephemeral loopback port, and a person for it.
+
+Its packages are installed once, at the versions of package-lock.json, into ``.run/peers/oidc``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+import re
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import filelock
+import requests
+
+from app.model.site import IdentityMethod, IdentitySettings
+from app.remote.seams import DeviceCode
+from tests.peers.need import need_program
+from tests.peers.pki import Pki
+
+_HERE = Path(__file__).parent / "oidc"
+_INSTALLED = Path(__file__).parent.parent.parent / ".run" / "peers" / "oidc"
+START_S = 30.0
+
+
+@dataclass
+class OpenIdProvider:
+    """A running provider."""
+
+    issuer: str
+    pki: Pki
+    process: subprocess.Popen[str]
+
+    def settings(self, **changes: Any) -> IdentitySettings:
+        """The ``[identity]`` of a profile that uses it."""
+        values: dict[str, Any] = {"method": IdentityMethod.OIDC, "issuer": self.issuer, "client_id": "beamside",
+                                  "scopes": ("email", "ssh"), "ca_file": str(self.pki.ca), **changes}
+        return IdentitySettings(**values)
+
+    def fail(self, path: str, status: int, times: int) -> None:
+        """Let the next ``times`` requests for ``path`` (below the issuer) fail."""
+        self._order({"fail": {"path": path, "status": status, "times": times}})
+
+    def count(self, path: str) -> int:
+        """How many requests there were for ``path``."""
+        return int(self._order({"count": path})["count"])
+
+    def approve(self, code: DeviceCode, user: str = "alice") -> None:
+        """Play the person: sign in as ``user`` and approve."""
+        visit(code.verification_uri_complete, self.pki, user)
+
+    def refuse(self, code: DeviceCode, user: str = "alice") -> None:
+        """Play the person: refuse."""
+        visit(code.verification_uri_complete, self.pki, user, refuse=True)
+
+    def _order(self, order: dict[str, Any]) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        return _line(self.process)
+
+
+@contextlib.contextmanager
+def openid_provider(pki: Pki, *, prefix: str = "/op", device_code_s: int = 120,
+                    access_token_s: int = 600) -> Iterator[OpenIdProvider]:
+    """Start a provider and stop it. ``prefix`` empty: an issuer without a path."""
+    node = need_program("node", "nodejs")
+    settings = {"modules": str(install()), "key": str(pki.key), "certificate": str(pki.certificate), "prefix": prefix,
+                "device_code_s": device_code_s, "access_token_s": access_token_s}
+    process = subprocess.Popen([node, str(_HERE / "provider.mjs"), json.dumps(settings)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        yield OpenIdProvider(str(_line(process)["issuer"]), pki, process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def install() -> Path:
+    """Have npm put the packages beside the test run; returns their folder."""
+    npm = need_program("npm", "npm")
+    _INSTALLED.mkdir(parents=True, exist_ok=True)
+    lock_file = _HERE / "package-lock.json"
+    with filelock.FileLock(str(_INSTALLED) + ".lock"):
+        done = _INSTALLED / "installed-package-lock.json"
+        if not done.exists() or done.read_bytes() != lock_file.read_bytes():
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(_HERE / name, _INSTALLED / name)
+            result = subprocess.run([npm, "ci", "--omit=dev", "--no-audit", "--no-fund"], cwd=_INSTALLED,
+                                    capture_output=True, text=True, timeout=300, check=False)
+            if result.returncode != 0:
+                raise RuntimeError(f"npm could not install the OpenID provider:\n{result.stderr[-2000:]}")
+            shutil.copy(lock_file, done)
+    return _INSTALLED
+
+
+def visit(address: str, pki: Pki, user: str, refuse: bool = False) -> str:
+    """Walk through the provider's pages as a browser would, until there is no form left; returns the last page."""
+    with requests.Session() as browser:
+        browser.verify = str(pki.ca)
+        browser.trust_env = False
+        page = browser.get(address, timeout=10)
+        for _ in range(20):
+            form = _first_form(page.text)
+            if form is None:
+                return page.text
+            action, fields = form
+            if refuse and "login" not in fields:
+                fields["abort"] = "yes"
+            if "login" in fields:
+                fields.update(login=user, password="any")
+            page = browser.post(urljoin(page.url, action), data=fields, timeout=10)
+            if "abort" in fields:
+                return page.text
+    raise AssertionError("the provider's pages never end")
+
+
+def _first_form(text: str) -> tuple[str, dict[str, str]] | None:
+    match = re.search(r"<form([^>]*)>(.*?)</form>", text, re.S | re.I)
+    if match is None:
+        return None
+    attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', match.group(1)))
+    fields = {}
+    for tag in re.findall(r"<input([^>]*)>", match.group(2), re.S | re.I):
+        values = dict(re.findall(r'([\w-]+)="([^"]*)"', tag))
+        if values.get("name"):
+            fields[values["name"]] = html.unescape(values.get("value", ""))
+    return html.unescape(attributes.get("action", "")), fields
+
+
+def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if select.select([process.stdout], [], [], 0.5)[0]:
+            line = process.stdout.readline()
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+    raise RuntimeError("the OpenID provider does not answer")
