@@ -20,6 +20,7 @@ from tests.checks.gui_thread import GuiThreadWatch
 from tests.checks.leaks import Leftovers
 from tests.checks.logged_errors import LoggedErrors
 from tests.peers.need import CI, missing, system_tests_wanted
+from tests.peers.slurm import SlurmFacility, slurm_facility
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,3 +101,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if CI:
             pytest.fail("system tests need root", pytrace=False)
         pytest.skip("system tests need root")
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[SlurmFacility]:
+    """Real sshd and Slurm with accounting, shared by the whole run; marked tests only (``system``)."""
+    with slurm_facility(accounting=True) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def slurm_without_accounting() -> Iterator[SlurmFacility]:
+    """Real sshd and Slurm where ``sacct`` fails and finished jobs are forgotten after 2 s."""
+    with slurm_facility(accounting=False, min_job_age_s=2) as site:
+        yield site

@@ -137,8 +137,9 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
         "KbdInteractiveAuthentication no", "PermitRootLogin yes", "LogLevel VERBOSE", "MaxStartups 50:30:100",
         "Subsystem sftp internal-sftp", "PrintMotd no", ""]))
     # -f must be absolute: sshd starts itself again for each connection
-    process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config.resolve())], stdin=subprocess.DEVNULL,
-                               stdout=subprocess.DEVNULL, stderr=(folder / "sshd.log").open("wb"))
+    with (folder / "sshd.log").open("wb") as log:
+        process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config.resolve())], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=log)
     try:
         _wait_until_listening(port, process, folder / "sshd.log")
         yield Sshd(folder, port, host_key, authority, process)
