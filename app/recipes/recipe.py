@@ -240,7 +240,8 @@ def _parameter(reader: _Reader) -> Parameter:
 
 
 def _output(reader: _Reader) -> Output:
-    output = Output(title=reader.text("title"), file=reader.text("file"), data_path=reader.text("data_path", default=""))
+    output = Output(title=reader.text("title"), file=reader.text("file"),
+                    data_path=reader.text("data_path", default=""))
     reader.close()
     if output.file.startswith("/") or ".." in output.file.split("/") or not output.file:
         raise reader.fault("file", f"is “{output.file}”", "a path below the job's folder")

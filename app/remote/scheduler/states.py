@@ -1,0 +1,50 @@
+"""What a batch system says of a job, as values. Pure: no I/O, any thread."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from app.model.jobs import JobState
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """One job in a batch system's list or history. Times: seconds since the epoch; ``None``: not said.
+
+    ``reason`` is in words, ``""`` when there is nothing to add; ``array_task`` rows belong to no job of ours.
+    """
+
+    scheduler_id: str
+    state: JobState
+    name: str = ""
+    reason: str = ""
+    partition: str = ""
+    node: str = ""
+    submitted: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    time_limit_s: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+def exit_words(exit_code: int | None, signal: int | None) -> str:
+    """How a program ended, in words; ``""`` when it ended well or nothing is known."""
+    if signal:
+        return f"stopped by signal {signal}" + (f" ({_SIGNALS[signal]})" if signal in _SIGNALS else "")
+    if not exit_code:
+        return ""
+    if exit_code in _EXITS:
+        return f"exit code {exit_code} ({_EXITS[exit_code]})"
+    if exit_code > 128 and exit_code - 128 in _SIGNALS:
+        return f"exit code {exit_code} ({_SIGNALS[exit_code - 128]})"
+    return f"exit code {exit_code}"
+
+
+_SIGNALS = {1: "hangup", 2: "interrupted", 3: "quit", 4: "illegal instruction", 6: "aborted", 7: "bus error",
+            8: "arithmetic error", 9: "killed", 11: "segmentation fault", 15: "terminated", 24: "CPU time limit",
+            25: "file size limit", 31: "bad system call"}
+_EXITS = {126: "a program could not be run", 127: "a program was not found"}
