@@ -170,11 +170,8 @@ class _Attendant:
                 return
 
     def _run(self) -> None:
-        try:
-            self._ensure_started()
-        except WireError as error:
-            self.facts["error"] = error.summary
         while True:
+            self._warm_up()
             task = self._pool._queue.get(self._lowest)
             if task is None:
                 break
@@ -188,6 +185,13 @@ class _Attendant:
             except WireError as error:
                 self._pool._outbox.fail(outgoing, error)
         self._end()
+
+    def _warm_up(self) -> None:
+        try:
+            if not self._pool._closing.is_set():
+                self._ensure_started()
+        except WireError as error:
+            self.facts["error"] = error.summary
 
     def _ensure_started(self) -> None:
         if self._process is not None and not self._process.running:

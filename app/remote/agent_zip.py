@@ -26,16 +26,16 @@ _X86_64 = 62
 
 @dataclass(frozen=True)
 class Upload:
-    """A file to be placed at the site under a name that contains its SHA-256."""
+    """A file to be placed below the site's cache folder; ``name`` contains its SHA-256."""
 
     name: str
     data: bytes
     digest: str
 
     @classmethod
-    def of(cls, stem: str, suffix: str, data: bytes) -> Upload:
+    def of(cls, before: str, after: str, data: bytes) -> Upload:
         digest = hashlib.sha256(data).hexdigest()
-        return cls(f"{stem}-{digest[:16]}{suffix}", data, digest)
+        return cls(before + digest[:16] + after, data, digest)
 
 
 @cache
@@ -58,7 +58,7 @@ def build_agent_zip(replaced: Mapping[str, str]) -> Upload:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o600 << 16
             archive.writestr(entry, sources[name].encode("utf-8"))
-    return Upload.of("agent", ".zip", buffer.getvalue())
+    return Upload.of("agent-", ".zip", buffer.getvalue())
 
 
 @cache
@@ -68,7 +68,7 @@ def bitshuffle_library() -> Upload | None:
         with open(path, "rb") as file:
             data = file.read()
         if path.endswith(".so") and _is_linux_x86_64(data):
-            return Upload.of("libh5bshuf", ".so", strip_elf(data))
+            return Upload.of("plugins-", "/libh5bshuf.so", strip_elf(data))
     return None
 
 

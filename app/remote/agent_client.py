@@ -1,0 +1,331 @@
+"""Files and HDF5 of one site: requests, their Futures, watches. Valid across reconnects.
+
+Callers may be on any thread and are never blocked; Futures settle on the reader thread of the current session.
+Everything asked of the agent is idempotent, so what was under way when a link died is asked again on the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from app.errors import AgentError, BeamsideError, LinkLostError, error_of_kind
+from app.model.data import Block, DataReference, ReadRequest
+from app.model.nodes import FolderListing, NodeInfo
+from app.model.plot import PlotDescription
+from app.protocol.errors import ProtocolError, WireError
+from app.protocol.messages import MESSAGE_BYTES, Cancel, Epoch, Error, Event, Message, Reply, Request
+from app.protocol.replies import ReplyAssembler
+from app.remote import conversions
+from app.remote.agent_session import AgentSession
+from app.remote.seams import Watch
+
+log = logging.getLogger(__name__)
+
+_METADATA_PRIORITY = 1
+_MOST_ATTEMPTS = 5
+GONE = (0, 0)
+
+Convert = Callable[[dict[str, Any], list[Any], int, float], Any]
+
+
+@dataclass(eq=False)
+class _Call:
+    """A request that waits for its answer; ``convert`` makes the answer's value."""
+
+    method: str
+    params: dict[str, Any]
+    convert: Convert
+    priority: int = _METADATA_PRIORITY
+    view: str = ""
+    epoch: int = 0
+    future: Future[Any] = field(default_factory=Future)
+    stream: int = 0
+    attempts: int = 0
+    started: float = field(default_factory=time.monotonic)
+    assembler: ReplyAssembler = field(default_factory=lambda: ReplyAssembler(MESSAGE_BYTES))
+
+
+class _Watch:
+    """A watch that lives until it is closed, on whatever session there is."""
+
+    def __init__(self, client: AgentClient, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None]) -> None:
+        self._client = client
+        self.path = path
+        self.on_change = on_change
+        self.stream = 0
+        self.last: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        self._client._end_watch(self)
+
+
+class AgentClient:
+    """The DataService of a site. Its sessions come and go (``attach``, ``detach``); it stays."""
+
+    def __init__(self, site: str) -> None:
+        self._site = site
+        self._lock = threading.RLock()
+        self._session: AgentSession | None = None
+        self._down: BeamsideError | None = None
+        self._calls: dict[int, _Call] = {}
+        self._watches: dict[int, _Watch] = {}
+        self._next_stream = 1
+        self._bytes_before = 0
+
+    def list_folder(self, path: PurePosixPath) -> Future[FolderListing]:
+        """The folder's entries."""
+        return self._ask(_Call("list_folder", {"path": str(path)}, lambda r, a, n, s: conversions.folder_listing(r)))
+
+    def stat(self, path: PurePosixPath) -> Future[dict[str, Any]]:
+        """What the site's file system says of one path (docs/protocol.md, ``stat``)."""
+        return self._ask(_Call("stat", {"path": str(path)}, lambda r, a, n, s: r))
+
+    def nodes(self, reference: DataReference, depth: int | None = 1, attributes: bool = True,
+              expand: bool | None = None) -> Future[tuple[NodeInfo, ...]]:
+        """Nodes of a file.
+
+        Args:
+            reference: the file and where to begin (the root when no path is named).
+            depth: levels below that; ``None``: all.
+            attributes: whether attributes come along.
+            expand: the children only, with what links lead to (the tree on screen); ``None``: when depth is 1.
+        """
+        params = {"file": str(reference.file_path), "data_path": reference.data_path or "/", "depth": depth,
+                  "attributes": attributes, "expand": depth == 1 if expand is None else expand}
+        return self._ask(_Call("nodes", params, lambda r, a, n, s: conversions.nodes(r)))
+
+    def nodes_json(self, reference: DataReference, depth: int | None = None,
+                   attributes: bool = True) -> Future[dict[str, Any]]:
+        """``{"file", "nodes"}`` exactly as the command line prints them (docs/cli.md, ``tree``)."""
+        params = {"file": str(reference.file_path), "data_path": reference.data_path or "/", "depth": depth,
+                  "attributes": attributes, "expand": False}
+        return self._ask(_Call("nodes", params, lambda r, a, n, s: {"file": r["file"], "nodes": r["nodes"]}))
+
+    def plot(self, reference: DataReference) -> Future[PlotDescription]:
+        """The default plot of a file, or that of a node."""
+        params = {"file": str(reference.file_path), "data_path": reference.data_path or None}
+        return self._ask(_Call("plot", params, lambda r, a, n, s: conversions.plot(r)))
+
+    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0) -> Future[Block]:
+        """Numbers, exact or reduced to what the asker can show."""
+        if view:
+            self._supersede(view, epoch)
+        return self._ask(_Call("read", conversions.read_params(request),
+                               lambda r, a, n, s: conversions.block(request, r, a, n, s), priority, view, epoch))
+
+    def new_epoch(self, view: str, epoch: int) -> None:
+        """Nothing older than ``epoch`` is wanted by ``view`` any more; its Futures settle as cancelled."""
+        self._supersede(view, epoch)
+        with self._lock:
+            if self._session is not None:
+                self._session.send(Epoch(view, epoch))
+
+    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None]) -> Watch:
+        """Call ``on_change`` (on the reader thread) with (size, mtime_ns) when it changes; ``GONE``: vanished."""
+        watch = _Watch(self, path, on_change)
+        with self._lock:
+            self._send_watch(watch)
+        return watch
+
+    def agent_status(self) -> Future[dict[str, Any]]:
+        """What the agent says of itself and its workers."""
+        return self._ask(_Call("agent_status", {}, lambda r, a, n, s: r, 0))
+
+    def status(self) -> dict[str, Any]:
+        """What is known here: ``{"latency_s", "bytes_received", "rate_bytes_s", "waiting", "agent"}``."""
+        with self._lock:
+            session, waiting = self._session, len(self._calls)
+        if session is None:
+            return {"latency_s": None, "bytes_received": self._bytes_before, "rate_bytes_s": 0.0, "waiting": waiting,
+                    "agent": {}}
+        return {"latency_s": session.flow.latency_s,
+                "bytes_received": self._bytes_before + session.flow.bytes_received,
+                "rate_bytes_s": session.flow.rate, "waiting": waiting,
+                "agent": dict(session.hello.result(0).facts) if session.hello.done() else {}}
+
+    def close(self) -> None:
+        """Fail what waits and take nothing more."""
+        self.fail(LinkLostError("The connection was closed."))
+
+    def attach(self, session: AgentSession) -> None:
+        """Use this session: ask everything again that still waits. Called by the connection."""
+        with self._lock:
+            self._down = None
+            self._session = session
+            calls, self._calls = list(self._calls.values()), {}
+            watches, self._watches = list(self._watches.values()), {}
+            for watch in watches:
+                self._send_watch(watch)
+            tired = [call for call in calls if call.attempts >= _MOST_ATTEMPTS]
+            for call in calls:
+                if call not in tired:
+                    self._send_call(call)
+        for call in tired:
+            _fail(call, LinkLostError("The connection was lost again and again during this request.",
+                                      call.method, "Try it once more; if it fails again, ask for less at once."))
+
+    def detach(self, session: AgentSession) -> None:
+        """The session is over; keep what waits for the next one."""
+        with self._lock:
+            if self._session is session:
+                self._session = None
+                self._bytes_before += session.flow.bytes_received
+
+    def fail(self, reason: BeamsideError) -> None:
+        """There will be no next session unless somebody opens one: settle what waits, refuse what comes."""
+        with self._lock:
+            self._down = reason
+            self._session = None
+            calls, self._calls = list(self._calls.values()), {}
+        for call in calls:
+            _fail(call, reason)
+
+    def reopen(self) -> None:
+        """A connection is being made: keep what comes until it is there."""
+        with self._lock:
+            self._down = None
+
+    def receive(self, message: Message, size: int) -> None:
+        """A message of the current session; called on its reader thread."""
+        if isinstance(message, Reply):
+            self._replied(message, size)
+        elif isinstance(message, Error):
+            with self._lock:
+                call = self._calls.pop(message.stream, None)
+            if call is not None:
+                _settle_error(call, message)
+        elif isinstance(message, Event):
+            with self._lock:
+                watch = self._watches.get(message.stream)
+            if watch is not None:
+                self._changed(watch, message.data.get("generation"))
+
+    def _ask(self, call: _Call) -> Future[Any]:
+        call.future.add_done_callback(lambda future: self._cancelled(call) if future.cancelled() else None)
+        with self._lock:
+            down = self._down
+            if down is None:
+                try:
+                    self._send_call(call)
+                except WireError as error:
+                    self._calls.pop(call.stream, None)
+                    down = error_of_kind("usage", "The request is too long.", error.detail)
+        if down is not None:
+            _fail(call, down)
+        return call.future
+
+    def _send_call(self, call: _Call) -> None:
+        call.stream = self._new_stream()
+        call.assembler = ReplyAssembler(MESSAGE_BYTES)
+        self._calls[call.stream] = call
+        if self._session is not None:
+            call.attempts += 1
+            self._session.send(Request(call.stream, call.method, call.params, call.priority, call.view, call.epoch))
+
+    def _send_watch(self, watch: _Watch) -> None:
+        watch.stream = self._new_stream()
+        self._watches[watch.stream] = watch
+        if self._session is not None:
+            call = _Call("watch", {"path": str(watch.path)},
+                         lambda r, a, n, s: self._watch_began(watch, r.get("generation")), stream=watch.stream)
+            self._calls[watch.stream] = call
+            self._session.send(Request(watch.stream, "watch", call.params, _METADATA_PRIORITY))
+
+    def _new_stream(self) -> int:
+        stream, self._next_stream = self._next_stream, self._next_stream + 1
+        return stream
+
+    def _replied(self, reply: Reply, size: int) -> None:
+        with self._lock:
+            call = self._calls.get(reply.stream)
+        if call is None:
+            return
+        try:
+            if not call.assembler.add(reply):
+                return
+            result, arrays = call.assembler.finish()
+            value = call.convert(result, arrays, call.assembler.received, time.monotonic() - call.started)
+        except ProtocolError as error:
+            self._forget(call)
+            _fail(call, error_of_kind(error.kind, error.summary, error.detail, error.remedy))
+            return
+        except BeamsideError as error:
+            self._forget(call)
+            _fail(call, error)
+            return
+        except Exception as error:
+            self._forget(call)
+            _fail(call, AgentError("The agent's answer could not be understood.", repr(error), "Please report it."))
+            return
+        self._forget(call)
+        log.debug("%s #%d: %d bytes, %.0f ms", call.method, call.stream, call.assembler.received,
+                  1000 * (time.monotonic() - call.started))
+        if call.future.set_running_or_notify_cancel():
+            call.future.set_result(value)
+
+    def _forget(self, call: _Call) -> None:
+        with self._lock:
+            self._calls.pop(call.stream, None)
+
+    def _cancelled(self, call: _Call) -> None:
+        with self._lock:
+            known = self._calls.pop(call.stream, None)
+            if known is not None and self._session is not None:
+                self._session.send(Cancel(call.stream))
+
+    def _supersede(self, view: str, epoch: int) -> None:
+        with self._lock:
+            older = [call for call in self._calls.values() if call.view == view and call.epoch < epoch]
+        for call in older:
+            _cancel(call)
+
+    def _end_watch(self, watch: _Watch) -> None:
+        with self._lock:
+            known = self._watches.pop(watch.stream, None)
+            self._calls.pop(watch.stream, None)
+            if known is not None and self._session is not None:
+                self._session.send(Cancel(watch.stream))
+
+    def _watch_began(self, watch: _Watch, generation: Any) -> None:
+        if watch.last is None:
+            watch.last = _generation(generation)
+        else:
+            self._changed(watch, generation)
+
+    def _changed(self, watch: _Watch, generation: Any) -> None:
+        now = _generation(generation)
+        if now == watch.last:
+            return
+        watch.last = now
+        try:
+            watch.on_change(now)
+        except Exception:
+            log.exception("a listener of changes failed")
+
+
+def _generation(value: Any) -> tuple[int, int]:
+    return (int(value[0]), int(value[1])) if isinstance(value, list) and len(value) == 2 else GONE
+
+
+def _settle_error(call: _Call, error: Error) -> None:
+    if error.kind == "cancelled":
+        _cancel(call)
+    else:
+        _fail(call, error_of_kind(error.kind, error.summary, error.detail, error.remedy))
+
+
+def _cancel(call: _Call) -> None:
+    if call.future.cancel():
+        call.future.set_running_or_notify_cancel()
+
+
+def _fail(call: _Call, error: BeamsideError) -> None:
+    if call.future.set_running_or_notify_cancel():
+        call.future.set_exception(error)

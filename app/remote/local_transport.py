@@ -1,0 +1,154 @@
+"""This computer as a transport: commands are child processes, no shell, no network. Any thread."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from app.errors import LinkError, LinkLostError
+from app.remote.seams import ByteStream, CommandResult
+
+_POSIX = os.name == "posix"
+_CLOSE_S = 2.0
+
+
+class LocalTransport:
+    """The Transport of the built-in site ``local``."""
+
+    def __init__(self) -> None:
+        self._streams: list[_LocalStream] = []
+        self._lock = threading.Lock()
+        self._alive = True
+
+    @property
+    def alive(self) -> bool:
+        return self._alive
+
+    @property
+    def home(self) -> PurePosixPath:
+        return PurePosixPath(Path.home().as_posix())
+
+    @property
+    def user(self) -> str:
+        return getpass.getuser()
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 30.0) -> CommandResult:
+        """Run a command to its end.
+
+        Raises:
+            LinkError: it cannot be started, or did not end in time (it is killed then).
+        """
+        process = self._popen(argv)
+        try:
+            stdout, stderr = process.communicate(stdin, timeout_s)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            process.communicate()
+            raise LinkError(f"“{argv[0]}” did not finish within {timeout_s:.0f} s.",
+                            remedy="Try again; the computer may be busy.") from None
+        return CommandResult(process.returncode, stdout, stderr)
+
+    def start(self, argv: Sequence[str]) -> ByteStream:
+        """Start a long-running command.
+
+        Raises:
+            LinkError: it cannot be started.
+        """
+        stream = _LocalStream(self._popen(argv))
+        with self._lock:
+            self._streams = [s for s in self._streams if not s.closed] + [stream]
+        return stream
+
+    def close(self) -> None:
+        """End every command that still runs."""
+        self._alive = False
+        with self._lock:
+            streams, self._streams = self._streams, []
+        for stream in streams:
+            stream.close()
+
+    def _popen(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
+        if not self._alive:
+            raise LinkLostError("The connection was closed.")
+        try:
+            return subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    bufsize=0, start_new_session=_POSIX)
+        except (OSError, ValueError) as error:
+            raise LinkError(f"“{argv[0]}” could not be started on this computer.", str(error)) from None
+
+
+class _LocalStream:
+    """A child process as a ByteStream."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._closing = threading.Lock()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def read(self, limit: int) -> bytes:
+        assert self._process.stdout is not None
+        return _read(self._process.stdout.fileno, limit)
+
+    def read_error(self, limit: int) -> bytes:
+        assert self._process.stderr is not None
+        return _read(self._process.stderr.fileno, limit)
+
+    def write(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._process.stdin.fileno(), view):]
+        except (OSError, ValueError):
+            raise LinkLostError("The command ended.", remedy="It is started again.") from None
+
+    def close(self) -> None:
+        """End the process group; blocked reads and writes return, since no process holds the pipes then."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            with contextlib.suppress(OSError):
+                if self._process.stdin is not None and self._process.poll() is not None:
+                    self._process.stdin.close()
+            _kill_group(self._process)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_CLOSE_S)
+
+    def exit_code(self, timeout_s: float) -> int | None:
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def __del__(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def _read(descriptor: Callable[[], int], limit: int) -> bytes:
+    try:
+        return os.read(descriptor(), limit)
+    except (OSError, ValueError):
+        return b""
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and what it started; on Windows its children see their pipes close."""
+    with contextlib.suppress(OSError):
+        if _POSIX:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
