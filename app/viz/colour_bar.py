@@ -1,0 +1,96 @@
+"""The colour bar beside a picture: which colour means which number. GUI thread; only draws."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from app.viz.colouring import ColourScale, colour_table, position
+from app.viz.numbers import short_number
+from app.viz.theme import theme_of
+
+_BAR_WIDTH = 12
+_TOP, _BOTTOM = 14, 30
+_LABEL_GAP = 6
+
+
+class ColourBar(QWidget):
+    """A vertical gradient with ticks; the unit stands below."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._scale = ColourScale()
+        self._units = ""
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+        self.setAccessibleName("Colour bar")
+
+    def set_scale(self, scale: ColourScale) -> None:
+        self._scale = scale
+        self.update()
+
+    def set_units(self, units: str) -> None:
+        self._units = units
+        self.update()
+
+    def follow_theme(self) -> None:
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(76, 120)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        theme = theme_of(self)
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(theme.plot_background))
+        bar = QRectF(8, _TOP, _BAR_WIDTH, max(10, self.height() - _TOP - _BOTTOM))
+        table = np.ascontiguousarray(colour_table(self._scale.colormap)[::-1])
+        image = QImage(table.data, 1, len(table), 4, QImage.Format.Format_RGBA8888)
+        painter.drawImage(bar, image)
+        painter.setPen(QColor(theme.plot_text))
+        metrics = painter.fontMetrics()
+        room = metrics.height()
+        placed: list[float] = []
+        for value in ticks(self._scale):
+            y = bar.bottom() - position(value, self._scale) * bar.height()
+            if any(abs(y - other) < room for other in placed):
+                continue
+            placed.append(y)
+            left = bar.right() + _LABEL_GAP
+            painter.drawText(QRectF(left, y - room / 2, self.width() - left, room),
+                             Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, short_number(value))
+        if self._units:
+            text = metrics.elidedText(self._units, Qt.TextElideMode.ElideRight, self.width() - 10)
+            painter.drawText(QRectF(8, self.height() - 22, self.width() - 10, 20), Qt.AlignmentFlag.AlignLeft
+                             | Qt.AlignmentFlag.AlignVCenter, text)
+        painter.end()
+
+
+def ticks(scale: ColourScale) -> list[float]:
+    """``low``, ``high``, then round numbers between them: parts of decades on a logarithmic scale, else about five."""
+    low, high = scale.low, scale.high
+    if scale.normalization == "log" and low > 0:
+        inner = _log_ticks(low, high)
+    else:
+        inner = _linear_ticks(low, high)
+    return [low, high, *inner]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    decades = [10.0**n for n in range(first, last + 1, max(1, (last - first) // 6))]
+    factors = (1,) if last - first > 3 else (1, 2, 5) if last - first > 1 else (1, 2, 3, 4, 5, 6, 8)
+    return [d * f for d in decades for f in factors if low * 0.999 <= d * f <= high * 1.001]
+
+
+def _linear_ticks(low: float, high: float) -> list[float]:
+    step = _nice((high - low) / 5)
+    return [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _nice(least: float) -> float:
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * f for f in (1, 2, 5, 10) if power * f >= least * 0.999)

@@ -1,0 +1,261 @@
+"""Choosing a frame of a stack: one row per leading axis, with playing. GUI thread.
+
+The index is emitted at once and the widget never waits for the picture; playing asks for the next frame only when
+the last one was reported by :meth:`FrameSlider.frame_shown`, so a slow link gets no backlog.
+"""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
+
+from app.viz.icons import set_icon
+
+FRAME_RATES = (1, 2, 5, 10, 20, 30, 60)
+_DEFAULT_RATE = 20
+
+
+class _Slider(QSlider):
+    """A slider that leaves stepping keys to the frame slider, so that they mean the same everywhere."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Space):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+
+class _AxisRow:
+    """The widgets of one leading axis."""
+
+    def __init__(self, name: str, length: int, owner: FrameSlider) -> None:
+        self.length = length
+        self.name = QLabel(name)
+        self.name.setTextFormat(Qt.TextFormat.PlainText)
+        self.spin = QSpinBox()
+        self.spin.setRange(0, length - 1)
+        self.spin.setKeyboardTracking(False)
+        self.spin.setAccessibleName(f"{name} number")
+        self.spin.setFixedWidth(max(62, 40 + 9 * len(str(length))))
+        self.slider = _Slider(Qt.Orientation.Horizontal)
+        self.slider.setRange(0, length - 1)
+        self.slider.setAccessibleName(f"{name} slider")
+        self.slider.setMinimumWidth(60)
+        self.position = QLabel()
+        self.position.setProperty("role", "muted")
+        self.position.setTextFormat(Qt.TextFormat.PlainText)
+        self.slider.valueChanged.connect(owner.read_rows)
+        self.spin.valueChanged.connect(self.slider.setValue)
+
+    def show_value(self, value: int) -> None:
+        with QSignalBlocker(self.slider), QSignalBlocker(self.spin):
+            self.slider.setValue(value)
+            self.spin.setValue(value)
+        self.position.setText(f"{value} / {self.length - 1}")
+
+
+class FrameSlider(QWidget):
+    """``index_changed`` carries the leading indices, one per axis, slowest first."""
+
+    index_changed = Signal(object)
+
+    def __init__(self, shape: tuple[int, ...], names: tuple[str, ...] = (), parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.shape = shape
+        self._index = (0,) * len(shape)
+        self._waiting_for: tuple[int, ...] | None = None
+        self._due = False
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._on_tick)
+        names = names or (("Frame",) if len(shape) == 1 else tuple(f"Axis {n}" for n in range(len(shape))))
+        self._rows = [_AxisRow(name, length, self) for name, length in zip(names, shape, strict=True)]
+        self.label = QLabel()
+        self.label.setProperty("role", "muted")
+        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.back = self._button("step-back", "Previous frame", "Page Up or ,")
+        self.play = self._button("play", "Play", "Space")
+        self.play.setCheckable(True)
+        self.play.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.forward = self._button("step-forward", "Next frame", "Page Down or .")
+        self.rate = self._rate_button()
+        self.back.clicked.connect(self.step_back)
+        self.forward.clicked.connect(self.step_forward)
+        self.play.toggled.connect(self._on_play_toggled)
+        self._lay_out()
+        self.set_frame_rate(_DEFAULT_RATE)
+        self._show_index()
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        return self._index
+
+    @property
+    def playing(self) -> bool:
+        return self._timer.isActive()
+
+    @property
+    def frame_number(self) -> int:
+        """The leading indices joined flat."""
+        number = 0
+        for position, length in zip(self._index, self.shape, strict=True):
+            number = number * length + position
+        return number
+
+    def set_index(self, index: tuple[int, ...]) -> None:
+        """Go to a frame, as if the user had; outside the stack means its nearest end."""
+        clipped = tuple(min(max(i, 0), n - 1) for i, n in zip(index, self.shape, strict=True))
+        if clipped != self._index:
+            self._index = clipped
+            self._show_index()
+            self.index_changed.emit(clipped)
+
+    def set_frame_number(self, number: int) -> None:
+        """Go to the frame whose leading indices joined flat are ``number``."""
+        index = []
+        for length in reversed(self.shape):
+            number, position = divmod(number, length)
+            index.append(position)
+        self.set_index(tuple(reversed(index)))
+
+    def step_forward(self) -> None:
+        self._step(1)
+
+    def step_back(self) -> None:
+        self._step(-1)
+
+    def toggle_playing(self) -> None:
+        self.play.toggle()
+
+    def set_frame_rate(self, frames_per_second: int) -> None:
+        self._timer.setInterval(round(1000 / frames_per_second))
+        self.rate.setText(f"{frames_per_second} fps")
+
+    def set_label(self, text: str) -> None:
+        """What the frame is beside its number, such as the time it was taken."""
+        self.label.setText(text)
+        self.label.setVisible(bool(text))
+
+    def frame_shown(self, index: tuple[int, ...]) -> None:
+        """The picture of ``index`` is on screen: playing may go on."""
+        if self._waiting_for is not None and index == self._waiting_for:
+            self._waiting_for = None
+            if self._due and self.playing:
+                self._advance()
+
+    def stop(self) -> None:
+        """End playing, for instance because a frame could not be read."""
+        self.play.setChecked(False)
+
+    def read_rows(self) -> None:
+        """Take the position of the row that was moved."""
+        self.set_index(tuple(row.slider.value() for row in self._rows))
+
+    def handle_key(self, event: QKeyEvent) -> bool:
+        """Page Up/Down and , . step, Home/End jump, Space plays; True when the key was one of these."""
+        if event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+            return False
+        actions = {
+            Qt.Key.Key_PageDown: self.step_forward, Qt.Key.Key_Period: self.step_forward,
+            Qt.Key.Key_PageUp: self.step_back, Qt.Key.Key_Comma: self.step_back,
+            Qt.Key.Key_Space: self.toggle_playing,
+            Qt.Key.Key_Home: self._go_first, Qt.Key.Key_End: self._go_last,
+        }
+        action = actions.get(Qt.Key(event.key()))
+        if action is None:
+            return False
+        action()
+        return True
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not self.handle_key(event):
+            super().keyPressEvent(event)
+
+    # -- private
+
+    def _lay_out(self) -> None:
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(2)
+        for row in self._rows:
+            line = QHBoxLayout()
+            line.setSpacing(8)
+            line.addWidget(row.name)
+            line.addWidget(row.spin)
+            line.addWidget(row.slider, 1)
+            line.addWidget(row.position)
+            if row is self._rows[-1]:
+                for widget in (self.label, self.back, self.play, self.forward, self.rate):
+                    line.addWidget(widget)
+            rows.addLayout(line)
+        self.set_label("")
+        width = max((row.name.sizeHint().width() for row in self._rows), default=0)
+        for row in self._rows:
+            row.name.setFixedWidth(width)
+            row.position.setMinimumWidth(row.position.fontMetrics().horizontalAdvance(f"{row.length} / {row.length}"))
+            row.position.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def _button(self, icon_name: str, text: str, keys: str) -> QToolButton:
+        button = QToolButton()
+        set_icon(button, icon_name)
+        button.setAccessibleName(text)
+        button.setToolTip(f"{text} ({keys})")
+        return button
+
+    def _rate_button(self) -> QToolButton:
+        button = QToolButton()
+        button.setAccessibleName("Frames per second")
+        button.setToolTip("How fast to play")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        for rate in FRAME_RATES:
+            action = menu.addAction(f"{rate} frames per second")
+            action.setData(rate)
+        menu.triggered.connect(self._on_rate_chosen)
+        button.setMenu(menu)
+        return button
+
+    def _on_rate_chosen(self, action: object) -> None:
+        self.set_frame_rate(int(action.data()))  # type: ignore[attr-defined]
+
+    def _show_index(self) -> None:
+        for row, value in zip(self._rows, self._index, strict=True):
+            row.show_value(value)
+
+    def _step(self, by: int) -> None:
+        total = 1
+        for length in self.shape:
+            total *= length
+        self.set_frame_number(min(max(self.frame_number + by, 0), total - 1))
+
+    def _go_first(self) -> None:
+        self.set_index((0,) * len(self.shape))
+
+    def _go_last(self) -> None:
+        self.set_index(tuple(n - 1 for n in self.shape))
+
+    def _on_play_toggled(self, playing: bool) -> None:
+        set_icon(self.play, "pause" if playing else "play")
+        self._waiting_for, self._due = None, False
+        if playing:
+            self._timer.start()
+        else:
+            self._timer.stop()
+
+    def _on_tick(self) -> None:
+        if self._waiting_for is not None:
+            self._due = True
+        else:
+            self._advance()
+
+    def _advance(self) -> None:
+        """The next frame; from the last one back to the first."""
+        self._due = False
+        before = self._index
+        self._step(1)
+        if self._index == before:
+            self._go_first()
+        if self._index == before:
+            self.stop()
+            return
+        self._waiting_for = self._index

@@ -1,0 +1,351 @@
+"""A picture of numbers: zoom, pan, colours, axes in full-frame pixels. GUI thread.
+
+It draws what it is given and says what part is on screen, so that its owner can fetch that part; it never fetches,
+never changes the numbers, and never forgets a choice because a new frame arrived.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
+from PySide6.QtGui import QPainterPath, QPen
+from PySide6.QtWidgets import QGraphicsPathItem, QHBoxLayout, QWidget
+
+from app.model.data import Block
+from app.viz.choices import ViewChoices
+from app.viz.colour_bar import ColourBar
+from app.viz.colouring import ColourScale, to_rgba
+from app.viz.image_axes import PixelAxis
+from app.viz.image_box import Canvas, ImageBox
+from app.viz.orientation import Orientation
+from app.viz.theme import theme_of
+
+Region = tuple[int, int, int, int]
+
+REGION_DEBOUNCE_MS = 80
+_MAX_SCREEN_PIXELS_PER_DATA_PIXEL = 200.0
+_GRID_FROM_SCREEN_PIXELS = 8.0
+_MARGIN = 0.02
+_STALE_OPACITY = 0.3
+
+
+class _Layer:
+    """One drawn block: the picture item with the numbers it shows."""
+
+    def __init__(self, box: ImageBox, z: int) -> None:
+        self.item = pg.ImageItem(axisOrder="row-major")
+        self.item.setZValue(z)
+        self.item.setVisible(False)
+        box.addItem(self.item, ignoreBounds=True)
+        self.block: Block | None = None
+        self.region: Region = (0, 0, 0, 0)
+        self.leading: tuple[int, ...] = ()
+
+    def clear(self) -> None:
+        self.block = None
+        self.item.setVisible(False)
+
+
+class ImageView(QWidget):
+    """Shows blocks of one frame at their place in the frame."""
+
+    region_changed = Signal(float, float, float, float, int, int)
+    cursor_moved = Signal(object, object)
+    frame_drawn = Signal()
+
+    def __init__(self, frame_shape: tuple[int, int], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.frame_shape = frame_shape
+        self.choices = ViewChoices()
+        self.scale = ColourScale()
+        self._orientation = Orientation()
+        self._whole_frame = True
+
+        self.box = ImageBox()
+        self.canvas = Canvas(viewBox=self.box, axisItems={"left": PixelAxis("left"), "bottom": PixelAxis("bottom")})
+        self.canvas.hideButtons()
+        self.canvas.setFrameShape(pg.GraphicsView.Shape.NoFrame)
+        self.canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.canvas.setAccessibleName("Picture")
+        self.canvas.getPlotItem().setContentsMargins(6, 10, 10, 4)
+        self.colour_bar = ColourBar(self)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.canvas, 1)
+        layout.addWidget(self.colour_bar)
+
+        self._base, self._detail = _Layer(self.box, 0), _Layer(self.box, 1)
+        self._grid = QGraphicsPathItem()
+        self._grid.setZValue(5)
+        self.box.addItem(self._grid, ignoreBounds=True)
+        self._debounce = QTimer(self, singleShot=True, interval=REGION_DEBOUNCE_MS)
+        self._debounce.timeout.connect(self._announce_region)
+        self.box.sigRangeChanged.connect(self._on_range_changed)
+        self.box.sigResized.connect(self._on_resized)
+        self.box.moved_by_user.connect(self._on_moved_by_user)
+        self.box.reset_asked.connect(self.reset_zoom)
+        self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
+        self.canvas.viewport().installEventFilter(self)
+        self._cursor: tuple[int, int] | None = None
+        self.follow_theme()
+        self._apply_orientation()
+        self.reset_zoom()
+
+    # -- what is shown
+
+    def show_block(self, block: Block, region: Region | None = None, leading: tuple[int, ...] = ()) -> None:
+        """Draw a block.
+
+        Args:
+            block: (height, width) numbers, or (height, width, 3|4) colours; pooled or exact.
+            region: (y0, y1, x0, x1) it covers in full-frame pixels; ``None``: the whole frame.
+            leading: which frame it belongs to; what is left of another frame is not drawn beside it.
+        """
+        whole = (0, self.frame_shape[0], 0, self.frame_shape[1])
+        region = region or whole
+        layer, other = (self._base, self._detail) if region == whole else (self._detail, self._base)
+        if other.block is not None and (other.leading != leading or other.block.generation != block.generation):
+            other.clear()
+        layer.block, layer.region, layer.leading = block, region, leading
+        self._colour(layer)
+        self._place(layer)
+        layer.item.setVisible(True)
+        if layer is self._base and self._whole_frame:
+            self._detail.clear()
+        self._update_grid()
+        self._announce_cursor()
+        self.frame_drawn.emit()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._base.clear()
+        self._detail.clear()
+
+    def set_stale(self, stale: bool) -> None:
+        """Dim the picture: what it shows is not what was asked for."""
+        for layer in (self._base, self._detail):
+            layer.item.setOpacity(_STALE_OPACITY if stale else 1.0)
+
+    def set_scale(self, scale: ColourScale) -> None:
+        """Colour by ``scale`` from now on."""
+        if scale == self.scale:
+            return
+        self.scale = scale
+        self.colour_bar.set_scale(scale)
+        for layer in (self._base, self._detail):
+            self._colour(layer)
+
+    def set_choices(self, choices: ViewChoices) -> None:
+        """Orientation, grid, colour bar and aspect; colours come through :meth:`set_scale`."""
+        before, self.choices = self.choices, choices
+        self.colour_bar.setVisible(choices.colour_bar)
+        if choices.one_to_one != before.one_to_one:
+            self.box.setAspectLocked(choices.one_to_one, ratio=1.0)
+            self.reset_zoom()
+        if Orientation.of(choices) != self._orientation:
+            self._orientation = Orientation.of(choices)
+            self._apply_orientation()
+            self.reset_zoom()
+        self._update_grid()
+
+    def shown_at(self, y: int, x: int) -> tuple[Any, Block] | None:
+        """The number drawn at a full-frame pixel and its block: exact, or reduced over the block's factor."""
+        for layer in (self._detail, self._base):
+            if layer.block is None:
+                continue
+            y0, y1, x0, x1 = layer.region
+            if y0 <= y < y1 and x0 <= x < x1:
+                fy, fx = layer.block.factor
+                row, column = (y - y0) // fy, (x - x0) // fx
+                rows, columns = layer.block.values.shape[:2]
+                if row < rows and column < columns:
+                    return layer.block.values[row, column], layer.block
+        return None
+
+    @property
+    def shown_block(self) -> Block | None:
+        """The block that covers the middle of the screen: the detail if there is one."""
+        return self._detail.block or self._base.block
+
+    # -- where
+
+    def reset_zoom(self) -> None:
+        """The whole frame, as large as it fits."""
+        self._whole_frame = True
+        height, width = self.frame_shape
+        wide, high = self._orientation.to_view(width, height)
+        for axis in ("left", "bottom"):
+            self.canvas.getAxis(axis).set_frame_extent(wide, high)
+        self.box.setLimits(minXRange=self._smallest(wide), minYRange=self._smallest(high),
+                           xMin=-2 * wide, xMax=3 * wide, yMin=-2 * high, yMax=3 * high)
+        self.box.setRange(QRectF(0, 0, wide, high), padding=0 if self.choices.one_to_one else _MARGIN)
+        self._schedule_region()
+
+    def zoom_to(self, y0: float, y1: float, x0: float, x1: float) -> None:
+        """Show this part of the frame."""
+        self._whole_frame = False
+        left, top = self._orientation.to_view(x0, y0)
+        right, bottom = self._orientation.to_view(x1, y1)
+        self.box.setRange(QRectF(left, top, right - left, bottom - top), padding=0)
+        self._schedule_region()
+
+    def zoom_one_to_one(self) -> None:
+        """One frame pixel on one device pixel, around the middle of the screen."""
+        (left, right), (top, bottom) = self.box.viewRange()
+        x, y = (left + right) / 2, (top + bottom) / 2
+        ratio = self.devicePixelRatioF()
+        wide, high = self.box.width() * ratio, self.box.height() * ratio
+        self._whole_frame = False
+        self.box.setRange(QRectF(x - wide / 2, y - high / 2, wide, high), padding=0)
+        self._schedule_region()
+
+    @property
+    def visible_region(self) -> tuple[float, float, float, float, int, int]:
+        """(y0, y1, x0, x1) of the frame on screen and its (height, width) there in device pixels, before any turning."""
+        (left, right), (top, bottom) = self.box.viewRange()
+        xa, ya = self._orientation.from_view(left, top)
+        xb, yb = self._orientation.from_view(right, bottom)
+        height, width = self.frame_shape
+        x0, x1 = max(0.0, min(xa, xb)), min(float(width), max(xa, xb))
+        y0, y1 = max(0.0, min(ya, yb)), min(float(height), max(ya, yb))
+        if x1 <= x0 or y1 <= y0:
+            return 0.0, 0.0, 0.0, 0.0, 0, 0
+        per_y, per_x = self._device_pixels_per_data_pixel()
+        return y0, y1, x0, x1, max(1, round((y1 - y0) * per_y)), max(1, round((x1 - x0) * per_x))
+
+    def cursor_value_position(self) -> tuple[int, int] | None:
+        """(y, x) of the full-frame pixel under the cursor."""
+        return self._cursor
+
+    # -- looks
+
+    def follow_theme(self) -> None:
+        """Take the colours of the theme of the moment."""
+        theme = theme_of(self)
+        self.canvas.setBackground(theme.plot_background)
+        for name in ("left", "bottom"):
+            self.canvas.getAxis(name).follow_theme(theme)
+        pen = QPen(theme.plot_grid)
+        pen.setCosmetic(True)
+        self._grid.setPen(pen)
+        self._grid.setOpacity(0.18)
+        self.colour_bar.follow_theme()
+        for layer in (self._base, self._detail):
+            self._colour(layer)
+
+    # -- Qt
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.PaletteChange:
+            self.follow_theme()
+        super().changeEvent(event)
+
+    def eventFilter(self, watched: Any, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Leave and self._cursor is not None:
+            self._cursor = None
+            self.cursor_moved.emit(None, None)
+        return False
+
+    # -- private
+
+    def _smallest(self, extent: float) -> float:
+        return min(extent, max(2.0, 2000.0 / _MAX_SCREEN_PIXELS_PER_DATA_PIXEL))
+
+    def _device_pixels_per_data_pixel(self) -> tuple[float, float]:
+        (left, right), (top, bottom) = self.box.viewRange()
+        ratio = self.devicePixelRatioF()
+        horizontal = self.box.width() * ratio / max(right - left, 1e-12)
+        vertical = self.box.height() * ratio / max(bottom - top, 1e-12)
+        return (horizontal, vertical) if self._orientation.swapped else (vertical, horizontal)
+
+    def _colour(self, layer: _Layer) -> None:
+        if layer.block is None:
+            return
+        values = layer.block.values
+        if values.ndim == 3:
+            rgba = np.ascontiguousarray(values[..., :4])
+        else:
+            rgba = to_rgba(values, layer.block.mask, self.scale, theme_of(self).mask_rgb)
+        layer.item.setImage(rgba, autoLevels=False, levels=None)
+
+    def _place(self, layer: _Layer) -> None:
+        if layer.block is None:
+            return
+        rows, columns = layer.block.values.shape[:2]
+        fy, fx = layer.block.factor
+        y0, _, x0, _ = layer.region
+        # The last pooled row and column may stand for fewer pixels than the others: they are drawn past the edge.
+        covered = (y0, y0 + rows * fy, x0, x0 + columns * fx)
+        layer.item.setTransform(self._orientation.transform(covered, rows, columns))
+
+    def _apply_orientation(self) -> None:
+        self.box.invertX(self._orientation.invert_h)
+        self.box.invertY(not self._orientation.invert_v)
+        for layer in (self._base, self._detail):
+            self._place(layer)
+
+    def _update_grid(self) -> None:
+        per_y, per_x = self._device_pixels_per_data_pixel()
+        per_pixel = min(per_y, per_x) / self.devicePixelRatioF()
+        visible = self.choices.grid
+        self._grid.setVisible(visible)
+        if not visible:
+            return
+        y0, y1, x0, x1, _, _ = self.visible_region
+        step = 1.0 if per_pixel >= _GRID_FROM_SCREEN_PIXELS else _round_step(80.0 / max(per_pixel, 1e-12))
+        path = QPainterPath()
+        for x in np.arange(math.ceil(x0 / step) * step, x1 + step / 2, step):
+            path.moveTo(QPointF(*self._orientation.to_view(x, y0)))
+            path.lineTo(QPointF(*self._orientation.to_view(x, y1)))
+        for y in np.arange(math.ceil(y0 / step) * step, y1 + step / 2, step):
+            path.moveTo(QPointF(*self._orientation.to_view(x0, y)))
+            path.lineTo(QPointF(*self._orientation.to_view(x1, y)))
+        self._grid.setPath(path)
+
+    def _on_moved_by_user(self) -> None:
+        self._whole_frame = False
+        self._schedule_region()
+
+    def _on_resized(self, *_: Any) -> None:
+        if self._whole_frame:
+            self.reset_zoom()
+        else:
+            self._schedule_region()
+
+    def _on_range_changed(self, *_: Any) -> None:
+        for axis in ("left", "bottom"):
+            self.canvas.getAxis(axis).redraw()
+        self._update_grid()
+        self._schedule_region()
+
+    def _schedule_region(self) -> None:
+        self._debounce.start()
+
+    def _announce_region(self) -> None:
+        region = self.visible_region
+        if region[4]:
+            self.region_changed.emit(*region)
+
+    def _on_mouse_moved(self, position: QPointF) -> None:
+        point = self.box.mapSceneToView(position)
+        x, y = self._orientation.from_view(point.x(), point.y())
+        inside = self.box.sceneBoundingRect().contains(position)
+        height, width = self.frame_shape
+        found = (math.floor(y), math.floor(x)) if inside and 0 <= x < width and 0 <= y < height else None
+        if found != self._cursor:
+            self._cursor = found
+            self._announce_cursor()
+
+    def _announce_cursor(self) -> None:
+        self.cursor_moved.emit(*(self._cursor or (None, None)))
+
+
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2, 5, 10, 20, 50 … that is at least ``least``."""
+    power = 10.0 ** math.floor(math.log10(max(least, 1.0)))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)

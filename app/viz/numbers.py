@@ -1,0 +1,50 @@
+"""Numbers as people read them. Pure text, no Qt."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+_THIN = "\u202f"
+
+
+def exact_number(value: Any) -> str:
+    """A stored number without loss: integers in full, floats in the fewest digits that read back as the same float."""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, (int, np.integer)):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        if math.isnan(value):
+            return "NaN"
+        text = str(np.float64(value) if isinstance(value, float) else value)
+        return text[:-2] if text.endswith(".0") else text
+    if isinstance(value, (complex, np.complexfloating)):
+        return str(value).strip("()")
+    return str(value)
+
+
+def short_number(value: float, digits: int = 4) -> str:
+    """For ticks and fields: at most ``digits`` significant digits, powers of ten only where they are shorter."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value == 0:
+        return "0"
+    if float(value).is_integer() and abs(value) < 10**6:
+        return str(int(value))
+    text = f"{value:.{digits}g}"
+    if "e" in text:
+        mantissa, exponent = text.split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return text
+
+
+def grouped(value: int | float | None) -> str:
+    """For people to read: thousands parted by thin spaces; ``–`` for nothing."""
+    if value is None:
+        return "–"
+    if isinstance(value, (int, np.integer)):
+        return f"{int(value):,}".replace(",", _THIN)
+    return short_number(float(value), 6)

@@ -1,0 +1,317 @@
+"""A picture or a stack of pictures, with everything around it: tools, frame slider, status line, messages. GUI thread.
+
+It asks (``frame_requested``, ``region_changed``) and shows what it is given; it never fetches and never waits.
+What the user chose stays until the user changes it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from app.model.data import Block, Exactness, Statistics
+from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values, upper_of_drawn
+from app.model.plot import PlotDescription
+from app.viz.choices import ViewChoices
+from app.viz.colouring import ColourScale
+from app.viz.frame_slider import FrameSlider
+from app.viz.image_toolbar import ImageToolbar
+from app.viz.image_view import ImageView, Region
+from app.viz.numbers import exact_number
+from app.viz.overlay import Overlay
+from app.viz.status_line import StatusLine
+
+_COLOUR_INTERPRETATIONS = ("rgb-image", "rgba-image")
+
+
+class StackView(QWidget):
+    """Shows the signal of a :class:`PlotDescription` whose last two axes are a picture (three for colour pictures)."""
+
+    frame_requested = Signal(object)
+    region_changed = Signal(float, float, float, float, int, int)
+    cursor_moved = Signal(object, object)
+    limits_changed = Signal(object)
+    statistics_changed = Signal(object)
+    choices_changed = Signal(object)
+    retry_requested = Signal()
+
+    def __init__(self, description: PlotDescription, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.description = description
+        self._frame_shape, self._stack_shape = split_shape(description)
+        self._choices = ViewChoices.for_plot(description)
+        self._limits: tuple[float, float] | None = description.limits
+        self._statistics: Statistics | None = None
+        self._drawn: Block | None = None
+        self._shown_once = False
+
+        self.toolbar = ImageToolbar(self._choices, self)
+        self.image = ImageView(self._frame_shape, self)
+        self.image.colour_bar.set_units(description.signal_units)
+        self.slider = FrameSlider(self._stack_shape, parent=self) if self._stack_shape else None
+        self.status = StatusLine(self)
+        self.overlay = Overlay(self.image)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 8, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.toolbar)
+        layout.addWidget(self.image, 1)
+        if self.slider is not None:
+            layout.addWidget(self.slider)
+        layout.addWidget(self.status)
+        self.setFocusProxy(self.image.canvas)
+        self._connect()
+        if self.slider is not None and description.frame:
+            self.slider.set_frame_number(description.frame)
+        self.set_choices(self._choices)
+
+    # -- what it shows
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The frame chosen now: one index per leading axis."""
+        return self.slider.index if self.slider is not None else ()
+
+    @property
+    def choices(self) -> ViewChoices:
+        return self._choices
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The colour limits in use."""
+        return self._limits
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Those of the frame shown, over all its pixels."""
+        return self._statistics
+
+    @property
+    def visible_region(self) -> tuple[float, float, float, float, int, int]:
+        """(y0, y1, x0, x1, device height, device width) of what is on screen."""
+        return self.image.visible_region
+
+    def show_block(self, block: Block, leading: tuple[int, ...] = (), region: Region | None = None) -> None:
+        """Draw a block of frame ``leading``; ``region`` is (y0, y1, x0, x1) in the frame, ``None`` the whole of it."""
+        self.overlay.clear()
+        self.image.set_stale(False)
+        whole = region is None or tuple(region) == (0, self._frame_shape[0], 0, self._frame_shape[1])
+        if whole:
+            self._drawn = block
+        if whole and block.statistics.count:
+            self.show_statistics(block.statistics)
+        elif self._limits is None:
+            self._use_limits(limits_of_values(block, self._choices.normalization))
+        self.image.show_block(block, None if whole else region, leading)
+        self.status.shown.setText(f"shown {block.shown}" if block.exactness is Exactness.POOLED else "exact")
+        if self.slider is not None:
+            self.slider.frame_shown(leading)
+
+    def show_statistics(self, statistics: Statistics) -> None:
+        """Take a frame's statistics (full resolution); unless locked or manual, the limits follow."""
+        self._statistics = statistics
+        if not (self._choices.locked and self._limits is not None):
+            self._follow_rule()
+        self.statistics_changed.emit(statistics)
+
+    def show_cursor_value(self, y: int, x: int, value: Any) -> None:
+        """The exact value stored at a pixel; ignored when the cursor has moved on."""
+        if self.image.cursor_value_position() == (y, x):
+            self.status.show_value(exact_number(value), self.description.signal_units)
+
+    def set_cursor_extra(self, text: str) -> None:
+        """What else is known at the cursor (q, 2θ, d)."""
+        self.status.extra.setText(text)
+
+    def set_counter_text(self, text: str) -> None:
+        """What was looked at against what was streamed."""
+        self.status.counter.setText(text)
+
+    def set_frame_label(self, text: str) -> None:
+        """What the frame is beside its number, such as the time it was taken."""
+        if self.slider is not None:
+            self.slider.set_label(text)
+
+    def show_loading(self) -> None:
+        """Say "Loading…" if no block comes in a moment; the old picture stays."""
+        self.overlay.show_loading()
+
+    def show_error(self, summary: str, remedy: str = "") -> None:
+        """Say what went wrong, with Retry; the old picture is dimmed, playing stops."""
+        if self.slider is not None:
+            self.slider.stop()
+        self.image.set_stale(True)
+        self.overlay.show_error(summary, remedy)
+
+    def set_message(self, text: str) -> None:
+        """A calm sentence over the picture; ``""`` takes it away."""
+        self.overlay.show_message(text)
+
+    # -- what is chosen
+
+    def set_frame(self, leading: tuple[int, ...]) -> None:
+        """Go to a frame, as if the user had."""
+        if self.slider is not None:
+            self.slider.set_index(leading)
+
+    def set_choices(self, choices: ViewChoices) -> None:
+        """Apply stored choices; ``choices_changed`` stays silent."""
+        rule_changed = choices.rule is not self._choices.rule or choices.normalization != self._choices.normalization
+        self._choices = choices
+        if choices.rule is LimitsRule.MANUAL and choices.limits is not None:
+            self._use_limits(drawable_limits(*choices.limits, choices.normalization))
+        elif rule_changed or not choices.locked or self._limits is None:
+            self._follow_rule()
+        self.image.set_choices(choices)
+        self._recolour()
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Fixed colour limits, chosen by the user."""
+        self._choose(self._choices.with_manual_limits(low, high))
+
+    def set_auto_limits(self) -> None:
+        """Back to limits that follow the frame."""
+        described = ViewChoices.for_plot(self.description).rule
+        rule = LimitsRule.PERCENTILE_1_99 if described is LimitsRule.MANUAL else described
+        self._choose(_with_rule(self._choices, rule))
+
+    def reset_zoom(self) -> None:
+        self.image.reset_zoom()
+
+    # -- taking away
+
+    def save_png(self, path: Path) -> bool:
+        """Save picture, axes and colour bar at the screen's resolution; False when it could not be written."""
+        return bool(self.image.grab().save(str(path), "PNG"))
+
+    def copy(self) -> None:
+        """Put the same picture on the clipboard."""
+        QGuiApplication.clipboard().setPixmap(self.image.grab())
+
+    # -- Qt
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._shown_once:
+            self._shown_once = True
+            QTimer.singleShot(0, self, self._request_first_frame)
+
+    def hideEvent(self, event: QEvent) -> None:  # type: ignore[override]
+        if self.slider is not None:
+            self.slider.stop()
+        super().hideEvent(event)  # type: ignore[arg-type]
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self.slider is not None and self.slider.handle_key(event):
+            return
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        actions = {
+            (Qt.Key.Key_0, True): self.image.reset_zoom, (Qt.Key.Key_1, True): self.image.zoom_one_to_one,
+            (Qt.Key.Key_C, True): self.copy, (Qt.Key.Key_L, False): self.toolbar.log.toggle,
+            (Qt.Key.Key_G, False): self.toolbar.grid.toggle, (Qt.Key.Key_R, False): self.toolbar.rotate.trigger,
+        }
+        action = actions.get((Qt.Key(event.key()), control))
+        if action is None:
+            super().keyPressEvent(event)
+        else:
+            action()
+
+    # -- private
+
+    def _connect(self) -> None:
+        self.toolbar.choices_changed.connect(self._choose)
+        self.toolbar.fit_requested.connect(self.image.reset_zoom)
+        self.toolbar.pixel_for_pixel_requested.connect(self.image.zoom_one_to_one)
+        self.toolbar.copy_requested.connect(self.copy)
+        self.toolbar.save_requested.connect(self._ask_where_to_save)
+        self.image.region_changed.connect(self.region_changed)
+        self.image.cursor_moved.connect(self._on_cursor_moved)
+        self.overlay.retry_requested.connect(self._on_retry)
+        if self.slider is not None:
+            self.slider.index_changed.connect(self.frame_requested)
+
+    def _choose(self, choices: ViewChoices) -> None:
+        self.set_choices(choices)
+        self.choices_changed.emit(choices)
+
+    def _request_first_frame(self) -> None:
+        self.frame_requested.emit(self.leading)
+
+    def _follow_rule(self) -> None:
+        if self._statistics is None:
+            return
+        rule, normalization = self._choices.rule, self._choices.normalization
+        drawn_upper = None if self._drawn is None else upper_of_drawn(self._drawn, rule, normalization)
+        limits = limits_from(self._statistics, rule, normalization, drawn_upper)
+        if limits is not None:
+            self._use_limits(limits)
+
+    def _use_limits(self, limits: tuple[float, float]) -> None:
+        changed = limits != self._limits
+        self._limits = limits
+        self._recolour()
+        if changed:
+            self.limits_changed.emit(limits)
+
+    def _recolour(self) -> None:
+        low, high = drawable_limits(*(self._limits or (0.0, 1.0)), self._choices.normalization)
+        self.image.set_scale(ColourScale(self._choices.colormap, self._choices.normalization, low, high))
+        self.toolbar.show_choices(self._choices, self._limits)
+
+    def _on_cursor_moved(self, y: int | None, x: int | None) -> None:
+        if y is None or x is None:
+            self.status.clear_cursor()
+        else:
+            self.status.show_position(f"x {x}  y {y}")
+            self._show_drawn_value(y, x)
+        self.cursor_moved.emit(y, x)
+
+    def _show_drawn_value(self, y: int, x: int) -> None:
+        """What the picture itself tells: the value, or what it was reduced to until the exact one is known."""
+        found = self.image.shown_at(y, x)
+        if found is None:
+            self.status.show_value("")
+            return
+        value, block = found
+        text = ", ".join(str(v) for v in value) if np.ndim(value) else exact_number(value)
+        units = self.description.signal_units
+        if block.exactness is Exactness.POOLED:
+            fy, fx = block.factor
+            units = f"{units} ({block.reduction.value} of {fy}×{fx})".strip()
+        self.status.show_value(text, units)
+
+    def _on_retry(self) -> None:
+        self.overlay.clear()
+        self.retry_requested.emit()
+
+    def _ask_where_to_save(self) -> None:
+        dialog = QFileDialog(self, "Save picture", "", "PNG picture (*.png)")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("png")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._on_save_chosen)
+        dialog.open()
+
+    def _on_save_chosen(self, path: str) -> None:
+        if not self.save_png(Path(path)):
+            self.overlay.show_message(f"The picture could not be written to {path}. Choose a folder you may write to.")
+
+
+def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """(height, width) of a frame and the lengths of the leading axes."""
+    shape = description.shape
+    picture_axes = 3 if description.interpretation in _COLOUR_INTERPRETATIONS and len(shape) >= 3 else 2
+    if len(shape) < picture_axes:
+        return (1, max(1, *shape) if shape else 1), ()
+    height, width = shape[len(shape) - picture_axes], shape[len(shape) - picture_axes + 1]
+    return (max(1, height), max(1, width)), tuple(shape[:len(shape) - picture_axes])
+
+
+def _with_rule(choices: ViewChoices, rule: LimitsRule) -> ViewChoices:
+    return ViewChoices(**{**vars(choices), "rule": rule, "limits": None})
+
