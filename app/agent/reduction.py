@@ -1,0 +1,146 @@
+"""Pooling pictures to what a screen can show: blocks of 2ⁿ pixels become one.
+
+Max, mean, min, sum or nearest over blocks of the last two axes. Masked pixels are taken out before pooling; a block
+of masked pixels only is the mask value. Ragged edges make smaller blocks and are never cut. Works on strided views
+with in-place ufuncs (numpy alone reaches memory speed that way). Pure functions on arrays; any thread.
+
+Result types: max, min and nearest keep the type; sum is 64-bit (float64 where 64-bit integers might overflow);
+mean is float32, or float64 where the values are 32-bit integers or wider, or float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Tuple
+
+import numpy as np
+
+from app.agent.validity import sentinel_of
+
+METHODS = ("max", "mean", "min", "sum", "nearest")
+
+
+def factor_for(length: int, limit: int) -> int:
+    """The smallest power of two f with ceil(length / f) ≤ limit."""
+    factor = 1
+    while -(-length // factor) > max(1, limit):
+        factor *= 2
+    return factor
+
+
+def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any] = None) -> Tuple[Any, Optional[Any]]:
+    """Pool the last two axes.
+
+    Args:
+        values: (…, height, width), integers, floating point or bool.
+        factor: (fy, fx), powers of two.
+        method: one of :data:`METHODS`.
+        invalid: bool like ``values``, True where no valid pixel stands; ``None``: all are valid.
+
+    Returns:
+        The pooled array, (…, ceil(height / fy), ceil(width / fx)), and where no valid pixel went into it
+        (``None``: nowhere).
+    """
+    native = values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    if method == "nearest":
+        picked = np.ascontiguousarray(native[..., ::factor[0], ::factor[1]])
+        gone = None if invalid is None else np.ascontiguousarray(invalid[..., ::factor[0], ::factor[1]])
+        return picked, gone if gone is not None and gone.any() else None
+    if method in ("max", "min"):
+        return _extreme(native, factor, method, invalid)
+    return _summed(native, factor, method, invalid)
+
+
+def _extreme(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any]) -> Tuple[Any, Optional[Any]]:
+    combine = np.maximum if method == "max" else np.minimum
+    if invalid is None:
+        return _blocks(values, factor, combine), None
+    neutral = _neutral(values.dtype, method)
+    filled = values.copy()
+    np.copyto(filled, neutral, where=invalid)
+    pooled = _blocks(filled, factor, combine)
+    gone = _blocks(invalid, factor, np.logical_and)
+    if not gone.any():
+        return pooled, None
+    mask_value = sentinel_of(values.dtype)
+    if mask_value is not None:
+        pooled[gone] = mask_value
+    return pooled, gone
+
+
+def _neutral(dtype: Any, method: str) -> Any:
+    if dtype.kind == "b":
+        return method == "min"
+    if dtype.kind == "f":
+        return -np.inf if method == "max" else np.inf
+    info = np.iinfo(dtype)
+    return info.min if method == "max" else info.max
+
+
+def _summed(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any]) -> Tuple[Any, Optional[Any]]:
+    wide = _wide_type(values, factor)
+    working = values
+    if invalid is not None:
+        working = values.copy()
+        np.copyto(working, values.dtype.type(0), where=invalid)
+    total = _blocks(working, factor, np.add, wide)
+    counts = _valid_counts(values.shape, factor, invalid)
+    gone = counts == 0 if invalid is not None else None
+    if gone is not None and not gone.any():
+        gone = None
+    if method == "sum":
+        if gone is not None:
+            total[gone] = sentinel_of(total.dtype)
+        return total, gone
+    narrow = values.dtype.itemsize < 4 or values.dtype == np.float32
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = total / counts
+    mean = mean.astype(np.float32 if narrow else np.float64, copy=False)
+    if gone is not None:
+        mean[gone] = np.nan
+    return mean, gone
+
+
+def _wide_type(values: Any, factor: Tuple[int, int]) -> Any:
+    kind, block = values.dtype.kind, factor[0] * factor[1]
+    if kind == "f":
+        return np.dtype(np.float64)
+    if kind == "b":
+        return np.dtype(np.uint64)
+    if values.dtype.itemsize == 8 and values.size:
+        largest = max(abs(int(values.max())), abs(int(values.min())))
+        if largest * block >= 2 ** 63:
+            return np.dtype(np.float64)
+    return np.dtype(np.uint64 if kind == "u" else np.int64)
+
+
+def _valid_counts(shape: Tuple[int, ...], factor: Tuple[int, int], invalid: Optional[Any]) -> Any:
+    if invalid is not None:
+        return _blocks(~invalid, factor, np.add, np.dtype(np.int64))
+    along = []
+    for length, step in zip(shape[-2:], factor):
+        blocks = np.full(-(-length // step), step, np.int64)
+        if length % step:
+            blocks[-1] = length % step
+        along.append(blocks)
+    return along[0][:, None] * along[1][None, :]
+
+
+def _blocks(values: Any, factor: Tuple[int, int], combine: Any, dtype: Optional[Any] = None) -> Any:
+    """Combine rows of each block, then columns: first the axis that shrinks memory without copies."""
+    rows = _along(values, factor[0], -2, combine, dtype)
+    return _along(rows, factor[1], -1, combine, dtype)
+
+
+def _along(values: Any, step: int, axis: int, combine: Any, dtype: Optional[Any]) -> Any:
+    def part(offset: int) -> Any:
+        return values[..., offset::step, :] if axis == -2 else values[..., offset::step]
+
+    first = part(0)
+    pooled = first.astype(dtype) if dtype is not None else first.copy()
+    for offset in range(1, step):
+        more = part(offset)
+        if more.shape[axis] == 0:
+            break
+        short = pooled[..., :more.shape[-2], :] if axis == -2 else pooled[..., :more.shape[-1]]
+        combine(short, more, out=short)
+    return pooled

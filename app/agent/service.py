@@ -1,0 +1,324 @@
+"""What a worker process of the agent does with data files: ``nodes``, ``plot`` and ``read``.
+
+One :class:`Service` per worker, called from one thread. Keeps a few files open and the last selections in memory,
+each for the generation (size, time) of the file it came from. Never writes, never locks; every failure a person can
+meet is a ``WireError`` with one sentence and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from app.agent import links, nodes, reading, reduction
+from app.agent.attributes import sentence
+from app.agent.default_plot import Found, find, find_given, is_plottable
+from app.agent.description import LIMITS_RULE, Description, named, nothing
+from app.agent.images import IMAGE_PATH, ImageFile, image_kind, no_such_node, open_image
+from app.agent.opening import Generation, OpenFiles, file_path_of, generation_of, shown
+from app.agent.selection import Plan, tie
+from app.agent.sources import is_virtual, virtual_files
+from app.agent.statistics import statistics_of
+from app.agent.validity import invalid_mask, is_pooled_kind
+from app.protocol.errors import WireError
+
+Reply = Tuple[Dict[str, Any], List[Any]]
+
+MAX_WATCHED_SOURCES = 64
+
+
+class Selected(NamedTuple):
+    """A selection in memory: the stored values, where they are invalid, and its statistics once asked for."""
+
+    values: Any
+    invalid: Optional[Any]
+    statistics: Dict[str, Any]
+
+
+class Source(NamedTuple):
+    """What a read request means: something that can be read, and what it is called."""
+
+    signal: str
+    file_path: str
+    generation: Generation
+    place: Optional[links.Place]
+    image: Optional[ImageFile]
+
+
+class Service:
+    """Answers requests about files; ``cache_bytes`` bounds the values it keeps."""
+
+    def __init__(self, cache_bytes: int = 256 * 2 ** 20) -> None:
+        self._cache_bytes = cache_bytes
+        self._files = OpenFiles()
+        self._images = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, ImageFile]]
+        self._selected = OrderedDict()  # type: OrderedDict[Any, Selected]
+        self._plots = OrderedDict()  # type: OrderedDict[Any, Dict[str, Any]]
+
+    def handle(self, method: str, params: Dict[str, Any]) -> Reply:
+        """Answer one request.
+
+        Raises:
+            WireError: whatever went wrong, in a sentence.
+        """
+        answer = {"nodes": self._nodes, "plot": self._plot, "read": self._read}.get(method)
+        if answer is None:
+            raise WireError("internal", "The agent does not know the request “%s”." % method)
+        try:
+            return answer(params)
+        except links.BrokenLink as broken:
+            raise _not_there(broken, file_path_of(str(params["file"]))) from None
+        except MemoryError as error:
+            raise WireError("unreadable", "There is not enough memory at the facility for this request.",
+                            sentence(error), "Select less of the data.") from error
+        except OSError as error:
+            name = shown(os.path.basename(file_path_of(str(params["file"]))))
+            raise WireError("unreadable", "“%s” can no longer be read." % name, sentence(error),
+                            "Try again; it may have been replaced while it was being read.") from error
+
+    def close(self) -> None:
+        """Close every file and forget everything."""
+        self._files.close()
+        for kept in (self._images, self._selected, self._plots):
+            kept.clear()
+
+    def _nodes(self, params: Dict[str, Any]) -> Reply:
+        file_path = file_path_of(str(params["file"]))
+        data_path = str(params.get("data_path") or "/")
+        depth, attributes = params.get("depth"), bool(params.get("attributes", True))
+        expand = bool(params.get("expand", False))
+        image = self._image(file_path)
+        if image is not None:
+            return {"file": file_path, "nodes": image.nodes(data_path, depth, attributes, expand)}, []
+        root = self._root(file_path)
+        place = links.resolve(root.node, data_path)
+        if expand:
+            if nodes.kind_of(place.node) != "group":
+                return {"file": file_path, "nodes": []}, []
+            return {"file": file_path, "nodes": nodes.children(place, _tidy(data_path), attributes)}, []
+        found = nodes.walk(place._replace(data_path=_tidy(data_path)), depth, attributes)
+        return {"file": file_path, "nodes": found}, []
+
+    def _plot(self, params: Dict[str, Any]) -> Reply:
+        file_path = file_path_of(str(params["file"]))
+        data_path = params.get("data_path")
+        image = self._image(file_path)
+        if image is not None:
+            return self._image_plot(image, data_path), []
+        key = (file_path, data_path, generation_of(file_path))
+        if key in self._plots:
+            return dict(self._plots[key]), []
+        found = self._find(file_path, data_path)
+        if found.signal is None:
+            return nothing(found), []
+        described = Description(found, file_path)
+        answer = described.as_json()
+        if answer["view"] not in ("table", "none"):
+            self._add_limits(described, answer)
+        if not is_virtual(found.signal.node) and found.signal.file_path == file_path and not found.missing:
+            self._plots[key] = dict(answer)
+            while len(self._plots) > 32:
+                self._plots.popitem(last=False)
+        return answer, []
+
+    def _read(self, params: Dict[str, Any]) -> Reply:
+        source = self._source(file_path_of(str(params["file"])), params.get("data_path"))
+        items = list(params.get("selection") or ["..."])
+        method = str(params.get("reduce") or "max")
+        if method not in reduction.METHODS:
+            raise WireError("usage", "“%s” is no reduction." % method, remedy="Use max, mean, min, sum or nearest.")
+        selected = self._select(source, items)
+        values, gone = selected.values, selected.invalid
+        factor, exactness, fit = (1, 1), "exact", params.get("fit")
+        poolable = values.ndim >= 2 and is_pooled_kind(values.dtype) and values.size and self._is_plain(source)
+        if fit and poolable:
+            factor = (reduction.factor_for(values.shape[-2], int(fit[0])),
+                      reduction.factor_for(values.shape[-1], int(fit[1])))
+        if factor != (1, 1):
+            values, gone = reduction.pool(values, factor, method, gone)
+            exactness = "pooled"
+        statistics = {}  # type: Dict[str, Any]
+        if params.get("statistics", True):
+            if not selected.statistics:
+                selected.statistics.update(statistics_of(selected.values, selected.invalid))
+            statistics = selected.statistics
+        arrays = [values]
+        has_mask = gone is not None and values.ndim == 2 and bool(gone.any())
+        if has_mask:
+            arrays.append(np.packbits(gone))
+        return {"signal": source.signal, "full_shape": [int(n) for n in selected.values.shape],
+                "exactness": exactness, "factor": list(factor), "reduce": method, "statistics": statistics,
+                "generation": list(source.generation), "mask": has_mask}, arrays
+
+    def _is_plain(self, source: Source) -> bool:
+        return source.place is None or source.place.node.dtype.subdtype is None
+
+    def _source(self, file_path: str, data_path: Optional[str]) -> Source:
+        if data_path and "::/" in data_path:
+            file_path, _, rest = data_path.partition("::")
+            data_path = rest
+        image = self._image(file_path)
+        if image is not None:
+            if data_path not in (None, "", "/", IMAGE_PATH):
+                raise no_such_node(file_path, str(data_path))
+            return Source(IMAGE_PATH, file_path, generation_of(file_path), None, image)
+        place = None
+        if data_path:
+            root = self._root(file_path)
+            place = links.resolve(root.node, data_path)
+        if place is None or nodes.kind_of(place.node) != "dataset":
+            found = self._find(file_path, data_path)
+            if found.signal is None:
+                raise WireError("not_found", "There is nothing to read in “%s”: no dataset of numbers was found."
+                                % (shown(data_path) if data_path else shown(os.path.basename(file_path))),
+                                remedy="Name a dataset, as FILE::/data/path.")
+            place = found.signal
+        _, generation = self._files.get(file_path)
+        return Source(named(place, file_path), file_path, generation, place, None)
+
+    def _select(self, source: Source, items: List[Any]) -> Selected:
+        key = (source.file_path, source.generation, source.signal, repr(items), self._freshness(source))
+        held = self._selected.pop(key, None)
+        if held is None:
+            held = self._read_selected(source, items)
+        self._selected[key] = held
+        kept = 0
+        for number, old in enumerate(reversed(list(self._selected))):
+            kept += _bytes_of(self._selected[old])
+            if number and kept > self._cache_bytes:
+                del self._selected[old]
+        return held
+
+    def _read_selected(self, source: Source, items: List[Any]) -> Selected:
+        if source.image is not None:
+            values = source.image.values
+            plan = tie(items, values.shape, IMAGE_PATH)
+            chosen = np.ascontiguousarray(values[_numpy_index(plan)]).reshape(plan.shape)
+            return Selected(chosen, invalid_mask(chosen, values.ndim), {})
+        place = source.place
+        assert place is not None
+        plan = reading.plan_for(place.node, items, source.signal)
+        values = reading.read_plan(place.node, plan, place.file_path, source.signal)
+        invalid = None
+        if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
+            mask = reading.mask_of_selection(reading.pixel_mask_for(place, source.signal), plan)
+            invalid = invalid_mask(values, len(place.node.shape), mask)
+        return Selected(values, invalid, {})
+
+    def _freshness(self, source: Source) -> Any:
+        """What else than the file itself the values depend on: the other files of a virtual dataset or a link."""
+        if source.place is None:
+            return None
+        paths = [source.place.file_path] if source.place.file_path != source.file_path else []
+        if is_virtual(source.place.node):
+            others = virtual_files(source.place.node, source.place.file_path)
+            if len(others) > MAX_WATCHED_SOURCES or any("%" in path for path, _ in others):
+                return object()
+            paths.extend(path for path, _ in others if path != source.file_path)
+        stamps = []
+        for path in paths:
+            try:
+                stamps.append((path,) + generation_of(path))
+            except WireError:
+                stamps.append((path, -1, -1))
+        return tuple(stamps)
+
+    def _add_limits(self, described: Description, answer: Dict[str, Any]) -> None:
+        items = _frame_items(answer["view"], answer["frame"], described.shape)
+        source = Source(answer["signal"], described.home, generation_of(described.home), described.signal, None)
+        try:
+            selected = self._select(source, items)
+        except WireError as error:
+            answer["missing"].append(error.summary)
+            return
+        values = np.abs(selected.values) if selected.values.dtype.kind == "c" else selected.values
+        if not selected.statistics and values is selected.values:
+            selected.statistics.update(statistics_of(values, selected.invalid))
+        statistics = selected.statistics or statistics_of(values, selected.invalid)
+        answer["limits"] = statistics.get("limits")
+
+    def _image_plot(self, image: ImageFile, data_path: Optional[str]) -> Dict[str, Any]:
+        if data_path not in (None, "", "/", IMAGE_PATH):
+            raise no_such_node(image.path, str(data_path))
+        answer = nothing(Found("given" if data_path else "largest", None, None, "", ()))
+        counts = image.values.dtype.kind in "iu" and "TIFF" not in image.kind or image.values.dtype.kind == "i"
+        answer.update({
+            "view": "image" if image.values.ndim == 2 else "stack", "signal": IMAGE_PATH,
+            "axes": [None] * image.values.ndim, "axes_units": [""] * image.values.ndim,
+            "colormap": "inferno" if counts else "gray", "normalization": "log" if counts else "linear",
+            "limits_rule": LIMITS_RULE, "frame": 0, "shape": list(image.values.shape),
+            "dtype": str(image.values.dtype), "title": shown(os.path.basename(image.path)),
+            "reduction": "max" if counts else "mean"})
+        source = Source(IMAGE_PATH, image.path, generation_of(image.path), None, image)
+        items = _frame_items(answer["view"], 0, image.values.shape)
+        selected = self._select(source, items)
+        answer["limits"] = statistics_of(selected.values, selected.invalid).get("limits")
+        return answer
+
+    def _find(self, file_path: str, data_path: Optional[str]) -> Found:
+        root = self._root(file_path)
+        return find_given(root, data_path) if data_path else find(root)
+
+    def _root(self, file_path: str) -> links.Place:
+        file, _ = self._files.get(file_path)
+        return links.resolve(file, "/")._replace(file_path=file_path)
+
+    def _image(self, file_path: str) -> Optional[ImageFile]:
+        """The image file at a path, or ``None`` when it is of another kind."""
+        generation = generation_of(file_path)
+        held = self._images.get(file_path)
+        if held is not None and held[0] == generation:
+            return held[1]
+        try:
+            kind = image_kind(file_path)
+        except OSError:
+            return None  # opening it as HDF5 says why
+        if not kind:
+            return None
+        image = open_image(file_path, kind)
+        self._images[file_path] = (generation, image)
+        while len(self._images) > 2:
+            self._images.popitem(last=False)
+        return image
+
+
+def _frame_items(view: str, frame: Optional[int], shape: Tuple[int, ...]) -> List[Any]:
+    leading = shape[:-1] if view == "curve" else shape[:-2]
+    if frame is None or not leading:
+        return ["..."]
+    return [int(n) for n in np.unravel_index(frame, leading)] + ["..."]
+
+
+def _numpy_index(plan: Plan) -> Tuple[Any, ...]:
+    return tuple(axis.start if axis.dropped else (slice(*axis.bounds), axis.within_bounds)[0] for axis in plan.axes) \
+        if all(axis.step == 1 for axis in plan.axes) else tuple(
+            axis.start if axis.dropped else _stepped(axis) for axis in plan.axes)
+
+
+def _stepped(axis: Any) -> slice:
+    stop = axis.start + axis.count * axis.step
+    return slice(axis.start, None if stop < 0 else stop, axis.step)
+
+
+def _bytes_of(selected: Selected) -> int:
+    return int(selected.values.nbytes) + (int(selected.invalid.nbytes) if selected.invalid is not None else 0)
+
+
+def _tidy(data_path: str) -> str:
+    return "/" + "/".join(part for part in data_path.split("/") if part)
+
+
+def _not_there(broken: links.BrokenLink, file_path: str) -> WireError:
+    name = shown(os.path.basename(file_path))
+    if broken.target:
+        return WireError("not_found", "In “%s” the link %s leads nowhere: there is no %s."
+                         % (name, shown(broken.where), shown(broken.target)),
+                         remedy="The file it points to may not have been copied along.")
+    return WireError("not_found", "There is no “%s” in “%s”." % (shown(broken.where), name),
+                     remedy="“tree” lists what is in the file.")
+
+
+__all__ = ["Service", "is_plottable"]
