@@ -145,7 +145,8 @@ class JobService:
         answer = self._deliver(draft, self._in_login_shell(dialect.submit_argv(SCRIPT)))
         job = Job(draft.id, draft.site, draft.name, draft.recipe.name, draft.recipe.version, JobState.QUEUED,
                   submitted=draft.created, folder=str(draft.folder), as_of=time.time(),
-                  partition=draft.resources.partition)
+                  partition=draft.resources.partition,
+                  time_limit_s=draft.resources.time_limit_min * 60 if draft.resources.time_limit_min else None)
         if answer.kind == "refused":
             job = self._after_refusal(dialect, draft, job, answer.text)
         else:

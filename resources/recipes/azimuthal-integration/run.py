@@ -41,10 +41,10 @@ def main(argv):
         with h5py.File(part, "w") as out:
             out.attrs["NX_class"] = "NXroot"
             out.attrs["default"] = "entry"
-            for number, (source, frames) in enumerate(zip(sources, chosen), start=1):
-                entry = out.create_group("entry" if number == 1 else "entry_%d" % number)
+            for number, (source, frames) in enumerate(zip(sources, chosen), start=1):  # noqa: B905  (Python 3.8)
+                entry = out.create_group("entry" if number == 1 else f"entry_{number}")
                 entry.attrs.update(NX_class="NXentry", default="reduced")
-                entry["title"] = "%s of %s" % (job["title"], source.name)
+                entry["title"] = f"{job['title']} of {source.name}"
                 integrator = Integrator(source, values)
                 reduced(entry, source, frames, integrator, values, progress)
                 provenance(entry, task, source, integrator, started)
@@ -65,7 +65,7 @@ class Source:
         self.name = text
         path, separator, inside = text.partition("::/")
         if not os.path.exists(path):
-            raise Fault("The input %s is not there." % path)
+            raise Fault(f"The input {path} is not there.")
         self.file = self.dataset = self.image = None
         if h5py.is_hdf5(path):
             self.file = open_hdf5(path)
@@ -87,7 +87,8 @@ class Source:
             else:
                 raw = self.dataset[np.unravel_index(number, self.leading) if self.leading else ()]
         except (OSError, RuntimeError) as error:
-            raise Fault("Frame %d of %s cannot be read: %s" % (number, self.name, str(error).strip().splitlines()[0]))
+            said = str(error).strip().splitlines()[0]
+            raise Fault(f"Frame {number} of {self.name} cannot be read: {said}") from None
         return without_sentinels(raw)
 
 
@@ -109,7 +110,7 @@ def open_hdf5(path):
         except (TypeError, ValueError):     # before h5py 3.5
             return h5py.File(path, "r")
     except OSError as error:
-        raise Fault("%s cannot be opened: %s" % (path, str(error).strip()))
+        raise Fault(f"{path} cannot be opened: {str(error).strip()}") from None
 
 
 def open_image(path):
@@ -117,9 +118,9 @@ def open_image(path):
         import fabio
         return fabio.open(path)
     except ImportError:
-        raise Fault("%s is not HDF5, and fabio, which reads other images, is not installed here." % path)
+        raise Fault(f"{path} is not HDF5, and fabio, which reads other images, is not installed here.") from None
     except Exception as error:
-        raise Fault("%s is neither HDF5 nor an image that fabio reads (%s)." % (path, type(error).__name__))
+        raise Fault(f"{path} is neither HDF5 nor an image that fabio reads ({type(error).__name__}).") from None
 
 
 def find_data(file, data_path, name):
@@ -128,13 +129,13 @@ def find_data(file, data_path, name):
         try:
             node = file[data_path]
         except (KeyError, OSError):
-            raise Fault("%s has no readable node %s." % (name, data_path))
+            raise Fault(f"{name} has no readable node {data_path}.") from None
     else:
         node = file
     found = node if isinstance(node, h5py.Dataset) else signal_of(node) or largest(node)
     if found is None or len(found.shape or ()) < 2 or found.dtype.kind not in "iuf":
-        raise Fault("%s%s holds no frames: a numeric dataset of two or more dimensions is needed."
-                    % (name, "::" + data_path if data_path else ""))
+        place = f"{name}::{data_path}" if data_path else name
+        raise Fault(f"{place} holds no frames: a numeric dataset of two or more dimensions is needed.")
     return found
 
 
@@ -169,7 +170,7 @@ def check_parts(dataset, path):
     for part in dataset.virtual_sources():
         place = os.path.join(os.path.dirname(os.path.realpath(dataset.file.filename)), part.file_name)
         if part.file_name != "." and "%" not in part.file_name and not os.path.exists(place):
-            raise Fault("Frames of %s are missing: its part %s is not there." % (path, place))
+            raise Fault(f"Frames of {path} are missing: its part {place} is not there.")
 
 
 def select(chosen, count, name):
@@ -184,9 +185,9 @@ def select(chosen, count, name):
             else:
                 out.append(int(numbers[int(piece)]))
         except (IndexError, ValueError):
-            raise Fault("The frames “%s” do not fit the %d frames of %s." % (piece.strip(), count, name))
+            raise Fault(f"The frames “{piece.strip()}” do not fit the {count} frames of {name}.") from None
     if not out:
-        raise Fault("The frames “%s” select nothing of the %d frames of %s." % (chosen, count, name))
+        raise Fault(f"The frames “{chosen}” select nothing of the {count} frames of {name}.")
     return out
 
 
@@ -198,32 +199,35 @@ class Integrator:
     def __init__(self, source, values):
         self.azimuthal = geometry(source, values)
         self.mask = masked(source, values)
-        self.keywords = dict(npt=values["npt"], unit=values["unit"], mask=self.mask, error_model="poisson",
-                             method=(values["splitting"], "csr", "cython"),
-                             polarization_factor=values["polarization"])
+        self.keywords = {"npt": values["npt"], "unit": values["unit"], "mask": self.mask, "error_model": "poisson",
+                         "method": (values["splitting"], "csr", "cython"),
+                         "polarization_factor": values["polarization"]}
 
     def integrate(self, frame):
         return self.azimuthal.integrate1d_ng(frame, **self.keywords)
 
 
 def geometry(source, values):
-    if values["poni"]:
-        if not os.path.exists(values["poni"]):
-            raise Fault("The PONI file %s is not there." % values["poni"])
+    poni = values["poni"]
+    if poni:
+        if not os.path.exists(poni):
+            raise Fault(f"The PONI file {poni} is not there.")
         try:
-            integrator = pyFAI.load(values["poni"])
+            integrator = pyFAI.load(poni)
         except Exception as error:
-            raise Fault("%s is not a PONI file that pyFAI reads (%s)." % (values["poni"], type(error).__name__))
+            raise Fault(f"{poni} is not a PONI file that pyFAI reads ({type(error).__name__}).") from None
         if not integrator.wavelength:
-            raise Fault("The PONI file %s has no wavelength." % values["poni"])
+            raise Fault(f"The PONI file {poni} has no wavelength.")
         wanted = integrator.detector.max_shape
         if wanted and tuple(wanted) != source.shape:
-            raise Fault("The PONI file is for frames of %s, but those of %s are %s pixels."
-                        % (by(wanted), source.name, by(source.shape)))
+            raise Fault(f"The PONI file is for frames of {by(wanted)} pixels, but those of {source.name} have"
+                        f" {by(source.shape)}.")
         return integrator
     found = Metadata(source)
-    pixel_y, pixel_x = found.get("pixel_y", values["pixel_size"], 1e-6), found.get("pixel_x", values["pixel_size"], 1e-6)
-    beam_x, beam_y = found.centre("beam_x", values["beam_x"], pixel_x), found.centre("beam_y", values["beam_y"], pixel_y)
+    pixel_x = found.get("pixel_x", values["pixel_size"], 1e-6)
+    pixel_y = found.get("pixel_y", values["pixel_size"], 1e-6)
+    beam_x = found.centre("beam_x", values["beam_x"], pixel_x)
+    beam_y = found.centre("beam_y", values["beam_y"], pixel_y)
     detector = pyFAI.detectors.Detector(pixel_y, pixel_x, max_shape=source.shape)
     return AzimuthalIntegrator(dist=found.get("distance", values["distance"], 1.0), poni1=beam_y * pixel_y,
                                poni2=beam_x * pixel_x, detector=detector,
@@ -253,7 +257,7 @@ class Metadata:
     def get(self, key, given, scale):
         value = given * scale if given is not None else self.found.get(key)
         if value is None or not value > 0:
-            raise Fault("%s does not say %s: give a PONI file or set it." % (self.source.name, self.WORDS[key]))
+            raise Fault(f"{self.source.name} does not say {self.WORDS[key]}: give a PONI file or set it.")
         return value
 
     def centre(self, key, given, pixel_m):
@@ -261,7 +265,7 @@ class Metadata:
             return given
         value, unit = self.centres.get(key, (None, ""))
         if value is None:
-            raise Fault("%s does not say %s: give a PONI file or set it." % (self.source.name, self.WORDS[key]))
+            raise Fault(f"{self.source.name} does not say {self.WORDS[key]}: give a PONI file or set it.")
         return value * LENGTH[unit] / pixel_m if unit in LENGTH else value
 
 
@@ -340,8 +344,8 @@ def masked(source, values):
     if values["mask"]:
         mask = read_mask(values["mask"]) != 0
         if mask.shape != source.shape:
-            raise Fault("The mask is %s, but the frames of %s are %s pixels."
-                        % (by(mask.shape), source.name, by(source.shape)))
+            raise Fault(f"The mask has {by(mask.shape)} pixels, but the frames of {source.name} have"
+                        f" {by(source.shape)}.")
     if values["use_pixel_mask"] and source.file is not None:
         entry = ancestor(source, "NXentry") or source.file
         detector = ancestor(source, "NXdetector") or the_detector(entry, source.shape)
@@ -354,7 +358,7 @@ def masked(source, values):
 def read_mask(name):
     path, separator, inside = name.partition("::/")
     if not os.path.exists(path):
-        raise Fault("The mask %s is not there." % path)
+        raise Fault(f"The mask {path} is not there.")
     try:
         if h5py.is_hdf5(path):
             with open_hdf5(path) as file:
@@ -364,7 +368,7 @@ def read_mask(name):
         else:
             mask = open_image(path).data
     except (ValueError, OSError):
-        raise Fault("The mask %s cannot be read: npy, edf, tif or HDF5 is needed." % path)
+        raise Fault(f"The mask {path} cannot be read: npy, edf, tif or HDF5 is needed.") from None
     return mask.reshape(mask.shape[-2:]) if mask.ndim > 2 and mask.size == mask.shape[-2] * mask.shape[-1] else mask
 
 
@@ -463,8 +467,8 @@ if __name__ == "__main__":
         except ImportError:     # before pyFAI 2025
             from pyFAI.azimuthalIntegrator import AzimuthalIntegrator
     except ImportError as error:
-        sys.exit("%s is not installed in this job's Python (%s): the site profile's environment “saxs” has to provide"
-                 " pyFAI." % (error.name, sys.executable))
+        sys.exit(f"{error.name} is not installed in this job's Python ({sys.executable}): the environment “saxs” of the"
+                 " site's profile has to provide pyFAI.")
     try:
         import hdf5plugin  # noqa: F401  (reads bitshuffle and others)
     except ImportError:
@@ -476,4 +480,4 @@ if __name__ == "__main__":
     except MemoryError:
         sys.exit("The job's memory was not enough: ask for more.")
     except OSError as error:
-        sys.exit("%s%s" % (error.strerror or error, ": %s" % error.filename if error.filename else ""))
+        sys.exit(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
