@@ -40,11 +40,11 @@ class EmulatedLink:
 
     def at_home(self, argv: Sequence[str]) -> list[str]:
         """The argument list that runs ``argv`` on the laptop's side."""
-        return ["ip", "netns", "exec", self.home, *argv]
+        return [*_inside(self.home), *argv]
 
     def at_the_facility(self, argv: Sequence[str]) -> list[str]:
         """The argument list that runs ``argv`` on the facility's side."""
-        return ["ip", "netns", "exec", self.facility, *argv]
+        return [*_inside(self.facility), *argv]
 
     def bytes_carried(self) -> tuple[int, int]:
         """Bytes of IP packets delivered so far: (to the facility, from the facility)."""
@@ -64,16 +64,13 @@ def emulated_link(rate_mbit: float, round_trip_ms: float, *, queue_ms: float = 6
     names = (f"bs-home{number}", f"bs-site{number}")
     devices = (f"bsA{number}", f"bsB{number}")
 
-    def run(*argv: str) -> None:
-        subprocess.run(argv, check=True, timeout=30, stdin=subprocess.DEVNULL, capture_output=True)
-
     with contextlib.ExitStack() as stack:
         program = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bs-link-"))) / "linkemu"
-        run(compiler, "-O2", "-o", str(program), str(_SOURCE))
+        _run(compiler, "-O2", "-o", str(program), str(_SOURCE))
         for name in names:
-            run(ip, "netns", "add", name)
+            _run(ip, "netns", "add", name)
             stack.callback(_remove_namespace, ip, name)
-            run(ip, "-n", name, "link", "set", "lo", "up")
+            _run(*_inside(name), ip, "link", "set", "lo", "up")
         emulator = subprocess.Popen([str(program), *devices, str(rate_mbit), str(round_trip_ms / 2), str(queue_ms),
                                      str(loss_percent)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         stack.callback(_stop, emulator)
@@ -83,12 +80,23 @@ def emulated_link(rate_mbit: float, round_trip_ms: float, *, queue_ms: float = 6
         link = EmulatedLink(*names, rate_mbit, round_trip_ms, emulator)
         for name, device, here, there in ((names[0], devices[0], link.home_address, link.facility_address),
                                           (names[1], devices[1], link.facility_address, link.home_address)):
-            run(ip, "link", "set", device, "netns", name)
-            run(ip, "-n", name, "addr", "add", here, "peer", there, "dev", device)
-            run(ip, "-n", name, "link", "set", device, "mtu", "1500", "txqueuelen", "2000", "up")
+            _run(ip, "link", "set", device, "netns", name)
+            _run(*_inside(name), ip, "addr", "add", here, "peer", there, "dev", device)
+            _run(*_inside(name), ip, "link", "set", device, "mtu", "1500", "txqueuelen", "2000", "up")
             # bbr, the default of some kernels, hides slow start; most facilities run cubic
-            run(ip, "-n", name, "route", "replace", f"{there}/32", "dev", device, "src", here, "congctl", "cubic")
+            _run(*_inside(name), ip, "route", "replace", f"{there}/32", "dev", device, "src", here, "congctl", "cubic")
         yield link
+
+
+def _inside(namespace: str) -> list[str]:
+    """nsenter, not ``ip netns exec``: that remounts / and fails in a chroot."""
+    return ["nsenter", f"--net=/run/netns/{namespace}"]
+
+
+def _run(*argv: str) -> None:
+    done = subprocess.run(argv, timeout=30, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
