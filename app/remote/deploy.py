@@ -11,13 +11,11 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import platformdirs
 
 from app.errors import AgentError, StorageFullError
 from app.model.site import AgentSettings, SiteProfile
+from app.paths import cache_dir
 from app.remote.agent_zip import Upload, agent_zip, bitshuffle_library
 from app.remote.seams import Transport
 
@@ -150,7 +148,7 @@ def python_command(candidate: str) -> tuple[str, ...]:
 
 
 def _in_place_here(upload: Upload, settings: AgentSettings) -> AgentCommand:
-    folder = Path(platformdirs.user_cache_dir("beamside"))
+    folder = cache_dir()
     target = folder / upload.name
     try:
         if not target.is_file() or target.read_bytes() != upload.data:
