@@ -24,6 +24,7 @@ from app.errors import BeamsideError, CancelledByUserError, UsageError
 from app.model.data import Reduction
 from app.remote.sites import Sites
 
+_VALUES_WITH_DASHES = ("--select", "--set")
 Command = Callable[[argparse.Namespace, Context], int]
 
 
@@ -66,7 +67,7 @@ def main(argv: Sequence[str]) -> int | WindowWanted:
 
 
 def _run(argv: Sequence[str], output: Output) -> int | WindowWanted:
-    arguments = _parser().parse_args(argv)
+    arguments = _parser().parse_args(_joined(argv))
     if getattr(arguments, "config", None):
         os.environ["BEAMSIDE_CONFIG_DIR"] = os.path.abspath(arguments.config)
     command = getattr(arguments, "command", None)
@@ -82,6 +83,17 @@ def _run(argv: Sequence[str], output: Output) -> int | WindowWanted:
     with Context(sites, output) as context:
         run: Command = arguments.run
         return run(arguments, context)
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """``--select -1,:`` as ``--select=-1,:``: argparse takes a value that begins with a dash for an option."""
+    out: list[str] = []
+    for word in argv:
+        if out and out[-1] in _VALUES_WITH_DASHES:
+            out[-1] += f"={word}"
+        else:
+            out.append(word)
+    return out
 
 
 class _Parser(argparse.ArgumentParser):

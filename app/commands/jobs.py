@@ -10,7 +10,7 @@ from app.commands.context import Context
 from app.errors import BatchError, UnknownJobError, UsageError
 from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
-from app.recipes.parameters import parse_settings
+from app.recipes.parameters import parse_assignments
 from app.remote.jobs import JobService
 
 POLL_S = 1.0
@@ -35,7 +35,7 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
         raise UsageError(f"There is no recipe called “{arguments.recipe}”.",
                          remedy=f"Known recipes: {', '.join(shipped_recipes())}.")
     inputs = tuple(t.file + (f"::{t.data_path}" if t.data_path else "") for t in targets)
-    spec = JobSpec(site, arguments.recipe, inputs, parse_settings(recipe, arguments.set),
+    spec = JobSpec(site, arguments.recipe, inputs, parse_assignments(recipe, arguments.set),
                    Resources(arguments.partition or "", arguments.account or "", arguments.time))
     service = context.jobs(site)
     if arguments.dry_run:

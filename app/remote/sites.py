@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app import paths
 from app.errors import UsageError
@@ -20,9 +21,10 @@ from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.profiles import parse_profile
 from app.remote.seams import Interaction, Transport
-from app.remote.signin.oidc import OidcSession
-from app.remote.ssh.connect import open_ssh
 from app.resources import resource_path
+
+if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without
+    from app.remote.signin.oidc import OidcSession
 
 
 class Sites:
@@ -130,6 +132,8 @@ class Sites:
         profile = self.profile(name)
         if profile.is_local:
             return LocalTransport()
+        from app.remote.ssh.connect import open_ssh
+
         session = self._session(profile)
         if session is not None and "certificate" in profile.ssh.methods:
             session.sign_in(interaction)
@@ -143,6 +147,8 @@ class Sites:
         settings = profile.identity
         if settings.method is not IdentityMethod.OIDC or not settings.issuer:
             return None
+        from app.remote.signin.oidc import OidcSession
+
         key = (settings.issuer, settings.client_id)
         with self._lock:
             if key not in self._sessions:
