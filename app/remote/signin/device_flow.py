@@ -12,7 +12,7 @@ from typing import Any
 from app.errors import CancelledByUserError, CodeExpiredError
 from app.remote.seams import DeviceCode, Interaction
 
-_LONGEST_WAIT_S = 60.0
+_SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 60.0
 
 
 class NotNow(Exception):
@@ -42,9 +42,9 @@ def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
         CodeExpiredError: the time ran out.
     """
     end = time.monotonic() + max(0.0, float(flow["expires_at"]) - time.time())
-    wait = float(flow["interval"])
+    wait = _interval(flow)
     unheard = False
-    while time.monotonic() + wait < end + float(flow["interval"]):
+    while time.monotonic() < end:
         if interaction.cancelled.wait(wait):
             raise CancelledByUserError("The sign-in was cancelled.")
         try:
@@ -53,10 +53,10 @@ def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
             if not unheard:
                 interaction.say(str(trouble))
             unheard = True
-            wait = min(max(wait, float(flow["interval"])) * 2, _LONGEST_WAIT_S)
+            wait = min(max(wait, _interval(flow)) * 2, _LONGEST_WAIT_S)
             continue
         unheard = False
-        wait = float(flow["interval"])
+        wait = _interval(flow)
         if answer.get("error") not in ("authorization_pending", "slow_down"):
             return answer
     raise expired()
@@ -65,3 +65,7 @@ def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
 def expired() -> CodeExpiredError:
     """The person was too slow, or away."""
     return CodeExpiredError("The sign-in code ran out before it was approved.", remedy="Sign in again for a new code.")
+
+
+def _interval(flow: dict[str, Any]) -> float:
+    return max(float(flow["interval"]), _SHORTEST_WAIT_S)

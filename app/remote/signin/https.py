@@ -19,6 +19,10 @@ from app.errors import ProviderError
 CONNECT_S, READ_S = 5.0, 20.0
 
 
+class OutOfOrder(requests.RequestException):
+    """The server answered that it cannot answer now (5xx, 429)."""
+
+
 class HttpsSession(requests.Session):
     """A ``requests`` session for one provider.
 
@@ -76,6 +80,8 @@ def require_https(url: str, what: str) -> None:
 def network_error(error: Exception, what: str) -> ProviderError:
     """The sentence for a request that got no answer. ``what``: "the sign-in service at host"."""
     text = str(error)
+    if isinstance(error, OutOfOrder):
+        return ProviderError(f"{_capital(what)} is out of order at the moment.", text, "Try again in a few minutes.")
     if isinstance(error, requests.exceptions.SSLError):
         return ProviderError(f"The certificate of {what} is not trusted.", text,
                              "If the facility has its own certificate authority, name its file as ca_file in the site "

@@ -58,8 +58,6 @@ def discover(web: HttpsSession, issuer: str) -> Provider:
         response = web.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
     except requests.RequestException as error:
         raise network_error(error, what) from None
-    if response.status_code >= 500 or response.status_code == 429:
-        raise down(what, f"HTTP {response.status_code}")
     try:
         document = response.json() if response.ok else None
     except ValueError:
@@ -101,12 +99,6 @@ def verify(web: HttpsSession, provider: Provider, token: str, client_id: str) ->
     if not isinstance(claims["sub"], str) or not claims["sub"]:
         raise _untrusted(provider, "names nobody (sub)")
     return claims
-
-
-def down(what: str, detail: str) -> ProviderError:
-    """The provider answers, but not now."""
-    return ProviderError(f"{what[:1].upper()}{what[1:]} is out of order at the moment.", detail,
-                         "Try again in a few minutes.")
 
 
 def _key(web: HttpsSession, provider: Provider, header: dict[str, Any]) -> Any:

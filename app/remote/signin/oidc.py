@@ -25,8 +25,8 @@ from app.model.identity import Identity
 from app.model.site import IdentitySettings
 from app.remote.seams import Interaction
 from app.remote.signin import device_flow
-from app.remote.signin.https import HttpsSession, host_of, network_error
-from app.remote.signin.id_token import Provider, discover, down, verify
+from app.remote.signin.https import HttpsSession, OutOfOrder, host_of, network_error
+from app.remote.signin.id_token import Provider, discover, verify
 from app.remote.signin.token_store import StoredSession, TokenStore, slim
 
 if TYPE_CHECKING:
@@ -165,17 +165,17 @@ class OidcSession:
             interaction.say(f"The sign-in lasts until Beamside is closed, since {self._store.why_not_kept}.")
 
     def _poll(self, client: msal.PublicClientApplication, flow: dict[str, Any]) -> dict[str, Any]:
-        from msal.exceptions import MsalServiceError
-
         try:
             answer: dict[str, Any] = client.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True)
             return answer
         except requests.exceptions.SSLError as error:
             raise network_error(error, f"the sign-in service {host_of(self._settings.issuer)}") from None
+        except (OutOfOrder, ValueError):
+            raise device_flow.NotNow("The sign-in service does not answer properly; still trying…") from None
         except requests.RequestException:
             raise device_flow.NotNow("Waiting for the network…") from None
-        except (MsalServiceError, ValueError):
-            raise device_flow.NotNow("The sign-in service does not answer properly; still trying…") from None
+        except (KeyError, IndexError, TypeError) as error:   # msal takes the ID token apart without checking it
+            raise self._not_openid(f"{type(error).__name__}: {error}") from None
 
     def _renew(self) -> tuple[str, float]:
         """Trade the refresh token in. The caller has the turn."""
@@ -273,17 +273,16 @@ class OidcSession:
 
     def _ask(self, provider: Provider, call: Callable[[], T]) -> T:
         """One exchange through msal, its failures in our words."""
-        from msal.exceptions import MsalServiceError
-
         try:
             return call()
         except requests.RequestException as error:
             raise network_error(error, provider.name) from None
-        except MsalServiceError as error:
-            raise down(provider.name, str(error)) from None
-        except (ValueError, KeyError) as error:
-            raise ProviderError(f"The answer of {provider.name} is not OpenID Connect.",
-                                f"{type(error).__name__}: {error}", "Check the issuer in the site profile.") from None
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise self._not_openid(f"{type(error).__name__}: {error}") from None
+
+    def _not_openid(self, why: str) -> ProviderError:
+        return ProviderError(f"The sign-in service {host_of(self._settings.issuer)} does not speak OpenID Connect.",
+                             why, "Check the issuer in the site profile, or tell the facility's support.")
 
     def _refusal(self, provider: Provider, answer: dict[str, Any]) -> BeamsideError:
         """The sentence for an OAuth error answer."""
@@ -314,7 +313,7 @@ class _NoStore(dict[str, Any]):
 
 
 class _Web(HttpsSession):
-    """Adds the audience to token requests (RFC 8707), for which msal has no argument."""
+    """Adds the audience to token requests (RFC 8707), for which msal has no argument, and raises ``OutOfOrder``."""
 
     def __init__(self, ca_file: str, audience: str) -> None:
         super().__init__(ca_file)
@@ -324,7 +323,10 @@ class _Web(HttpsSession):
         data = kwargs.get("data")
         if self._audience and isinstance(data, dict) and "client_id" in data and "token" not in data:
             kwargs["data"] = {**data, "resource": self._audience}
-        return super().request(method, url, *args, **kwargs)
+        response = super().request(method, url, *args, **kwargs)
+        if response.status_code >= 500 or response.status_code == 429:   # msal would take an error page for JSON
+            raise OutOfOrder(f"HTTP {response.status_code}", response=response)
+        return response
 
 
 def _said(answer: dict[str, Any]) -> str:

@@ -91,8 +91,9 @@ def open_ssh(profile: SiteProfile, interaction: Interaction, identity: TokenSour
 def _prepare(profile: SiteProfile, interaction: Interaction, identity: TokenSource | None) -> Credentials:
     if identity is None or "certificate" not in profile.ssh.methods or profile.ssh.certificate_authority is None:
         return Credentials(tokens=identity)
-    holder = holder_of(identity, profile)
     try:
+        identity.access_token(interaction)   # first, since a new sign-in clears what the last one left in ``derived``
+        holder = holder_of(identity, profile)
         certificate = holder.certificate(profile, identity, interaction)
     except (SignInError, LinkError) as error:
         others = [method for method in profile.ssh.methods if method != "certificate"]
