@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 import h5py
 import numpy as np
@@ -166,8 +166,7 @@ def _array(value: Any, node: Any) -> Any:
         return value.tolist()
     if value.dtype.kind == "V" and value.dtype.names is None:
         return _opaque(value)
-    items = [value_json(item, node) for item in value]  # type: List[Any]
-    return items
+    return [value_json(item, node) for item in value]
 
 
 def _opaque(value: Any) -> Any:

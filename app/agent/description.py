@@ -18,6 +18,7 @@ from app.agent import links
 from app.agent.attributes import get_attribute, get_text
 from app.agent.default_plot import Found, is_plottable
 from app.agent.nodes import text_dataset
+from app.agent.nxdata import axes_of, errors_of, is_regular, length_of, names_in, sibling
 
 LIMITS_RULE = "percentile 1-99"
 
@@ -34,13 +35,14 @@ class Description:
         self.found = found
         self.home = home
         signal = found.signal
-        assert signal is not None and found.group is not None
+        assert signal is not None
+        assert found.group is not None
         self.signal = signal
         self.group = found.group
         self.dataset = signal.node
         self.shape = tuple(int(n) for n in (signal.node.shape or ()))
         self.entry = _entry_of(found.group)
-        self.axes = _axes(self.group, self.dataset, found.name, self.shape)
+        self.axes = axes_of(self.group, self.dataset, found.name, self.shape)
         self.interpretation = (get_text(self.dataset, "interpretation") or get_text(self.group.node, "interpretation"))
 
     def as_json(self) -> Dict[str, Any]:
@@ -51,7 +53,7 @@ class Description:
         return {
             "view": view, "signal": named(self.signal, self.home),
             "axes": [named(axis, self.home) if axis else None for axis in self.axes],
-            "errors": self._path(_errors(self.group, self.dataset, self.found.name, self.shape)),
+            "errors": self._path(errors_of(self.group, self.dataset, self.found.name, self.shape)),
             "auxiliary_signals": self._auxiliary(), "interpretation": self.interpretation or None,
             "x_scale": x_scale, "y_scale": y_scale,
             "colormap": _colormap(technique) if view in ("image", "stack", "volume", "scatter") else None,
@@ -122,10 +124,10 @@ class Description:
         return int(np.ravel_multi_index(tuple(index), leading)) if leading else 0
 
     def _is_scatter(self) -> bool:
-        axes = _names_in(get_attribute(self.group.node, "axes"))
+        axes = names_in(get_attribute(self.group.node, "axes"))
         if len([name for name in axes if name not in ("", ".")]) < 2 or get_text(self.group.node, "signal") == "":
             return False
-        return all(_length_of(self.group, name) == self.shape[0] for name in axes[:2])
+        return all(length_of(self.group, name) == self.shape[0] for name in axes[:2])
 
     def _is_volume(self) -> bool:
         if len(self.shape) != 3:
@@ -141,7 +143,7 @@ class Description:
             return False
         if len({get_text(axis.node, "units") for axis in self.axes if axis}) > 1:
             return False
-        return all(_is_regular(axis.node) for axis in self.axes if axis)
+        return all(is_regular(axis.node) for axis in self.axes if axis)
 
     def _is_of_q(self) -> bool:
         if get_text(self.group.node, "canSAS_class") in ("SASdata", "SAS_data"):
@@ -181,8 +183,8 @@ class Description:
 
     def _auxiliary(self) -> List[str]:
         found = []
-        for name in _names_in(get_attribute(self.group.node, "auxiliary_signals")):
-            place = _sibling(self.group, name)
+        for name in names_in(get_attribute(self.group.node, "auxiliary_signals")):
+            place = sibling(self.group, name)
             if place is not None and is_plottable(place.node):
                 found.append(named(place, self.home))
         return found
@@ -221,161 +223,9 @@ def _entry_of(group: links.Place) -> Any:
         return None
 
 
-def _axes(group: links.Place, dataset: Any, name: str, shape: Tuple[int, ...]) -> List[Optional[links.Place]]:
-    axes = [None] * len(shape)  # type: List[Optional[links.Place]]
-    if not shape:
-        return axes
-    declared = _names_in(get_attribute(group.node, "axes"))
-    described = declared and (_shares_shape(group, name, shape))
-    names = declared if described else []
-    names = names or _names_in(get_attribute(group.node, "%s_axes" % name)) or _names_in(get_attribute(dataset, "axes"))
-    for position, axis_name in enumerate(names):
-        place = _sibling(group, axis_name)
-        if place is None:
-            continue
-        dimension = _dimension_of(group, axis_name, position, names, axes)
-        if dimension is not None and dimension < len(shape) and _fits(place.node, shape[dimension]):
-            axes[dimension] = place
-    if not names:
-        _legacy_axes(group, dataset, shape, axes)
-        _dimension_scales(group, dataset, shape, axes)
-    if group.data_path.startswith("/exchange") and axes[0] is None:
-        theta = _sibling(group, "theta")
-        if theta is not None and _fits(theta.node, shape[0]):
-            axes[0] = theta
-    return axes
-
-
-def _shares_shape(group: links.Place, name: str, shape: Tuple[int, ...]) -> bool:
-    signal = get_text(group.node, "signal")
-    if not signal or signal == name:
-        return True
-    place = _sibling(group, signal)
-    return place is not None and tuple(getattr(place.node, "shape", None) or ()) == shape
-
-
-def _dimension_of(group: links.Place, axis_name: str, position: int, names: List[str],
-                  taken: List[Optional[links.Place]]) -> Optional[int]:
-    indices = get_attribute(group.node, "%s_indices" % axis_name)
-    flat = indices if isinstance(indices, list) else [indices]
-    numbers = []
-    for item in flat:
-        for part in str(item).split(",") if item is not None else []:
-            if part.strip().isdigit():
-                numbers.append(int(part))
-    if len(numbers) == 1 and numbers[0] < len(taken) and taken[numbers[0]] is None:
-        return numbers[0]
-    if len(numbers) > 1:
-        return None
-    return position if position < len(taken) and taken[position] is None else None
-
-
-def _legacy_axes(group: links.Place, dataset: Any, shape: Tuple[int, ...], axes: List[Optional[links.Place]]) -> None:
-    ranked = []
-    for order, name in enumerate(links.child_names(group.node)):
-        try:
-            node = links.open_child(group.node, name)
-            numbers = get_attribute(node, "axis") if isinstance(node, h5py.Dataset) else None
-        except Exception:
-            continue
-        if numbers is None:
-            continue
-        for part in re.split(r"[,:\s]+", str(numbers).strip("[]")):
-            if part.strip("'\"").isdigit():
-                primary = get_attribute(node, "primary")
-                ranked.append((0 if str(primary).strip("[]'\"") == "1" else 1, order, name, int(part.strip("'\""))))
-    for _, _, name, number in sorted(ranked):
-        place = _sibling(group, name)
-        if place is not None and 1 <= number <= len(shape) and axes[number - 1] is None \
-                and _fits(place.node, shape[number - 1]):
-            axes[number - 1] = place
-
-
-def _dimension_scales(group: links.Place, dataset: Any, shape: Tuple[int, ...],
-                      axes: List[Optional[links.Place]]) -> None:
-    if not h5py.h5a.exists(dataset.id, b"DIMENSION_LIST"):
-        return
-    for number, length in enumerate(shape):
-        try:
-            scale = dataset.dims[number][0]
-            place = links.resolve_from(group, scale.name)
-        except Exception:
-            continue
-        if axes[number] is None and _fits(place.node, length):
-            axes[number] = place
-
-
-def _fits(node: Any, length: int) -> bool:
-    if not isinstance(node, h5py.Dataset) or node.shape is None:
-        return False
-    try:
-        if node.dtype.kind not in "iuf":
-            return False
-    except Exception:
-        return False
-    if node.ndim == 0:
-        return length == 1
-    return node.ndim == 1 and node.shape[0] in (length, length + 1)
-
-
-def _errors(group: links.Place, dataset: Any, name: str, shape: Tuple[int, ...]) -> Optional[links.Place]:
-    names = ["%s_errors" % name]
-    for owner, attribute in ((dataset, "uncertainties"), (dataset, "uncertainty"),
-                             (group.node, "%s_uncertainties" % name), (group.node, "%s_uncertainty" % name)):
-        names.append(get_text(owner, attribute))
-    is_signal = get_text(group.node, "signal") in ("", name)
-    names.extend(["errors"] if is_signal else [])
-    names.extend(["Idev"] if name == "I" else [])
-    for candidate in names:
-        place = _sibling(group, candidate) if candidate and candidate != name else None
-        if place is not None and is_plottable(place.node) and tuple(place.node.shape) == shape:
-            return place
-    return None
-
-
-def _sibling(group: links.Place, name: str) -> Optional[links.Place]:
-    if name in ("", "."):
-        return None
-    try:
-        place = links.resolve_from(group, name)
-    except links.BrokenLink:
-        return None
-    return place if isinstance(place.node, h5py.Dataset) else None
-
-
-def _names_in(value: Any) -> List[str]:
-    """Names in an attribute: an array of text, or one text separated by colons, commas or spaces."""
-    if isinstance(value, list):
-        if len(value) == 1 and isinstance(value[0], str):
-            return _names_in(value[0])
-        return [item.strip() if isinstance(item, str) else "" for item in value]
-    if not isinstance(value, str):
-        return []
-    text = value.strip().strip("[]")
-    for separator in (":", ","):
-        if separator in text:
-            return [part.strip() for part in text.split(separator)]
-    return [text] if text else []
-
-
-def _length_of(group: links.Place, name: str) -> int:
-    place = _sibling(group, name)
-    return int(place.node.shape[0]) if place is not None and place.node.ndim == 1 else -1
-
-
-def _is_regular(dataset: Any) -> bool:
-    if dataset.size < 2 or dataset.size > 1 << 16:
-        return False
-    try:
-        steps = np.diff(dataset[()].astype(np.float64))
-    except Exception:
-        return False
-    return bool(steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-3))
-
-
 def _is_table(dataset: Any) -> bool:
     try:
-        return dataset.shape is not None and len(dataset.shape) > 0 and dataset.size > 0 or bool(dataset.dtype.names)
+        return bool(dataset.shape and dataset.size) or bool(dataset.dtype.names)
     except Exception:
         return False
 

@@ -18,7 +18,7 @@ MAX_LINKS = 64  # a chain longer than this is a loop
 
 
 class Place(NamedTuple):
-    """A node where it really lies: ``node`` (h5py Group, Dataset or Datatype), its file and its path, links resolved."""
+    """A node where it really lies: ``node`` (h5py Group, Dataset or Datatype), its file and its resolved path."""
 
     node: Any
     file_path: str

@@ -6,7 +6,7 @@ be read is listed as ``unreadable`` and hides no other. Soft and external links 
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import h5py
 from h5py import h5l, h5o, h5s
@@ -24,7 +24,7 @@ def walk(place: links.Place, depth: Optional[int], attributes: bool) -> List[Nod
     described = describe(place.node, place.data_path, place.file_path, attributes)
     first_paths[described.get("object", "")] = place.data_path
     found = [described]
-    stack = []  # type: List[Tuple[Any, str, Iterator[str]]]
+    stack = []  # type: List[Tuple[Any, str, Any]]
     if isinstance(place.node, h5py.Group) and depth != 0:
         stack.append((place.node, place.data_path, iter(_names(place.node, described))))
     while stack:

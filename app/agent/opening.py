@@ -7,20 +7,22 @@ h5py is imported, so a writer at the beamline is never disturbed.
 from __future__ import annotations
 
 import errno
+import importlib
+import logging
 import os
 from collections import OrderedDict
 from typing import Any, Tuple
 
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
-import h5py  # noqa: E402
+import h5py
 
-from app.protocol.errors import WireError  # noqa: E402
+from app.protocol.errors import WireError
 
 try:
-    import hdf5plugin  # noqa: F401  (registers the compression filters of photon science)
-except Exception:  # an hdf5plugin built for another h5py must not take the agent down
-    hdf5plugin = None
+    importlib.import_module("hdf5plugin")  # registers the compression filters of photon science
+except Exception as error:  # absent, or built for another h5py: reading says which filter is not available
+    logging.getLogger(__name__).debug("no hdf5plugin: %s", error)
 
 Generation = Tuple[int, int]
 
@@ -32,6 +34,7 @@ _TEXT_KINDS = (
     (b"# XDI/", "an XDI text file (X-ray absorption)"),
     (b"#F ", "a SPEC text file"),
     (b"<<PMCA SPECTRUM>>", "an MCA text spectrum"),
+    (b"# This is the simplest file format \"recognized\" by PyMca", "an MCA text spectrum"),
     (b"CDF\x01", "a netCDF classic file"),
     (b"CDF\x02", "a netCDF classic file"),
     (b"\x0e\x03\x13\x01", "an HDF4 file"),
@@ -91,7 +94,7 @@ def what_it_seems(path: str) -> str:
     if not head:
         return "an empty file"
     if b"\x00" not in head:
-        return "a text file"
+        return "an MCA text spectrum" if path.lower().endswith(".mca") else "a text file"
     return ""
 
 

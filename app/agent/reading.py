@@ -17,10 +17,11 @@ from h5py import h5s
 from app.agent import links
 from app.agent.attributes import sentence, value_json
 from app.agent.selection import Plan, tie
-from app.agent.sources import filter_sentence, filters_of, trouble_with
+from app.agent.sources import absent_source_filters, filter_sentence, filters_of, trouble_with
 from app.protocol.errors import WireError
 
 MAX_BYTES = 2 ** 30
+INSTALL_FILTERS = "Ask the facility to install hdf5plugin for the Python that the agent uses."
 
 
 def plan_for(dataset: Any, items: List[Any], data_path: str) -> Plan:
@@ -47,7 +48,7 @@ def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str) -> Any:
     absent = [step.name for step in filters_of(dataset) if not step.available]
     if absent and dataset.id.get_storage_size():
         raise WireError("unreadable", "%s cannot be read: %s" % (data_path, _lower(filter_sentence(absent))),
-                        remedy="Ask the facility to install hdf5plugin for the Python that the agent uses.")
+                        remedy=INSTALL_FILTERS)
     try:
         stepped = plan.touched * dataset.dtype.itemsize <= MAX_BYTES
         values = dataset[_hyperslab(plan, stepped)]
@@ -55,10 +56,7 @@ def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str) -> Any:
         raise WireError("unreadable", "There is not enough memory at the facility to read %s." % data_path,
                         sentence(error), "Select less of it.") from error
     except Exception as error:
-        trouble = trouble_with(dataset, file_path)
-        why = _lower(trouble) if trouble else "its stored values are damaged or in a form this HDF5 cannot read."
-        raise WireError("unreadable", "%s cannot be read: %s" % (data_path, why), sentence(error),
-                        "Other datasets of the file may still be readable.") from error
+        raise _unreadable(dataset, file_path, data_path, sentence(error)) from error
     values = np.asarray(values)
     if stepped:
         values = values[tuple(axis.within_bounds for axis in plan.axes)]
@@ -66,6 +64,17 @@ def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str) -> Any:
         values = values[tuple(slice(None, None, -1) if axis.step < 0 else slice(None) for axis in plan.axes)]
     keep = tuple(0 if axis.dropped else slice(None) for axis in plan.axes)
     return plain(np.ascontiguousarray(values[keep]) if plan.shape else np.asarray(values[keep]), dataset)
+
+
+def _unreadable(dataset: Any, file_path: str, data_path: str, detail: str) -> WireError:
+    absent = absent_source_filters(dataset, file_path)
+    if absent:
+        return WireError("unreadable", "%s cannot be read: %s" % (data_path, _lower(filter_sentence(absent))), detail,
+                         INSTALL_FILTERS)
+    trouble = trouble_with(dataset, file_path)
+    why = _lower(trouble) if trouble else "its stored values are damaged or in a form this HDF5 cannot read."
+    return WireError("unreadable", "%s cannot be read: %s" % (data_path, why), detail,
+                     "Other datasets of the file may still be readable.")
 
 
 def _hyperslab(plan: Plan, stepped: bool) -> Tuple[slice, ...]:

@@ -12,25 +12,25 @@ from app.protocol.errors import WireError
 
 
 class Axis(NamedTuple):
-    """One axis of a selection: ``count`` elements from ``start`` by ``step`` (negative: backwards)."""
+    """One axis of a selection: ``length`` elements from ``start`` by ``step`` (negative: backwards)."""
 
     start: int
-    count: int
+    length: int
     step: int
     dropped: bool
 
     @property
     def bounds(self) -> Tuple[int, int]:
         """(first, one past last) element touched, in ascending order."""
-        if self.count == 0:
+        if self.length == 0:
             return 0, 0
-        last = self.start + (self.count - 1) * self.step
+        last = self.start + (self.length - 1) * self.step
         return min(self.start, last), max(self.start, last) + 1
 
     @property
     def within_bounds(self) -> slice:
         """What to take of the elements inside :attr:`bounds`."""
-        return slice(None, None, self.step if self.count else 1)
+        return slice(None, None, self.step if self.length else 1)
 
 
 class Plan(NamedTuple):
@@ -41,12 +41,12 @@ class Plan(NamedTuple):
     @property
     def shape(self) -> Tuple[int, ...]:
         """The shape that comes back."""
-        return tuple(axis.count for axis in self.axes if not axis.dropped)
+        return tuple(axis.length for axis in self.axes if not axis.dropped)
 
     @property
     def full_counts(self) -> Tuple[int, ...]:
         """As :attr:`shape`, with dropped axes as 1."""
-        return tuple(axis.count for axis in self.axes)
+        return tuple(axis.length for axis in self.axes)
 
     @property
     def touched(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from app.agent import links, nodes, reading, reduction
 from app.agent.attributes import sentence
-from app.agent.default_plot import Found, find, find_given, is_plottable
+from app.agent.default_plot import Found, find, find_given
 from app.agent.description import LIMITS_RULE, Description, named, nothing
 from app.agent.images import IMAGE_PATH, ImageFile, image_kind, no_such_node, open_image
 from app.agent.opening import Generation, OpenFiles, file_path_of, generation_of, shown
@@ -56,6 +56,7 @@ class Service:
         self._files = OpenFiles()
         self._images = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, ImageFile]]
         self._selected = OrderedDict()  # type: OrderedDict[Any, Selected]
+        self._masks = OrderedDict()  # type: OrderedDict[Any, Optional[Any]]
         self._plots = OrderedDict()  # type: OrderedDict[Any, Dict[str, Any]]
 
     def handle(self, method: str, params: Dict[str, Any]) -> Reply:
@@ -82,7 +83,7 @@ class Service:
     def close(self) -> None:
         """Close every file and forget everything."""
         self._files.close()
-        for kept in (self._images, self._selected, self._plots):
+        for kept in (self._images, self._selected, self._masks, self._plots):
             kept.clear()
 
     def _nodes(self, params: Dict[str, Any]) -> Reply:
@@ -146,9 +147,10 @@ class Service:
                 selected.statistics.update(statistics_of(selected.values, selected.invalid))
             statistics = selected.statistics
         arrays = [values]
-        has_mask = gone is not None and values.ndim == 2 and bool(gone.any())
-        if has_mask:
+        has_mask = False
+        if gone is not None and values.ndim == 2 and gone.any():
             arrays.append(np.packbits(gone))
+            has_mask = True
         return {"signal": source.signal, "full_shape": [int(n) for n in selected.values.shape],
                 "exactness": exactness, "factor": list(factor), "reduce": method, "statistics": statistics,
                 "generation": list(source.generation), "mask": has_mask}, arrays
@@ -204,9 +206,17 @@ class Service:
         values = reading.read_plan(place.node, plan, place.file_path, source.signal)
         invalid = None
         if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
-            mask = reading.mask_of_selection(reading.pixel_mask_for(place, source.signal), plan)
+            mask = reading.mask_of_selection(self._pixel_mask(source, place), plan)
             invalid = invalid_mask(values, len(place.node.shape), mask)
         return Selected(values, invalid, {})
+
+    def _pixel_mask(self, source: Source, place: links.Place) -> Optional[Any]:
+        key = (source.file_path, source.generation, source.signal)
+        if key not in self._masks:
+            self._masks[key] = reading.pixel_mask_for(place, source.signal)
+            while len(self._masks) > 4:
+                self._masks.popitem(last=False)
+        return self._masks[key]
 
     def _freshness(self, source: Source) -> Any:
         """What else than the file itself the values depend on: the other files of a virtual dataset or a link."""
@@ -244,7 +254,8 @@ class Service:
         if data_path not in (None, "", "/", IMAGE_PATH):
             raise no_such_node(image.path, str(data_path))
         answer = nothing(Found("given" if data_path else "largest", None, None, "", ()))
-        counts = image.values.dtype.kind in "iu" and "TIFF" not in image.kind or image.values.dtype.kind == "i"
+        kind = image.values.dtype.kind
+        counts = kind == "i" or (kind == "u" and "TIFF" not in image.kind)
         answer.update({
             "view": "image" if image.values.ndim == 2 else "stack", "signal": IMAGE_PATH,
             "axes": [None] * image.values.ndim, "axes_units": [""] * image.values.ndim,
@@ -293,14 +304,13 @@ def _frame_items(view: str, frame: Optional[int], shape: Tuple[int, ...]) -> Lis
 
 
 def _numpy_index(plan: Plan) -> Tuple[Any, ...]:
-    return tuple(axis.start if axis.dropped else (slice(*axis.bounds), axis.within_bounds)[0] for axis in plan.axes) \
-        if all(axis.step == 1 for axis in plan.axes) else tuple(
-            axis.start if axis.dropped else _stepped(axis) for axis in plan.axes)
+    def one(axis: Any) -> Any:
+        if axis.dropped:
+            return axis.start
+        stop = axis.start + axis.length * axis.step
+        return slice(axis.start, None if stop < 0 else stop, axis.step)
 
-
-def _stepped(axis: Any) -> slice:
-    stop = axis.start + axis.count * axis.step
-    return slice(axis.start, None if stop < 0 else stop, axis.step)
+    return tuple(one(axis) for axis in plan.axes)
 
 
 def _bytes_of(selected: Selected) -> int:
@@ -319,6 +329,3 @@ def _not_there(broken: links.BrokenLink, file_path: str) -> WireError:
                          remedy="The file it points to may not have been copied along.")
     return WireError("not_found", "There is no “%s” in “%s”." % (shown(broken.where), name),
                      remedy="“tree” lists what is in the file.")
-
-
-__all__ = ["Service", "is_plottable"]

@@ -18,6 +18,8 @@ from app.agent.attributes import sentence
 from app.agent.opening import shown
 
 MAX_SOURCES = 256
+MAX_OPENED = 4
+MAX_BLOCKS = 1 << 16
 
 FILTER_NAMES = {
     1: "deflate", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset",
@@ -60,7 +62,7 @@ def virtual_files(dataset: Any, file_path: str) -> List[Tuple[str, str]]:
     found = []  # type: List[Tuple[str, str]]
     for index in range(min(plist.get_virtual_count(), MAX_SOURCES)):
         name = _text(plist.get_virtual_filename(index))
-        path = _text(plist.get_virtual_dsetname(index))
+        path = "/" + _text(plist.get_virtual_dsetname(index)).lstrip("/")
         source = (file_path if name == "." else located(name, file_path), path)
         if source not in found:
             found.append(source)
@@ -84,8 +86,7 @@ def missing_sources(dataset: Any, file_path: str) -> List[str]:
     if is_virtual(dataset):
         for source, path in virtual_files(dataset, file_path):
             if "%b" in source:
-                if not os.path.exists(source.replace("%b", "0")):
-                    missing.append("%s::%s" % (shown(source), path))
+                missing.extend("%s::%s" % (shown(name), path) for name in _missing_blocks(source))
             elif not os.path.exists(source):
                 missing.append("%s::%s" % (shown(source), path))
             elif source == file_path:
@@ -99,6 +100,23 @@ def missing_sources(dataset: Any, file_path: str) -> List[str]:
             if not os.path.exists(raw if os.path.isabs(raw) else os.path.abspath(raw)):
                 missing.append(shown(raw))
     return missing
+
+
+def absent_source_filters(dataset: Any, file_path: str) -> List[str]:
+    """Filters that the sources of a virtual dataset need and nobody at the facility has."""
+    absent = []  # type: List[str]
+    try:
+        sources = virtual_files(dataset, file_path) if is_virtual(dataset) else []
+    except Exception:
+        return absent
+    for source, path in sources[:MAX_OPENED]:
+        try:
+            with h5py.File(source.replace("%b", "0"), "r", locking=False) as file:
+                absent.extend(step.name for step in filters_of(file[path])
+                              if not step.available and step.name not in absent)
+        except Exception:
+            continue  # a source that does not open is reported as missing or damaged elsewhere
+    return absent
 
 
 def trouble_with(dataset: Any, file_path: str) -> str:
@@ -123,6 +141,19 @@ def filter_sentence(names: List[str]) -> str:
     if len(names) == 1:
         return "The compression filter %s is not available at the facility." % names[0]
     return "The compression filters %s are not available at the facility." % ", ".join(names)
+
+
+def _missing_blocks(pattern: str) -> List[str]:
+    """Gaps in a numbered series of source files (``f-%b.h5``), up to the last that exists; the first if none does."""
+    folder, name = os.path.split(pattern)
+    before, _, after = name.partition("%b")
+    numbers = set()
+    for found in os.listdir(folder) if os.path.isdir(folder) else []:
+        middle = found[len(before):len(found) - len(after)]
+        if found.startswith(before) and found.endswith(after) and middle.isdigit():
+            numbers.add(int(middle))
+    last = min(max(numbers, default=0), MAX_BLOCKS)
+    return [pattern.replace("%b", str(number)) for number in range(last + 1) if number not in numbers]
 
 
 def _gone_inside(dataset: Any, path: str) -> str:
