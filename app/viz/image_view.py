@@ -20,8 +20,8 @@ from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
 from app.viz.colouring import ColourScale, to_rgba
 from app.viz.image_axes import PixelAxis
-from app.viz.image_box import Canvas, ImageBox
 from app.viz.orientation import Orientation
+from app.viz.plot_box import Canvas, PlotBox
 from app.viz.theme import theme_of
 
 Region = tuple[int, int, int, int]
@@ -36,7 +36,7 @@ _STALE_OPACITY = 0.3
 class _Layer:
     """One drawn block: the picture item with the numbers it shows."""
 
-    def __init__(self, box: ImageBox, z: int) -> None:
+    def __init__(self, box: PlotBox, z: int) -> None:
         self.item = pg.ImageItem(axisOrder="row-major")
         self.item.setZValue(z)
         self.item.setVisible(False)
@@ -65,7 +65,7 @@ class ImageView(QWidget):
         self._orientation = Orientation()
         self._whole_frame = True
 
-        self.box = ImageBox()
+        self.box = PlotBox(square_pixels=True)
         self.canvas = Canvas(viewBox=self.box, axisItems={"left": PixelAxis("left"), "bottom": PixelAxis("bottom")})
         self.canvas.hideButtons()
         self.canvas.setFrameShape(pg.GraphicsView.Shape.NoFrame)
@@ -206,7 +206,7 @@ class ImageView(QWidget):
 
     @property
     def visible_region(self) -> tuple[float, float, float, float, int, int]:
-        """(y0, y1, x0, x1) of the frame on screen and its (height, width) there in device pixels, before any turning."""
+        """(y0, y1, x0, x1) of the frame on screen, and (height, width) of that in device pixels, before any turning."""
         (left, right), (top, bottom) = self.box.viewRange()
         xa, ya = self._orientation.from_view(left, top)
         xb, yb = self._orientation.from_view(right, bottom)

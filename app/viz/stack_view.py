@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from PySide6.QtGui import QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.model.data import Block, Exactness, Statistics
 from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values, upper_of_drawn
@@ -24,6 +24,7 @@ from app.viz.image_toolbar import ImageToolbar
 from app.viz.image_view import ImageView, Region
 from app.viz.numbers import exact_number
 from app.viz.overlay import Overlay
+from app.viz.picture_export import PictureExport
 from app.viz.status_line import StatusLine
 
 _COLOUR_INTERPRETATIONS = ("rgb-image", "rgba-image")
@@ -65,6 +66,7 @@ class StackView(QWidget):
             layout.addWidget(self.slider)
         layout.addWidget(self.status)
         self.setFocusProxy(self.image.canvas)
+        self._export = PictureExport(self.image, self.overlay)
         self._connect()
         if self.slider is not None and description.frame:
             self.slider.set_frame_number(description.frame)
@@ -187,11 +189,11 @@ class StackView(QWidget):
 
     def save_png(self, path: Path) -> bool:
         """Save picture, axes and colour bar at the screen's resolution; False when it could not be written."""
-        return bool(self.image.grab().save(str(path), "PNG"))
+        return self._export.save_png(path)
 
     def copy(self) -> None:
         """Put the same picture on the clipboard."""
-        QGuiApplication.clipboard().setPixmap(self.image.grab())
+        self._export.copy()
 
     # -- Qt
 
@@ -228,7 +230,7 @@ class StackView(QWidget):
         self.toolbar.fit_requested.connect(self.image.reset_zoom)
         self.toolbar.pixel_for_pixel_requested.connect(self.image.zoom_one_to_one)
         self.toolbar.copy_requested.connect(self.copy)
-        self.toolbar.save_requested.connect(self._ask_where_to_save)
+        self.toolbar.save_requested.connect(self._export.ask_where_to_save)
         self.image.region_changed.connect(self.region_changed)
         self.image.cursor_moved.connect(self._on_cursor_moved)
         self.overlay.retry_requested.connect(self._on_retry)
@@ -289,17 +291,6 @@ class StackView(QWidget):
         self.overlay.clear()
         self.retry_requested.emit()
 
-    def _ask_where_to_save(self) -> None:
-        dialog = QFileDialog(self, "Save picture", "", "PNG picture (*.png)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("png")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._on_save_chosen)
-        dialog.open()
-
-    def _on_save_chosen(self, path: str) -> None:
-        if not self.save_png(Path(path)):
-            self.overlay.show_message(f"The picture could not be written to {path}. Choose a folder you may write to.")
 
 
 def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""The pointer's habits on a picture: wheel zooms at the cursor, drag pans, Ctrl+drag boxes. GUI thread."""
+"""The pointer's habits on a plot: wheel zooms at the cursor, drag pans, Ctrl+drag boxes. GUI thread."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ class Canvas(pg.PlotWidget):
         event.ignore()
 
 
-class ImageBox(pg.ViewBox):
-    """A view box without menus or automatic ranges; it moves only when the user or the picture says so."""
+class PlotBox(pg.ViewBox):
+    """A view box without menus, which moves only when the user or its owner says so."""
 
     moved_by_user = Signal()
     reset_asked = Signal()
 
-    def __init__(self) -> None:
-        super().__init__(enableMenu=False, invertY=True, lockAspect=1.0, defaultPadding=0.0)
-        self.disableAutoRange()
+    def __init__(self, square_pixels: bool) -> None:
+        """``square_pixels``: a picture, with y down and one scale for both directions; else a diagram."""
+        super().__init__(enableMenu=False, invertY=square_pixels, lockAspect=1.0 if square_pixels else False,
+                         defaultPadding=0.0 if square_pixels else 0.03)
+        self.enableAutoRange(enable=not square_pixels)
         self.setAcceptHoverEvents(True)
 
     def wheelEvent(self, event: Any, axis: int | None = None) -> None:
@@ -36,7 +38,7 @@ class ImageBox(pg.ViewBox):
         if steps:
             centre = self.mapSceneToView(event.scenePos())
             factor = _WHEEL_STEP ** -steps
-            self.scaleBy((factor, factor), center=centre)
+            self.scaleBy((1.0 if axis == 1 else factor, 1.0 if axis == 0 else factor), center=centre)
             self.moved_by_user.emit()
         event.accept()
 
@@ -48,7 +50,7 @@ class ImageBox(pg.ViewBox):
             self._drag_box(event)
             return
         here, before = self.mapSceneToView(event.scenePos()), self.mapSceneToView(event.lastScenePos())
-        self.translateBy(before - here)
+        self.translateBy(x=None if axis == 1 else before.x() - here.x(), y=None if axis == 0 else before.y() - here.y())
         self.moved_by_user.emit()
 
     def mouseDoubleClickEvent(self, event: Any) -> None:

@@ -1,0 +1,342 @@
+"""Curves and scattered points: scales, errors, several frames over each other, cursor readout. GUI thread.
+
+It asks for frames (``frame_requested``) and shows what it is given; what the user chose stays.
+"""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QPen, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from app.model.limits import drawable_limits
+from app.model.plot import PlotDescription
+from app.viz.colour_bar import ColourBar
+from app.viz.colouring import ColourScale, to_rgba
+from app.viz.curve_axes import CurveAxis
+from app.viz.curve_toolbar import CurveToolbar
+from app.viz.curves import Curve
+from app.viz.frame_slider import FrameSlider
+from app.viz.numbers import exact_number, short_number
+from app.viz.overlay import Overlay
+from app.viz.picture_export import PictureExport
+from app.viz.plot_box import Canvas, PlotBox
+from app.viz.status_line import StatusLine
+from app.viz.theme import theme_of
+from app.viz.visible_text import visible_text
+
+MAX_OVERLAID = 30
+_POINTS_UNTIL_MARKED = 60
+_POINTS_UNTIL_THIN = 20_000
+
+
+class CurveView(QWidget):
+    """Shows the signal of a :class:`PlotDescription` whose last axis is a curve."""
+
+    frame_requested = Signal(object)
+    cursor_moved = Signal(object, object)
+    retry_requested = Signal()
+
+    def __init__(self, description: PlotDescription, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.description = description
+        self._curves: list[Curve] = []
+        self._scatter: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._shown_once = False
+        stack_shape = tuple(n for n in description.shape[:-1])
+
+        self.toolbar = CurveToolbar(description.x_scale == "log", description.y_scale == "log", bool(stack_shape), self)
+        self.box = PlotBox(square_pixels=False)
+        self.x_axis, self.y_axis = CurveAxis("bottom"), CurveAxis("left")
+        self.canvas = Canvas(viewBox=self.box, axisItems={"left": self.y_axis, "bottom": self.x_axis})
+        self.canvas.hideButtons()
+        self.canvas.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.canvas.setAccessibleName("Diagram")
+        self.canvas.setAntialiasing(True)
+        self.canvas.getPlotItem().setContentsMargins(10, 12, 14, 8)
+        self.legend = self.canvas.getPlotItem().addLegend(offset=(-12, 12))
+        self.colour_bar = ColourBar(self)
+        self.colour_bar.hide()
+        self.slider = FrameSlider(stack_shape, parent=self) if stack_shape else None
+        self.status = StatusLine(self)
+        self.overlay = Overlay(self.canvas)
+        self._marker = pg.ScatterPlotItem(size=8)
+        self._marker.setZValue(50)
+        self._lay_out()
+        self._title_axes()
+        self._export = PictureExport(self._plot_area, self.overlay)
+        self._connect()
+        self.setFocusProxy(self.canvas)
+        if self.slider is not None and description.frame:
+            self.slider.set_frame_number(description.frame)
+        self.follow_theme()
+        self._apply_scales()
+
+    # -- what it shows
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The frame chosen now: one index per leading axis."""
+        return self.slider.index if self.slider is not None else ()
+
+    @property
+    def curves(self) -> tuple[Curve, ...]:
+        """What is drawn, oldest first."""
+        return tuple(self._curves)
+
+    def show_curve(self, x: np.ndarray | None, y: np.ndarray, errors: np.ndarray | None = None,
+                   leading: tuple[int, ...] = (), name: str = "") -> None:
+        """Draw a curve of frame ``leading``; curves of other frames go unless overlaid.
+
+        Args:
+            x: (n,) positions, (n+1,) bin edges, or ``None`` for the index.
+            y: (n,) values; NaN leaves a gap.
+            errors: (n,) one standard deviation.
+            name: what the legend calls it; several signals of one frame differ by it.
+        """
+        self.overlay.clear()
+        self._scatter = None
+        self.colour_bar.hide()
+        curve = Curve.of(x, y, errors, name, leading)
+        kept = [old for old in self._curves if (old.leading, old.name) != (leading, name)]
+        if not self.toolbar.overlaid:
+            kept = [old for old in kept if old.leading == leading]
+        self._curves = [*kept, curve][-MAX_OVERLAID:]
+        self.toolbar.set_errors_known(any(c.errors is not None for c in self._curves))
+        self._draw()
+        if self.slider is not None:
+            self.slider.frame_shown(leading)
+
+    def show_scatter(self, x: np.ndarray, y: np.ndarray, values: np.ndarray) -> None:
+        """Draw points at (x, y), coloured by ``values``; all (n,)."""
+        self.overlay.clear()
+        self._curves = []
+        flat = [np.ravel(np.asarray(part, dtype=np.float64)) for part in (x, y, values)]
+        size = min(part.size for part in flat)
+        self._scatter = (flat[0][:size], flat[1][:size], flat[2][:size])
+        self._draw()
+
+    def set_counter_text(self, text: str) -> None:
+        self.status.counter.setText(text)
+
+    def set_frame_label(self, text: str) -> None:
+        if self.slider is not None:
+            self.slider.set_label(text)
+
+    def show_loading(self) -> None:
+        self.overlay.show_loading()
+
+    def show_error(self, summary: str, remedy: str = "") -> None:
+        """Say what went wrong, with Retry; playing stops."""
+        if self.slider is not None:
+            self.slider.stop()
+        self.overlay.show_error(summary, remedy)
+
+    def set_message(self, text: str) -> None:
+        self.overlay.show_message(text)
+
+    # -- what is chosen
+
+    def set_frame(self, leading: tuple[int, ...]) -> None:
+        if self.slider is not None:
+            self.slider.set_index(leading)
+
+    def reset_zoom(self) -> None:
+        """Everything in view, and following the data again."""
+        self.box.enableAutoRange()
+
+    # -- taking away
+
+    def save_png(self, path: Path) -> bool:
+        """Save the diagram at the screen's resolution; False when it could not be written."""
+        return self._export.save_png(path)
+
+    def copy(self) -> None:
+        self._export.copy()
+
+    # -- looks
+
+    def follow_theme(self) -> None:
+        theme = theme_of(self)
+        self.canvas.setBackground(theme.panel)
+        for axis in (self.x_axis, self.y_axis):
+            axis.follow_theme(theme)
+        self.legend.setLabelTextColor(theme.text)
+        self._marker.setBrush(QColor(theme.marker))
+        self._marker.setPen(QPen(Qt.PenStyle.NoPen))
+        self._draw()
+
+    # -- Qt
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() == QEvent.Type.PaletteChange:
+            self.follow_theme()
+        super().changeEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._shown_once:
+            self._shown_once = True
+            QTimer.singleShot(0, self, self._request_first_frame)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self.slider is not None and self.slider.handle_key(event):
+            return
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        actions = {
+            (Qt.Key.Key_0, True): self.reset_zoom, (Qt.Key.Key_C, True): self.copy,
+            (Qt.Key.Key_X, False): self.toolbar.log_x.toggle, (Qt.Key.Key_L, False): self.toolbar.log_y.toggle,
+            (Qt.Key.Key_G, False): self.toolbar.grid.toggle,
+        }
+        action = actions.get((Qt.Key(event.key()), control))
+        if action is None:
+            super().keyPressEvent(event)
+        else:
+            action()
+
+    # -- private
+
+    def _lay_out(self) -> None:
+        self._plot_area = QWidget(self)
+        area = QHBoxLayout(self._plot_area)
+        area.setContentsMargins(0, 0, 0, 0)
+        area.setSpacing(0)
+        area.addWidget(self.canvas, 1)
+        area.addWidget(self.colour_bar)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 8, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.toolbar)
+        layout.addWidget(self._plot_area, 1)
+        if self.slider is not None:
+            layout.addWidget(self.slider)
+        layout.addWidget(self.status)
+
+    def _connect(self) -> None:
+        self.toolbar.scales_changed.connect(self._apply_scales)
+        self.toolbar.looks_changed.connect(self._draw)
+        self.toolbar.overlay_changed.connect(self._on_overlay_changed)
+        self.toolbar.fit_requested.connect(self.reset_zoom)
+        self.toolbar.copy_requested.connect(self.copy)
+        self.toolbar.save_requested.connect(self._export.ask_where_to_save)
+        self.overlay.retry_requested.connect(self._on_retry)
+        self.box.reset_asked.connect(self.reset_zoom)
+        self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
+        if self.slider is not None:
+            self.slider.index_changed.connect(self.frame_requested)
+
+    def _title_axes(self) -> None:
+        description = self.description
+        axis = description.axes[-1] if description.axes else None
+        axis_units = description.axes_units[-1] if description.axes_units else ""
+        self.x_axis.set_title(_last_part(axis) or "index", axis_units)
+        self.y_axis.set_title(_last_part(description.signal), description.signal_units)
+
+    def _request_first_frame(self) -> None:
+        self.frame_requested.emit(self.leading)
+
+    def _apply_scales(self) -> None:
+        self.canvas.getPlotItem().setLogMode(x=self.toolbar.logarithmic_x, y=self.toolbar.logarithmic_y)
+        self.box.enableAutoRange()
+        self._draw()
+
+    def _draw(self) -> None:
+        plot = self.canvas.getPlotItem()
+        for item in list(plot.items):
+            plot.removeItem(item)
+        self.legend.clear()
+        for axis in (self.x_axis, self.y_axis):
+            axis.show_grid(self.toolbar.gridded)
+        if self._scatter is not None:
+            self._draw_scatter()
+        for position, curve in enumerate(self._curves):
+            self._draw_curve(curve, position)
+        self.legend.setVisible(len(self._curves) > 1)
+        self._marker.clear()
+        plot.addItem(self._marker, ignoreBounds=True)
+        self._say_what_is_hidden()
+
+    def _draw_curve(self, curve: Curve, position: int) -> None:
+        theme = theme_of(self)
+        colour = QColor(theme.series[position % len(theme.series)])
+        thin = curve.y.size > _POINTS_UNTIL_THIN
+        pen = pg.mkPen(colour, width=1.0 if thin else 1.6)
+        marked = curve.y.size <= _POINTS_UNTIL_MARKED
+        item = pg.PlotDataItem(
+            curve.x, curve.y, pen=pen, connect="finite", symbol="o" if marked else None, symbolSize=5,
+            symbolBrush=colour, symbolPen=None, autoDownsample=True, downsampleMethod="peak")
+        self.canvas.getPlotItem().addItem(item)
+        name = curve.name or _last_part(self.description.signal)
+        if curve.leading:
+            name = f"{name} · {', '.join(str(i) for i in curve.leading)}"
+        self.legend.addItem(item, html.escape(visible_text(name)))
+        if curve.errors is not None and self.toolbar.errors_shown:
+            pale = QColor(colour)
+            pale.setAlpha(110)
+            x, y = curve.error_bars(self.toolbar.logarithmic_y)
+            bars = pg.PlotDataItem(x, y, pen=pg.mkPen(pale, width=1.0), connect="pairs")
+            bars.setZValue(-1)
+            self.canvas.getPlotItem().addItem(bars, ignoreBounds=True)
+
+    def _draw_scatter(self) -> None:
+        assert self._scatter is not None
+        x, y, values = self._scatter
+        finite = values[np.isfinite(values)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        low, high = drawable_limits(low, high, "linear")
+        scale = ColourScale(self.description.colormap or "viridis", "linear", low, high)
+        rgba = to_rgba(values[np.newaxis], None, scale, theme_of(self).mask_rgb)[0]
+        item = pg.ScatterPlotItem(x=x, y=y, size=7, pen=None, brush=[QColor(*(int(c) for c in row)) for row in rgba])
+        self.canvas.getPlotItem().addItem(item)
+        self.colour_bar.set_scale(scale)
+        self.colour_bar.set_units(self.description.signal_units)
+        self.colour_bar.show()
+
+    def _say_what_is_hidden(self) -> None:
+        log_x, log_y = self.toolbar.logarithmic_x, self.toolbar.logarithmic_y
+        hidden = sum(curve.hidden_points(log_x, log_y) for curve in self._curves)
+        points = "1 point" if hidden == 1 else f"{hidden} points"
+        self.status.shown.setText(f"{points} ≤ 0 not shown on the logarithmic scale" if hidden else "")
+
+    def _on_overlay_changed(self) -> None:
+        if not self.toolbar.overlaid:
+            self._curves = [curve for curve in self._curves if curve.leading == self.leading]
+            self._draw()
+
+    def _on_mouse_moved(self, position: QPointF) -> None:
+        if not self._curves or not self.box.sceneBoundingRect().contains(position):
+            self._marker.clear()
+            self.status.clear_cursor()
+            self.cursor_moved.emit(None, None)
+            return
+        point = self.box.mapSceneToView(position)
+        log_x, log_y = self.toolbar.logarithmic_x, self.toolbar.logarithmic_y
+        curve = self._curves[-1]
+        index = curve.nearest(10.0 ** point.x() if log_x else point.x(), log_x)
+        if index is None:
+            return
+        x, y = float(curve.x[index]), float(curve.y[index])
+        if log_y and y <= 0:
+            self._marker.clear()
+        else:
+            self._marker.setData([np.log10(x) if log_x else x], [np.log10(y) if log_y else y])
+        units = self.description.axes_units[-1] if self.description.axes_units else ""
+        self.status.show_position(f"{self.x_axis.title.split(' (')[0]} {short_number(x, 6)} {units}".rstrip())
+        spread = "" if curve.errors is None else f"± {short_number(float(curve.errors[index]), 3)} "
+        self.status.show_value(exact_number(curve.stored[index]), f"{spread}{self.description.signal_units}")
+        self.cursor_moved.emit(x, y)
+
+    def _on_retry(self) -> None:
+        self.overlay.clear()
+        self.retry_requested.emit()
+
+
+
+def _last_part(path: Any) -> str:
+    return "" if not path else str(path).rsplit("/", 1)[-1]

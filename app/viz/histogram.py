@@ -1,0 +1,239 @@
+"""Levels: a frame's histogram with the two colour limits to drag, type or set free. GUI thread."""
+
+from __future__ import annotations
+
+import numpy as np
+from PySide6.QtCore import QPointF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from app.model.data import Statistics
+from app.viz.numbers import short_number
+from app.viz.theme import theme_of
+
+_GRAB_PIXELS = 8
+_MARGIN = 4
+
+
+class LevelsView(QWidget):
+    """Histogram, two fields and Auto. ``limits_edited`` carries (low, high) with low < high."""
+
+    limits_edited = Signal(float, float)
+    auto_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.plot = HistogramPlot(self)
+        self.low, self.high = self._field("Lower colour limit"), self._field("Upper colour limit")
+        to = QLabel("to")
+        to.setProperty("role", "muted")
+        self.auto = QPushButton("Auto")
+        self.auto.setCheckable(True)
+        self.auto.setToolTip("Let the limits follow the frame")
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.addWidget(self.low, 1)
+        row.addWidget(to)
+        row.addWidget(self.high, 1)
+        row.addWidget(self.auto)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.plot)
+        layout.addLayout(row)
+        self.plot.limits_dragged.connect(self._on_dragged)
+        self.auto.clicked.connect(self._on_auto)
+
+    def show_statistics(self, statistics: Statistics, normalization: str = "linear") -> None:
+        """Draw the histogram of a frame's valid pixels; logarithmic along x when the colours are."""
+        self.plot.show_histogram(np.asarray(statistics.histogram, float), np.asarray(statistics.histogram_edges, float),
+                                 normalization == "log")
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Show limits chosen elsewhere; nothing is emitted."""
+        self.plot.set_limits(low, high)
+        for field, value in ((self.low, low), (self.high, high)):
+            if not field.hasFocus() or not field.isModified():
+                field.setText(short_number(value, 6))
+            self._mark(field, "")
+
+    def set_auto(self, on: bool) -> None:
+        """Whether the limits follow the frame now."""
+        self.auto.setChecked(on)
+
+    def _field(self, name: str) -> QLineEdit:
+        field = QLineEdit()
+        field.setAccessibleName(name)
+        field.setToolTip(name)
+        field.setMinimumWidth(48)
+        field.editingFinished.connect(self._on_typed)
+        return field
+
+    def _on_typed(self) -> None:
+        if not (self.low.isModified() or self.high.isModified()):
+            return
+        values = [_number(field.text()) for field in (self.low, self.high)]
+        for field, value in zip((self.low, self.high), values, strict=True):
+            self._mark(field, "" if value is not None else "error")
+        low, high = values
+        if low is None or high is None:
+            return
+        if not low < high:
+            self._mark(self.high, "error")
+            return
+        self.low.setModified(False)
+        self.high.setModified(False)
+        self._on_dragged(low, high)
+
+    def _on_dragged(self, low: float, high: float) -> None:
+        self.auto.setChecked(False)
+        self.set_limits(low, high)
+        self.limits_edited.emit(low, high)
+
+    def _on_auto(self) -> None:
+        self.auto.setChecked(True)
+        self.auto_requested.emit()
+
+    @staticmethod
+    def _mark(field: QLineEdit, state: str) -> None:
+        if (field.property("state") or "") != state:
+            field.setProperty("state", state)
+            field.style().unpolish(field)
+            field.style().polish(field)
+
+
+class HistogramPlot(QWidget):
+    """The drawing: counts on a logarithmic height, two lines that can be dragged."""
+
+    limits_dragged = Signal(float, float)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._counts, self._edges = np.zeros(0), np.zeros(0)
+        self._log = False
+        self._limits: tuple[float, float] | None = None
+        self._dragged: int | None = None
+        self.setMouseTracking(True)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("Histogram")
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, 76)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(80, 76)
+
+    def show_histogram(self, counts: np.ndarray, edges: np.ndarray, logarithmic: bool) -> None:
+        """``counts`` (n,), ``edges`` (n+1,)."""
+        usable = counts.size > 0 and edges.size == counts.size + 1
+        self._counts, self._edges = (counts, edges) if usable else (np.zeros(0), np.zeros(0))
+        self._log = logarithmic and usable and bool(edges[-1] > 0)
+        self.update()
+
+    def set_limits(self, low: float, high: float) -> None:
+        self._limits = (low, high)
+        self.update()
+
+    def line_position(self, which: int) -> float | None:
+        """Where the lower (0) or upper (1) line stands, in widget pixels."""
+        return None if self._limits is None else self._to_pixel(self._limits[which])
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._dragged = self._line_at(event.position().x()) if event.button() == Qt.MouseButton.LeftButton else None
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        x = event.position().x()
+        if self._dragged is None or self._limits is None:
+            self.setCursor(Qt.CursorShape.ArrowCursor if self._line_at(x) is None else Qt.CursorShape.SplitHCursor)
+            return
+        low, high = self._limits
+        value = self._to_value(x)
+        low, high = (value, high) if self._dragged == 0 else (low, value)
+        if low < high:
+            self._limits = (low, high)
+            self.limits_dragged.emit(low, high)
+            self.update()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._dragged = None
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        theme = theme_of(self)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._counts.size:
+            fill = QColor(theme.accent)
+            fill.setAlphaF(0.45 if theme.name == "light" else 0.9)
+            self._paint_counts(painter, fill)
+        else:
+            painter.setPen(QColor(theme.faint))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "no histogram")
+        painter.setPen(QPen(QColor(theme.line_strong), 1))
+        painter.drawLine(QPointF(0, self.height() - 0.5), QPointF(self.width(), self.height() - 0.5))
+        if self._limits is not None:
+            painter.setPen(QPen(QColor(theme.marker), 1.6))
+            for value in self._limits:
+                x = self._to_pixel(value)
+                painter.drawLine(QPointF(x, 0), QPointF(x, self.height()))
+        painter.end()
+
+    def _paint_counts(self, painter: QPainter, colour: QColor) -> None:
+        heights = np.log1p(self._counts)
+        tallest = heights.max() or 1.0
+        base = self.height() - 1.0
+        polygon = QPolygonF([QPointF(self._to_pixel(self._edges[0]), base)])
+        for n, height in enumerate(heights):
+            y = base - height / tallest * (base - 2)
+            polygon.append(QPointF(self._to_pixel(self._edges[n]), y))
+            polygon.append(QPointF(self._to_pixel(self._edges[n + 1]), y))
+        polygon.append(QPointF(self._to_pixel(self._edges[-1]), base))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        painter.drawPolygon(polygon)
+
+    def _span(self) -> tuple[float, float]:
+        """The ends of the x axis, as they are laid out (logarithms for logarithmic colours)."""
+        if not self._edges.size:
+            low, high = self._limits or (0.0, 1.0)
+            reach = (high - low) * 0.1 or 1.0
+            return low - reach, high + reach
+        low, high = float(self._edges[0]), float(self._edges[-1])
+        if self._limits is not None:
+            low, high = min(low, self._limits[0]), max(high, self._limits[1])
+        if not self._log:
+            return low, high if high > low else low + 1.0
+        return float(np.log10(self._floor())), float(np.log10(high))
+
+    def _floor(self) -> float:
+        """The smallest positive number a logarithmic axis reaches down to."""
+        positive = self._edges[self._edges > 0]
+        floor = min(1.0, float(positive[0])) if positive.size else 1.0
+        if self._limits is not None and self._limits[0] > 0:
+            floor = min(floor, self._limits[0])
+        return floor * 0.8
+
+    def _to_pixel(self, value: float) -> float:
+        start, stop = self._span()
+        laid_out = float(np.log10(max(value, self._floor()))) if self._log else value
+        return _MARGIN + (laid_out - start) / ((stop - start) or 1.0) * (self.width() - 2 * _MARGIN)
+
+    def _to_value(self, pixel: float) -> float:
+        start, stop = self._span()
+        share = min(max((pixel - _MARGIN) / max(1, self.width() - 2 * _MARGIN), 0.0), 1.0)
+        laid_out = start + share * (stop - start)
+        return float(10.0**laid_out) if self._log else laid_out
+
+    def _line_at(self, x: float) -> int | None:
+        if self._limits is None:
+            return None
+        distances = [abs(self._to_pixel(value) - x) for value in self._limits]
+        nearest = int(np.argmin(distances))
+        return nearest if distances[nearest] <= _GRAB_PIXELS else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text.replace(",", ".").replace("−", "-").replace("\u202f", "").strip())
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
