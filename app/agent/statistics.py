@@ -101,6 +101,8 @@ def _between(percent: float, count: int, value_at: Any) -> float:
     virtual = percent / 100 * (count - 1)
     below = math.floor(virtual)
     low, high, part = value_at(below), value_at(min(below + 1, count - 1)), virtual - below
+    if not math.isfinite(float(high) - float(low)):
+        return float(low) * (1 - part) + float(high) * part
     return float(low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part))
 
 
