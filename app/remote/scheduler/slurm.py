@@ -112,7 +112,8 @@ class Slurm:
             row = JobRow(job_id, kind, name, _reason_words(state, reason, exited, signalled), partition,
                          "" if node == "None assigned" else node, _time(submit), _time(start), _time(end),
                          _duration(limit),
-                         exited if kind.ended else None, signalled or None)
+                         exited if kind.ended and not signalled else None,
+                         signalled if signalled and signalled < 65 else None)
             rows.append(row)
         return rows
 

@@ -1,0 +1,205 @@
+"""What Slurm's commands print is read rightly, hostile names included; recorded from 22.05 where not said otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.errors import SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
+from app.model.jobs import JobState, Resources
+from app.remote.scheduler.dialect import dialect_for
+from app.remote.scheduler.slurm import US, Slurm
+
+slurm = Slurm()
+
+
+def listed(*fields: str) -> str:
+    return US.join(fields) + "\n"
+
+
+def live(job_id: str = "7", state: str = "PENDING", reason: str = "None", limit: str = "30:00", start: str = "N/A",
+         submit: str = "1795343000", partition: str = "debug", node: str = "", name: str = "beamside-x") -> str:
+    return listed(job_id, state, reason, limit, start, submit, partition, node, name)
+
+
+def past(job_id: str = "7", state: str = "COMPLETED", code: str = "0:0", reason: str = "None",
+         name: str = "beamside-x") -> str:
+    return listed(job_id, state, code, "1795343000", "1795343001", "1795343009", "00:30:00", "debug", "cn1", reason,
+                  name)
+
+
+@pytest.mark.parametrize(("state", "reason", "kind", "words"), [
+    ("PENDING", "Priority", JobState.QUEUED, "other jobs come first (Priority)"),
+    ("PENDING", "Resources", JobState.QUEUED, "waiting for free nodes (Resources)"),
+    ("PENDING", "None", JobState.QUEUED, ""),
+    ("PENDING", "PartitionTimeLimit", JobState.QUEUED, "never starts: its time limit is above the partition's"),
+    ("PENDING", "JobHeldUser", JobState.HELD, "held by you"),
+    ("PENDING", "job_requeued_in_held_state", JobState.HELD, "job_requeued_in_held_state"),
+    ("PENDING", "ReqNodeNotAvail, UnavailableNodes:cn1", JobState.QUEUED, "the nodes it needs are not in service"),
+    ("PENDING", "ReqNodeNotAvail(Unavailable:cn1)", JobState.QUEUED, "the nodes it needs are not in service"),
+    ("PENDING", "SomethingNew", JobState.QUEUED, "SomethingNew"),
+    ("CONFIGURING", "None", JobState.RUNNING, "its nodes are being prepared"),
+    ("RUNNING", "None", JobState.RUNNING, ""),
+    ("COMPLETING", "None", JobState.RUNNING, "ending"),
+    ("COMPLETED", "None", JobState.COMPLETED, ""),
+    ("TIMEOUT", "TimeLimit", JobState.FAILED, "the time limit was reached"),
+    ("OUT_OF_MEMORY", "OutOfMemory", JobState.FAILED, "the memory limit was exceeded"),
+    ("NODE_FAIL", "NodeDown", JobState.FAILED, "a node failed"),
+    ("FAILED", "NonZeroExitCode", JobState.FAILED, ""),
+    ("FAILED", "JobLaunchFailure", JobState.FAILED, "it could not be started on its node"),
+    ("CANCELLED", "None", JobState.CANCELLED, "cancelled"),
+    ("PREEMPTED", "None", JobState.FAILED, "it was preempted by another job"),
+    ("BRAND_NEW", "None", JobState.UNKNOWN, "Slurm calls its state BRAND_NEW"),
+])
+def test_that_a_listed_state_and_reason_are_said_in_words(state: str, reason: str, kind: JobState, words: str) -> None:
+    (row,) = slurm.parse_list(live(state=state, reason=reason))
+    assert row.state is kind
+    assert row.reason.startswith(words)
+    assert bool(row.reason) == bool(words)
+
+
+@pytest.mark.parametrize("name", ["a|b", "a b", '"quoted"', "a\x1fb", "$(id)", "x;y", "é", " padded "])
+def test_that_names_of_other_jobs_do_not_break_the_list(name: str) -> None:
+    rows = slurm.parse_list(live("6", name=name) + live("7", state="RUNNING", start="1795343005", node="cn[1-2]"))
+    assert [r.scheduler_id for r in rows] == ["6", "7"]
+    assert rows[0].name == name.strip()
+    assert (rows[1].node, rows[1].started, rows[1].submitted) == ("cn[1-2]", 1795343005.0, 1795343000.0)
+
+
+def test_that_a_name_with_a_newline_costs_no_other_row() -> None:
+    rows = slurm.parse_list(live("6", name="two\nlines") + live("7"))
+    assert [r.scheduler_id for r in rows] == ["6", "7"]
+
+
+def test_that_what_a_login_script_prints_is_no_job() -> None:
+    assert slurm.parse_list("Welcome to the cluster!\n7 jobs\n") == []
+    assert slurm.parse_submit("Module loaded\n\n123;cluster1\n") == "123"
+    assert slurm.parse_submit("Submitted nothing\n") is None
+
+
+def test_that_tasks_of_arrays_are_not_taken_for_jobs_of_ours() -> None:
+    assert slurm.parse_list(live("7_[2-5%2]") + live("7_1")) == []
+
+
+def test_that_an_estimated_start_of_a_waiting_job_is_not_its_start() -> None:
+    (row,) = slurm.parse_list(live(state="PENDING", start="1795349999"))
+    assert row.started is None
+
+
+@pytest.mark.parametrize(("state", "code", "kind", "exit_code", "signal", "words"), [
+    ("COMPLETED", "0:0", JobState.COMPLETED, 0, None, ""),
+    ("FAILED", "7:0", JobState.FAILED, 7, None, "exit code 7"),
+    ("FAILED", "0:9", JobState.FAILED, None, 9, "stopped by signal 9 (killed)"),
+    ("FAILED", "127:0", JobState.FAILED, 127, None, "exit code 127 (a program was not found)"),
+    ("FAILED", "139:0", JobState.FAILED, 139, None, "exit code 139 (segmentation fault)"),
+    ("TIMEOUT", "0:15", JobState.FAILED, None, 15, "the time limit was reached"),
+    ("OUT_OF_MEMORY", "0:125", JobState.FAILED, None, None, "the memory limit was exceeded"),
+    ("CANCELLED by 1001", "0:15", JobState.CANCELLED, None, 15, "cancelled"),
+    ("CANCELLED+", "0:0", JobState.CANCELLED, 0, None, "cancelled"),
+    ("RUNNING", "0:0", JobState.RUNNING, None, None, ""),
+    ("REQUEUED", "0:0", JobState.QUEUED, None, None, "put back into the queue"),
+])
+def test_that_a_history_row_tells_how_a_job_ended(state: str, code: str, kind: JobState, exit_code: int | None,
+                                                  signal: int | None, words: str) -> None:
+    (row,) = slurm.parse_history(past(state=state, code=code))
+    assert (row.state, row.exit_code, row.signal, row.reason) == (kind, exit_code, signal, words)
+    assert (row.started, row.ended, row.time_limit_s) == (1795343001.0, 1795343009.0, 1800)
+
+
+def test_that_steps_and_unknown_times_of_the_history_are_left_out() -> None:
+    rows = slurm.parse_history(listed("7.batch", "COMPLETED", "0:0", "1", "1", "1", "", "", "", "", "batch")
+                               + listed("8", "PENDING", "0:0", "1795343000", "Unknown", "Unknown", "UNLIMITED", "debug",
+                                        "None assigned", "Priority", "n"))
+    assert [(r.scheduler_id, r.started, r.ended, r.node, r.time_limit_s) for r in rows] == [("8", None, None, "", None)]
+
+
+def test_that_partitions_are_up_or_say_why_not() -> None:
+    said = "debug*\x1fup\x1f1:00:00\x1f0/2/0/2\ngpu\x1fup\x1f7-00:00:00\x1f0/0/1/1\nold\x1fdown\x1finfinite\x1f0/1/0/1\n"
+    debug, gpu, old = slurm.parse_partitions(said)
+    assert (debug.name, debug.default, debug.up, debug.time_limit_s) == ("debug", True, True, 3600)
+    assert (gpu.up, gpu.reason, gpu.time_limit_s) == (False, "none of its nodes is in service", 604800)
+    assert (old.up, old.reason, old.time_limit_s) == (False, "the partition is down", None)
+
+
+@pytest.mark.parametrize(("said", "kind", "words"), [
+    ("sbatch: error: invalid partition specified: nope\n"
+     "sbatch: error: Batch job submission failed: Invalid partition name specified",
+     SubmissionRefusedError, "The partition “nope” does not exist"),
+    ("sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified",
+     SubmissionRefusedError, "The account “acct” may not be used"),
+    ("sbatch: error: Invalid --time specification", SubmissionRefusedError, "The time limit of 90 min"),
+    ("sbatch: error: Memory specification can not be satisfied\n"
+     "sbatch: error: Batch job submission failed: Requested node configuration is not available",
+     SubmissionRefusedError, "5 MB of memory is more than any node"),
+    ("sbatch: error: Batch job submission failed: Requested node configuration is not available",
+     SubmissionRefusedError, "No node of the partition"),
+    ("sbatch: error: Batch job submission failed: A brand new reason", SubmissionRefusedError,
+     "Slurm refused the job: A brand new reason"),
+    ("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
+     SchedulerUnavailableError, "Slurm does not answer"),
+    ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
+     SchedulerUnavailableError, "Slurm does not answer"),
+    ("env: 'sbatch': No such file or directory", SchedulerUnavailableError, "Slurm's commands were not found"),
+    ("sbatch: error: job.sh: No space left on device", StorageFullError, "no space left"),
+])
+def test_that_a_refusal_is_one_sentence_with_slurms_words_as_detail(said: str, kind: type[Exception],
+                                                                    words: str) -> None:
+    error = slurm.refusal(said, Resources("nope", "acct", 90, 4, 5))
+    assert isinstance(error, kind)
+    assert words in error.summary
+    assert "\n" not in error.summary
+    assert error.detail == said
+
+
+def test_that_only_an_answer_that_got_lost_may_hide_a_job() -> None:
+    assert slurm.may_have_accepted("Socket timed out on send/recv operation")
+    assert not slurm.may_have_accepted("Unable to contact slurm controller (connect failure)")
+    assert not slurm.may_have_accepted("Invalid partition name specified")
+
+
+@pytest.mark.parametrize("resources", [
+    Resources(partition="a b"), Resources(partition="a\n#SBATCH --wrap=x"), Resources(account="$(id)"),
+    Resources(partition="x" * 65), Resources(time_limit_min=0), Resources(cpus=-1), Resources(memory_mb=10**9)])
+def test_that_no_option_can_carry_another_one_into_the_header(resources: Resources) -> None:
+    with pytest.raises(SubmissionRefusedError):
+        slurm.header(resources, "beamside-1", "job.log")
+
+
+def test_that_the_header_asks_for_what_was_chosen_and_nothing_else() -> None:
+    assert slurm.header(Resources("debug", "proposals", 30, 4, 2000), "beamside-1", "job.log").splitlines() == [
+        "#SBATCH --job-name=beamside-1", "#SBATCH --output=job.log", "#SBATCH --nodes=1", "#SBATCH --ntasks=1",
+        "#SBATCH --partition=debug", "#SBATCH --account=proposals", "#SBATCH --time=30", "#SBATCH --cpus-per-task=4",
+        "#SBATCH --mem=2000M"]
+    assert "partition" not in slurm.header(Resources(), "beamside-1", "job.log")
+
+
+def test_that_only_ids_are_cancelled() -> None:
+    assert slurm.cancel_argv("12")[-2:] == ["scancel", "12"]
+    with pytest.raises(ValueError):
+        slurm.cancel_argv("--user=root")
+    assert slurm.cancel_problem(0, "scancel: error: Kill job error on job id 99999: Invalid job id specified") == ""
+    assert "Access" in slurm.cancel_problem(1, "scancel: error: Kill job error on job id 3: Access/permission denied")
+
+
+@pytest.mark.parametrize(("line", "state", "words"), [
+    ("slurmstepd: error: *** JOB 7 ON cn1 CANCELLED AT 2026-11-22T10:00:00 DUE TO TIME LIMIT ***", JobState.FAILED,
+     "the time limit was reached"),
+    ("slurmstepd: error: *** JOB 7 ON cn1 CANCELLED AT 2026-11-22T10:00:00 ***", JobState.CANCELLED, "cancelled"),
+    ("slurmstepd: error: Detected 1 oom_kill event in StepId=7.batch. Some of the step tasks have been OOM Killed.",
+     JobState.FAILED, "the memory limit was exceeded"),
+    ("slurmstepd: error: Exceeded job memory limit", JobState.FAILED, "the memory limit was exceeded"),
+])
+def test_that_slurms_last_words_in_the_log_are_understood(line: str, state: JobState, words: str) -> None:
+    row = slurm.end_told_by_log(f"frame 1\n{line}\n")
+    assert row is not None
+    assert (row.state, row.reason) == (state, words)
+
+
+def test_that_a_programs_own_words_are_not_taken_for_slurms() -> None:
+    assert slurm.end_told_by_log("I was CANCELLED DUE TO TIME LIMIT, he said\nout of memory\n") is None
+
+
+def test_that_a_site_without_batch_system_says_so_in_one_sentence() -> None:
+    with pytest.raises(SchedulerUnavailableError, match="has no batch system"):
+        dialect_for("", "local")
+    with pytest.raises(SchedulerUnavailableError, match="not supported yet"):
+        dialect_for("pbs", "far")
