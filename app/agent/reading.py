@@ -58,12 +58,12 @@ def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str) -> Any:
     except Exception as error:
         raise _unreadable(dataset, file_path, data_path, sentence(error)) from error
     values = np.asarray(values)
-    if stepped:
+    if plan.axes and stepped:
         values = values[tuple(axis.within_bounds for axis in plan.axes)]
-    else:
+    elif plan.axes:
         values = values[tuple(slice(None, None, -1) if axis.step < 0 else slice(None) for axis in plan.axes)]
-    keep = tuple(0 if axis.dropped else slice(None) for axis in plan.axes)
-    return plain(np.ascontiguousarray(values[keep]) if plan.shape else np.asarray(values[keep]), dataset)
+    shape = plan.shape + values.shape[len(plan.axes):]  # indexing down to one element would lose the byte order
+    return plain(np.ascontiguousarray(values).reshape(shape), dataset)
 
 
 def _unreadable(dataset: Any, file_path: str, data_path: str, detail: str) -> WireError:
