@@ -1,0 +1,274 @@
+"""One opened dataset: asks how it wants to be shown, builds that viewer and feeds it. GUI thread; never waits.
+
+States facts for the inspector through signals; holds no application state of its own beyond what it shows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from app.errors import BeamsideError
+from app.model.data import Block, DataReference, Statistics
+from app.model.nodes import NodeInfo
+from app.model.plot import PlotDescription, View
+from app.model.text import visible
+from app.remote.seams import DataService
+from app.session.curve_source import CurveSource, TableSource
+from app.session.frame_source import FrameSource, signal_reference
+from app.session.future_watcher import FutureWatcher
+from app.session.viewed import Viewed
+from app.views.labels import PlainLabel
+from app.views.messages import ErrorPanel, Message, message_of
+from app.viz.choices import ViewChoices
+from app.viz.curve_view import CurveView
+from app.viz.stack_view import StackView
+from app.viz.table_view import TableView
+
+_PICTURES = (View.IMAGE, View.STACK, View.VOLUME)
+
+
+class DatasetTab(QWidget):
+    """A viewer with its source.
+
+    Signals:
+        described(PlotDescription); statistics_changed(Statistics); limits_changed((lo, hi));
+        node_known(NodeInfo); choices_made(PlotDescription, ViewChoices); failed(exception); retitled(text).
+    """
+
+    described = Signal(object)
+    statistics_changed = Signal(object)
+    limits_changed = Signal(object)
+    node_known = Signal(object)
+    choices_made = Signal(object, object)
+    failed = Signal(object)
+    retitled = Signal(str)
+
+    def __init__(self, data: DataService, reference: DataReference, viewed: Viewed,
+                 parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._data = data
+        self._viewed = viewed
+        self.reference = reference
+        self.description: PlotDescription | None = None
+        self.statistics: Statistics | None = None
+        self.node: NodeInfo | None = None
+        self.viewer: StackView | CurveView | TableView | None = None
+        self._source: FrameSource | CurveSource | TableSource | None = None
+        self._asking: FutureWatcher | None = None
+        self._error = ErrorPanel()
+        self._error.retry_requested.connect(self.reload)
+        self._loading = PlainLabel("Looking at the file…", "muted")
+        self._loading.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._loading)
+        self._pages.addWidget(self._error)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._pages)
+        viewed.changed.connect(self._show_counter)
+        self.reload()
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        """Short words for the tab: the node and its file."""
+        file, path = self.reference.file_path.name, self.reference.data_path.rstrip("/")
+        return visible(f"{path.rsplit('/', 1)[-1]} · {file}" if path else file)
+
+    @property
+    def signal_reference(self) -> DataReference:
+        """The dataset that is shown."""
+        return signal_reference(self.reference, self.description.signal if self.description else None)
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The frame or row on screen."""
+        return tuple(self.viewer.leading) if isinstance(self.viewer, StackView) else ()
+
+    @property
+    def is_picture(self) -> bool:
+        return isinstance(self.viewer, StackView)
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Ask again how the data wants to be shown, and show it."""
+        self._drop_viewer()
+        self._pages.setCurrentWidget(self._loading)
+        if self._asking is not None:
+            self._asking.drop()
+        self._asking = FutureWatcher(self._data.plot(self.reference), self, self._described, self._undescribed)
+
+    def use_service(self, data: DataService) -> None:
+        """The site was connected anew: read from there from now on."""
+        self._data = data
+        self.reload()
+
+    def set_limits(self, low: float, high: float) -> None:
+        if isinstance(self.viewer, StackView):
+            self.viewer.set_limits(low, high)
+
+    def set_auto_limits(self) -> None:
+        if isinstance(self.viewer, StackView):
+            self.viewer.set_auto_limits()
+
+    def set_choices(self, choices: ViewChoices) -> None:
+        if isinstance(self.viewer, StackView):
+            self.viewer.set_choices(choices)
+
+    def close_sources(self) -> None:
+        """The tab is going: take back what was asked for."""
+        if self._asking is not None:
+            self._asking.drop()
+            self._asking = None
+        if isinstance(self._source, FrameSource | CurveSource):
+            self._source.close()
+
+    # -- the description arrives ------------------------------------------------------------------------------------
+
+    def _described(self, description: PlotDescription) -> None:
+        self._asking = None
+        self.description = description
+        if description.view is View.NONE:
+            self._show_nothing(description)
+        elif description.view in _PICTURES:
+            self._show_pictures(description)
+        elif description.view in (View.CURVE, View.SCATTER):
+            self._show_curves(description)
+        else:
+            self._show_table(description)
+        self.described.emit(description)
+        self.retitled.emit(self.title)
+        self._ask_node()
+
+    def _undescribed(self, error: BaseException) -> None:
+        self._asking = None
+        self._error.show_error(error)
+        self._pages.setCurrentWidget(self._error)
+        self.failed.emit(error)
+
+    def _show_nothing(self, description: PlotDescription) -> None:
+        missing = f" It points to {visible(description.missing[0])}, which is missing." if description.missing else ""
+        self._error.show_message(Message(
+            "There is nothing to plot here." + missing,
+            "Open the tree on the left and choose a dataset; text and tables open too.", severity="info"))
+        self._pages.setCurrentWidget(self._error)
+
+    def _show_pictures(self, description: PlotDescription) -> None:
+        viewer = StackView(description)
+        source = FrameSource(self._data, self.signal_reference, description, self._viewed, self)
+        self.viewer, self._source = viewer, source
+        source.block_ready.connect(self._show_block)
+        source.loading_started.connect(viewer.show_loading)
+        source.failed.connect(self._reading_failed)
+        source.value_read.connect(viewer.show_cursor_value)
+        viewer.frame_requested.connect(source.show_frame)
+        viewer.region_changed.connect(source.see_region)
+        viewer.cursor_moved.connect(source.read_value)
+        viewer.retry_requested.connect(source.retry)
+        viewer.limits_changed.connect(self.limits_changed)
+        viewer.choices_changed.connect(self._choices_changed)
+        self._place(viewer)
+        self._show_counter()
+
+    def _show_curves(self, description: PlotDescription) -> None:
+        viewer = CurveView(description)
+        source = CurveSource(self._data, self.reference, description, self._viewed, self)
+        self.viewer, self._source = viewer, source
+        source.curve_ready.connect(viewer.show_curve)
+        source.scatter_ready.connect(viewer.show_scatter)
+        source.loading_started.connect(viewer.show_loading)
+        source.failed.connect(self._reading_failed)
+        if description.view is View.SCATTER:
+            viewer.retry_requested.connect(source.read_scatter)
+            source.read_scatter()
+        else:
+            viewer.frame_requested.connect(source.show_frame)
+            viewer.retry_requested.connect(source.retry)
+        self._place(viewer)
+
+    def _show_table(self, description: PlotDescription) -> None:
+        viewer = TableView()
+        source = TableSource(self._data, self.signal_reference, description.shape, self._viewed, self)
+        self.viewer, self._source = viewer, source
+        source.table_ready.connect(self._show_values)
+        source.failed.connect(self._unread_table)
+        self._place(viewer)
+        viewer.show_loading()
+        source.read()
+
+    def _place(self, viewer: QWidget) -> None:
+        self._pages.addWidget(viewer)
+        self._pages.setCurrentWidget(viewer)
+        viewer.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _drop_viewer(self) -> None:
+        if isinstance(self._source, FrameSource | CurveSource):
+            self._source.close()
+        if self._source is not None:
+            self._source.deleteLater()
+        if self.viewer is not None:
+            self._pages.removeWidget(self.viewer)
+            self.viewer.deleteLater()
+        self.viewer = self._source = None
+
+    # -- numbers arrive ---------------------------------------------------------------------------------------------
+
+    def _show_block(self, block: Block, leading: tuple[int, ...], region: object) -> None:
+        if not isinstance(self.viewer, StackView):
+            return
+        self.viewer.show_block(block, leading, region)
+        if region is None:
+            self.statistics = block.statistics
+            self.statistics_changed.emit(block.statistics)
+
+    def _show_values(self, values: np.ndarray, whole: tuple[int, ...] | None) -> None:
+        if isinstance(self.viewer, TableView):
+            self.viewer.show_values(values, title=self.title, truncated_from=whole)
+
+    def _reading_failed(self, error: BaseException) -> None:
+        if isinstance(self.viewer, StackView | CurveView):
+            message = message_of(error)
+            self.viewer.show_error(message.summary, message.remedy)
+        self.failed.emit(error)
+
+    def _unread_table(self, error: BaseException) -> None:
+        self._undescribed(error)
+
+    def _choices_changed(self, choices: ViewChoices) -> None:
+        self.choices_made.emit(self.description, choices)
+
+    def _show_counter(self) -> None:
+        if isinstance(self.viewer, StackView):
+            self.viewer.set_counter_text(self._viewed.text)
+
+    # -- the node's metadata ----------------------------------------------------------------------------------------
+
+    def _ask_node(self) -> None:
+        shown = self.signal_reference
+        if not shown.data_path or shown.data_path == "/":
+            return
+        group = shown.data_path.rpartition("/")[0] or "/"
+        parent = DataReference(shown.site, shown.file_path, group)
+        FutureWatcher(self._data.nodes(parent, depth=1), self, self._nodes_arrived, self._no_node)
+
+    def _nodes_arrived(self, nodes: tuple[NodeInfo, ...]) -> None:
+        name = self.signal_reference.data_path.rsplit("/", 1)[-1]
+        self.node = next((node for node in nodes if node.name == name), None)
+        if self.node is not None:
+            self.node_known.emit(self.node)
+
+    def _no_node(self, error: BaseException) -> None:
+        """The picture is there; without its metadata the inspector says so."""
+        if not isinstance(error, BeamsideError):
+            self.failed.emit(error)
+
+    def keyPressEvent(self, event: Any) -> None:
+        if self.viewer is not None and event.key() in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):
+            self.viewer.setFocus()
+        super().keyPressEvent(event)

@@ -1,0 +1,270 @@
+"""The Files dock: where one is, a filter, and the tree. GUI thread; asks the model and emits what the user wants."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QTreeView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.model.data import DataReference
+from app.model.text import visible
+from app.recipes.recipe import Recipe
+from app.session.files_model import FilesModel, Role, RowKind
+from app.session.snippet import python_snippet
+from app.views.files_proxy import FilesProxy
+from app.views.labels import ElidedLabel, PlainLabel, plain_tip
+from app.viz.icons import set_icon
+
+_OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)
+
+
+class FilesPanel(QWidget):
+    """Browses one site at a time.
+
+    Signals:
+        open_requested(DataReference); folder_requested(PurePosixPath);
+        recipe_requested(Recipe, DataReference).
+    """
+
+    open_requested = Signal(object)
+    folder_requested = Signal(object)
+    recipe_requested = Signal(object, object)
+
+    def __init__(self, model: FilesModel, parent: QWidget | None = None, *, with_head: bool = True) -> None:
+        """``with_head`` False: whoever embeds the panel shows its title and ``buttons``."""
+        super().__init__(parent)
+        self._model = model
+        self._with_head = with_head
+        self._proxy = FilesProxy(model, self)
+        self._recipes: tuple[Recipe, ...] = ()
+        self._host = ""
+        self._build()
+        self._connect()
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def set_site(self, host: str, recipes: tuple[Recipe, ...]) -> None:
+        """What is known of the site that is browsed: its host ("" for this computer) and recipes for the menu."""
+        self._host = host
+        self._recipes = recipes
+
+    def selected(self) -> DataReference | None:
+        """What is selected in the tree."""
+        index = self._tree.currentIndex()
+        return index.siblingAtColumn(0).data(Role.REFERENCE) if index.isValid() else None
+
+    def focus_filter(self) -> None:
+        self._filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self._filter.selectAll()
+
+    def go_up(self, _checked: bool = False) -> None:
+        """To the folder above."""
+        if self._model.root_path != self._model.root_path.parent:
+            self.folder_requested.emit(self._model.root_path.parent)
+
+    def refresh(self, _checked: bool = False) -> None:
+        """Ask again for the level that is selected."""
+        index = self._tree.currentIndex()
+        self._model.refresh(self._proxy.mapToSource(index.siblingAtColumn(0)) if index.isValid() else QModelIndex())
+
+    @property
+    def buttons(self) -> tuple[QToolButton, ...]:
+        return (self.up, self._refresh)
+
+    @property
+    def tree(self) -> QTreeView:
+        return self._tree
+
+    # -- building ---------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.up = self._button("up", "To the folder above (Alt+Up)", self.go_up)
+        self._refresh = self._button("refresh", "Refresh (F5)", self.refresh)
+        head = QHBoxLayout()
+        head.setSpacing(0)
+        if self._with_head:
+            head.addWidget(PlainLabel("Files", "title"))
+            head.addStretch(1)
+            head.addWidget(self.up)
+            head.addWidget(self._refresh)
+        self._crumbs = QHBoxLayout()
+        self._crumbs.setSpacing(0)
+        self._crumb_bar = QWidget()
+        self._crumb_bar.setLayout(self._crumbs)
+        self._crumb_bar.setAccessibleName("Path of the folder shown")
+        self._crumb_bar.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._crumbs.setContentsMargins(0, 0, 0, 0)
+        self._filter = QLineEdit()
+        self._filter.setPlaceholderText("Filter (text, glob or /regex/)")
+        self._filter.setAccessibleName("Filter the files")
+        self._filter.setClearButtonEnabled(True)
+        self._filter_fault = PlainLabel(wrap=True)
+        self._filter_fault.setProperty("state", "error")
+        self._filter_fault.hide()
+        self._tree = _Tree()
+        self._tree.setModel(self._proxy)
+        header = self._tree.header()
+        header.setStretchLastSection(True)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.resizeSection(0, 210)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 8 if self._with_head else 0, 6, 8)
+        column.setSpacing(6)
+        column.addLayout(head)
+        column.addWidget(self._crumb_bar)
+        column.addWidget(self._filter)
+        column.addWidget(self._filter_fault)
+        column.addWidget(self._tree, 1)
+        self._show_path()
+
+    def _connect(self) -> None:
+        self._filter.textChanged.connect(self._filter_changed)
+        self._filter.returnPressed.connect(self._tree.setFocus)
+        self._tree.activated.connect(self._activated)
+        self._tree.customContextMenuRequested.connect(self._menu_at)
+        self._model.root_changed.connect(self._show_path)
+
+    def _button(self, name: str, tip: str, slot: object) -> QToolButton:
+        button = QToolButton()
+        set_icon(button, name, "muted")
+        button.setToolTip(plain_tip(tip))
+        button.setAccessibleName(tip)
+        button.clicked.connect(slot)
+        return button
+
+    # -- where ------------------------------------------------------------------------------------------------------
+
+    def _show_path(self) -> None:
+        while self._crumbs.count():
+            item = self._crumbs.takeAt(0)
+            if item is not None and item.widget() is not None:
+                item.widget().deleteLater()
+        path = self._model.root_path
+        self.up.setEnabled(path != path.parent)
+        parts = [path, *path.parents][:3]
+        if len(parts) == 3 and parts[-1] != parts[-1].parent:
+            self._crumbs.addWidget(PlainLabel("… ", "muted"))
+        for place in reversed(parts[1:]):
+            crumb = QToolButton()
+            crumb.setText(_cut(visible(place.name)) or "/")
+            crumb.setProperty("role", "crumb")
+            crumb.setToolTip(plain_tip(visible(str(place))))
+            crumb.setAccessibleName(f"Go to {visible(str(place))}")
+            crumb.clicked.connect(functools.partial(self._go, place))
+            self._crumbs.addWidget(crumb)
+            self._crumbs.addWidget(PlainLabel("›", "muted"))
+        here = ElidedLabel(visible(path.name) or "/")
+        here.setToolTip(plain_tip(visible(str(path))))
+        here.setContentsMargins(8, 0, 0, 0)
+        self._crumbs.addWidget(here, 1)
+
+    def _filter_changed(self, text: str) -> None:
+        fault = self._proxy.set_filter(text)
+        self._filter_fault.setText(fault)
+        self._filter_fault.setVisible(bool(fault))
+
+    # -- what -------------------------------------------------------------------------------------------------------
+
+    def _activated(self, index: QModelIndex) -> None:
+        reference, kind = self._at(index)
+        if reference is None:
+            return
+        if kind is RowKind.FOLDER:
+            self._tree.setExpanded(index.siblingAtColumn(0), not self._tree.isExpanded(index.siblingAtColumn(0)))
+        elif kind in _OPENABLE:
+            self.open_requested.emit(reference)
+
+    def _at(self, index: QModelIndex) -> tuple[DataReference | None, RowKind | None]:
+        first = index.siblingAtColumn(0)
+        return first.data(Role.REFERENCE), first.data(Role.KIND)
+
+    def _menu_at(self, position: QPoint) -> None:
+        index = self._tree.indexAt(position)
+        self.context_menu(index).popup(self._tree.viewport().mapToGlobal(position))
+
+    def context_menu(self, index: QModelIndex) -> QMenu:
+        """The menu of one row; closes and deletes itself."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        reference, kind = self._at(index)
+        if reference is not None:
+            if kind is RowKind.FOLDER:
+                self._entry(menu, "Show only this folder", "folder-open", self._go, reference.file_path)
+            elif kind in _OPENABLE:
+                self._entry(menu, "Open", "image", self._open, reference, shortcut="Return")
+            if kind in (RowKind.DATASET, RowKind.HDF5_FILE, RowKind.GROUP):
+                for recipe in self._recipes:
+                    self._entry(menu, f"{recipe.title}…", "run", self._ask_recipe, recipe, reference)
+            menu.addSeparator()
+            self._entry(menu, "Copy path", "copy", self._copy, str(reference), shortcut="Ctrl+C")
+            if kind in (RowKind.DATASET, RowKind.GROUP, RowKind.HDF5_FILE):
+                self._entry(menu, "Copy as Python", "copy", self._copy, python_snippet(reference, host=self._host))
+            menu.addSeparator()
+        self._entry(menu, "Refresh", "refresh", self.refresh, "F5")
+        return menu
+
+    def _entry(self, menu: QMenu, text: str, name: str, slot: Callable[..., None], *given: object,
+               shortcut: str = "") -> None:
+        action = QAction(text, menu)
+        set_icon(action, name, "muted")
+        if shortcut:
+            action.setShortcut(QKeySequence(shortcut))
+        action.triggered.connect(functools.partial(slot, *given))
+        menu.addAction(action)
+
+    def _go(self, path: PurePosixPath, _checked: bool = False) -> None:
+        self.folder_requested.emit(path)
+
+    def _open(self, reference: DataReference, _checked: bool = False) -> None:
+        self.open_requested.emit(reference)
+
+    def _ask_recipe(self, recipe: Recipe, reference: DataReference, _checked: bool = False) -> None:
+        self.recipe_requested.emit(recipe, reference)
+
+    def _copy(self, text: str, _checked: bool = False) -> None:
+        QGuiApplication.clipboard().setText(text)
+
+
+class _Tree(QTreeView):
+    """The tree with the habits of a file browser: Ctrl+C copies the path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName("Folders, files and what is inside them")
+        self.setUniformRowHeights(True)
+        self.setAnimated(False)
+        self.setIndentation(14)
+        self.setAllColumnsShowFocus(True)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.setExpandsOnDoubleClick(False)
+
+    def keyPressEvent(self, event: object) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):  # type: ignore[attr-defined]
+            reference = self.currentIndex().siblingAtColumn(0).data(Role.REFERENCE)
+            if reference is not None:
+                QGuiApplication.clipboard().setText(str(reference))
+            return
+        super().keyPressEvent(event)  # type: ignore[arg-type]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 16 else f"{name[:9]}…{name[-5:]}"

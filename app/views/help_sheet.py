@@ -1,0 +1,99 @@
+"""The shortcut sheet (F1) and what this program is. GUI thread."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterable
+
+from PySide6.QtCore import Qt, qVersion
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from app.views.labels import PlainLabel
+from app.viz.icons import app_icon, set_icon
+
+_IN_PICTURES = (
+    ("Next / previous frame", "Page Down / Page Up   or   . / ,"), ("Play, pause", "Space"),
+    ("Zoom at the cursor", "Mouse wheel"), ("Move the picture", "Drag"), ("Zoom to a box", "Ctrl+drag"),
+    ("Whole picture", "Ctrl+0"),
+)
+
+
+class HelpSheet(QDialog):
+    """All shortcuts on one page, and about."""
+
+    def __init__(self, actions: Iterable[QAction], version: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._version = version
+        self.setWindowTitle("Shortcuts and about")
+        self.resize(560, 560)
+        rows = [(action.text().replace("&", "").rstrip("…"), _keys(action)) for action in actions if action.shortcuts()]
+        body = QWidget()
+        body.setProperty("role", "plain")
+        column = QVBoxLayout(body)
+        column.setSpacing(12)
+        column.addLayout(self._about())
+        column.addWidget(PlainLabel("Everywhere", "title"))
+        column.addLayout(_table(rows))
+        column.addWidget(PlainLabel("In a picture", "title"))
+        column.addLayout(_table(list(_IN_PICTURES)))
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(body)
+        copy = QPushButton("Copy versions")
+        set_icon(copy, "copy")
+        copy.setAutoDefault(False)
+        copy.clicked.connect(self._copy)
+        close = QPushButton("Close")
+        close.setDefault(True)
+        close.clicked.connect(self.accept)
+        buttons = QHBoxLayout()
+        buttons.addWidget(copy)
+        buttons.addStretch(1)
+        buttons.addWidget(close)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(20, 18, 20, 14)
+        outer.addWidget(scroll, 1)
+        outer.addLayout(buttons)
+
+    @property
+    def versions(self) -> str:
+        return (f"Beamside {self._version} · Python {sys.version.split()[0]} · Qt {qVersion()} · "
+                f"{platform.system()} {platform.release()}")
+
+    def _about(self) -> QHBoxLayout:
+        mark = PlainLabel()
+        mark.setPixmap(app_icon().pixmap(48, 48))
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        words.addWidget(PlainLabel("Beamside", "heading"))
+        words.addWidget(PlainLabel("Light-source data analysed where it lies. MIT licence.", "muted", wrap=True))
+        words.addWidget(PlainLabel(self.versions, "muted", wrap=True, selectable=True))
+        row = QHBoxLayout()
+        row.setSpacing(14)
+        row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
+        row.addLayout(words, 1)
+        return row
+
+    def _copy(self, _checked: bool = False) -> None:
+        QGuiApplication.clipboard().setText(self.versions)
+
+
+def _table(rows: list[tuple[str, str]]) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(24)
+    grid.setVerticalSpacing(5)
+    grid.setColumnStretch(0, 1)
+    for number, (what, keys) in enumerate(rows):
+        grid.addWidget(PlainLabel(what), number, 0)
+        label = PlainLabel(keys, "muted")
+        label.setAlignment(Qt.AlignmentFlag.AlignRight)
+        grid.addWidget(label, number, 1)
+    return grid
+
+
+def _keys(action: QAction) -> str:
+    return "   or   ".join(key.toString(QKeySequence.SequenceFormat.NativeText) for key in action.shortcuts())

@@ -1,0 +1,286 @@
+"""The Inspector dock: levels, frame statistics, the node and its attributes, what can be computed. GUI thread.
+
+Mirrors the current tab and asks it for changes; remembers nothing itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.model.data import Statistics
+from app.model.nodes import NodeInfo
+from app.model.plot import PlotDescription, View
+from app.model.text import visible
+from app.model.units import number_text
+from app.recipes.recipe import Recipe
+from app.session.files_model import short_type
+from app.views.dataset_tab import DatasetTab
+from app.views.labels import ElidedLabel, PlainLabel, plain_tip
+from app.viz.histogram import LevelsView
+from app.viz.icons import set_icon
+
+_RULES = {"default": "default plot of the file", "entry_default": "default plot of an entry",
+          "first_nxdata": "first NXdata of the file", "legacy_signal": "signal=1 (old NeXus)",
+          "known_layout": "known layout", "largest": "largest dataset", "given": "chosen", "none": "–"}
+
+
+class Inspector(QWidget):
+    """What is known of the data on screen.
+
+    Signals:
+        recipe_requested(Recipe): compute this for what is shown.
+    """
+
+    recipe_requested = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tab: DatasetTab | None = None
+        self._levels = LevelsView()
+        self._levels.limits_edited.connect(self._set_limits)
+        self._levels.auto_requested.connect(self._set_auto)
+        self._levels_box = _Section("Levels")
+        self._levels_box.add(self._levels)
+        self._frame = _Facts("Frame")
+        self._plot = _Facts("Plot")
+        self._node = _Facts("Node")
+        self._attributes = QPlainTextEdit()
+        self._attributes.setReadOnly(True)
+        self._attributes.setAccessibleName("Attributes of the node")
+        self._attributes.setLineWrapMode(QPlainTextEdit.LineWrapMode.WidgetWidth)
+        self._attributes.setMinimumHeight(110)
+        self._attributes.setMaximumHeight(220)
+        self._attributes.hide()
+        self._show_attributes = QToolButton()
+        self._show_attributes.setCheckable(True)
+        self._show_attributes.toggled.connect(self._attributes.setVisible)
+        self._empty = PlainLabel("Open a file or a dataset: its levels, numbers and metadata appear here.", "muted",
+                                 wrap=True)
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
+        self._recipes = QVBoxLayout()
+        self._recipes.setSpacing(6)
+        self._build()
+        self.show_tab(None)
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def show_tab(self, tab: DatasetTab | None) -> None:
+        """Mirror another tab from now on; ``None``: nothing is open."""
+        if self._tab is not None:
+            for signal, slot in self._wires(self._tab):
+                signal.disconnect(slot)
+        self._tab = tab
+        if tab is not None:
+            for signal, slot in self._wires(tab):
+                signal.connect(slot)
+        self._described(tab.description if tab is not None else None)
+
+    def show_recipes(self, recipes: Iterable[Recipe], why_not: str = "") -> None:
+        """Offer these; ``why_not`` is told when there could be some but the site has no batch system."""
+        while self._recipes.count():
+            item = self._recipes.takeAt(0)
+            if item is not None and item.widget() is not None:
+                item.widget().deleteLater()
+        for recipe in recipes:
+            button = QPushButton(f"{recipe.title}…")
+            button.setProperty("role", "primary")
+            button.setToolTip(plain_tip(recipe.summary))
+            button.clicked.connect(functools.partial(self._ask_recipe, recipe))
+            self._recipes.addWidget(button)
+        if why_not:
+            self._recipes.addWidget(PlainLabel(why_not, "muted", wrap=True))
+
+    def _ask_recipe(self, recipe: Recipe, _checked: bool = False) -> None:
+        self.recipe_requested.emit(recipe)
+
+    # -- building ---------------------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        body = QWidget()
+        body.setProperty("role", "plain")
+        column = QVBoxLayout(body)
+        column.setContentsMargins(0, 0, 4, 0)
+        column.setSpacing(10)
+        column.addWidget(self._empty)
+        for part in (self._levels_box, self._frame, self._plot, self._node):
+            column.addWidget(part)
+        column.addWidget(self._show_attributes, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self._attributes)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(body)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(10, 10, 6, 10)
+        outer.addWidget(scroll, 1)
+        outer.addLayout(self._recipes)
+
+    def _wires(self, tab: DatasetTab) -> tuple[tuple[object, object], ...]:
+        return ((tab.described, self._described), (tab.statistics_changed, self._statistics_changed),
+                (tab.limits_changed, self._limits_changed), (tab.node_known, self._node_known))
+
+    # -- facts arrive -----------------------------------------------------------------------------------------------
+
+    def _described(self, description: PlotDescription | None) -> None:
+        shown = description is not None and description.view is not View.NONE
+        tab = self._tab
+        self._empty.setVisible(not shown)
+        picture = tab is not None and tab.is_picture
+        self._levels_box.setVisible(picture)
+        self._frame.setVisible(picture)
+        self._plot.setVisible(shown)
+        if description is not None:
+            self._plot.show_facts(_plot_facts(description))
+        self._node.hide()
+        self._show_attributes.setChecked(False)
+        self._show_attributes.hide()
+        if tab is not None and tab.statistics is not None:
+            self._statistics_changed(tab.statistics)
+        if tab is not None and tab.node is not None:
+            self._node_known(tab.node)
+
+    def _statistics_changed(self, statistics: Statistics) -> None:
+        choices = getattr(self._tab.viewer, "choices", None) if self._tab is not None else None
+        self._levels.show_statistics(statistics, choices.normalization if choices is not None else "linear")
+        limits = getattr(self._tab.viewer, "limits", None) if self._tab is not None else None
+        if limits is not None:
+            self._levels.set_limits(*limits)
+        self._frame.show_facts(_frame_facts(statistics))
+
+    def _limits_changed(self, limits: tuple[float, float]) -> None:
+        self._levels.set_limits(*limits)
+
+    def _node_known(self, node: NodeInfo) -> None:
+        self._node.show_facts(_node_facts(node))
+        self._node.show()
+        count = len(node.attributes)
+        self._show_attributes.setText(f"{count} attribute{'' if count == 1 else 's'}")
+        set_icon(self._show_attributes, "more", "muted")
+        self._show_attributes.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._show_attributes.setVisible(bool(count))
+        self._attributes.setPlainText(attributes_text(node))
+
+    # -- wishes -----------------------------------------------------------------------------------------------------
+
+    def _set_limits(self, low: float, high: float) -> None:
+        if self._tab is not None:
+            self._tab.set_limits(low, high)
+
+    def _set_auto(self) -> None:
+        if self._tab is not None:
+            self._tab.set_auto_limits()
+
+
+class _Section(QWidget):
+    """A title and what belongs to it."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(5)
+        self._column.addWidget(PlainLabel(title, "title"))
+
+    def add(self, widget: QWidget) -> None:
+        self._column.addWidget(widget)
+
+
+class _Facts(_Section):
+    """Names on the left, values right-aligned."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self._grid = QGridLayout()
+        self._grid.setHorizontalSpacing(12)
+        self._grid.setVerticalSpacing(3)
+        self._grid.setColumnStretch(1, 1)
+        self._column.addLayout(self._grid)
+        self._rows: list[tuple[QLabel, QLabel]] = []
+
+    def show_facts(self, facts: list[tuple[str, str]]) -> None:
+        while len(self._rows) < len(facts):
+            name = PlainLabel("", "muted")
+            value = ElidedLabel("", "value")
+            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            row = len(self._rows)
+            self._grid.addWidget(name, row, 0)
+            self._grid.addWidget(value, row, 1)
+            self._rows.append((name, value))
+        for row, (name_label, value_label) in enumerate(self._rows):
+            used = row < len(facts)
+            name_label.setVisible(used)
+            value_label.setVisible(used)
+            if used:
+                name_label.setText(facts[row][0])
+                value_label.setText(facts[row][1])
+                value_label.setAccessibleName(f"{facts[row][0]}: {facts[row][1]}")
+
+
+def _frame_facts(statistics: Statistics) -> list[tuple[str, str]]:
+    at = f" @ {', '.join(str(i) for i in statistics.maximum_at)}" if statistics.maximum_at else ""
+    facts = [("minimum", number_text(statistics.valid_minimum)),
+             ("maximum", number_text(statistics.valid_maximum) + at),
+             ("mean", number_text(statistics.valid_mean)),
+             ("sum", number_text(statistics.valid_total))]
+    if statistics.masked and statistics.count:
+        facts.append(("masked", f"{100 * statistics.masked / statistics.count:.2g} %"))
+    if statistics.non_finite:
+        facts.append(("not finite", number_text(statistics.non_finite)))
+    if statistics.maximum != statistics.valid_maximum and statistics.maximum is not None:
+        facts.append(("largest stored", number_text(statistics.maximum)))
+    return facts
+
+
+def _plot_facts(description: PlotDescription) -> list[tuple[str, str]]:
+    facts = [("signal", visible(description.signal or "–")),
+             ("shown as", description.view.value),
+             ("chosen by", _RULES.get(description.rule, description.rule))]
+    if description.missing:
+        facts.append(("missing", visible(", ".join(description.missing))))
+    return facts
+
+
+def _node_facts(node: NodeInfo) -> list[tuple[str, str]]:
+    facts = []
+    if node.shape is not None:
+        facts.append(("shape", " × ".join(str(n) for n in node.shape) or "scalar"))
+    if node.dtype:
+        facts.append(("type", short_type(node.dtype)))
+    if node.units:
+        facts.append(("units", visible(node.units)))
+    if node.filters:
+        facts.append(("filter", visible(", ".join(str(f.get("name") or f.get("id")) for f in node.filters))))
+    if node.chunks:
+        facts.append(("chunk", " × ".join(str(n) for n in node.chunks)))
+    if node.nx_class:
+        facts.append(("class", visible(node.nx_class)))
+    if node.target:
+        facts.append(("link to", visible(node.target)))
+    return facts
+
+
+def attributes_text(node: NodeInfo) -> str:
+    """``name = value`` lines; long values are cut."""
+    lines = []
+    for name, value in node.attributes.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        text = visible(text)
+        lines.append(f"{visible(name)} = {text if len(text) <= 400 else text[:400] + '…'}")
+    return "\n".join(lines)

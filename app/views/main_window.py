@@ -1,0 +1,460 @@
+"""The main window: top bar, Files, tabs of viewers, Inspector, Jobs and Messages. GUI thread; never waits.
+
+Lays out and wires; the truth is in the session objects it is given, opening is the navigator's.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from PySide6.QtCore import QByteArray, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QGuiApplication, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QMenu, QTabBar, QTabWidget, QVBoxLayout, QWidget
+
+from app.errors import BeamsideError
+from app.model.data import DataReference
+from app.model.jobs import Job
+from app.model.plot import PlotDescription
+from app.model.text import visible
+from app.recipes.recipe import Recipe
+from app.session.files_model import FilesModel
+from app.session.future_watcher import FutureWatcher
+from app.session.jobs_model import JobsModel
+from app.session.memory import choices_key, remembered
+from app.session.places import Places
+from app.session.session import Session, SiteState
+from app.session.snippet import python_snippet
+from app.session.viewed import Viewed
+from app.settings import Settings
+from app.views.asking import Asking
+from app.views.dataset_tab import DatasetTab
+from app.views.docks import PanelDock
+from app.views.files_panel import FilesPanel
+from app.views.help_sheet import HelpSheet
+from app.views.inspector import Inspector
+from app.views.jobs_dock import JobLogDialog, JobsDock
+from app.views.labels import panel, plain_tip
+from app.views.messages import Messages, MessagesDock, NoticeBar
+from app.views.navigator import Navigator
+from app.views.start_page import StartPage
+from app.views.submit_dialog import SubmitDialog
+from app.views.top_bar import TopBar
+from app.viz.choices import ViewChoices
+from app.viz.icons import icon, set_icon
+
+JOBS_PAGE, MESSAGES_PAGE = 0, 1
+THEMES = (("automatic", "Theme: as the desktop"), ("light", "Theme: light"), ("dark", "Theme: dark"))
+
+
+class MainWindow(QMainWindow):
+    """One window on all sites.
+
+    Signals:
+        demo_requested(); theme_chosen(name); settings_changed(Settings).
+    """
+
+    demo_requested = Signal()
+    theme_chosen = Signal(str)
+    settings_changed = Signal(object)
+
+    def __init__(self, session: Session, places: Places, jobs: JobsModel, viewed: Viewed, messages: Messages,
+                 settings: Settings, version: str) -> None:
+        super().__init__()
+        self._session = session
+        self._places = places
+        self._jobs_model = jobs
+        self._viewed = viewed
+        self._messages = messages
+        self._settings = settings
+        self._version = version
+        self._to_open: set[tuple[str, str]] = set()
+        self.setWindowTitle("Beamside")
+        self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowNestedDocks
+                            | QMainWindow.DockOption.AllowTabbedDocks)
+        self.files = FilesModel(self)
+        self.navigator = Navigator(session, self.files, places, self)
+        self.files_panel = FilesPanel(self.files, with_head=False)
+        self.inspector = Inspector()
+        self.jobs_dock = JobsDock(jobs)
+        self.start_page = StartPage(session, places)
+        self.asking = Asking(session, self)
+        self._menu = QMenu(self)
+        self.top_bar = TopBar(session, places, self._menu)
+        self._build_centre()
+        self._build_docks()
+        self._build_actions()
+        self._connect()
+        self._restore()
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def tabs(self) -> QTabWidget:
+        return self._tabs
+
+    @property
+    def current_tab(self) -> DatasetTab | None:
+        widget = self._tabs.currentWidget()
+        return widget if isinstance(widget, DatasetTab) else None
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def open_reference(self, reference: DataReference) -> DatasetTab | None:
+        """Show a file or node in a tab: its own if it is open already."""
+        for position in range(self._tabs.count()):
+            widget = self._tabs.widget(position)
+            if isinstance(widget, DatasetTab) and widget.reference == reference:
+                self._tabs.setCurrentIndex(position)
+                return widget
+        data = self._session.data(reference.site)
+        if data is None:
+            return None
+        tab = DatasetTab(data, reference, self._viewed)
+        tab.failed.connect(self._messages.tell)
+        tab.described.connect(functools.partial(self._described, tab))
+        tab.choices_made.connect(functools.partial(self._remember_choices, tab))
+        position = self._tabs.addTab(tab, icon("image", "muted"), _tab_text(tab.title))
+        self._tabs.setTabToolTip(position, plain_tip(visible(str(reference))))
+        self._tabs.setCurrentIndex(position)
+        return tab
+
+    def submit(self, recipe: Recipe, reference: DataReference) -> SubmitDialog | None:
+        """Open the form of a recipe for this data."""
+        service = self._session.jobs(reference.site)
+        if service is None or not service.available:
+            self._messages.tell(BeamsideError("This site has no batch system, so nothing can be computed there.",
+                                              remedy="Choose a facility whose profile names one."))
+            return None
+        dialog = SubmitDialog(self._session, service, recipe, (reference,), self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.submitted.connect(self._submitted)
+        dialog.failed.connect(self._note_quietly)
+        dialog.show()
+        return dialog
+
+    def show_start(self) -> None:
+        self._tabs.setCurrentWidget(self.start_page)
+
+    # -- building ---------------------------------------------------------------------------------------------------
+
+    def _build_centre(self) -> None:
+        self._tabs = QTabWidget()
+        self._tabs.setDocumentMode(True)
+        self._tabs.setMovable(True)
+        self._tabs.setTabsClosable(True)
+        self._tabs.setUsesScrollButtons(True)
+        self._tabs.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self._tabs.addTab(self.start_page, icon("home", "muted"), "Start")
+        for side in (QTabBar.ButtonPosition.LeftSide, QTabBar.ButtonPosition.RightSide):
+            self._tabs.tabBar().setTabButton(0, side, None)  # type: ignore[arg-type]
+        centre = panel()
+        column = QVBoxLayout(centre)
+        column.setContentsMargins(8, 4, 8, 8)
+        column.setSpacing(6)
+        self.notice = NoticeBar(self._messages)
+        column.addWidget(self.notice)
+        column.addWidget(self._tabs, 1)
+        holder = QWidget()
+        outer = QVBoxLayout(holder)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(centre)
+        self.setCentralWidget(holder)
+        self.setMenuWidget(self.top_bar)
+        self.setContentsMargins(8, 0, 8, 8)
+
+    def _build_docks(self) -> None:
+        self.files_dock = PanelDock("files", "Files", {"Files": self.files_panel}, self, self.files_panel.buttons)
+        self.inspector_dock = PanelDock("inspector", "Inspector", {"Inspector": self.inspector}, self)
+        self.work_dock = PanelDock("work", "Jobs and messages", {"Jobs": self.jobs_dock,
+                                                                 "Messages": MessagesDock(self._messages)}, self)
+        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.files_dock)
+        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.inspector_dock)
+        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.work_dock)
+        self.resizeDocks([self.files_dock, self.inspector_dock], [310, 250], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.work_dock], [190], Qt.Orientation.Vertical)
+
+    def _build_actions(self) -> None:
+        self._action("Go to…", "search", self._focus_go_to, "Ctrl+L", "Ctrl+Shift+P")
+        self._action("Start page", "home", self.show_start, "Ctrl+T")
+        self._action("Filter files", "search", self.files_panel.focus_filter, "Ctrl+F")
+        self._action("Folder above", "up", self.files_panel.go_up, "Alt+Up")
+        self._action("Refresh", "refresh", self._refresh, "F5")
+        self._action("Copy path of what is shown", "copy", self._copy_path, "Ctrl+Shift+C")
+        self._action("Copy as Python", "copy", self._copy_python, "Ctrl+Alt+C")
+        self._menu.addSeparator()
+        self._action("Close tab", "close", self._close_current, "Ctrl+W")
+        self._action("Next tab", "step-forward", functools.partial(self._step_tab, 1), "Ctrl+Tab")
+        self._action("Previous tab", "step-back", functools.partial(self._step_tab, -1), "Ctrl+Shift+Tab")
+        self._menu.addSeparator()
+        for dock, key in ((self.files_dock, "Ctrl+1"), (self.inspector_dock, "Ctrl+2"), (self.work_dock, "Ctrl+3")):
+            toggle = dock.toggleViewAction()
+            toggle.setShortcut(QKeySequence(key))
+            self._menu.addAction(toggle)
+            self.addAction(toggle)
+        self._action("Reset the layout", "grid", self._reset_layout)
+        self._menu.addSeparator()
+        group = QActionGroup(self)
+        for name, words in THEMES:
+            action = self._action(words, "", functools.partial(self._choose_theme, name))
+            action.setCheckable(True)
+            action.setChecked(self._settings.theme == name)
+            group.addAction(action)
+        self._menu.addSeparator()
+        self._sign_out = self._action("Sign out", "sign-out", self._sign_out_here)
+        self._hang_up = self._action("Disconnect", "disconnect", self._close_site_here)
+        self._action("Shortcuts and about", "help", self._show_help, "F1")
+        self._action("Quit", "close", self.close, "Ctrl+Q")
+        self.top_bar.set_commands([_plain(action.text()) for action in self._menu.actions() if action.text()])
+
+    def _action(self, text: str, name: str, slot: Callable[..., object], *keys: str) -> QAction:
+        action = QAction(text, self)
+        if name:
+            set_icon(action, name, "muted")
+        action.setShortcuts([QKeySequence(key) for key in keys])
+        action.triggered.connect(functools.partial(_without_checked, slot))
+        self._menu.addAction(action)
+        self.addAction(action)
+        return action
+
+    def _connect(self) -> None:
+        session, navigator = self._session, self.navigator
+        session.failed.connect(self._site_failed)
+        session.lost.connect(self._site_lost)
+        session.trouble.connect(self._messages.tell)
+        session.state_changed.connect(self._mirror_site)
+        session.identity_changed.connect(self._mirror_site)
+        navigator.site_shown.connect(self._site_shown)
+        navigator.opened.connect(self.open_reference)
+        navigator.failed.connect(self._messages.tell)
+        self.start_page.site_chosen.connect(self._choose_site)
+        self.start_page.place_chosen.connect(navigator.go_to_text)
+        self.start_page.demo_requested.connect(self.demo_requested)
+        self.top_bar.site_chosen.connect(self._choose_site)
+        self.top_bar.went_to.connect(self._go)
+        self.top_bar.jobs_clicked.connect(functools.partial(self.work_dock.show_page, JOBS_PAGE))
+        self.notice.opened.connect(functools.partial(self.work_dock.show_page, MESSAGES_PAGE))
+        self.files_panel.open_requested.connect(navigator.open)
+        self.files_panel.folder_requested.connect(navigator.go_to_folder)
+        self.files_panel.recipe_requested.connect(self.submit)
+        self.inspector.recipe_requested.connect(self._submit_shown)
+        self._tabs.currentChanged.connect(self._tab_changed)
+        self._tabs.tabCloseRequested.connect(self.close_tab)
+        self._jobs_model.active_changed.connect(self._show_active)
+        self._jobs_model.job_ended.connect(self._job_ended)
+        self.jobs_dock.result_requested.connect(self.open_result)
+        self.jobs_dock.log_requested.connect(self.show_log)
+        self.jobs_dock.cancel_requested.connect(self._cancel_job)
+        self._places.changed.connect(self._keep_places)
+
+    # -- sites ------------------------------------------------------------------------------------------------------
+
+    def _choose_site(self, name: str) -> None:
+        self.top_bar.show_site(name)
+        self.navigator.go_to_site(name)
+
+    def _site_shown(self, name: str) -> None:
+        self.top_bar.show_site(name)
+        profile = self._session.profile(name)
+        self.files_panel.set_site(profile.ssh.host, self._session.recipes(name))
+        self._mirror_site(name)
+        self._settings = self._settings.with_(last_site=name)
+
+    def _site_failed(self, name: str, error: BaseException) -> None:
+        self._messages.tell(error)
+
+    def _site_lost(self, name: str, error: BaseException | None) -> None:
+        words = "The connection was lost; it is being restored." if self._session.state(name) is SiteState.LOST \
+            else "The connection was lost."
+        self._messages.tell(error or BeamsideError(f"{self._session.title(name)}: {words}",
+                                                   remedy="What is on screen stays; nothing at the facility is harmed."))
+
+    def _mirror_site(self, name: str) -> None:
+        if name == self.navigator.site:
+            self._sign_out.setEnabled(self._session.identity(name) is not None)
+            self._hang_up.setEnabled(self._session.data(name) is not None)
+
+    def _sign_out_here(self) -> None:
+        self._session.sign_out(self.navigator.site)
+
+    def _close_site_here(self) -> None:
+        self._session.close_site(self.navigator.site)
+
+    # -- tabs -------------------------------------------------------------------------------------------------------
+
+    def close_tab(self, position: int) -> None:
+        widget = self._tabs.widget(position)
+        if isinstance(widget, DatasetTab):
+            widget.close_sources()
+            self._tabs.removeTab(position)
+            widget.deleteLater()
+
+    def _tab_changed(self, _position: int) -> None:
+        tab = self.current_tab
+        self.inspector.show_tab(tab)
+        self._offer_recipes(tab)
+        self.setWindowTitle(f"{tab.title} – Beamside" if tab is not None else "Beamside")
+
+    def _described(self, tab: DatasetTab, description: PlotDescription) -> None:
+        stored = self._settings.choices.get(choices_key(tab.reference, description))
+        if stored is not None:
+            tab.set_choices(ViewChoices.from_json(stored))
+        if tab is self.current_tab:
+            self._offer_recipes(tab)
+
+    def _offer_recipes(self, tab: DatasetTab | None) -> None:
+        if tab is None or not tab.is_picture:
+            self.inspector.show_recipes(())
+            return
+        service = self._session.jobs(tab.reference.site)
+        why_not = "" if service is None or service.available else visible(service.why_unavailable)
+        self.inspector.show_recipes(self._session.recipes(tab.reference.site), why_not)
+
+    def _remember_choices(self, tab: DatasetTab, description: PlotDescription, choices: ViewChoices) -> None:
+        key = choices_key(tab.reference, description)
+        self._change_settings(self._settings.with_(choices=remembered(self._settings.choices, key, choices.as_json())))
+
+    # -- jobs -------------------------------------------------------------------------------------------------------
+
+    def _submit_shown(self, recipe: Recipe) -> None:
+        tab = self.current_tab
+        if tab is not None:
+            self.submit(recipe, tab.signal_reference)
+
+    def _submitted(self, job: Job) -> None:
+        self._jobs_model.take_job(job)
+        self.work_dock.show_page(JOBS_PAGE)
+        self.jobs_dock.select(job.site, job.id)
+        self._messages.say(f"Submitted: {job.recipe} as job {job.scheduler_id or job.id}.")
+
+    def _show_active(self) -> None:
+        active = self._jobs_model.active
+        self.top_bar.show_jobs(active)
+        self.work_dock.set_tab_text(JOBS_PAGE, f"Jobs  {active} active" if active else "Jobs")
+
+    def _job_ended(self, job: Job) -> None:
+        reason = f": {visible(job.reason)}" if job.reason else ""
+        self._messages.say(f"Job {job.scheduler_id or job.id} {job.state.value}{reason}.")
+
+    def open_result(self, job: Job) -> None:
+        """Open what a completed job made."""
+        output = job.outputs[0]
+        prefix = f"{job.site}:"
+        self.navigator.go_to_text(output if output.startswith(prefix) or job.site == "local" else prefix + output)
+
+    def show_log(self, job: Job) -> JobLogDialog:
+        """The last lines of a job, followed."""
+        dialog = JobLogDialog(self._session, self._jobs_model, job, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+        return dialog
+
+    def _cancel_job(self, job: Job) -> None:
+        service = self._session.jobs(job.site)
+        if service is not None:
+            FutureWatcher(self._session.submit(functools.partial(service.cancel, job.id)), self,
+                          self._jobs_model.take_job, self._messages.tell)
+
+    # -- small verbs ------------------------------------------------------------------------------------------------
+
+    def _go(self, text: str) -> None:
+        for action in self._menu.actions():
+            if _plain(action.text()) == text:
+                action.trigger()
+                return
+        self.navigator.go_to_text(text)
+
+    def _focus_go_to(self) -> None:
+        self.top_bar.go_to.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.top_bar.go_to.selectAll()
+
+    def _refresh(self) -> None:
+        tab = self.current_tab
+        if tab is not None and not self.files_panel.isAncestorOf(QGuiApplication.focusObject()):  # type: ignore[arg-type]
+            tab.reload()
+        else:
+            self.files_panel.refresh()
+
+    def _shown_reference(self) -> DataReference | None:
+        tab = self.current_tab
+        return tab.signal_reference if tab is not None else self.files_panel.selected()
+
+    def _copy_path(self) -> None:
+        reference = self._shown_reference()
+        if reference is not None:
+            QGuiApplication.clipboard().setText(str(reference))
+
+    def _copy_python(self) -> None:
+        reference = self._shown_reference()
+        if reference is not None:
+            tab = self.current_tab
+            host = self._session.profile(reference.site).ssh.host
+            QGuiApplication.clipboard().setText(python_snippet(reference, tab.leading if tab else (), host))
+
+    def _close_current(self) -> None:
+        self.close_tab(self._tabs.currentIndex())
+
+    def _step_tab(self, step: int) -> None:
+        self._tabs.setCurrentIndex((self._tabs.currentIndex() + step) % self._tabs.count())
+
+    def _show_help(self) -> None:
+        sheet = HelpSheet(self._menu.actions(), self._version, self)
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        sheet.show()
+
+    def _note_quietly(self, error: BaseException) -> None:
+        if not isinstance(error, BeamsideError):
+            self._messages.tell(error)
+
+    # -- remembered -------------------------------------------------------------------------------------------------
+
+    def _restore(self) -> None:
+        self.resize(1480, 980)
+        self._first_state = self.saveState()
+        if self._settings.window_geometry:
+            self.restoreGeometry(QByteArray.fromBase64(self._settings.window_geometry.encode()))
+        if self._settings.window_state:
+            self.restoreState(QByteArray.fromBase64(self._settings.window_state.encode()))
+
+    def _reset_layout(self) -> None:
+        self.restoreState(self._first_state)
+        for dock in (self.files_dock, self.inspector_dock, self.work_dock):
+            dock.show()
+
+    def _choose_theme(self, name: str) -> None:
+        self.theme_chosen.emit(name)
+        self._change_settings(self._settings.with_(theme=name))
+
+    def _keep_places(self) -> None:
+        self._change_settings(self._settings.with_(recent=self._places.recent))
+
+    def _change_settings(self, settings: Settings) -> None:
+        self._settings = settings
+        self.settings_changed.emit(settings)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        for position in range(self._tabs.count()):
+            widget = self._tabs.widget(position)
+            if isinstance(widget, DatasetTab):
+                widget.close_sources()
+        self._change_settings(self._settings.with_(
+            window_geometry=bytes(self.saveGeometry().toBase64().data()).decode(),
+            window_state=bytes(self.saveState().toBase64().data()).decode()))
+        super().closeEvent(event)
+
+
+def _tab_text(title: str) -> str:
+    text = title if len(title) <= 42 else f"{title[:20]}…{title[-20:]}"
+    return text.replace("&", "&&")
+
+
+def _plain(text: str) -> str:
+    return text.replace("&&", "\0").replace("&", "").replace("\0", "&").rstrip("…")
+
+
+def _without_checked(slot: Callable[..., object], _checked: bool = False) -> None:
+    slot()

@@ -1,0 +1,265 @@
+"""What went wrong, in sentences: one widget for one error, and the list of all of this run. GUI thread."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QSplitter,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app.errors import BeamsideError
+from app.model.text import visible
+from app.views.labels import PlainLabel
+from app.viz.icons import icon, set_icon
+
+
+@dataclass(frozen=True)
+class Message:
+    """One thing that was told."""
+
+    summary: str
+    remedy: str = ""
+    detail: str = ""
+    severity: str = "error"               # error | warning | info
+    at: float = 0.0
+
+    @property
+    def report(self) -> str:
+        """Everything, for the clipboard."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.at))
+        return "\n".join(part for part in (f"{stamp}  {self.summary}", self.remedy, self.detail) if part) + "\n"
+
+
+def message_of(error: BaseException) -> Message:
+    """An exception as a person should meet it; a bug says so and keeps its traceback in the details."""
+    if isinstance(error, BeamsideError):
+        return Message(visible(error.summary), visible(error.remedy), visible(error.detail, keep_lines=True),
+                       at=time.time())
+    trace = "".join(traceback.format_exception(error))
+    return Message("Something unexpected happened inside Beamside.",
+                   "Your data was only read, never changed. Copy the details into a report so that it can be mended.",
+                   visible(trace, keep_lines=True), at=time.time())
+
+
+class Messages(QObject):
+    """The truth behind the Messages dock: newest last, at most 500."""
+
+    added = Signal(object)
+    cleared = Signal()
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.all: list[Message] = []
+
+    def tell(self, error: BaseException) -> None:
+        """Keep an error and announce it."""
+        self.add(message_of(error))
+
+    def say(self, text: str) -> None:
+        """Keep a plain fact."""
+        self.add(Message(visible(text), severity="info", at=time.time()))
+
+    def add(self, message: Message) -> None:
+        self.all = [*self.all[-499:], message]
+        self.added.emit(message)
+
+    def clear(self) -> None:
+        self.all = []
+        self.cleared.emit()
+
+
+class ErrorPanel(QWidget):
+    """One error in the middle of an empty space: summary, remedy, Retry, Details, Copy."""
+
+    retry_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._message = Message("")
+        self._icon = PlainLabel()
+        self._summary = PlainLabel(role="title", wrap=True, selectable=True)
+        self._remedy = PlainLabel(role="muted", wrap=True, selectable=True)
+        self._details = QPlainTextEdit()
+        self._details.setReadOnly(True)
+        self._details.setMaximumHeight(180)
+        self._retry = QPushButton("Try again")
+        self._more = QPushButton("Details")
+        self._more.setCheckable(True)
+        self._copy = QPushButton("Copy")
+        set_icon(self._retry, "refresh")
+        set_icon(self._copy, "copy")
+        self._retry.clicked.connect(self.retry_requested)
+        self._more.toggled.connect(self._details.setVisible)
+        self._copy.clicked.connect(self._copy_report)
+        buttons = QHBoxLayout()
+        for button in (self._retry, self._more, self._copy):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        column = QVBoxLayout()
+        column.setSpacing(10)
+        for part in (self._icon, self._summary, self._remedy):
+            column.addWidget(part)
+        column.addLayout(buttons)
+        column.addWidget(self._details)
+        body = QWidget()
+        body.setLayout(column)
+        body.setMaximumWidth(620)
+        body.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(body, 8)
+        row.addStretch(1)
+        outer = QVBoxLayout(self)
+        outer.addStretch(2)
+        outer.addLayout(row)
+        outer.addStretch(3)
+
+    def show_error(self, error: BaseException) -> None:
+        self.show_message(message_of(error))
+
+    def show_message(self, message: Message, can_retry: bool = True) -> None:
+        """Show one message; info messages have no buttons."""
+        self._message = message
+        is_error = message.severity != "info"
+        tint = "error" if message.severity == "error" else "warning" if message.severity == "warning" else "muted"
+        name = {"error": "error", "warning": "warning"}.get(message.severity, "info")
+        self._icon.setPixmap(icon(name, tint).pixmap(32, 32))  # type: ignore[arg-type]
+        self._summary.setText(message.summary)
+        self._remedy.setText(message.remedy)
+        self._remedy.setVisible(bool(message.remedy))
+        self._details.setPlainText(message.detail)
+        self._more.setChecked(False)
+        self._details.hide()
+        self._more.setVisible(bool(message.detail))
+        self._retry.setVisible(is_error and can_retry)
+        self._copy.setVisible(is_error)
+
+    @property
+    def summary(self) -> str:
+        return self._message.summary
+
+    def _copy_report(self) -> None:
+        QGuiApplication.clipboard().setText(self._message.report)
+
+
+class MessagesDock(QWidget):
+    """All messages of this run, newest on top, the chosen one in full."""
+
+    def __init__(self, messages: Messages, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._messages = messages
+        self._list = QListWidget()
+        self._list.setAccessibleName("Messages of this run")
+        self._list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self._list.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self._list.setFrameShape(QListWidget.Shape.NoFrame)
+        self._list.currentItemChanged.connect(self._show_current)
+        self._text = QPlainTextEdit()
+        self._text.setReadOnly(True)
+        self._text.setAccessibleName("The message in full")
+        self._text.setFrameShape(QPlainTextEdit.Shape.NoFrame)
+        self._copy = QPushButton("Copy")
+        self._clear = QPushButton("Clear")
+        set_icon(self._copy, "copy")
+        self._copy.clicked.connect(self._copy_current)
+        self._clear.clicked.connect(messages.clear)
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(self._copy)
+        buttons.addWidget(self._clear)
+        right = QWidget()
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._text, 1)
+        column.addLayout(buttons)
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.addWidget(self._list)
+        split.addWidget(right)
+        split.setStretchFactor(0, 3)
+        split.setStretchFactor(1, 2)
+        split.setChildrenCollapsible(False)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(PlainLabel("Nothing to tell. Errors and notices of this run appear here.", "muted"))
+        self._stack.widget(0).setAlignment(Qt.AlignmentFlag.AlignCenter)  # type: ignore[attr-defined]
+        self._stack.addWidget(split)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._stack)
+        messages.added.connect(self._add)
+        messages.cleared.connect(self._emptied)
+        for message in messages.all:
+            self._add(message)
+
+    def _add(self, message: Message) -> None:
+        stamp = time.strftime("%H:%M", time.localtime(message.at))
+        item = QListWidgetItem(f"{stamp}   {message.summary}")
+        tint = message.severity if message.severity in ("error", "warning") else "muted"
+        item.setIcon(icon({"error": "error", "warning": "warning"}.get(message.severity, "info"),
+                          tint))  # type: ignore[arg-type]
+        item.setData(Qt.ItemDataRole.UserRole, message)
+        self._list.insertItem(0, item)
+        self._list.setCurrentRow(0)
+        self._stack.setCurrentIndex(1)
+
+    def _emptied(self) -> None:
+        self._list.clear()
+        self._stack.setCurrentIndex(0)
+
+    def _show_current(self, item: QListWidgetItem | None) -> None:
+        message = item.data(Qt.ItemDataRole.UserRole) if item is not None else None
+        self._text.setPlainText(message.report if message else "")
+
+    def _copy_current(self) -> None:
+        QGuiApplication.clipboard().setText(self._text.toPlainText())
+
+
+class NoticeBar(QFrame):
+    """One line over the content for the newest error; closes itself when it is answered or replaced."""
+
+    opened = Signal()
+
+    def __init__(self, messages: Messages, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "notice")
+        self._icon = PlainLabel()
+        self._text = PlainLabel(wrap=True, selectable=True)
+        self._more = QPushButton("Details")
+        self._more.setProperty("role", "link")
+        self._close = QPushButton()
+        self._close.setProperty("role", "tool")
+        self._close.setAccessibleName("Dismiss this message")
+        self._close.setToolTip("Dismiss")
+        set_icon(self._close, "close")
+        self._more.clicked.connect(self.opened)
+        self._close.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 6, 8, 6)
+        row.addWidget(self._icon)
+        row.addWidget(self._text, 1)
+        row.addWidget(self._more)
+        row.addWidget(self._close)
+        self.hide()
+        messages.added.connect(self._show)
+
+    def _show(self, message: Message) -> None:
+        if message.severity == "info":
+            return
+        self._icon.setPixmap(icon(message.severity, message.severity).pixmap(16, 16))  # type: ignore[arg-type]
+        self._text.setText(message.summary + (f" {message.remedy}" if message.remedy else ""))
+        self.show()

@@ -1,0 +1,138 @@
+"""Going somewhere: a text or a reference becomes a folder in the tree or a tab, connecting first if needed. GUI thread."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path, PurePosixPath
+
+from PySide6.QtCore import QObject, Signal
+
+from app.errors import BeamsideError, NotFoundError
+from app.model.data import DataReference
+from app.model.nodes import FolderListing
+from app.model.target import Target
+from app.session.files_model import FilesModel
+from app.session.future_watcher import FutureWatcher
+from app.session.places import Places
+from app.session.session import Session, SiteState
+
+
+class Navigator(QObject):
+    """Where the window is.
+
+    Signals:
+        site_shown(name): this site is browsed from now on; opened(DataReference): show it in a tab;
+        failed(exception).
+    """
+
+    site_shown = Signal(str)
+    opened = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, session: Session, files: FilesModel, places: Places, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._files = files
+        self._places = places
+        self._site = ""
+        self._then: dict[str, Target] = {}
+        session.opened.connect(self._site_opened)
+
+    @property
+    def site(self) -> str:
+        """The site that is browsed."""
+        return self._site
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def go_to_site(self, name: str) -> None:
+        """Browse this site, connecting if needed."""
+        if self._session.state(name) is SiteState.OPEN:
+            self._browse(name)
+        else:
+            self._session.open_site(name)
+
+    def go_to_text(self, text: str) -> None:
+        """A path, ``file.h5::/dataset``, ``SITE:path``; without a site, the one that is browsed."""
+        names = set(self._session.names())
+        target = Target.parse(text, names)
+        named = text.startswith(f"{target.site}:")
+        if not named and self._site:
+            target = Target(self._site, target.file, target.data_path)
+        self.go_to(target)
+
+    def go_to(self, target: Target) -> None:
+        """Open a target as soon as its site is connected."""
+        if self._session.data(target.site) is None or self._session.state(target.site) is not SiteState.OPEN:
+            self._then[target.site] = target
+            self._session.open_site(target.site)
+            return
+        self._arrive(target)
+
+    def go_to_folder(self, path: PurePosixPath) -> None:
+        """Show a folder of the site that is browsed."""
+        data = self._session.data(self._site)
+        if data is not None:
+            self._files.set_root(data, self._site, path)
+
+    def open(self, reference: DataReference) -> None:
+        """Show a file or node in a tab and remember the place."""
+        self._places.visit(str(reference))
+        self.opened.emit(reference)
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _site_opened(self, name: str) -> None:
+        target = self._then.pop(name, None)
+        if target is not None:
+            self._arrive(target)
+        elif name != self._site or self._files.site != name:
+            self._browse(name)
+
+    def _browse(self, name: str) -> None:
+        data = self._session.data(name)
+        if data is None:
+            return
+        self._site = name
+        start = str(Path.cwd()) if self._session.profile(name).is_local else self._session.home(name)
+        self._files.set_root(data, name, PurePosixPath(start))
+        self.site_shown.emit(name)
+
+    def _arrive(self, target: Target) -> None:
+        data = self._session.data(target.site)
+        if data is None:
+            return
+        path = PurePosixPath(_absolute(target.file) if self._session.profile(target.site).is_local else target.file)
+        if target.data_path is not None:
+            self._show_file(target.site, path, target.data_path)
+            return
+        FutureWatcher(data.list_folder(path), self, functools.partial(self._is_folder, target.site),
+                      functools.partial(self._is_no_folder, target.site, path))
+
+    def _is_folder(self, site: str, listing: FolderListing) -> None:
+        data = self._session.data(site)
+        if data is not None:
+            self._site = site
+            self._files.set_root(data, site, listing.path)
+            self.site_shown.emit(site)
+
+    def _is_no_folder(self, site: str, path: PurePosixPath, error: BaseException) -> None:
+        if not path.suffix and isinstance(error, BeamsideError) and not isinstance(error, NotFoundError):
+            self.failed.emit(error)
+            return
+        self._show_file(site, path, "")
+
+    def _show_file(self, site: str, path: PurePosixPath, data_path: str) -> None:
+        data = self._session.data(site)
+        if data is None:
+            return
+        if site != self._site or self._files.root_path not in path.parents:
+            self._site = site
+            self._files.set_root(data, site, path.parent)
+            self.site_shown.emit(site)
+        self.open(DataReference(site, path, data_path))
+
+
+def _absolute(file: str) -> str:
+    """A file of this computer, from the current directory; ``~`` is left to the agent."""
+    return file if file.startswith(("/", "~")) else str(Path.cwd() / file)

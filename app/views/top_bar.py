@@ -1,0 +1,198 @@
+"""The bar on top: program, site, link light, go-to field, who is signed in, jobs, menu. GUI thread; mirrors the session."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QStringListModel, Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QCompleter,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from app.model.text import visible
+from app.model.units import left_text, rate_text
+from app.session.places import Places
+from app.session.session import Session, SiteState
+from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
+from app.views.messages import message_of
+from app.viz.icons import set_icon
+
+_LIGHT = {SiteState.CLOSED: "idle", SiteState.OPENING: "busy", SiteState.OPEN: "ok", SiteState.LOST: "warning",
+          SiteState.FAILED: "error"}
+
+
+class TopBar(QWidget):
+    """Mirrors the session for one site at a time.
+
+    Signals:
+        site_chosen(name); went_to(text); jobs_clicked().
+    """
+
+    site_chosen = Signal(str)
+    went_to = Signal(str)
+    jobs_clicked = Signal()
+
+    def __init__(self, session: Session, places: Places, menu: QMenu, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._places = places
+        self._commands: list[str] = []
+        self._site = "local"
+        name = PlainLabel("Beamside", "title")
+        self._sites = QComboBox()
+        self._sites.setAccessibleName("Site")
+        self._sites.setMinimumContentsLength(14)
+        self._sites.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self._sites.activated.connect(self._site_activated)
+        self._dot = PlainLabel("●")
+        self._link = ElidedLabel("", "muted", mode=Qt.TextElideMode.ElideRight)
+        self._act = QPushButton()
+        self._act.setProperty("role", "link")
+        self._act.clicked.connect(self._act_pressed)
+        self.go_to = QLineEdit()
+        self.go_to.setPlaceholderText("Go to path, file.h5::/dataset, command…   Ctrl+L")
+        self.go_to.setAccessibleName("Go to a path, a dataset or a command")
+        self.go_to.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.go_to.setMaximumWidth(520)
+        self.go_to.setMinimumWidth(160)
+        self.go_to.returnPressed.connect(self._go)
+        self._known = QStringListModel(self)
+        completer = QCompleter(self._known, self)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setMaxVisibleItems(12)
+        self.go_to.setCompleter(completer)
+        self._who_dot = PlainLabel("●")
+        self._who = PlainLabel("")
+        self._jobs = QPushButton("Jobs")
+        self._jobs.setAccessibleName("Show the jobs")
+        set_icon(self._jobs, "jobs")
+        self._jobs.clicked.connect(self.jobs_clicked)
+        more = QToolButton()
+        set_icon(more, "more")
+        more.setMenu(menu)
+        more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        more.setAccessibleName("Menu")
+        more.setToolTip("Menu (Alt+M)")
+        more.setShortcut("Alt+M")
+        more.setProperty("role", "bare")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(10, 7, 10, 5)
+        row.setSpacing(10)
+        row.addWidget(name)
+        row.addWidget(self._sites)
+        row.addWidget(self._dot)
+        row.addWidget(self._link, 3)
+        row.addWidget(self._act)
+        row.addWidget(self.go_to, 6)
+        row.addStretch(1)
+        row.addWidget(self._who_dot)
+        row.addWidget(self._who)
+        row.addWidget(self._jobs)
+        row.addWidget(more)
+        self._minute = QTimer(self)
+        self._minute.setInterval(20_000)
+        self._minute.timeout.connect(self._show_identity)
+        self._minute.start()
+        session.state_changed.connect(self._mirror)
+        session.link_measured.connect(self._mirror)
+        session.identity_changed.connect(self._mirror)
+        places.changed.connect(self._refresh_known)
+        self.show_sites()
+        self.show_site("local")
+        self._refresh_known()
+
+    # -- facts and verbs --------------------------------------------------------------------------------------------
+
+    @property
+    def link_text(self) -> str:
+        return self._link.text()
+
+    @property
+    def identity_text(self) -> str:
+        return self._who.text()
+
+    def show_sites(self) -> None:
+        """Fill the selector anew."""
+        self._sites.clear()
+        for name in self._session.names():
+            self._sites.addItem(visible(self._session.title(name)), name)
+        self._sites.setCurrentIndex(max(0, self._sites.findData(self._site)))
+
+    def show_site(self, site: str) -> None:
+        """Mirror this site from now on."""
+        self._site = site
+        self._sites.setCurrentIndex(max(0, self._sites.findData(site)))
+        self._mirror(site)
+
+    def show_jobs(self, active: int) -> None:
+        self._jobs.setText(f"Jobs  {active}" if active else "Jobs")
+
+    def set_commands(self, names: list[str]) -> None:
+        """What the go-to field also understands."""
+        self._commands = names
+        self._refresh_known()
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _mirror(self, site: str) -> None:
+        if site != self._site:
+            return
+        state, link = self._session.state(site), self._session.link(site)
+        set_state(self._dot, _LIGHT[state])
+        parts = []
+        if state is SiteState.OPEN:
+            if link.latency_s is not None:
+                parts.append(f"{link.latency_s * 1000:.0f} ms" if link.latency_s >= 0.001 else "< 1 ms")
+            if link.rate_bytes_s:
+                parts.append(rate_text(link.rate_bytes_s))
+        self._link.setText(" · ".join(parts) or visible(self._session.progress(site)) or state.value)
+        self._act.setText({SiteState.OPENING: "Cancel", SiteState.FAILED: "Connect again",
+                           SiteState.CLOSED: "Connect"}.get(state, ""))
+        self._act.setVisible(bool(self._act.text()))
+        error = self._session.error(site)
+        tip = state.value if error is None else f"{state.value}\n{message_of(error).summary}"
+        self._link.setToolTip(plain_tip(tip))
+        self._link.setAccessibleName(f"Connection: {self._link.text()}")
+        self._show_identity()
+
+    def _show_identity(self) -> None:
+        identity = self._session.identity(self._site)
+        shown = identity is not None
+        self._who.setVisible(shown)
+        self._who_dot.setVisible(shown)
+        if identity is None:
+            return
+        left = identity.expires_at - time.time() if identity.expires_at is not None else None
+        set_state(self._who_dot, "ok" if left is None or left > 900 else "warning" if left > 0 else "error")
+        label = visible(identity.label)
+        label = label if len(label) <= 28 else label[:27] + "…"
+        self._who.setText(f"{label} · {left_text(left)}" if left is not None else label)
+        kept = "kept in this computer's keyring" if identity.kept else "in memory for this run only"
+        self._who.setToolTip(plain_tip(visible(f"{identity.label}\n{identity.email}\n{identity.issuer}\nSign-in {kept}")))
+
+    def _site_activated(self, row: int) -> None:
+        self.site_chosen.emit(str(self._sites.itemData(row)))
+
+    def _act_pressed(self, _checked: bool = False) -> None:
+        if self._session.state(self._site) is SiteState.OPENING:
+            self._session.cancel_opening(self._site)
+        else:
+            self._session.open_site(self._site)
+
+    def _go(self) -> None:
+        text = self.go_to.text().strip()
+        if text:
+            self.went_to.emit(text)
+            self.go_to.clear()
+
+    def _refresh_known(self) -> None:
+        self._known.setStringList([*self._places.recent, *self._commands])
