@@ -12,7 +12,7 @@ from typing import Any, Dict
 
 import h5py
 import numpy as np
-from h5py import h5a, h5r, h5s
+from h5py import h5a, h5r, h5s, h5t
 
 from app.agent.links import decoded
 
@@ -58,8 +58,16 @@ def attribute_json(attribute: Any, node: Any) -> Any:
 
 
 def read_attribute(attribute: Any, node: Any) -> Any:
-    """The value as h5py gives it (text decoded later)."""
-    return node.attrs.__getitem__(_name(attribute))
+    """The value as h5py gives it; text may still be bytes."""
+    name = _name(attribute)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:  # h5py finds no attribute by a name that is not UTF-8
+        base, below = attribute.dtype.subdtype or (attribute.dtype, ())
+        value = np.zeros(tuple(attribute.shape) + below, base)
+        attribute.read(value, mtype=h5t.py_create(attribute.dtype))
+        return value if value.ndim else value[()]
+    return node.attrs[name]
 
 
 def get_attribute(node: Any, name: str) -> Any:

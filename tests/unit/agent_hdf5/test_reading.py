@@ -76,7 +76,7 @@ def test_that_every_selection_equals_numpy(grid: Grid, chosen: Any, dtype: str) 
     finally:
         service.close()
     expected = grid.stored[name][index]
-    assert arrays[0].dtype == expected.dtype
+    assert arrays[0].dtype == np.dtype(dtype)
     assert arrays[0].shape == expected.shape
     np.testing.assert_array_equal(arrays[0], expected)
     assert reply["full_shape"] == list(expected.shape)
