@@ -86,6 +86,11 @@ class Sshd:
     user: str = field(default_factory=getpass.getuser)
 
     @property
+    def home(self) -> Path:
+        """``$HOME`` of commands; a ``.bashrc`` put there is read by bash accounts."""
+        return self.folder / "home"
+
+    @property
     def host_key_line(self) -> str:
         return public_line(self.host_key)
 
@@ -126,6 +131,7 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
     write_private(host_key, folder / "host_key")
     (folder / "user_ca.pub").write_text(public_line(authority.key) + "\n")
     (folder / "authorized_keys").touch()
+    (folder / "home").mkdir(exist_ok=True)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     port = port or _free_port()
@@ -135,7 +141,8 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
         f"PidFile {folder / 'sshd.pid'}", f"AuthorizedKeysFile {folder / 'authorized_keys'}",
         f"TrustedUserCAKeys {folder / 'user_ca.pub'}", "StrictModes no", "UsePAM no", "PasswordAuthentication no",
         "KbdInteractiveAuthentication no", "PermitRootLogin yes", "LogLevel VERBOSE", "MaxStartups 50:30:100",
-        "Subsystem sftp internal-sftp", "PrintMotd no", ""]))
+        "Subsystem sftp internal-sftp", "PrintMotd no",
+        f"SetEnv HOME={folder / 'home'}", ""]))
     # -f must be absolute: sshd starts itself again for each connection
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config.resolve())], stdin=subprocess.DEVNULL,

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from app.errors import BeamsideError, CancelledByUserError, LinkLostError, LoginRefusedError
 from app.remote.seams import Interaction
 from app.remote.ssh.certificates import Certificate, TokenSource
+from app.remote.ssh.key_files import LockedKeyError, load_key
 
 QUICK_S = 30.0
 PERSON_S = 300.0
@@ -178,22 +180,19 @@ def _with_key_files(attempt: _Attempt) -> None:
 
 
 def _read_key(attempt: _Attempt, file: Path) -> paramiko.PKey | None:
-    passphrase = None
-    for _ in range(_MAX_DIALOGS):
+    instructions, passphrase = "", None
+    for _ in range(_MAX_DIALOGS + 1):
         try:
-            return paramiko.PKey.from_path(file, passphrase)
-        except (paramiko.PasswordRequiredException, TypeError):
-            instructions = ""
-        except (paramiko.SSHException, ValueError, OSError) as error:
-            if passphrase is None:
-                attempt.refusals.append(f"key {file.name}: cannot be read ({error})")
-                return None
-            instructions = "That passphrase is not the key's."
-        answers = attempt.interaction.answer_prompts(attempt.host, f"Unlock the key {file.name}", instructions,
-                                                     [("Passphrase", False)])
-        if not answers or not answers[0]:
-            break
-        passphrase = answers[0]
+            return load_key(file, passphrase)
+        except LockedKeyError:
+            answers = attempt.interaction.answer_prompts(attempt.host, f"Unlock the key {file.name}", instructions,
+                                                         [("Passphrase", False)])
+            if not answers or not answers[0]:
+                break
+            passphrase, instructions = answers[0], "That passphrase is not the key's."
+        except (paramiko.SSHException, ValueError, OSError, UnsupportedAlgorithm) as error:
+            attempt.refusals.append(f"key {file.name}: cannot be read ({error})")
+            return None
     attempt.refusals.append(f"key {file.name}: it is locked with a passphrase")
     return None
 
