@@ -39,12 +39,17 @@ class LocalTransport:
         return getpass.getuser()
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 30.0) -> CommandResult:
-        """Run a command to its end.
+        """Run a command to its end. As over SSH: status 127 when there is no such command, -1 when a signal ended it.
 
         Raises:
-            LinkError: it cannot be started, or did not end in time (it is killed then).
+            LinkError: it did not end in time (it is killed then), or the transport is closed.
         """
-        process = self._popen(argv)
+        try:
+            process = self._popen(argv)
+        except FileNotFoundError:
+            return CommandResult(127, b"", f"{argv[0]}: not found\n".encode())
+        except PermissionError:
+            return CommandResult(126, b"", f"{argv[0]}: may not be run\n".encode())
         try:
             stdout, stderr = process.communicate(stdin, timeout_s)
         except subprocess.TimeoutExpired:
@@ -52,7 +57,7 @@ class LocalTransport:
             process.communicate()
             raise LinkError(f"“{argv[0]}” did not finish within {timeout_s:.0f} s.",
                             remedy="Try again; the computer may be busy.") from None
-        return CommandResult(process.returncode, stdout, stderr)
+        return CommandResult(max(process.returncode, -1), stdout, stderr)
 
     def start(self, argv: Sequence[str]) -> ByteStream:
         """Start a long-running command.
@@ -60,7 +65,11 @@ class LocalTransport:
         Raises:
             LinkError: it cannot be started.
         """
-        stream = _LocalStream(self._popen(argv))
+        try:
+            stream = _LocalStream(self._popen(argv))
+        except OSError as error:
+            raise LinkError(f"“{argv[0]}” could not be started on this computer.", str(error),
+                            "Check the Python named in the site profile.") from None
         with self._lock:
             self._streams = [s for s in self._streams if not s.closed] + [stream]
         return stream
@@ -76,11 +85,8 @@ class LocalTransport:
     def _popen(self, argv: Sequence[str]) -> subprocess.Popen[bytes]:
         if not self._alive:
             raise LinkLostError("The connection was closed.")
-        try:
-            return subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                    bufsize=0, start_new_session=_POSIX)
-        except (OSError, ValueError) as error:
-            raise LinkError(f"“{argv[0]}” could not be started on this computer.", str(error)) from None
+        return subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                bufsize=0, start_new_session=_POSIX)
 
 
 class _LocalStream:

@@ -52,7 +52,8 @@ def test_that_every_message_comes_out_as_it_went_in(message: Message) -> None:
 
 
 @given(st.sampled_from(list(FrameType)), OBJECTS, st.binary(max_size=100))
-def test_that_a_wrong_header_raises_nothing_but_a_protocol_error(kind: FrameType, header: dict[str, object], payload: bytes) -> None:
+def test_that_a_wrong_header_raises_nothing_but_a_protocol_error(kind: FrameType, header: dict[str, object],
+                                                                 payload: bytes) -> None:
     frame = Frame(kind, 1, 3, json.dumps(header).encode(), payload)
     try:
         from_frame(frame)

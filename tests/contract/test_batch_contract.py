@@ -1,0 +1,248 @@
+"""What every batch system that speaks Slurm's commands must answer: the same claims on the demo's and on real Slurm.
+
+``batch`` is parametrised over the systems; each gives ``run(argv, stdin)`` on its login node as the visitor, a folder
+there, and how long its minute lasts. Real Slurm registers itself in :data:`SYSTEMS` (tests/peers).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from tests.contract.batch_systems import SYSTEMS, BatchSystem
+
+US = "\x1f"
+_QUEUE = US.join(("%i", "%T", "%r", "%M", "%l", "%S", "%P", "%N", "%j"))
+_PATIENCE_S = 40.0
+
+
+@pytest.fixture(scope="module", params=sorted(SYSTEMS))
+def batch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
+    with SYSTEMS[request.param](tmp_path_factory) as system:
+        yield system
+
+
+def submit(batch: BatchSystem, body: str, *options: str) -> str:
+    ran = batch.run(["sbatch", "--parsable", "-D", batch.folder, *options], stdin=f"#!/bin/sh\n{body}\n")
+    assert ran.rc == 0, ran.stderr
+    number = ran.stdout.strip().split(";")[0]
+    assert number.isdigit()
+    return number
+
+
+def queue(batch: BatchSystem, number: str, *options: str) -> list[list[str]]:
+    """Rows of one job; two ids, since a single purged one is an error."""
+    ran = batch.run(["squeue", "-h", "-t", "all", *options, "-j", f"{number},{number}", "-o", _QUEUE])
+    return [line.split(US) for line in ran.stdout.splitlines()] if ran.rc == 0 else []
+
+
+def history(batch: BatchSystem, number: str, fields: str = "JobID,State,ExitCode,JobName") -> list[list[str]]:
+    ran = batch.run(["sacct", "-nXP", f"--delimiter={US}", "-S", "now-7days", "-j", number, "-o", fields])
+    assert ran.rc == 0, ran.stderr
+    return [line.split(US) for line in ran.stdout.splitlines()]
+
+
+def wait_for(what: str, ask: Callable[[], object]) -> object:
+    deadline = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline:
+        answer = ask()
+        if answer:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"never came: {what}")
+
+
+def end_of(batch: BatchSystem, number: str) -> tuple[str, str]:
+    """The first word of the final state, and the exit code."""
+    def ended() -> tuple[str, str] | None:
+        rows = history(batch, number)
+        states = {row[1].split()[0] for row in rows}
+        if not rows or states & {"PENDING", "RUNNING", "COMPLETING", "REQUEUED"}:
+            return None
+        return rows[0][1].split()[0], rows[0][2]
+    found = wait_for(f"end of {number}", ended)
+    assert isinstance(found, tuple)
+    return found
+
+
+def output(batch: BatchSystem, name: str) -> str:
+    return batch.run(["cat", f"{batch.folder}/{name}"]).stdout
+
+
+def test_that_a_script_runs_and_its_output_is_kept(batch: BatchSystem) -> None:
+    number = submit(batch, "echo here $SLURM_JOB_ID in $(pwd)", "-o", "out-%j.txt")
+    assert end_of(batch, number) == ("COMPLETED", "0:0")
+    assert output(batch, f"out-{number}.txt") == f"here {number} in {batch.folder}\n"
+
+
+def test_that_the_default_output_name_is_slurms(batch: BatchSystem) -> None:
+    number = submit(batch, "echo one; echo two >&2")
+    end_of(batch, number)
+    assert sorted(output(batch, f"slurm-{number}.out").split()) == ["one", "two"]
+
+
+def test_that_directives_in_the_script_count_and_the_command_line_wins(batch: BatchSystem) -> None:
+    number = submit(batch, "#SBATCH --job-name=from-script\n#SBATCH -t 3\n#SBATCH -e err-%x.txt\necho bad >&2\nsleep 1",
+                    "-t", "4")
+    row = wait_for("row", lambda: queue(batch, number))[0]              # type: ignore[index]
+    assert row[4] == "4:00"
+    assert row[8] == "from-script"
+    end_of(batch, number)
+    assert output(batch, "err-from-script.txt") == "bad\n"
+
+
+@pytest.mark.parametrize(("body", "state", "code"), [
+    ("exit 7", "FAILED", "7:0"), ("kill -9 $$", "FAILED", "0:9"), ("/no/such/program", "FAILED", "127:0")])
+def test_that_a_failure_keeps_its_code_or_signal(batch: BatchSystem, body: str, state: str, code: str) -> None:
+    assert end_of(batch, submit(batch, body)) == (state, code)
+
+
+def test_that_a_cancelled_job_may_clean_up_and_says_by_whom(batch: BatchSystem) -> None:
+    number = submit(batch, "trap 'echo cleaned; exit 3' TERM\necho ready\nwhile :; do sleep 0.1; done", "-o", "c.txt")
+    wait_for("ready", lambda: "ready" in output(batch, "c.txt"))
+    ran = batch.run(["scancel", number])
+    assert ran.rc == 0
+    assert end_of(batch, number)[0] == "CANCELLED"
+    state = history(batch, number)[0][1]
+    assert state.startswith("CANCELLED by ")
+    assert state.split()[-1].isdigit()
+    assert "cleaned" in output(batch, "c.txt")
+
+
+def test_that_cancelling_an_unknown_job_says_so_and_returns_zero(batch: BatchSystem) -> None:
+    ran = batch.run(["scancel", "987654"])
+    assert ran.rc == 0
+    assert "Invalid job id specified" in ran.stderr
+
+
+def test_that_a_held_job_waits_with_its_reason_until_released(batch: BatchSystem) -> None:
+    number = submit(batch, "true", "--hold")
+    wait_for("held", lambda: [r[1:3] for r in queue(batch, number)] == [["PENDING", "JobHeldUser"]])
+    assert batch.run(["scontrol", "release", number]).rc == 0
+    assert end_of(batch, number) == ("COMPLETED", "0:0")
+
+
+def test_that_a_dependency_is_waited_for(batch: BatchSystem) -> None:
+    first = submit(batch, "sleep 1")
+    second = submit(batch, "true", "-d", f"afterok:{first}")
+    wait_for("reason", lambda: [r[2] for r in queue(batch, second)] == ["Dependency"])
+    assert end_of(batch, second) == ("COMPLETED", "0:0")
+
+
+def test_that_a_dependency_on_a_failure_cancels_if_asked_to(batch: BatchSystem) -> None:
+    first = submit(batch, "sleep 1; exit 1")
+    second = submit(batch, "true", "-d", f"afterok:{first}", "--kill-on-invalid-dep=yes")
+    assert end_of(batch, second)[0] == "CANCELLED"
+
+
+def test_that_an_array_has_one_row_per_task_and_never_too_many_at_once(batch: BatchSystem) -> None:
+    number = submit(batch, "echo $SLURM_ARRAY_JOB_ID $SLURM_ARRAY_TASK_ID; sleep 1", "--array=0-3%2", "-o",
+                    "a-%A-%a.txt")
+    wait_for("tasks run", lambda: [r for r in queue(batch, number, "-r") if r[1] == "RUNNING"])
+    rows = queue(batch, number, "-r")
+    assert {r[0] for r in rows} == {f"{number}_{i}" for i in range(4)}
+    assert sum(r[1] == "RUNNING" for r in rows) <= 2
+    assert [r[0] for r in queue(batch, number) if r[1] == "PENDING"] in ([], [f"{number}_[2-3%2]"], [f"{number}_3"],
+                                                                         [f"{number}_[3%2]"])
+    assert end_of(batch, number) == ("COMPLETED", "0:0")
+    found = {row[0]: row[1] for row in history(batch, number, "JobID,State,JobIDRaw")}
+    assert found == {f"{number}_{i}": "COMPLETED" for i in range(4)}
+    assert output(batch, f"a-{number}-2.txt") == f"{number} 2\n"
+
+
+def test_that_one_task_of_an_array_can_be_cancelled(batch: BatchSystem) -> None:
+    number = submit(batch, "sleep 20", "--array=1-2", "--hold")
+    assert batch.run(["scancel", f"{number}_1"]).rc == 0
+    wait_for("one is gone", lambda: [r[1] for r in queue(batch, number, "-r") if r[0] == f"{number}_1"] in (
+        [], ["CANCELLED"]))
+    assert [r[1] for r in queue(batch, number, "-r") if r[0] == f"{number}_2"] == ["PENDING"]
+    batch.run(["scancel", number])
+    end_of(batch, number)
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("-p", "nowhere"), "Invalid partition name specified"),
+    (("-A", "nobody"), "Invalid account or account/partition combination specified"),
+    (("-t", "soon"), "Invalid --time specification"),
+    (("--array=5-1",), "Invalid job array specification"),
+    (("-d", "afterok:987654"), "Job dependency problem"),
+    (("--no-such-option",), "unrecognized option '--no-such-option'"),
+    (("-c", "5000"), "Requested node configuration is not available")])
+def test_that_a_refusal_has_code_one_and_slurms_words(batch: BatchSystem, options: Sequence[str], words: str) -> None:
+    ran = batch.run(["sbatch", "--parsable", "-D", batch.folder, *options], stdin="#!/bin/sh\ntrue\n")
+    assert ran.rc == 1
+    assert ran.stdout == ""
+    assert words in ran.stderr
+
+
+def test_that_what_is_no_script_is_refused(batch: BatchSystem) -> None:
+    ran = batch.run(["sbatch"], stdin="echo no interpreter\n")
+    assert ran.rc == 1
+    assert "This does not look like a batch script" in ran.stderr
+
+
+def test_that_more_time_than_the_partition_gives_waits_for_ever_with_the_reason(batch: BatchSystem) -> None:
+    number = submit(batch, "true", "-t", "6-00:00:00", "-p", batch.short_partition)
+    wait_for("reason", lambda: [r[1:3] for r in queue(batch, number)] == [["PENDING", "PartitionTimeLimit"]])
+    batch.run(["scancel", number])
+    assert end_of(batch, number)[0] == "CANCELLED"
+
+
+@pytest.mark.parametrize("name", ["with space", "pipe|and'quote", "naïve-q"])
+def test_that_odd_names_come_back_as_they_were(batch: BatchSystem, name: str) -> None:
+    number = submit(batch, "true", "-J", name, "--hold")
+    assert wait_for("row", lambda: queue(batch, number))[0][8] == name  # type: ignore[index]
+    batch.run(["scancel", number])
+
+
+def test_that_asking_for_one_unknown_job_fails_and_for_two_does_not(batch: BatchSystem) -> None:
+    one = batch.run(["squeue", "-h", "-j", "987654"])
+    assert one.rc == 1
+    assert "Invalid job id specified" in one.stderr
+    two = batch.run(["squeue", "-h", "-j", "987654,987655"])
+    assert (two.rc, two.stdout) == (0, "")
+
+
+def test_that_a_users_own_jobs_can_be_asked_for(batch: BatchSystem) -> None:
+    number = submit(batch, "true", "--hold")
+    mine = batch.run(["squeue", "-h", "-u", batch.user, "-o", "%i"])
+    assert number in mine.stdout.split()
+    assert mine.rc == 0
+    batch.run(["scancel", number])
+
+
+def test_that_history_refuses_a_field_it_does_not_know(batch: BatchSystem) -> None:
+    ran = batch.run(["sacct", "-nXP", "-o", "JobID,NoSuchField"])
+    assert ran.rc == 1
+    assert 'Invalid field requested: "NoSuchField"' in ran.stderr
+
+
+def test_that_partitions_are_listed_with_their_limits(batch: BatchSystem) -> None:
+    ran = batch.run(["sinfo", "-h", "-o", US.join(("%P", "%R", "%a", "%l"))])
+    rows = [line.split(US) for line in ran.stdout.splitlines()]
+    assert {row[2] for row in rows} == {"up"}
+    assert batch.short_partition in {row[1] for row in rows}
+    assert sum(row[0].endswith("*") for row in rows) == 1
+    assert all(row[3] == "infinite" or row[3][0].isdigit() for row in rows)
+
+
+def test_that_a_job_over_its_time_limit_ends_with_timeout(batch: BatchSystem) -> None:
+    if batch.minute_s > 10:
+        pytest.skip("a minute lasts a minute here; tests/system has it")
+    number = submit(batch, "while :; do sleep 0.1; done", "-t", "1", "-o", "t.txt")
+    assert end_of(batch, number)[0] == "TIMEOUT"
+    assert "DUE TO TIME LIMIT" in output(batch, "t.txt")
+
+
+def test_that_a_test_only_submission_leaves_nothing(batch: BatchSystem) -> None:
+    ran = batch.run(["sbatch", "--test-only", "-D", batch.folder], stdin="#!/bin/sh\ntrue\n")
+    assert ran.rc == 0
+    assert "to start at" in ran.stderr
+
+
+def test_that_the_environment_of_the_submitter_reaches_the_script(batch: BatchSystem) -> None:
+    number = submit(batch, 'echo "$BEAMSIDE_TEST_VALUE"', "--export=ALL,BEAMSIDE_TEST_VALUE=a b", "-o", "e.txt")
+    end_of(batch, number)
+    assert output(batch, "e.txt") == "a b\n"
