@@ -55,11 +55,11 @@ class CurveAxis(pg.AxisItem):
             return self.logTickStrings(values, scale, spacing)
         return [short_number(0.0 if abs(value) < spacing * 1e-6 else value * scale, 6) for value in values]
 
-    def logTickStrings(self, values: Any, scale: float, spacing: float) -> list[str]:
+    def logTickStrings(self, values: Any, scale: float, spacing: float | None) -> list[str]:
         """Decades; their halves and fifths when few decades are in view; everything within one."""
         start, stop = sorted(self.range)
         factors = {1} if stop - start > 3.5 else {1, 2, 5} if stop - start > 1 else set(range(1, 10))
-        return [_power_of_ten(float(value)) if _factor(float(value)) in factors or spacing < 0.3 else ""
+        return [_power_of_ten(float(value)) if _factor(float(value)) in factors else ""
                 for value in values]
 
 

@@ -5,21 +5,19 @@ It asks for frames (``frame_requested``) and shows what it is given; what the us
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QPen, QShowEvent
+from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.model.limits import drawable_limits
 from app.model.plot import PlotDescription
 from app.viz.colour_bar import ColourBar
-from app.viz.colouring import ColourScale, to_rgba
 from app.viz.curve_axes import CurveAxis
+from app.viz.curve_items import CurveItems
+from app.viz.curve_legend import CurveLegend
 from app.viz.curve_toolbar import CurveToolbar
 from app.viz.curves import Curve
 from app.viz.frame_slider import FrameSlider
@@ -32,8 +30,6 @@ from app.viz.theme import theme_of
 from app.viz.visible_text import visible_text
 
 MAX_OVERLAID = 30
-_POINTS_UNTIL_MARKED = 60
-_POINTS_UNTIL_THIN = 20_000
 
 
 class CurveView(QWidget):
@@ -60,14 +56,13 @@ class CurveView(QWidget):
         self.canvas.setAccessibleName("Diagram")
         self.canvas.setAntialiasing(True)
         self.canvas.getPlotItem().setContentsMargins(10, 12, 14, 8)
-        self.legend = self.canvas.getPlotItem().addLegend(offset=(-12, 12))
+        self.legend = CurveLegend(self.canvas)
         self.colour_bar = ColourBar(self)
         self.colour_bar.hide()
         self.slider = FrameSlider(stack_shape, parent=self) if stack_shape else None
         self.status = StatusLine(self)
         self.overlay = Overlay(self.canvas)
-        self._marker = pg.ScatterPlotItem(size=8)
-        self._marker.setZValue(50)
+        self._items = CurveItems(self.canvas.getPlotItem())
         self._lay_out()
         self._title_axes()
         self._export = PictureExport(self._plot_area, self.overlay)
@@ -102,7 +97,6 @@ class CurveView(QWidget):
         """
         self.overlay.clear()
         self._scatter = None
-        self.colour_bar.hide()
         curve = Curve.of(x, y, errors, name, leading)
         kept = [old for old in self._curves if (old.leading, old.name) != (leading, name)]
         if not self.toolbar.overlaid:
@@ -167,9 +161,6 @@ class CurveView(QWidget):
         self.canvas.setBackground(theme.panel)
         for axis in (self.x_axis, self.y_axis):
             axis.follow_theme(theme)
-        self.legend.setLabelTextColor(theme.text)
-        self._marker.setBrush(QColor(theme.marker))
-        self._marker.setPen(QPen(Qt.PenStyle.NoPen))
         self._draw()
 
     # -- Qt
@@ -242,67 +233,35 @@ class CurveView(QWidget):
         self.frame_requested.emit(self.leading)
 
     def _apply_scales(self) -> None:
-        self.canvas.getPlotItem().setLogMode(x=self.toolbar.logarithmic_x, y=self.toolbar.logarithmic_y)
+        self._items.set_log_mode(self.toolbar.logarithmic_x, self.toolbar.logarithmic_y)
         self.box.enableAutoRange()
         self._draw()
 
     def _draw(self) -> None:
-        plot = self.canvas.getPlotItem()
-        for item in list(plot.items):
-            plot.removeItem(item)
-        self.legend.clear()
         for axis in (self.x_axis, self.y_axis):
             axis.show_grid(self.toolbar.gridded)
+        self._items.hide_marker()
+        theme = theme_of(self)
         if self._scatter is not None:
-            self._draw_scatter()
-        for position, curve in enumerate(self._curves):
-            self._draw_curve(curve, position)
-        self.legend.setVisible(len(self._curves) > 1)
-        self._marker.clear()
-        plot.addItem(self._marker, ignoreBounds=True)
+            scale = self._items.show_points(*self._scatter, self.description.colormap or "viridis", theme)
+            self.colour_bar.set_scale(scale)
+            self.colour_bar.set_units(self.description.signal_units)
+            self.legend.show_entries([])
+        else:
+            colours = self._items.show_curves(self._curves, theme, self.toolbar.errors_shown)
+            self.legend.show_entries([(self._name(c), colour) for c, colour in zip(self._curves, colours, strict=True)])
+        self.colour_bar.setVisible(self._scatter is not None)
         self._say_what_is_hidden()
 
-    def _draw_curve(self, curve: Curve, position: int) -> None:
-        theme = theme_of(self)
-        colour = QColor(theme.series[position % len(theme.series)])
-        thin = curve.y.size > _POINTS_UNTIL_THIN
-        pen = pg.mkPen(colour, width=1.0 if thin else 1.6)
-        marked = curve.y.size <= _POINTS_UNTIL_MARKED
-        item = pg.PlotDataItem(
-            curve.x, curve.y, pen=pen, connect="finite", symbol="o" if marked else None, symbolSize=5,
-            symbolBrush=colour, symbolPen=None, autoDownsample=True, downsampleMethod="peak")
-        self.canvas.getPlotItem().addItem(item)
-        name = curve.name or _last_part(self.description.signal)
-        if curve.leading:
-            name = f"{name} · {', '.join(str(i) for i in curve.leading)}"
-        self.legend.addItem(item, html.escape(visible_text(name)))
-        if curve.errors is not None and self.toolbar.errors_shown:
-            pale = QColor(colour)
-            pale.setAlpha(110)
-            x, y = curve.error_bars(self.toolbar.logarithmic_y)
-            bars = pg.PlotDataItem(x, y, pen=pg.mkPen(pale, width=1.0), connect="pairs")
-            bars.setZValue(-1)
-            self.canvas.getPlotItem().addItem(bars, ignoreBounds=True)
-
-    def _draw_scatter(self) -> None:
-        assert self._scatter is not None
-        x, y, values = self._scatter
-        finite = values[np.isfinite(values)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        low, high = drawable_limits(low, high, "linear")
-        scale = ColourScale(self.description.colormap or "viridis", "linear", low, high)
-        rgba = to_rgba(values[np.newaxis], None, scale, theme_of(self).mask_rgb)[0]
-        item = pg.ScatterPlotItem(x=x, y=y, size=7, pen=None, brush=[QColor(*(int(c) for c in row)) for row in rgba])
-        self.canvas.getPlotItem().addItem(item)
-        self.colour_bar.set_scale(scale)
-        self.colour_bar.set_units(self.description.signal_units)
-        self.colour_bar.show()
+    def _name(self, curve: Curve) -> str:
+        name = visible_text(curve.name or _last_part(self.description.signal))
+        return f"{name} · {', '.join(str(i) for i in curve.leading)}" if curve.leading else name
 
     def _say_what_is_hidden(self) -> None:
         log_x, log_y = self.toolbar.logarithmic_x, self.toolbar.logarithmic_y
         hidden = sum(curve.hidden_points(log_x, log_y) for curve in self._curves)
         points = "1 point" if hidden == 1 else f"{hidden} points"
-        self.status.shown.setText(f"{points} ≤ 0 not shown on the logarithmic scale" if hidden else "")
+        self.status.shown.setText(f"{points} ≤ 0 left out (logarithmic)" if hidden else "")
 
     def _on_overlay_changed(self) -> None:
         if not self.toolbar.overlaid:
@@ -311,7 +270,7 @@ class CurveView(QWidget):
 
     def _on_mouse_moved(self, position: QPointF) -> None:
         if not self._curves or not self.box.sceneBoundingRect().contains(position):
-            self._marker.clear()
+            self._items.hide_marker()
             self.status.clear_cursor()
             self.cursor_moved.emit(None, None)
             return
@@ -323,9 +282,9 @@ class CurveView(QWidget):
             return
         x, y = float(curve.x[index]), float(curve.y[index])
         if log_y and y <= 0:
-            self._marker.clear()
+            self._items.hide_marker()
         else:
-            self._marker.setData([np.log10(x) if log_x else x], [np.log10(y) if log_y else y])
+            self._items.show_marker(np.log10(x) if log_x else x, np.log10(y) if log_y else y, theme_of(self))
         units = self.description.axes_units[-1] if self.description.axes_units else ""
         self.status.show_position(f"{self.x_axis.title.split(' (')[0]} {short_number(x, 6)} {units}".rstrip())
         spread = "" if curve.errors is None else f"± {short_number(float(curve.errors[index]), 3)} "
