@@ -41,6 +41,8 @@ def to_rgba(values: np.ndarray, mask: np.ndarray | None, scale: ColourScale,
     low, high = drawable_limits(scale.low, scale.high, scale.normalization)
     grey = np.array((*mask_rgb, 255), np.uint8)
     data = _shortened(drawable(values), low, high)
+    if not data.flags.writeable:
+        data = data.copy()                     # silx takes writable buffers only, blocks are read-only
     rgba: np.ndarray = silx_colormap.cmap(
         data, colour_table(scale.colormap), float(low), float(high), normalization=scale.normalization, nan_color=grey)
     if mask is not None and mask.any():

@@ -23,6 +23,7 @@ Mode = Literal["automatic", "light", "dark"]
 
 FONT_FAMILY = "Inter"
 FONT_PIXELS = 13
+_STYLED = "beamside_styled"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ def theme_of(source: QWidget | QPalette) -> Theme:
 def apply_theme(app: QApplication, mode: Mode = "automatic") -> Theme:
     """Give ``app`` font, palette and stylesheet; ``automatic`` follows the desktop. May be called again at any time."""
     theme = theme_named(mode if mode in ("light", "dark") else desktop_mode())
-    app.setStyle("Fusion")
+    if app.property(_STYLED) is None:          # a second style under living widgets crashes Qt
+        app.setStyle("Fusion")
+        app.setProperty(_STYLED, True)
     app.setFont(application_font())
     app.setPalette(palette_for(theme))
     app.setStyleSheet(stylesheet_for(theme))
