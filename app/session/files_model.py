@@ -28,6 +28,7 @@ HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf", ".hf5", ".nxs", ".nx", ".nx5"
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
+_TOP = PurePosixPath("/")
 
 
 class RowKind(Enum):
@@ -75,7 +76,7 @@ class _Row:
     detail: str = ""
     tip: str = ""
     state: RowState = RowState.PLAIN
-    path: PurePosixPath = PurePosixPath("/")
+    path: PurePosixPath = _TOP
     data_path: str = ""
     node: NodeInfo | None = None
     expands: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -263,7 +264,7 @@ class FrameSource(QObject):
 
     def _clipped(self, area: tuple[float, float, float, float]) -> Region:
         y0, y1, x0, x1 = area
-        return (max(0, int(y0)), min(self._height, int(-(-y1 // 1))), max(0, int(x0)), min(self._width, int(-(-x1 // 1))))
+        return (max(0, int(y0)), min(self._height, math.ceil(y1)), max(0, int(x0)), min(self._width, math.ceil(x1)))
 
     def _snapped(self, y0: int, y1: int, x0: int, x1: int) -> Region:
         """Grown to multiples of 64 pixels, so that small pans ask for nothing new and pooled blocks stay aligned."""
@@ -297,7 +298,7 @@ class FrameSource(QObject):
 
     def _answer_from_memory(self) -> bool:
         """True if the picture on screen holds the exact value."""
-        assert self._cursor_next is not None and self._shown_leading is not None
+        assert self._cursor_next is not None
         block = self._cache.get(self._shown) if self._shown is not None else None
         if block is None or block.exactness is not Exactness.EXACT:
             return False
@@ -370,7 +371,7 @@ def pooling_factor(height: int, width: int, device_height: int, device_width: in
 
 
 def signal_reference(reference: DataReference, path: str | None) -> DataReference:
-    """The dataset a plot's ``signal``, axis or errors path names: in ``reference``'s file or, ``FILE::/path``, another."""
+    """The dataset a plot's signal, axis or errors path names: in ``reference``'s file or (``FILE::/path``) another."""
     if not path:
         return reference
     file, separator, inside = path.partition("::/")

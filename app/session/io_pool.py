@@ -39,7 +39,8 @@ class IoPool:
                 return future
             self._work.put((future, lambda: function(*args, **kwargs)))
             if self._idle < self._work.qsize() and len(self._threads) < self._limit:
-                thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
+                name = f"{self._name}-{len(self._threads) + 1}"
+                thread = threading.Thread(target=self._serve, name=name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
         return future

@@ -50,7 +50,6 @@ class JobsModel(QAbstractTableModel):
         active_changed(): how many jobs have not ended.
         job_ended(Job): seen to end while watched.
         polled(site): an answer arrived or did not.
-        unavailable(site, sentence): this site has no batch system.
     """
 
     active_changed = Signal()
@@ -177,23 +176,18 @@ class JobsModel(QAbstractTableModel):
                 self.job_ended.emit(job)
 
     def _replace(self, fresh: list[Job]) -> None:
-        """New rows or another order, with selections kept on their jobs."""
-        self.layoutAboutToBeChanged.emit() if len(fresh) == len(self._jobs) else self.beginResetModel()
-        same_length = len(fresh) == len(self._jobs)
-        if same_length:
-            places = {(job.site, job.id): row for row, job in enumerate(fresh)}
-            old = self.persistentIndexList()
-            new = []
-            for index in old:
-                job = self._jobs[index.row()]
-                row = places.get((job.site, job.id))
-                new.append(QModelIndex() if row is None else self.index(row, index.column()))
-            self._jobs = fresh
-            self.changePersistentIndexList(old, new)
-            self.layoutChanged.emit()
-        else:
-            self._jobs = fresh
-            self.endResetModel()
+        """Other rows or another order; what is selected stays on its job."""
+        self.layoutAboutToBeChanged.emit()
+        places = {(job.site, job.id): row for row, job in enumerate(fresh)}
+        before = self.persistentIndexList()
+        old_jobs, self._jobs = self._jobs, fresh
+        after = []
+        for index in before:
+            job = old_jobs[index.row()]
+            row = places.get((job.site, job.id))
+            after.append(QModelIndex() if row is None else self.createIndex(row, index.column()))
+        self.changePersistentIndexList(before, after)
+        self.layoutChanged.emit()
 
     def _site_changed(self, site: str) -> None:
         if self._session.state(site) is SiteState.OPEN:
@@ -266,7 +260,7 @@ def cell_text(job: Job, column: Column, now: float | None = None) -> str:
     if column is Column.JOB:
         return job.scheduler_id or job.id
     if column is Column.RECIPE:
-        return visible(f"{job.recipe} {job.version}".strip())
+        return visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
     if column is Column.STATE:
         return job.state.value
     if column is Column.PROGRESS:
@@ -314,7 +308,8 @@ def result_text(job: Job) -> str:
 
 
 def job_tip(job: Job) -> str:
-    lines = [visible(job.name), f"{job.state.value}{': ' + visible(job.reason) if job.reason else ''}", visible(job.folder)]
+    reason = f": {visible(job.reason)}" if job.reason else ""
+    lines = [visible(job.name), job.state.value + reason, visible(job.folder)]
     if job.stale:
         when = f" (last known {datetime.fromtimestamp(job.as_of):%H:%M})" if job.as_of else ""
         lines.append(visible(job.stale) + when)

@@ -1,4 +1,4 @@
-"""Where a way of looking at data is remembered: per technique and path, so that the next scan looks the same. No I/O."""
+"""How data was looked at, remembered per technique and path, so that the next scan looks the same. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBERS = re.compile(r"\d+")
 
 
 def choices_key(reference: DataReference, description: PlotDescription) -> str:
-    """The same for frames and files of one series: site, folder without its numbers, dataset path without its numbers."""
+    """The same for all files of one series: site, folder and dataset path without their numbers, and the view."""
     folder = _NUMBERS.sub("#", str(reference.file_path.parent))
     path = _NUMBERS.sub("#", description.signal or reference.data_path)
     return f"{reference.site}:{folder}::{path} {description.view.value}"

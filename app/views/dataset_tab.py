@@ -18,7 +18,7 @@ from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.remote.seams import DataService
 from app.session.curve_source import CurveSource, TableSource
-from app.session.frame_source import FrameSource, signal_reference
+from app.session.frame_source import FrameSource, Region, signal_reference
 from app.session.future_watcher import FutureWatcher
 from app.session.viewed import Viewed
 from app.views.labels import PlainLabel
@@ -219,7 +219,7 @@ class DatasetTab(QWidget):
 
     # -- numbers arrive ---------------------------------------------------------------------------------------------
 
-    def _show_block(self, block: Block, leading: tuple[int, ...], region: object) -> None:
+    def _show_block(self, block: Block, leading: tuple[int, ...], region: Region | None) -> None:
         if not isinstance(self.viewer, StackView):
             return
         self.viewer.show_block(block, leading, region)

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QMainWindow, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QMainWindow,
+    QStackedWidget,
+    QTabBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app.views.labels import PlainLabel
 
@@ -33,6 +42,7 @@ class PanelDock(QDockWidget):
         head = QFrame()
         head.setObjectName("dockHead")
         head.setStyleSheet(_HEAD)
+        head.setMinimumHeight(36)
         row = QHBoxLayout(head)
         row.setContentsMargins(11, 6, 6, 4)
         row.setSpacing(0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -27,7 +27,7 @@ from app.recipes.recipe import Recipe
 from app.session.files_model import FilesModel, Role, RowKind
 from app.session.snippet import python_snippet
 from app.views.files_proxy import FilesProxy
-from app.views.labels import ElidedLabel, PlainLabel, plain_tip
+from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
 from app.viz.icons import set_icon
 
 _OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)
@@ -122,7 +122,6 @@ class FilesPanel(QWidget):
         header.setStretchLastSection(True)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.resizeSection(0, 210)
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 8 if self._with_head else 0, 6, 8)
         column.setSpacing(6)
@@ -151,10 +150,7 @@ class FilesPanel(QWidget):
     # -- where ------------------------------------------------------------------------------------------------------
 
     def _show_path(self) -> None:
-        while self._crumbs.count():
-            item = self._crumbs.takeAt(0)
-            if item is not None and item.widget() is not None:
-                item.widget().deleteLater()
+        empty_layout(self._crumbs)
         path = self._model.root_path
         self.up.setEnabled(path != path.parent)
         parts = [path, *path.parents][:3]
@@ -256,14 +252,23 @@ class _Tree(QTreeView):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.setExpandsOnDoubleClick(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._own_width = -1
 
-    def keyPressEvent(self, event: object) -> None:
-        if event.matches(QKeySequence.StandardKey.Copy):  # type: ignore[attr-defined]
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Names get most of the width, until the person says otherwise."""
+        super().resizeEvent(event)
+        if self._own_width in (-1, self.header().sectionSize(0)):
+            self._own_width = int(self.viewport().width() * 0.64)
+            self.header().resizeSection(0, self._own_width)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.matches(QKeySequence.StandardKey.Copy):
             reference = self.currentIndex().siblingAtColumn(0).data(Role.REFERENCE)
             if reference is not None:
                 QGuiApplication.clipboard().setText(str(reference))
             return
-        super().keyPressEvent(event)  # type: ignore[arg-type]
+        super().keyPressEvent(event)
 
 
 def _cut(name: str) -> str:

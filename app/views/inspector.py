@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -30,7 +31,7 @@ from app.model.units import number_text
 from app.recipes.recipe import Recipe
 from app.session.files_model import short_type
 from app.views.dataset_tab import DatasetTab
-from app.views.labels import ElidedLabel, PlainLabel, plain_tip
+from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
 from app.viz.histogram import LevelsView
 from app.viz.icons import set_icon
 
@@ -92,10 +93,7 @@ class Inspector(QWidget):
 
     def show_recipes(self, recipes: Iterable[Recipe], why_not: str = "") -> None:
         """Offer these; ``why_not`` is told when there could be some but the site has no batch system."""
-        while self._recipes.count():
-            item = self._recipes.takeAt(0)
-            if item is not None and item.widget() is not None:
-                item.widget().deleteLater()
+        empty_layout(self._recipes)
         for recipe in recipes:
             button = QPushButton(f"{recipe.title}…")
             button.setProperty("role", "primary")
@@ -132,7 +130,7 @@ class Inspector(QWidget):
         outer.addWidget(scroll, 1)
         outer.addLayout(self._recipes)
 
-    def _wires(self, tab: DatasetTab) -> tuple[tuple[object, object], ...]:
+    def _wires(self, tab: DatasetTab) -> tuple[tuple[Any, Any], ...]:
         return ((tab.described, self._described), (tab.statistics_changed, self._statistics_changed),
                 (tab.limits_changed, self._limits_changed), (tab.node_known, self._node_known))
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRectF, Q
 from PySide6.QtGui import QAction, QColor, QFontDatabase, QGuiApplication, QPainter
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QApplication,
     QDialog,
     QHBoxLayout,
     QHeaderView,
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QPushButton,
     QStackedWidget,
+    QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
@@ -201,24 +203,26 @@ class JobDelegate(QStyledItemDelegate):
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         job = index.data(JobRole.JOB)
-        theme = theme_of(option.widget) if option.widget is not None else theme_of(option.palette)
-        column = index.column()
-        if job is None or column not in (Column.STATE, Column.PROGRESS, Column.RESULT, Column.JOB, Column.ELAPSED):
+        if job is None:
             super().paint(painter, option, index)
             return
+        theme = theme_of(QApplication.palette())
+        column = index.column()
         plain = QStyleOptionViewItem(option)
         self.initStyleOption(plain, index)
         text, plain.text = plain.text, ""
-        plain.widget.style().drawControl(plain.widget.style().ControlElement.CE_ItemViewItem, plain, painter, plain.widget)
+        style = plain.widget.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, plain, painter, plain.widget)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(option.rect).adjusted(8, 0, -8, 0)
+        box = QRectF(option.rect).adjusted(6, 0, -6, 0)
         if column == Column.STATE:
             self._state(painter, box, job, theme)
         elif column == Column.PROGRESS:
             self._progress(painter, box, index.data(JobRole.PROGRESS), text, job, theme)
         else:
-            colour = theme.accent if column == Column.RESULT else theme.muted
+            quiet = column in (Column.JOB, Column.ELAPSED, Column.WHERE)
+            colour = theme.accent if column == Column.RESULT else theme.muted if quiet else theme.text
             self._text(painter, box, text, colour)
         painter.restore()
 

@@ -175,8 +175,8 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.files_dock)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.inspector_dock)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.work_dock)
-        self.resizeDocks([self.files_dock, self.inspector_dock], [310, 250], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.work_dock], [190], Qt.Orientation.Vertical)
+        self.resizeDocks([self.files_dock, self.inspector_dock], [340, 260], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.work_dock], [240], Qt.Orientation.Vertical)
 
     def _build_actions(self) -> None:
         self._action("Go to…", "search", self._focus_go_to, "Ctrl+L", "Ctrl+Shift+P")
@@ -270,8 +270,9 @@ class MainWindow(QMainWindow):
     def _site_lost(self, name: str, error: BaseException | None) -> None:
         words = "The connection was lost; it is being restored." if self._session.state(name) is SiteState.LOST \
             else "The connection was lost."
-        self._messages.tell(error or BeamsideError(f"{self._session.title(name)}: {words}",
-                                                   remedy="What is on screen stays; nothing at the facility is harmed."))
+        told = BeamsideError(f"{self._session.title(name)}: {words}",
+                             remedy="What is on screen stays; nothing at the facility is harmed.")
+        self._messages.tell(error or told)
 
     def _mirror_site(self, name: str) -> None:
         if name == self.navigator.site:

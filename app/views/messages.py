@@ -195,8 +195,9 @@ class MessagesDock(QWidget):
         split.setStretchFactor(1, 2)
         split.setChildrenCollapsible(False)
         self._stack = QStackedWidget()
-        self._stack.addWidget(PlainLabel("Nothing to tell. Errors and notices of this run appear here.", "muted"))
-        self._stack.widget(0).setAlignment(Qt.AlignmentFlag.AlignCenter)  # type: ignore[attr-defined]
+        nothing = PlainLabel("Nothing to tell. Errors and notices of this run appear here.", "muted")
+        nothing.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._stack.addWidget(nothing)
         self._stack.addWidget(split)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

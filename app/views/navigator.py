@@ -1,4 +1,4 @@
-"""Going somewhere: a text or a reference becomes a folder in the tree or a tab, connecting first if needed. GUI thread."""
+"""Going somewhere: a text becomes a folder in the tree or a tab, connecting first if needed. GUI thread."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from app.views.labels import PlainLabel
 class HostKeyDialog(QDialog):
     """An unknown server's fingerprint. Refusing is the default."""
 
-    def __init__(self, question: HostKeyQuestion, interaction: WindowInteraction, parent: QWidget | None = None) -> None:
+    def __init__(self, question: HostKeyQuestion, interaction: WindowInteraction,
+                 parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._question = question
         self.setWindowTitle("Is this the right server?")
@@ -58,7 +59,8 @@ class HostKeyDialog(QDialog):
 class PromptsDialog(QDialog):
     """The server's prompts, verbatim: password, one-time code, whatever it asks."""
 
-    def __init__(self, question: PromptsQuestion, interaction: WindowInteraction, parent: QWidget | None = None) -> None:
+    def __init__(self, question: PromptsQuestion, interaction: WindowInteraction,
+                 parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._question = question
         self.setWindowTitle(visible(question.title) or f"{visible(question.host)} asks")

@@ -21,7 +21,7 @@ from app.model.site import SiteProfile
 from app.model.text import visible
 from app.session.places import Places
 from app.session.session import Session, SiteState
-from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
+from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip, set_state
 from app.viz.icons import set_icon
 
 _STATE_WORDS = {SiteState.CLOSED: ("not connected", "idle"), SiteState.OPENING: ("connecting…", "busy"),
@@ -56,7 +56,8 @@ class StartPage(QScrollArea):
         self._recent.setSpacing(2)
         self._demo = QPushButton("Try the demo facility")
         set_icon(self._demo, "play")
-        self._demo.setToolTip(plain_tip("A facility on this computer: sign-in, data, batch system. No network, no account."))
+        self._demo.setToolTip(plain_tip("A facility on this computer: sign-in, data, batch system. "
+                                        "No network, no account."))
         self._demo.clicked.connect(self.demo_requested)
         self._demo_progress = PlainLabel("", "muted", wrap=True)
         demo_row = QHBoxLayout()
@@ -115,10 +116,7 @@ class StartPage(QScrollArea):
             card.show_state(self._session.state(name), visible(identity.label) if identity else "")
 
     def _show_places(self) -> None:
-        while self._recent.count():
-            item = self._recent.takeAt(0)
-            if item is not None and item.widget() is not None:
-                item.widget().deleteLater()
+        empty_layout(self._recent)
         for target in self._places.recent[:8]:
             button = QPushButton(_shortened(visible(target)))
             button.setProperty("role", "link")

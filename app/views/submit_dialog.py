@@ -31,7 +31,8 @@ from app.model.data import DataReference
 from app.model.jobs import Job, JobSpec, Partition, Resources
 from app.model.text import visible
 from app.recipes.recipe import Parameter, Recipe
-from app.remote.jobs import Draft, JobService
+from app.remote.job_draft import Draft
+from app.remote.jobs import JobService
 from app.session.companions import Companions
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
@@ -229,7 +230,8 @@ class SubmitDialog(QDialog):
             self._partition.setCurrentIndex(at)
         down = [p for p in partitions if not p.up]
         if partitions and len(down) == len(partitions):
-            self._partition_note.setText(visible(f"No partition is up: {down[0].reason or 'the system gives no reason'}."))
+            reason = down[0].reason or "the system gives no reason"
+            self._partition_note.setText(visible(f"No partition is up: {reason}."))
             self._partition_note.show()
 
     def _no_partitions(self, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""The bar on top: program, site, link light, go-to field, who is signed in, jobs, menu. GUI thread; mirrors the session."""
+"""The bar on top: site, link light, go-to field, who is signed in, jobs, menu. GUI thread; mirrors the session."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class TopBar(QWidget):
         name = PlainLabel("Beamside", "title")
         self._sites = QComboBox()
         self._sites.setAccessibleName("Site")
-        self._sites.setMinimumContentsLength(14)
-        self._sites.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self._sites.setMinimumContentsLength(22)
+        self._sites.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._sites.activated.connect(self._site_activated)
         self._dot = PlainLabel("●")
         self._link = ElidedLabel("", "muted", mode=Qt.TextElideMode.ElideRight)
@@ -177,7 +177,8 @@ class TopBar(QWidget):
         label = label if len(label) <= 28 else label[:27] + "…"
         self._who.setText(f"{label} · {left_text(left)}" if left is not None else label)
         kept = "kept in this computer's keyring" if identity.kept else "in memory for this run only"
-        self._who.setToolTip(plain_tip(visible(f"{identity.label}\n{identity.email}\n{identity.issuer}\nSign-in {kept}")))
+        tip = f"{identity.label}\n{identity.email}\n{identity.issuer}\nSign-in {kept}"
+        self._who.setToolTip(plain_tip(visible(tip, keep_lines=True)))
 
     def _site_activated(self, row: int) -> None:
         self.site_chosen.emit(str(self._sites.itemData(row)))
