@@ -116,8 +116,8 @@ def _write_detector(instrument: h5py.Group, mask: np.ndarray, geometry: Geometry
         "description": "Eiger 4M (simulated)", "distance": (geometry.distance_m, "m"), "beam_center_x": (x, "pixel"),
         "beam_center_y": (y, "pixel"), "x_pixel_size": (_PIXEL_M, "m"), "y_pixel_size": (_PIXEL_M, "m"),
         "sensor_material": "Si", "sensor_thickness": (450e-6, "m"), "count_time": (0.0999, "s"),
-        "frame_time": (0.1, "s"), "saturation_value": 133000, "bit_depth_readout": 32, "threshold_energy": (6199.2, "eV"),
-        "depends_on": "/entry/instrument/detector/transformations/det_z"})
+        "frame_time": (0.1, "s"), "saturation_value": 133000, "bit_depth_readout": 32,
+        "threshold_energy": (6199.2, "eV"), "depends_on": "/entry/instrument/detector/transformations/det_z"})
     detector.create_dataset("pixel_mask", data=mask, chunks=mask.shape, **hdf5plugin.Bitshuffle(cname="lz4"))
     moves = group(detector, "transformations", "NXtransformations")
     put(moves, "det_z", (geometry.distance_m, "m"), transformation_type="translation", vector=[0.0, 0.0, 1.0],

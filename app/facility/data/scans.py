@@ -1,4 +1,4 @@
-"""A file of a thousand alignment scans, as BLISS writes them: ``1.1`` … ``1000.1``. Main thread, at start; deterministic."""
+"""A file of a thousand alignment scans, as BLISS writes them: ``1.1`` … ``1000.1``. Main thread, at start."""
 
 from __future__ import annotations
 

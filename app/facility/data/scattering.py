@@ -112,8 +112,8 @@ def _pixel_mask(detector: Detector, rng: np.random.Generator) -> np.ndarray:
         for column in range(detector.modules[1]):
             y, x = row * (_MODULE[0] + _BETWEEN[0]), column * (_MODULE[1] + _BETWEEN[1])
             mask[y:y + _MODULE[0], x:x + _MODULE[1]] = 0
-    y, x = (rng.integers(0, n, 25) for n in detector.shape)
-    mask[y, x] |= 2
+    dead_y, dead_x = (rng.integers(0, n, 25) for n in detector.shape)
+    mask[dead_y, dead_x] |= 2
     rows, columns = np.mgrid[:detector.shape[0], :detector.shape[1]]
     centre = [p / _PIXEL_M for p in detector.poni_m]
     arm = (np.abs(columns - centre[1] + (rows - centre[0]) * 0.08) < 5) & (rows > centre[0])

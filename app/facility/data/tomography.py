@@ -90,6 +90,7 @@ def _write(file: h5py.File, frames: np.ndarray, keys: np.ndarray, rotation: np.n
         put(sample, f"{axis}_translation", (np.zeros(len(keys)), "m"))
     group(entry, "control", "NXmonitor", {"data": np.ones(len(keys))})
     plot = group(entry, "data", "NXdata", signal="data", axes=["rotation_angle", ".", "."], rotation_angle_indices=0)
+    plot.attrs["default_slice"] = [str(int((keys != 0).sum())), ".", "."]          # the first projection, not a dark
     plot["data"] = h5py.SoftLink("/entry/instrument/detector/data")
     plot["rotation_angle"] = h5py.SoftLink("/entry/sample/rotation_angle")
     plot["image_key"] = h5py.SoftLink("/entry/instrument/detector/image_key")
