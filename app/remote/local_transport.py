@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from app.errors import LinkError, LinkLostError
 from app.remote.seams import ByteStream, CommandResult
@@ -93,7 +94,11 @@ class _LocalStream:
     """A child process as a ByteStream."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
         self._process = process
+        self._pipes = [_Pipe(file) for file in (process.stdin, process.stdout, process.stderr)]
         self._closing = threading.Lock()
         self._closed = False
 
@@ -102,21 +107,14 @@ class _LocalStream:
         return self._closed
 
     def read(self, limit: int) -> bytes:
-        assert self._process.stdout is not None
-        return _read(self._process.stdout.fileno, limit)
+        return self._pipes[1].read(limit)
 
     def read_error(self, limit: int) -> bytes:
-        assert self._process.stderr is not None
-        return _read(self._process.stderr.fileno, limit)
+        return self._pipes[2].read(limit)
 
     def write(self, data: bytes) -> None:
-        assert self._process.stdin is not None
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._process.stdin.fileno(), view):]
-        except (OSError, ValueError):
-            raise LinkLostError("The command ended.", remedy="It is started again.") from None
+        if not self._pipes[0].write(data):
+            raise LinkLostError("The command ended.", remedy="It is started again.")
 
     def close(self) -> None:
         """End the process group; blocked reads and writes return, since no process holds the pipes then."""
@@ -124,12 +122,11 @@ class _LocalStream:
             if self._closed:
                 return
             self._closed = True
-            with contextlib.suppress(OSError):
-                if self._process.stdin is not None and self._process.poll() is not None:
-                    self._process.stdin.close()
             _kill_group(self._process)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_CLOSE_S)
+            for pipe in self._pipes:
+                pipe.close()
 
     def exit_code(self, timeout_s: float) -> int | None:
         try:
@@ -137,18 +134,57 @@ class _LocalStream:
         except subprocess.TimeoutExpired:
             return None
 
-    def __del__(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
 
+class _Pipe:
+    """One end of a pipe: closed once, at once if nobody uses it, else by the user whose call then returns."""
 
-def _read(descriptor: Callable[[], int], limit: int) -> bytes:
-    try:
-        return os.read(descriptor(), limit)
-    except (OSError, ValueError):
-        return b""
+    def __init__(self, file: IO[bytes]) -> None:
+        self._descriptor = os.dup(file.fileno())
+        file.close()
+        self._lock = threading.Lock()
+        self._users = 0
+        self._open = True
+
+    def read(self, limit: int) -> bytes:
+        """What is there; empty when there will be no more."""
+        with self._used() as usable:
+            try:
+                return os.read(self._descriptor, limit) if usable else b""
+            except OSError:
+                return b""
+
+    def write(self, data: bytes) -> bool:
+        """Write all; False when nobody reads any more."""
+        view = memoryview(data)
+        with self._used() as usable:
+            try:
+                while view and usable:
+                    view = view[os.write(self._descriptor, view):]
+            except OSError:
+                return False
+            return usable
+
+    def close(self) -> None:
+        with self._lock:
+            self._open = False
+            self._close_if_unused()
+
+    @contextlib.contextmanager
+    def _used(self) -> Iterator[bool]:
+        with self._lock:
+            usable = self._open
+            self._users += 1
+        try:
+            yield usable
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if not self._open and not self._users and self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
