@@ -26,6 +26,7 @@ from app.protocol.messages import PRIORITIES, Error, from_frame
 _FOREGROUND = 3
 _READ_BYTES = 256 * 1024
 _POLL_S = 0.25
+_KILLED = (-9, -15)
 
 
 @dataclass(frozen=True)
@@ -176,12 +177,8 @@ class _Attendant:
             if task is None:
                 break
             outgoing = self._pool._outbox.open_reply(task)
-            if not self._pool._wanted.wants(task):
-                self._pool._outbox.fail(outgoing, WireError("cancelled", "No longer wanted."))
-                continue
             try:
-                self._ensure_started()
-                self._serve(task, outgoing)
+                self._serve_or_retry(task, outgoing)
             except WireError as error:
                 self._pool._outbox.fail(outgoing, error)
         self._end()
@@ -225,48 +222,65 @@ class _Attendant:
             raise message.as_exception()
         raise WireError("agent", "A worker did not start at the site.", "", "Reconnect, or try another login node.")
 
-    def _serve(self, task: Task, outgoing: Outgoing) -> None:
+    def _serve_or_retry(self, task: Task, outgoing: Outgoing) -> None:
+        """Serve a task; once more if its worker was killed from outside before it had answered anything."""
+        for last in (False, True):
+            if not self._pool._wanted.wants(task):
+                raise WireError("cancelled", "No longer wanted.")
+            self._ensure_started()
+            answered = self._serve(task, outgoing)
+            if answered is None:
+                return
+            status = self._end()
+            if self._pool._closing.is_set():
+                raise WireError("link_lost", "The agent is closing.")
+            if answered or last or status not in _KILLED:
+                raise lost_error(task, status)
+
+    def _serve(self, task: Task, outgoing: Outgoing) -> Optional[bool]:
+        """Pass a task to the worker and its reply on.
+
+        Returns:
+            ``None`` when it was answered; else the worker is gone, and whether it had begun to answer.
+
+        Raises:
+            WireError: it took too long, or is no longer wanted; the worker has been ended.
+        """
         process = self._process
         assert process is not None
+        answered = False
         try:
             process.send(self._pool._prepare(task))
         except OSError:
-            self._lost(task, "")
+            return answered
         heard, unwanted_since = time.monotonic(), 0.0
         while True:
             try:
                 frame = process.receive(_POLL_S)
             except queue.Empty:
                 now = time.monotonic()
-                if not self._pool._wanted.wants(task):
-                    unwanted_since = unwanted_since or now
-                    if now - unwanted_since > self._settings.abandon_s:
-                        self._end()
-                        raise WireError("cancelled", "No longer wanted.") from None
-                if now - heard > self._settings.time_limit_s:
-                    self._end()
-                    raise WireError(
-                        "worker_lost", "Reading %s took longer than %.0f s and was given up."
-                        % (file_name(task), self._settings.time_limit_s), task.request.method,
-                        "Select less, or check the file with h5check; other files are not affected.") from None
+                unwanted_since = 0.0 if self._pool._wanted.wants(task) else unwanted_since or now
+                self._check_patience(task, now - heard, now - unwanted_since if unwanted_since else 0.0)
                 continue
             if frame is None:
-                self._lost(task, "")
-                return
+                return answered
             heard = time.monotonic()
             if frame.type not in (FrameType.REPLY, FrameType.ERROR) or frame.stream != task.stream:
                 continue
+            answered = True
             self._pool._outbox.put(outgoing, frame)
             if frame.type is FrameType.ERROR or frame.flags & LAST:
-                return
+                return None
 
-    def _lost(self, task: Task, detail: str) -> None:
-        status = self._end()
-        if self._pool._closing.is_set():
-            raise WireError("link_lost", "The agent is closing.")
-        raise WireError("worker_lost", "The HDF5 library crashed while reading %s." % file_name(task),
-                        detail or describe_status(status),
-                        "The file is probably damaged; other files are not affected. Try a newer HDF5 at the site.")
+    def _check_patience(self, task: Task, silence_s: float, unwanted_s: float) -> None:
+        if unwanted_s > self._settings.abandon_s:
+            self._end()
+            raise WireError("cancelled", "No longer wanted.")
+        if silence_s > self._settings.time_limit_s:
+            self._end()
+            raise WireError("worker_lost", "Reading %s took longer than %g s and was given up."
+                            % (file_name(task), self._settings.time_limit_s), task.request.method,
+                            "Select less, or check the file with h5check; other files are not affected.")
 
     def _end(self) -> Optional[int]:
         process, self._process, self._ready = self._process, None, False
@@ -277,6 +291,16 @@ def file_name(task: Task) -> str:
     """The file a task is about, as text that can be shown."""
     name = str(task.request.params.get("file", "the file"))
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def lost_error(task: Task, status: Optional[int]) -> WireError:
+    """Why a request was lost with its worker."""
+    if status in _KILLED:
+        return WireError("worker_lost", "Reading %s was stopped by the site's computer." % file_name(task),
+                         describe_status(status), "It probably needed too much memory: select less.")
+    return WireError("worker_lost", "The HDF5 library crashed while reading %s." % file_name(task),
+                     describe_status(status),
+                     "The file is probably damaged; other files are not affected. Try a newer HDF5 at the site.")
 
 
 def describe_status(status: Optional[int]) -> str:

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from app.errors import AgentError, BeamsideError, LinkLostError, error_of_kind
 from app.protocol.codecs import RAW, available_codecs
 from app.protocol.errors import WireError
-from app.protocol.framing import Frame, FrameDecoder, FrameType, MarkerScanner
+from app.protocol.framing import FIRST, Frame, FrameDecoder, FrameType, MarkerScanner
 from app.protocol.messages import (
     MESSAGE_BYTES,
     Bye,
@@ -132,7 +132,7 @@ class AgentSession:
     def _take(self, frame: Frame) -> None:
         message = from_frame(frame)
         if frame.type in (FrameType.REPLY, FrameType.ERROR) and frame.stream:
-            self.flow.received(frame.size, time.monotonic())
+            self.flow.received(frame.size, time.monotonic(), continues=not frame.flags & FIRST)
             self._grant()
         if isinstance(message, Hello):
             self._greet(message)

@@ -42,11 +42,15 @@ class FlowMeter:
         self._outstanding = START_BYTES
         return START_BYTES
 
-    def received(self, size: int, now: float) -> None:
-        """``size`` bytes of replies came at ``now``."""
+    def received(self, size: int, now: float, continues: bool) -> None:
+        """``size`` bytes of replies came at ``now``.
+
+        Args:
+            continues: they continue a reply, so a gap before them is the link's; before a new reply it is a pause.
+        """
         self.bytes_received += size
         self._outstanding -= size
-        if self._window_start is None or now - self._last > _PAUSE_S:
+        if self._window_start is None or (not continues and now - self._last > _PAUSE_S):
             self._window_start, self._window_bytes = now, 0
         else:
             self._window_bytes += size

@@ -1,0 +1,84 @@
+"""Folders as the agent lists them, and changes as it notices them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from app.agent.folders import generation, list_folder, resolve, stat
+from app.agent.watching import Watcher
+from app.protocol.errors import WireError
+
+
+@pytest.mark.parametrize(("path", "kind"), [("no", "not_found"), ("file/under", "not_found"), ("file", "not_found"),
+                                            ("x" * 300, "not_found"), ("a\0b", "not_found"), ("circle", "not_found")])
+def test_that_what_cannot_be_listed_is_said_in_a_sentence(tmp_path: Path, path: str, kind: str) -> None:
+    (tmp_path / "file").touch()
+    os.symlink("circle", tmp_path / "circle")
+    with pytest.raises(WireError) as error:
+        list_folder(str(tmp_path / path) if "\0" not in path else path)
+    assert error.value.kind == kind
+    assert error.value.summary.endswith(".")
+
+
+def test_that_a_folder_nobody_may_read_is_a_question_of_permission(tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir(mode=0)
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    with pytest.raises(WireError) as error:
+        list_folder(str(tmp_path / "shut"))
+    assert error.value.kind == "permission"
+
+
+def test_that_every_kind_of_entry_has_its_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"123")
+    os.symlink("folder", tmp_path / "to_folder")
+    os.symlink("file", tmp_path / "to_file")
+    os.symlink("gone", tmp_path / "broken")
+    kinds = {e["name"]: (e["kind"], e["target"], e["target_kind"]) for e in list_folder(str(tmp_path))["entries"]}
+    assert kinds == {"pipe": ("other", None, None), "folder": ("folder", None, None), "file": ("file", None, None),
+                     "to_folder": ("link", "folder", "folder"), "to_file": ("link", "file", "file"),
+                     "broken": ("link", "gone", None)}
+    assert [e["name"] for e in list_folder(str(tmp_path))["entries"]][:2] == ["folder", "to_folder"]
+
+
+def test_that_stat_tells_size_and_generation(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"123")
+    told = stat(str(tmp_path / "file"))
+    assert (told["path"], told["kind"], told["size"]) == (str(tmp_path / "file"), "file", 3)
+    assert told["generation"] == [3, (tmp_path / "file").stat().st_mtime_ns]
+
+
+def test_that_paths_begin_at_home(own_home: Path) -> None:
+    assert resolve("~/a/../b") == str(own_home / "b")
+    assert resolve("b") == str(own_home / "b")
+    assert resolve("/x/./y/") == "/x/y"
+
+
+def test_that_a_watcher_tells_each_change_once_and_forgets_what_is_removed(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"1")
+    told: list[tuple[int, object]] = []
+    arrived = threading.Semaphore(0)
+
+    def on_change(stream: int, now: object) -> None:
+        told.append((stream, now))
+        arrived.release()
+
+    watcher = Watcher(on_change, interval_s=0.01)
+    watcher.start()
+    watcher.add(5, str(file), generation(str(file)))
+    watcher.add(6, str(file), None)
+    assert arrived.acquire(timeout=10)
+    assert told == [(6, generation(str(file)))]
+    assert watcher.remove(6)
+    assert not watcher.remove(6)
+    file.unlink()
+    assert arrived.acquire(timeout=10)
+    assert told[1:] == [(5, None)]
+    watcher.close()

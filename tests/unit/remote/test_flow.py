@@ -1,0 +1,55 @@
+"""Credit follows rate × round trip, whatever the link."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.remote.flow import MAX_BYTES, MIN_BYTES, START_BYTES, FlowMeter
+
+
+def stream(rate: float, latency_s: float, seconds: float) -> FlowMeter:
+    """A meter after ``seconds`` of fragments that arrive at ``rate``."""
+    meter, now, size = FlowMeter(), 100.0, 32 * 1024
+    meter.start()
+    meter.round_trip(latency_s)
+    for _ in range(int(seconds * rate / size)):
+        now += size / rate
+        meter.received(size, now, continues=True)
+        meter.grant()
+    return meter
+
+
+@pytest.mark.parametrize(("rate", "latency_s", "expected"), [
+    (6.25e6, 0.03, 1.5 * 6.25e6 * 0.03), (1.25e6, 0.08, 1.5 * 1.25e6 * 0.08), (125e6, 0.03, 1.5 * 125e6 * 0.03),
+    (1e5, 0.02, MIN_BYTES), (1e9, 0.1, MAX_BYTES)])
+def test_that_credit_is_one_and_a_half_times_what_the_link_holds(rate: float, latency_s: float,
+                                                                 expected: float) -> None:
+    meter = stream(rate, latency_s, 5)
+    assert meter.rate == pytest.approx(rate, rel=0.05)
+    assert meter.target == pytest.approx(expected, rel=0.05)
+
+
+def test_that_pauses_do_not_count_as_a_slow_link() -> None:
+    meter = stream(6.25e6, 0.03, 2)
+    meter.received(1000, 500.0, continues=False)
+    meter.received(1000, 900.0, continues=False)
+    assert meter.rate == pytest.approx(6.25e6, rel=0.05)
+
+
+def test_that_everything_received_is_granted_again_sooner_or_later() -> None:
+    meter = FlowMeter()
+    open_bytes = meter.start()
+    assert open_bytes == START_BYTES
+    for step in range(10_000):
+        meter.received(8000, step * 0.01, continues=True)
+        open_bytes += meter.grant() - 8000
+        assert 0 < open_bytes <= MAX_BYTES
+    assert meter.bytes_received == 80_000_000
+
+
+def test_that_one_late_ping_does_not_open_the_window() -> None:
+    meter = stream(6.25e6, 0.03, 2)
+    before = meter.target
+    meter.round_trip(3.0)
+    assert meter.latency_s == 3.0
+    assert meter.target == before
