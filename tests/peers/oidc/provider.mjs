@@ -7,6 +7,11 @@ import fs from 'node:fs';
 import https from 'node:https';
 import readline from 'node:readline';
 import { createRequire } from 'node:module';
+import { webcrypto } from 'node:crypto';
+
+// oidc-provider wants Node 22; Debian 12 and Ubuntu 24.04 have 18, which lacks just these two.
+globalThis.crypto ??= webcrypto;
+URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
 
 const settings = JSON.parse(process.argv[2]);
 // the packages are installed beside the test run, not beside this file
