@@ -127,9 +127,17 @@ class AgentClient:
             if self._session is not None:
                 self._session.send(Epoch(view, epoch))
 
-    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None]) -> Watch:
-        """Call ``on_change`` (on the reader thread) with (size, mtime_ns) when it changes; ``GONE``: vanished."""
+    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None],
+              known: tuple[int, int] | None = None) -> Watch:
+        """Call ``on_change`` (on the reader thread) with (size, mtime_ns) when it changes; ``GONE``: vanished.
+
+        Args:
+            path: a file or folder.
+            known: the generation the caller has (a Block's), so that no change since then is missed; ``None``: what
+                the agent finds first.
+        """
         watch = _Watch(self, path, on_change)
+        watch.last = known
         with self._lock:
             self._send_watch(watch)
         return watch

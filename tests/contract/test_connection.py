@@ -49,8 +49,7 @@ def test_that_a_killed_agent_costs_nothing_that_was_asked(connect: Callable[...,
     live = tmp_path / "live.h5"
     live.write_bytes(b"1")
     seen = Changes()
-    watch = connection.data.watch(PurePosixPath(live), seen)
-    connection.data.agent_status().result(DEADLINE_S)
+    watch = connection.data.watch(PurePosixPath(live), seen, (1, live.stat().st_mtime_ns))
     waiting = [connection.data.read(ask(tmp_path / "wait-go")) for _ in range(3)]
     kill_agent(connection)
     changes.until(lambda s: len(s) >= 2 and s[-1][0] is STATES.CONNECTED)

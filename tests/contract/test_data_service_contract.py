@@ -138,9 +138,7 @@ def test_that_a_watch_tells_of_growth_replacement_and_end(connection: Connection
                                                          changes: Changes) -> None:
     file = tmp_path / "live.h5"
     file.write_bytes(b"1")
-    watch = connection.data.watch(PurePosixPath(file), changes)
-    connection.data.stat(PurePosixPath(file)).result(DEADLINE_S)
-    connection.data.agent_status().result(DEADLINE_S)
+    watch = connection.data.watch(PurePosixPath(file), changes, (1, file.stat().st_mtime_ns))
     with file.open("ab") as out:
         out.write(b"22")
     changes.until(lambda seen: bool(seen) and seen[-1] == (3, file.stat().st_mtime_ns))
