@@ -40,6 +40,7 @@ button.main{background:var(--accent);border-color:var(--accent);color:var(--acce
 button.link{border:0;padding:0;color:var(--accent);font-weight:400;flex:none}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 ul{padding-left:20px;margin:0 0 16px}
+input+p.soft{margin-top:10px}
 .bad{color:var(--bad);font-weight:600}.good{color:var(--good)}
 footer{margin-top:28px;padding-top:16px;border-top:1px solid var(--line);color:var(--soft);font-size:13px}
 """

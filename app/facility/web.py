@@ -75,7 +75,7 @@ class GuardedApp:
         def answer(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             have = {name.lower() for name, _ in headers}
             for name, value in (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"),
-                                ("Referrer-Policy", "no-referrer"), ("X-Frame-Options", "DENY")):
+                                ("Referrer-Policy", "same-origin"), ("X-Frame-Options", "DENY")):
                 if name.lower() not in have:
                     headers.append((name, value))
             return start_response(status, headers, exc_info)
