@@ -33,6 +33,7 @@ SCRIPT = "job.sh"
 _MARK = b"\x1eBEAMSIDE\x1e"
 _RECORD_FILES = ("job.json", "submitted", "refused", "cancelled", "status.json", "progress.json", "final.json")
 _NOT_WRITTEN = 81
+_REWRITTEN = frozenset("%\\\n")    # Slurm expands the first two in a job's folder; the index has a line per job
 _SUBMIT_TIMEOUT_S = 90.0
 
 _SUBMIT = r"""
@@ -50,7 +51,7 @@ fi
 setsid sh -c "$inner" beamside "$folder" "$@" </dev/null >/dev/null 2>&1 &
 wait "$!"
 n=0
-until [ -e "$folder/submitted" ] || [ -e "$folder/refused" ] || [ "$n" -ge 60 ]; do sleep 1; n=$((n+1)); done
+until [ -e "$folder/submitted" ] || [ -e "$folder/refused" ] || [ "$n" -ge 25 ]; do sleep 1; n=$((n+1)); done
 printf '\036BEAMSIDE\036'
 for f in submitted refused; do
   if [ -e "$folder/$f" ]; then printf '%s\036' "$f"; cat -- "$folder/$f"; break; fi
@@ -197,11 +198,14 @@ def new_job_id() -> str:
 
 
 def job_folder(home: PurePosixPath, data: DataSettings, file_path: PurePosixPath) -> PurePosixPath:
-    """Where a job on ``file_path`` belongs: its visit's processed tree, else the user's home; without the id."""
+    """Where a job on ``file_path`` belongs, without its id: its visit's processed tree, else the user's home.
+
+    A visit's folder whose name the batch system would rewrite is not used.
+    """
     for root in data.roots:
         pattern = re.sub(r"\\\{[^{}]*\\\}", "[^/]+", re.escape(root.rstrip("/")))
         match = re.match(f"({pattern})/", str(file_path))
-        if match and "\n" not in match.group(1):
+        if match and not _REWRITTEN & set(match.group(1)):
             return PurePosixPath(match.group(1)) / data.processed / "beamside"
     return home_folder(home)
 

@@ -46,6 +46,7 @@ _LAST_LINES = 20
 _ATTEMPTS = 4
 _BETWEEN_ATTEMPTS_S = 1.0
 _PARTITIONS_FRESH_S = 120.0
+_HISTORY_LAGS_S = 15.0
 
 
 class JobService:
@@ -63,6 +64,7 @@ class JobService:
         self._look = threading.RLock()          # one look at a time; guards what follows
         self._known: dict[str, Job] = {}
         self._final: set[str] = set()
+        self._left_at: dict[str, float] = {}    # when a job was first seen to have ended, until its end is known
         self._partitions: tuple[float, list[Partition]] | None = None
 
     @property
@@ -298,7 +300,8 @@ class JobService:
                 continue
             name, tail = job_name(job_id), tails.get(job_id, "")
             seen = Evidence(rows.get(name), past.get(name), wrong is None, has_history,
-                            dialect.end_told_by_log(tail), tuple(tail.splitlines()))
+                            self._ended_lately(job_id, rows.get(name)), dialect.end_told_by_log(tail),
+                            tuple(tail.splitlines()))
             job, over = judge(record, ids.get(job_id), seen, now, site=self._profile.name,
                               recipe=self._recipes.get(str(record.job.get("recipe"))))
             if over:
@@ -307,6 +310,12 @@ class JobService:
                 job = replace(self._known.get(job_id, job), stale=wrong.summary)
             known[job_id] = job
         self._known = known
+
+    def _ended_lately(self, job_id: str, row: JobRow | None) -> bool:
+        """Whether the list calls a job ended, but not for so long that its history should have come."""
+        if row is None or not row.state.ended:
+            return False
+        return time.monotonic() - self._left_at.setdefault(job_id, time.monotonic()) < _HISTORY_LAGS_S
 
     def _list(self, dialect: Dialect) -> dict[str, JobRow]:
         """Rows of the batch system's list by job name."""
@@ -348,6 +357,7 @@ class JobService:
     def _keep_end(self, record: JobRecord, job: Job) -> None:
         """Remember an end, here and in the job's folder: the batch system will forget it."""
         self._final.add(job.id)
+        self._left_at.pop(job.id, None)
         if not record.final:
             try:
                 self._store.write(record.folder, "final.json", json.dumps(final_json(job)))

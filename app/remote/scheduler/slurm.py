@@ -29,7 +29,7 @@ class Slurm:
 
     def header(self, resources: Resources, job_name: str, log: str) -> str:
         """The ``#SBATCH`` lines; ``log`` is a constant name below the job's folder."""
-        lines = [("job-name", _name(job_name, "job name")), ("output", _name(log, "log's name")),
+        lines = [("job-name", _name(job_name, "name")), ("output", _name(log, "log")),
                  ("nodes", "1"), ("ntasks", "1")]
         if resources.partition:
             lines.append(("partition", _name(resources.partition, "partition")))
@@ -302,7 +302,8 @@ def _duration(text: str) -> int | None:
 
 def _name(text: str, what: str) -> str:
     if not NAME.fullmatch(text):
-        raise SubmissionRefusedError(f"“{text}” cannot be a {what}.",
+        shown = "".join(c if c.isprintable() else "�" for c in text)
+        raise SubmissionRefusedError(f"“{shown}” cannot be the {what} of a job.",
                                      remedy="Letters, digits, dot, dash and underscore, at most 64.")
     return text
 

@@ -18,8 +18,9 @@ import sys
 import time
 
 PROGRESS_EVERY_S = 1.0
-LENGTH = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "micron": 1e-6, "microns": 1e-6, "nm": 1e-9,
-          "pm": 1e-12, "a": 1e-10, "å": 1e-10, "angstrom": 1e-10, "angstroms": 1e-10, "meter": 1.0, "metre": 1.0}
+# How many of a unit are one metre: dividing rounds once, so 100 µm is 1e-4 m to the last bit.
+PER_METRE = {"m": 1.0, "meter": 1.0, "metre": 1.0, "cm": 1e2, "mm": 1e3, "um": 1e6, "µm": 1e6, "micron": 1e6,
+             "microns": 1e6, "nm": 1e9, "pm": 1e12, "a": 1e10, "å": 1e10, "angstrom": 1e10, "angstroms": 1e10}
 ENERGY_EV = {"ev": 1.0, "kev": 1e3, "mev": 1e6, "j": 1.0 / 1.602176634e-19}
 HC_EV_M = 1.23984198433e-06     # Planck's constant times the speed of light (CODATA 2018, exact)
 
@@ -224,14 +225,14 @@ def geometry(source, values):
                         f" {by(source.shape)}.")
         return integrator
     found = Metadata(source)
-    pixel_x = found.get("pixel_x", values["pixel_size"], 1e-6)
-    pixel_y = found.get("pixel_y", values["pixel_size"], 1e-6)
+    pixel_x = found.get("pixel_x", values["pixel_size"], 1e6)
+    pixel_y = found.get("pixel_y", values["pixel_size"], 1e6)
     beam_x = found.centre("beam_x", values["beam_x"], pixel_x)
     beam_y = found.centre("beam_y", values["beam_y"], pixel_y)
     detector = pyFAI.detectors.Detector(pixel_y, pixel_x, max_shape=source.shape)
     return AzimuthalIntegrator(dist=found.get("distance", values["distance"], 1.0), poni1=beam_y * pixel_y,
                                poni2=beam_x * pixel_x, detector=detector,
-                               wavelength=found.get("wavelength", values["wavelength"], 1e-10))
+                               wavelength=found.get("wavelength", values["wavelength"], 1e10))
 
 
 class Metadata:
@@ -254,8 +255,8 @@ class Metadata:
                 self.centres[key] = (scalar(detector, field), unit_of(detector, field))
         self.found["wavelength"] = wavelength(entry)
 
-    def get(self, key, given, scale):
-        value = given * scale if given is not None else self.found.get(key)
+    def get(self, key, given, per_metre):
+        value = given / per_metre if given is not None else self.found.get(key)
         if value is None or not value > 0:
             raise Fault(f"{self.source.name} does not say {self.WORDS[key]}: give a PONI file or set it.")
         return value
@@ -266,7 +267,7 @@ class Metadata:
         value, unit = self.centres.get(key, (None, ""))
         if value is None:
             raise Fault(f"{self.source.name} does not say {self.WORDS[key]}: give a PONI file or set it.")
-        return value * LENGTH[unit] / pixel_m if unit in LENGTH else value
+        return value / PER_METRE[unit] / pixel_m if unit in PER_METRE else value
 
 
 def ancestor(source, nx_class):
@@ -295,7 +296,7 @@ def wavelength(entry):
     for nx_class, fields in (("NXbeam", ("incident_wavelength", "incident_energy")),
                              ("NXmonochromator", ("wavelength", "energy"))):
         for group in groups(entry, nx_class, 4):
-            in_metres, energy = length(group, fields[0], 1e-10), scalar(group, fields[1])
+            in_metres, energy = length(group, fields[0], 1e10), scalar(group, fields[1])
             if in_metres:
                 return in_metres
             if energy:
@@ -335,7 +336,7 @@ def unit_of(group, field):
 
 def length(group, field, without_unit):
     value = scalar(group, field)
-    return None if value is None else value * LENGTH.get(unit_of(group, field), without_unit)
+    return None if value is None else value / PER_METRE.get(unit_of(group, field), without_unit)
 
 
 def masked(source, values):

@@ -113,7 +113,8 @@ def test_that_steps_and_unknown_times_of_the_history_are_left_out() -> None:
 
 
 def test_that_partitions_are_up_or_say_why_not() -> None:
-    said = "debug*\x1fup\x1f1:00:00\x1f0/2/0/2\ngpu\x1fup\x1f7-00:00:00\x1f0/0/1/1\nold\x1fdown\x1finfinite\x1f0/1/0/1\n"
+    said = (listed("debug*", "up", "1:00:00", "0/2/0/2") + listed("gpu", "up", "7-00:00:00", "0/0/1/1")
+            + listed("old", "down", "infinite", "0/1/0/1"))
     debug, gpu, old = slurm.parse_partitions(said)
     assert (debug.name, debug.default, debug.up, debug.time_limit_s) == ("debug", True, True, 3600)
     assert (gpu.up, gpu.reason, gpu.time_limit_s) == (False, "none of its nodes is in service", 604800)
@@ -121,14 +122,14 @@ def test_that_partitions_are_up_or_say_why_not() -> None:
 
 
 @pytest.mark.parametrize(("said", "kind", "words"), [
-    ("sbatch: error: invalid partition specified: nope\n"
-     "sbatch: error: Batch job submission failed: Invalid partition name specified",
+    (("sbatch: error: invalid partition specified: nope\n"
+      "sbatch: error: Batch job submission failed: Invalid partition name specified"),
      SubmissionRefusedError, "The partition “nope” does not exist"),
     ("sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified",
      SubmissionRefusedError, "The account “acct” may not be used"),
     ("sbatch: error: Invalid --time specification", SubmissionRefusedError, "The time limit of 90 min"),
-    ("sbatch: error: Memory specification can not be satisfied\n"
-     "sbatch: error: Batch job submission failed: Requested node configuration is not available",
+    (("sbatch: error: Memory specification can not be satisfied\n"
+      "sbatch: error: Batch job submission failed: Requested node configuration is not available"),
      SubmissionRefusedError, "5 MB of memory is more than any node"),
     ("sbatch: error: Batch job submission failed: Requested node configuration is not available",
      SubmissionRefusedError, "No node of the partition"),

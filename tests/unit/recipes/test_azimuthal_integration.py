@@ -1,4 +1,4 @@
-"""The azimuthal integration gives pyFAI's own numbers, says how they were made, and names each fault in one sentence."""
+"""The azimuthal integration gives pyFAI's own numbers, says how they were made, and names each fault."""
 
 from __future__ import annotations
 
@@ -263,7 +263,8 @@ def test_that_the_result_says_how_it_was_made_and_how_to_show_it(work: Work, tmp
         assert said["start_time"] <= said["end_time"]
         assert (data.attrs["signal"], list(data.attrs["axes"])) == ("I", ["frame", "q"])
         assert data["q"].attrs["units"] == "1/nm"
-        assert json.loads(data.attrs["SILX_style"]) == {"axes_scale_types": ["linear", "log"], "signal_scale_type": "log"}
+        assert json.loads(data.attrs["SILX_style"]) == {"axes_scale_types": ["linear", "log"],
+                                                        "signal_scale_type": "log"}
 
 
 def test_that_several_inputs_are_several_entries(work: Work, tmp_path: Path, poni: Path) -> None:

@@ -1,0 +1,366 @@
+"""Jobs on real Slurm over real SSH: ends told truthfully, exactly one job whatever breaks, seen by every client."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+import paramiko
+import pytest
+
+from app.errors import LinkLostError, StorageFullError, SubmissionRefusedError
+from app.model.jobs import Job, JobSpec, JobState, Resources
+from app.model.site import BatchSettings, DataSettings, SiteProfile, SoftwareSettings
+from app.recipes.catalogue import shipped_recipes
+from app.recipes.recipe import Recipe
+from app.remote.jobs import JobService
+from app.remote.ssh.transport import SshTransport
+from tests.peers.need import missing
+from tests.peers.recipe_env import recipe_python
+from tests.peers.slurm import SlurmFacility
+
+PATIENCE_S = 60.0
+
+
+class Client:
+    """One running client: its own connection (made again when it is lost) and its own job service."""
+
+    def __init__(self, site: SlurmFacility, profile: SiteProfile, recipes: dict[str, Recipe]) -> None:
+        self._site = site
+        self._transport: SshTransport | None = None
+        self._lock = threading.Lock()
+        self.jobs = JobService(profile, self.transport, recipes)
+
+    def transport(self) -> SshTransport:
+        with self._lock:
+            if self._transport is None or not self._transport.alive:
+                user = self._site.users[0]
+                link = paramiko.Transport(socket.create_connection((self._site.host, self._site.port), 10))
+                try:
+                    link.start_client(timeout=10)
+                    link.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(self._site.key(user))))
+                except (paramiko.SSHException, EOFError, OSError) as error:
+                    link.close()
+                    raise LinkLostError("The connection is lost.") from error
+                self._transport = SshTransport(link, self._site.host)
+            return self._transport
+
+    def cut(self) -> None:
+        """Lose the connection on this side; what runs at the site is not told."""
+        with self._lock:
+            if self._transport is not None:
+                self._transport.close()
+
+    def ends(self, job: Job) -> Job:
+        return self.until(job, lambda j: j.state.ended)
+
+    def until(self, job: Job, claim: Callable[[Job], bool]) -> Job:
+        deadline = time.monotonic() + PATIENCE_S
+        while not claim(seen := self.jobs.job(job.id)):
+            assert time.monotonic() < deadline, f"{seen}\n{self.jobs.log(job.id)}\n{self._site.logs()}"
+            time.sleep(0.2)
+        return seen
+
+
+def trial(program: str) -> Recipe:
+    """A recipe whose program is ``program``: what a job may do, without pyFAI."""
+    return replace(shipped_recipes()["azimuthal-integration"], name="trial", title="Trial", program=program,
+                   parameters=(), environment="", resources=Resources(time_limit_min=5, cpus=1, memory_mb=300))
+
+
+@pytest.fixture
+def profile(slurm: SlurmFacility) -> SiteProfile:
+    return SiteProfile("real", title="The Facility", batch=BatchSettings("slurm"),
+                       data=DataSettings(roots=(f"{slurm.home(slurm.users[0])}/visitor/{{proposal}}/{{beamline}}",)))
+
+
+@pytest.fixture
+def scan(slurm: SlurmFacility) -> Path:
+    """A raw file of a visit that the visitor owns."""
+    raw = slurm.home(slurm.users[0]) / "visitor/mx1/id30/RAW_DATA"
+    raw.mkdir(parents=True, exist_ok=True)
+    path = raw / "scan.h5"
+    frames = np.random.default_rng(3).poisson(20, (4, 100, 120)).astype(np.uint32)
+    frames[:, 40:44] = 2**32 - 1
+    with h5py.File(path, "w") as file:
+        file.create_dataset("entry/data/data", data=frames, chunks=(1, 100, 120), **hdf5plugin.Bitshuffle())
+    account = pwd.getpwnam(slurm.users[0])
+    for place in (slurm.home(slurm.users[0]) / "visitor").rglob("*"):
+        os.chown(place, account.pw_uid, account.pw_gid)
+    os.chown(slurm.home(slurm.users[0]) / "visitor", account.pw_uid, account.pw_gid)
+    return path
+
+
+@pytest.fixture
+def new_client(slurm: SlurmFacility, profile: SiteProfile) -> Iterator[Callable[..., Client]]:
+    clients: list[Client] = []
+
+    def make(program: str = "pass", *, site: SlurmFacility = slurm, **changes: object) -> Client:
+        clients.append(Client(site, replace(profile, **changes), {  # type: ignore[arg-type]
+            "trial": trial(program), **shipped_recipes()}))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.cut()
+
+
+def of(scan: Path, **resources: object) -> JobSpec:
+    return JobSpec("real", "trial", (str(scan),), {}, Resources(**resources))  # type: ignore[arg-type]
+
+
+def slurm_ids(slurm: SlurmFacility, job_id: str) -> list[str]:
+    """What Slurm has under the job's name, ended ones included (it forgets them after five minutes)."""
+    return slurm.run("squeue", "-h", "-t", "all", "-n", f"beamside-{job_id}", "-o", "%i").stdout.split()
+
+
+def test_that_the_integration_of_a_stack_ends_with_pyfais_numbers_in_the_visits_processed_data(
+        slurm: SlurmFacility, new_client: Callable[..., Client], scan: Path) -> None:
+    python = _recipe_python()
+    software = SoftwareSettings(environments={"saxs": f"export PATH={python.parent}:$PATH"})
+    client = new_client(software=software)
+    geometry = {"distance": 1.5, "beam_x": 60.0, "beam_y": 50.0, "pixel_size": 100.0, "wavelength": 1.0, "npt": 100}
+    job = client.jobs.submit(JobSpec("real", "azimuthal-integration", (f"{scan}::/entry/data/data",), geometry))
+    seen: list[JobState] = []
+
+    def over(now: Job) -> bool:
+        seen.append(now.state)
+        return now.state.ended
+    done = client.until(job, over)
+    assert done.state is JobState.COMPLETED, client.jobs.log(job.id)
+    assert seen[-1] is JobState.COMPLETED
+    assert {JobState.QUEUED, JobState.RUNNING} & set(seen)
+    assert done.folder == f"{scan.parent.parent}/PROCESSED_DATA/beamside/{job.id}"
+    assert done.outputs == (f"real:{done.folder}/result.h5::/entry/reduced",)
+    assert (done.progress, done.exit_code) == (1.0, 0)
+    check = subprocess.run([str(python), "-c", _DIRECT, str(scan), f"{done.folder}/result.h5"], capture_output=True,
+                           text=True, timeout=120, check=False)
+    assert check.stdout.strip() == "equal", check.stderr
+    with h5py.File(f"{done.folder}/result.h5") as file:
+        process = file["entry/process"]
+        assert process["user"][()].decode() == slurm.users[0]
+        assert process["scheduler_id"][()].decode() == done.scheduler_id
+
+
+@pytest.mark.parametrize(("program", "state", "code", "signal", "words"), [
+    ("print('done')", JobState.COMPLETED, 0, None, ""),
+    ("import sys; sys.exit(7)", JobState.FAILED, 7, None, "exit code 7"),
+    ("import os; os.kill(os.getppid(), 9)", JobState.FAILED, None, 9, "stopped by signal 9"),
+])
+def test_that_an_end_is_told_as_it_was(new_client: Callable[..., Client], scan: Path, program: str, state: JobState,
+                                       code: int | None, signal: int | None, words: str) -> None:
+    client = new_client(f"import sys; print('last words', file=sys.stderr, flush=True)\n{program}")
+    job = client.ends(client.jobs.submit(of(scan)))
+    assert (job.state, job.exit_code) == (state, code)
+    assert job.signal == signal
+    assert job.reason.startswith(words)
+    if state is JobState.FAILED:
+        assert "last words" in job.last_lines
+    assert "last words" in client.jobs.log(job.id)
+
+
+def test_that_a_cancelled_job_says_so_and_a_second_client_sees_it(new_client: Callable[..., Client],
+                                                                  scan: Path) -> None:
+    client, other = new_client("import time; time.sleep(300)"), new_client()
+    job = client.until(client.jobs.submit(of(scan)), lambda j: j.state is JobState.RUNNING)
+    assert other.jobs.job(job.id).state is JobState.RUNNING
+    other.jobs.cancel(job.id)
+    assert client.ends(job).state is JobState.CANCELLED
+    assert other.ends(job).reason == "cancelled"
+
+
+def test_that_a_time_limit_is_the_reason_of_a_failure(slurm: SlurmFacility, new_client: Callable[..., Client],
+                                                      scan: Path) -> None:
+    client = new_client("import time; time.sleep(300)")
+    job = client.until(client.jobs.submit(of(scan, time_limit_min=1)), lambda j: j.state is JobState.RUNNING)
+    assert job.time_limit_s == 60
+    ended = _patiently(client, job, 120)
+    assert (ended.state, ended.reason) == (JobState.FAILED, "the time limit was reached")
+
+
+def test_that_a_held_job_and_one_that_can_never_start_give_their_reasons(
+        slurm: SlurmFacility, new_client: Callable[..., Client], scan: Path) -> None:
+    client = new_client("import time; time.sleep(300)")
+    job = client.jobs.submit(of(scan, partition="long", time_limit_min=100))
+    slurm.run("scontrol", "requeuehold", str(job.scheduler_id))
+    slurm.run("scontrol", "hold", str(job.scheduler_id))
+    held = client.until(job, lambda j: j.state is JobState.HELD)
+    assert "held" in held.reason
+    slurm.run("scontrol", "update", f"jobid={job.scheduler_id}", "partition=debug", "timelimit=100")
+    slurm.run("scontrol", "release", str(job.scheduler_id))
+    waiting = client.until(job, lambda j: "PartitionTimeLimit" in j.reason)
+    assert waiting.state is JobState.QUEUED
+    assert waiting.reason.startswith("never starts")
+    client.jobs.cancel(job.id)
+    assert client.ends(job).state is JobState.CANCELLED
+
+
+def test_that_a_partition_that_does_not_exist_or_is_closed_is_refused_in_one_sentence(
+        slurm: SlurmFacility, new_client: Callable[..., Client], scan: Path) -> None:
+    client = new_client()
+    with pytest.raises(SubmissionRefusedError, match="“nope” does not exist") as caught:
+        client.jobs.submit(of(scan, partition="nope"))
+    assert "debug" in caught.value.remedy
+    with pytest.raises(SubmissionRefusedError):
+        client.jobs.submit(of(scan, account="nobodys"))
+    with pytest.raises(SubmissionRefusedError, match="memory"):
+        client.jobs.submit(of(scan, memory_mb=9_999_999))
+    (closed,) = [p for p in client.jobs.partitions() if p.name == "closed"]
+    assert (closed.up, closed.reason) == (False, "the partition is down")
+    assert not slurm.run("squeue", "-h").stdout.strip()
+
+
+@pytest.mark.parametrize("how", ["client", "server"])
+def test_that_a_link_lost_during_submission_leaves_exactly_one_job(
+        slurm: SlurmFacility, new_client: Callable[..., Client], scan: Path, how: str) -> None:
+    """The site's login script waits at a gate, so that the link is lost while the submission is under way."""
+    home = slurm.home(slurm.users[0])
+    gate, login = home / "gate", home / ".bash_profile"
+    gate.unlink(missing_ok=True)
+    login.write_text(f'while [ ! -e "{gate}" ]; do sleep 0.1; done\n')
+    client = new_client(batch=BatchSettings("slurm", login_shell=True))
+    plain, other = new_client(), new_client()
+    draft = plain.jobs.prepare(of(scan))
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            submitted = pool.submit(client.jobs.submit, draft)
+            _wait(lambda: (Path(draft.folder) / ".submit").exists(), "the submission")
+            if how == "client":
+                client.cut()
+            else:
+                slurm.sshd.cut()
+            gate.touch()
+            job = submitted.result(PATIENCE_S * 2)
+    finally:
+        login.unlink()
+        gate.unlink(missing_ok=True)
+    if how == "client":
+        assert other.ends(job).scheduler_id == job.scheduler_id
+        assert slurm_ids(slurm, draft.id) == [job.scheduler_id]
+    else:
+        # the submitter itself was killed before it spoke to Slurm: no job, and the record says so
+        assert slurm_ids(slurm, draft.id) == []
+        assert job.state is other.jobs.job(draft.id).state is JobState.CREATED
+
+
+def test_that_a_job_whose_id_was_never_noted_is_found_by_its_name(new_client: Callable[..., Client], scan: Path,
+                                                                  slurm: SlurmFacility) -> None:
+    client, other = new_client("import time; time.sleep(300)"), new_client()
+    job = client.jobs.submit(of(scan))
+    (Path(job.folder) / "submitted").unlink()
+    assert other.jobs.job(job.id).scheduler_id == job.scheduler_id
+    assert (Path(job.folder) / "submitted").read_text().strip() == job.scheduler_id
+    other.jobs.cancel(job.id)
+    other.ends(job)
+
+
+def test_that_a_full_disk_is_told_and_nothing_is_submitted(slurm: SlurmFacility, new_client: Callable[..., Client],
+                                                           scan: Path) -> None:
+    processed = scan.parent.parent / "PROCESSED_DATA"
+    small = processed.with_name("small")
+    small.mkdir(exist_ok=True)
+    account = pwd.getpwnam(slurm.users[0])
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=8k,uid={account.pw_uid}", "none", str(small)],
+                             capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        client = new_client(data=DataSettings(
+            roots=(f"{slurm.home(slurm.users[0])}/visitor/{{proposal}}/{{beamline}}",), processed="small"))
+        with pytest.raises(StorageFullError, match="no space left"):
+            client.jobs.submit(of(scan))
+        assert not list(small.rglob("*.json"))
+        assert not slurm.run("squeue", "-h", "-t", "all", "-n", "beamside").stdout.strip()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("name", ["it's $(touch owned) a scan", 'say "hi"', "100 % %j", "back\\slash", "-n é"])
+def test_that_hostile_folder_names_only_name_folders(slurm: SlurmFacility, new_client: Callable[..., Client],
+                                                     scan: Path, name: str) -> None:
+    home = slurm.home(slurm.users[0])
+    raw = home / "visitor" / name / "id30" / "RAW_DATA"
+    raw.mkdir(parents=True, exist_ok=True)
+    shutil.copy(scan, raw / "scan.h5")
+    account = pwd.getpwnam(slurm.users[0])
+    for place in (raw, *raw.parents[:3]):
+        os.chown(place, account.pw_uid, account.pw_gid)
+    client = new_client("print('ran')")
+    job = client.ends(client.jobs.submit(of(raw / "scan.h5")))
+    assert job.state is JobState.COMPLETED
+    assert job.folder.startswith(str(home / "beamside-jobs" if {"%", "\\"} & set(name) else raw.parent))
+    assert client.jobs.log(job.id) == "ran\n"
+    assert not list(home.rglob("owned"))
+
+
+@pytest.mark.parametrize(("program", "state", "code", "words"), [
+    ("pass", JobState.COMPLETED, 0, ""), ("import sys; sys.exit(7)", JobState.FAILED, 7, "exit code 7"),
+    ("import time; time.sleep(300)", JobState.CANCELLED, None, "cancelled")])
+def test_that_without_accounting_a_job_the_scheduler_forgot_is_told_by_its_own_record(
+        slurm_without_accounting: SlurmFacility, slurm: SlurmFacility, new_client: Callable[..., Client], program: str,
+        state: JobState, code: int | None, words: str) -> None:
+    site = slurm_without_accounting
+    data = site.home(site.users[0]) / "scan.h5"
+    data.write_bytes(b"")
+    client = new_client(program, site=site)
+    job = client.jobs.submit(of(data))
+    if state is JobState.CANCELLED:
+        client.until(job, lambda j: j.state is JobState.RUNNING)
+        client.jobs.cancel(job.id)
+    _wait(lambda: not site.run("squeue", "-h", "-t", "all", "-n", f"beamside-{job.id}").stdout.strip(), "forgetting")
+    later = new_client(site=site)
+    ended = later.ends(job)
+    assert (ended.state, ended.reason) == (state, words)
+    assert ended.exit_code == code or state is JobState.CANCELLED
+    assert json.loads((Path(job.folder) / "final.json").read_text())["state"] == state.value
+
+
+_DIRECT = """
+import sys, h5py, hdf5plugin, numpy as np
+from pyFAI.integrator.azimuthal import AzimuthalIntegrator
+import pyFAI.detectors
+frames = h5py.File(sys.argv[1])['entry/data/data'][()]
+result = h5py.File(sys.argv[2])['entry/reduced']
+detector = pyFAI.detectors.Detector(1e-4, 1e-4, max_shape=frames.shape[1:])
+ai = AzimuthalIntegrator(dist=1.5, poni1=50*1e-4, poni2=60*1e-4, detector=detector, wavelength=1e-10)
+for frame, I, E in zip(frames, result['I'], result['I_errors']):
+    r = ai.integrate1d_ng(frame, 100, unit='q_nm^-1', mask=(frame == 2**32-1).astype('i1'), error_model='poisson',
+                          method=('no', 'csr', 'cython'), polarization_factor=0.99)
+    assert np.array_equal(r.intensity, I) and np.array_equal(r.sigma, E) and np.array_equal(r.radial, result['q'])
+print('equal')
+"""
+
+
+def _recipe_python() -> Path:
+    try:
+        return recipe_python()
+    except RuntimeError as error:
+        missing(str(error))
+
+
+def _patiently(client: Client, job: Job, seconds: float) -> Job:
+    deadline = time.monotonic() + seconds
+    while not (seen := client.jobs.job(job.id)).state.ended:
+        assert time.monotonic() < deadline, seen
+        time.sleep(1)
+    return seen
+
+
+def _wait(claim: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not claim():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.1)
