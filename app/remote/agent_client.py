@@ -76,6 +76,7 @@ class AgentClient:
         self._down: BeamsideError | None = None
         self._calls: dict[int, _Call] = {}
         self._watches: dict[int, _Watch] = {}
+        self._epochs: dict[str, int] = {}
         self._next_stream = 1
         self._bytes_before = 0
 
@@ -114,18 +115,20 @@ class AgentClient:
         return self._ask(_Call("plot", params, lambda r, a, n, s: conversions.plot(r)))
 
     def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0) -> Future[Block]:
-        """Numbers, exact or reduced to what the asker can show."""
-        if view:
-            self._supersede(view, epoch)
-        return self._ask(_Call("read", conversions.read_params(request),
-                               lambda r, a, n, s: conversions.block(request, r, a, n, s), priority, view, epoch))
+        """Numbers, exact or reduced to what the asker can show. Older than the view's newest epoch: cancelled."""
+        call = _Call("read", conversions.read_params(request),
+                     lambda r, a, n, s: conversions.block(request, r, a, n, s), priority, view, epoch)
+        if view and not self._supersede(view, epoch):
+            _cancel(call)
+            return call.future
+        return self._ask(call)
 
     def new_epoch(self, view: str, epoch: int) -> None:
         """Nothing older than ``epoch`` is wanted by ``view`` any more; its Futures settle as cancelled."""
-        self._supersede(view, epoch)
-        with self._lock:
-            if self._session is not None:
-                self._session.send(Epoch(view, epoch))
+        if self._supersede(view, epoch):
+            with self._lock:
+                if self._session is not None:
+                    self._session.send(Epoch(view, epoch))
 
     def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None],
               known: tuple[int, int] | None = None) -> Watch:
@@ -288,11 +291,16 @@ class AgentClient:
             if known is not None and self._session is not None:
                 self._session.send(Cancel(call.stream))
 
-    def _supersede(self, view: str, epoch: int) -> None:
+    def _supersede(self, view: str, epoch: int) -> bool:
+        """Cancel what is older; False when ``epoch`` itself is."""
         with self._lock:
+            if epoch < self._epochs.get(view, 0):
+                return False
+            self._epochs[view] = epoch
             older = [call for call in self._calls.values() if call.view == view and call.epoch < epoch]
         for call in older:
             _cancel(call)
+        return True
 
     def _end_watch(self, watch: _Watch) -> None:
         with self._lock:

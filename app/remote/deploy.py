@@ -59,7 +59,7 @@ sys.stdout.write("\\nBEAMSIDE-ANSWER " + json.dumps(answer) + "\\n")
 
 # Arguments: folder, name below it, SHA-256. The file's bytes come on standard input.
 _RECEIVE = """
-import errno, hashlib, json, os, sys, tempfile
+import errno, hashlib, json, os, sys, tempfile, time
 folder, name, digest = sys.argv[1:4]
 target = os.path.join(folder, name)
 place = os.path.dirname(target)
@@ -79,6 +79,11 @@ try:
     if whole:
         os.replace(temporary, target)
         temporary = None
+        month_ago = time.time() - 30 * 86400
+        for other in os.listdir(folder):
+            path = os.path.join(folder, other)
+            if other.startswith("agent-") and other.endswith(".zip") and os.stat(path).st_mtime < month_ago:
+                os.unlink(path)
     answer["result"] = "done" if whole else "damaged"
 except OSError as error:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -252,6 +252,9 @@ def test_that_a_new_epoch_alone_drops_what_is_older(faked: Connection, tmp_path:
     with pytest.raises(CancelledError):
         old.result(DEADLINE_S)
     (tmp_path / "go").touch()
+    late = faked.data.read(ask("/square-3"), view="panel", epoch=1)
+    assert late.cancelled()
+    assert faked.data.read(ask("/square-3"), view="panel", epoch=2).result(DEADLINE_S).values.shape == (3, 3)
 
 
 def test_that_status_tells_latency_bytes_and_agent(faked: Connection, python: str) -> None:
