@@ -74,11 +74,11 @@ def describe_link(group: Any, path: str, name: str, file_path: str, attributes: 
     try:
         kind = links.link_class(group, name)
         if kind == h5l.TYPE_SOFT:
-            return {"path": path, "kind": "soft_link", "target": _readable(links.soft_target(group, name)),
+            return {"path": path, "kind": "soft_link", "target": links.soft_target(group, name),
                     "broken": not _opens(group, name)}, None
         if kind == h5l.TYPE_EXTERNAL:
             target = "%s::%s" % links.external_target(group, name)
-            return {"path": path, "kind": "external_link", "target": _readable(target),
+            return {"path": path, "kind": "external_link", "target": target,
                     "broken": not _opens(group, name)}, None
         if kind != h5l.TYPE_HARD:
             return {"path": path, "kind": "unreadable", "error": "a user-defined link of class %d" % kind}, None
@@ -210,7 +210,3 @@ def text_dataset(group: Any, name: str) -> str:
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     return value.strip() if isinstance(value, str) else ""
-
-
-def _readable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -29,7 +29,7 @@ def axes_of(group: links.Place, dataset: Any, name: str, shape: Tuple[int, ...])
     names = names or names_in(get_attribute(group.node, "%s_axes" % name)) or names_in(get_attribute(dataset, "axes"))
     for position, axis_name in enumerate(names):
         place = sibling(group, axis_name)
-        if place is None:
+        if place is None or place.node == dataset:
             continue
         dimension = _dimension_of(group, axis_name, position, names, axes)
         if dimension is not None and dimension < len(shape) and _fits(place.node, shape[dimension]):
@@ -84,7 +84,7 @@ def _legacy_axes(group: links.Place, dataset: Any, shape: Tuple[int, ...], axes:
                 ranked.append((0 if str(primary).strip("[]'\"") == "1" else 1, order, name, int(part.strip("'\""))))
     for _, _, name, number in sorted(ranked):
         place = sibling(group, name)
-        if place is not None and 1 <= number <= len(shape) and axes[number - 1] is None \
+        if place is not None and place.node != dataset and 1 <= number <= len(shape) and axes[number - 1] is None \
                 and _fits(place.node, shape[number - 1]):
             axes[number - 1] = place
 

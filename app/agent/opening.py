@@ -78,7 +78,10 @@ def generation_of(path: str) -> Generation:
 
 def shown(path: str) -> str:
     """A path as it may stand in a sentence: undecodable bytes escaped."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+    try:
+        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def what_it_seems(path: str) -> str:

@@ -51,7 +51,8 @@ def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str) -> Any:
                         remedy=INSTALL_FILTERS)
     try:
         stepped = plan.touched * dataset.dtype.itemsize <= MAX_BYTES
-        values = dataset[_hyperslab(plan, stepped) if plan.axes else ...]  # () would lose the byte order
+        window = _hyperslab(plan, stepped) if plan.axes else ...  # () would lose the byte order
+        values = dataset[window]
     except MemoryError as error:
         raise WireError("unreadable", "There is not enough memory at the facility to read %s." % data_path,
                         sentence(error), "Select less of it.") from error
