@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import html
 import json
+import queue
 import re
-import select
 import shutil
 import subprocess
-import time
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,7 @@ class OpenIdProvider:
     issuer: str
     pki: Pki
     process: subprocess.Popen[str]
+    answers: queue.Queue[dict[str, Any]]
 
     def settings(self, **changes: Any) -> IdentitySettings:
         """The ``[identity]`` of a profile that uses it."""
@@ -66,7 +67,7 @@ class OpenIdProvider:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
-        return _line(self.process)
+        return self.answers.get(timeout=START_S)
 
 
 @contextlib.contextmanager
@@ -78,11 +79,25 @@ def openid_provider(pki: Pki, *, prefix: str = "/op", device_code_s: int = 120,
                 "device_code_s": device_code_s, "access_token_s": access_token_s}
     process = subprocess.Popen([node, str(_HERE / "provider.mjs"), json.dumps(settings)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    answers: queue.Queue[dict[str, Any]] = queue.Queue()
+    reader = threading.Thread(target=_read_answers, args=(process, answers), name="openid-provider-answers")
+    reader.start()
     try:
-        yield OpenIdProvider(str(_line(process)["issuer"]), pki, process)
+        yield OpenIdProvider(str(answers.get(timeout=START_S)["issuer"]), pki, process, answers)
     finally:
         process.kill()
-        process.communicate()
+        process.wait(10)
+        reader.join(10)
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _read_answers(process: subprocess.Popen[str], answers: queue.Queue[dict[str, Any]]) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("{"):   # the rest are the library's notices
+            answers.put(json.loads(line))
 
 
 def install() -> Path:
@@ -135,15 +150,3 @@ def _first_form(text: str) -> tuple[str, dict[str, str]] | None:
         if values.get("name"):
             fields[values["name"]] = html.unescape(values.get("value", ""))
     return html.unescape(attributes.get("action", "")), fields
-
-
-def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout is not None
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        if select.select([process.stdout], [], [], 0.5)[0]:
-            line = process.stdout.readline()
-            if line.startswith("{"):
-                answer: dict[str, Any] = json.loads(line)
-                return answer
-    raise RuntimeError("the OpenID provider does not answer")
