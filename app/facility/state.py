@@ -72,8 +72,7 @@ class StateFolder:
             if sys.platform != "win32" and self.path.stat().st_uid != os.getuid():
                 raise UsageError(f"The folder {self.path} belongs to somebody else.", remedy="Choose another --state.")
             os.chmod(self.path, 0o700)
-            self._lock = (self.path / "lock").open("a+")
-            _lock(self._lock)
+            self._lock = _locked(self.path / "lock")
         except BlockingIOError:
             raise UsageError(f"A demo facility is already running in {self.path}.",
                              remedy="Stop it first, or choose another --state.") from None
@@ -93,12 +92,15 @@ class StateFolder:
         return self._short / "socket"
 
     def close(self) -> None:
-        """Let go of the lock; remove what was temporary."""
+        """Remove what belongs to a running facility and what was temporary; nothing when it was never opened."""
+        if self._lock is None:
+            if self.temporary:
+                shutil.rmtree(self.path, ignore_errors=True)
+            return
         for name in (self.pin_file, self.addresses_file, self.batch / "socket", self.batch / "address"):
             name.unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
+        self._lock = None
         if self._short is not None:
             shutil.rmtree(self._short, ignore_errors=True)
         if self.temporary:
@@ -114,6 +116,16 @@ def write_private(path: Path, text: str | bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
     os.replace(temporary, path)
+
+
+def _locked(path: Path) -> IO[str]:
+    file = path.open("a+")
+    try:
+        _lock(file)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _lock(file: IO[str]) -> None:
