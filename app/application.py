@@ -185,7 +185,8 @@ class Program(QObject):
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
-        where = f"{type(error).__name__} {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else repr(error)
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+        where = f"{type(error).__name__} {place}"
         if where not in self._told:
             self._told.add(where)
             self.messages.tell(error)
@@ -227,7 +228,7 @@ class Program(QObject):
         closers.append(threading.Thread(target=self._demo.stop, name="closing-demo", daemon=True))
         for closer in closers:
             closer.start()
-        self.pool.close(max(0.1, deadline - time.monotonic()))
+        self.pool.shut_down(max(0.1, deadline - time.monotonic()))
         for closer in closers:
             closer.join(max(0.1, deadline - time.monotonic()))
         sys.excepthook, threading.excepthook = self._hooks

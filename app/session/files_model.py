@@ -97,6 +97,7 @@ class FilesModel(QAbstractItemModel):
     level_loaded = Signal(object)
     level_failed = Signal(object, object)
     root_changed = Signal()
+    _fetch_wanted = Signal(int)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -107,6 +108,7 @@ class FilesModel(QAbstractItemModel):
         self._root = self._new_row(None, RowKind.FOLDER, "", "")
         self._root.fetch = _Fetch.DONE
         self._watchers: dict[int, FutureWatcher] = {}
+        self._fetch_wanted.connect(self._begin_fetch, Qt.ConnectionType.QueuedConnection)
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -182,7 +184,7 @@ class FilesModel(QAbstractItemModel):
         if parent.isValid() and parent.column():
             return False
         row = self._row(parent)
-        return bool(row.children) or (row.expands and row.fetch is _Fetch.NO)
+        return bool(row.children) or (row.expands and row.fetch is not _Fetch.DONE)
 
     def canFetchMore(self, parent: Index) -> bool:
         row = self._row(parent)
@@ -192,8 +194,13 @@ class FilesModel(QAbstractItemModel):
         row = self._row(parent)
         if not self.canFetchMore(parent):
             return
-        assert self._data is not None
         row.fetch = _Fetch.RUNNING
+        self._fetch_wanted.emit(row.key)          # later: a view may ask from inside another change
+
+    def _begin_fetch(self, key: int) -> None:
+        row = self._rows.get(key)
+        if row is None or self._data is None or row.fetch is not _Fetch.RUNNING or row.key in self._watchers:
+            return
         self._insert(row, [self._new_row(row, RowKind.LOADING, "", "Loading…", state=RowState.QUIET)])
         future: Future[Any]
         if row.kind is RowKind.FOLDER:

@@ -172,6 +172,7 @@ class FrameSource(QObject):
         part = self._cache.get(region) if region is not None else None
         if self._shown_leading != self._leading or (region is None and self._shown != whole):
             self._show(whole, block, self._epoch)
+        self._shown_epoch = self._epoch                       # this frame is on screen: nothing older may replace it
         if region is None:
             return None
         if part is None:

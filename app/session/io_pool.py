@@ -1,6 +1,6 @@
 """A few named daemon threads for blocking work: connecting, sign-in, uploads, scheduler commands.
 
-``submit`` returns at once with a Future. ``close`` lets running work end until a deadline and drops the rest; being
+``submit`` returns at once with a Future. ``shut_down`` lets running work end until a deadline and drops the rest; being
 daemons, threads stuck in a dead network call never keep the program from ending. No Qt.
 """
 
@@ -31,7 +31,7 @@ class IoPool:
         self._closed = False
 
     def submit(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
-        """Run ``function`` on a pool thread; after ``close`` the Future is cancelled."""
+        """Run ``function`` on a pool thread; after ``shut_down`` the Future is cancelled."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -45,7 +45,7 @@ class IoPool:
                 thread.start()
         return future
 
-    def close(self, deadline_s: float = 3.0) -> bool:
+    def shut_down(self, deadline_s: float = 3.0) -> bool:
         """Drop what waits, let what runs end; True if every thread ended in time. Not for the GUI's event loop."""
         with self._lock:
             if not self._closed:

@@ -237,6 +237,8 @@ class Session(QObject):
         connection = known or self._book.open(name, interaction)
         try:
             _wait_opened(connection.open(), interaction)
+            if interaction.cancelled.is_set():
+                raise CancelledByUserError("Connecting was cancelled.")
         except BaseException:
             if known is None:
                 connection.close()

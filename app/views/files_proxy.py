@@ -49,7 +49,7 @@ class FilesProxy(QSortFilterProxyModel):
         model = self.sourceModel()
         index = model.index(row, 0, parent)
         if model.data(index, Role.KIND) in (RowKind.LOADING, RowKind.MESSAGE):
-            return True
+            return False                           # shown with the level they belong to
         return self._pattern.search(str(model.data(index, Role.NAME))) is not None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

@@ -115,7 +115,7 @@ class MainWindow(QMainWindow):
         if data is None:
             return None
         tab = DatasetTab(data, reference, self._viewed)
-        tab.failed.connect(self._messages.tell)
+        tab.failed.connect(self._messages.keep)
         tab.described.connect(functools.partial(self._described, tab))
         tab.choices_made.connect(functools.partial(self._remember_choices, tab))
         position = self._tabs.addTab(tab, icon("image", "muted"), _tab_text(tab.title))

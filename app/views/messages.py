@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import traceback
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Message:
     detail: str = ""
     severity: str = "error"               # error | warning | info
     at: float = 0.0
+    told_elsewhere: bool = False          # the place it belongs to shows it already
 
     @property
     def report(self) -> str:
@@ -70,6 +72,10 @@ class Messages(QObject):
     def tell(self, error: BaseException) -> None:
         """Keep an error and announce it."""
         self.add(message_of(error))
+
+    def keep(self, error: BaseException) -> None:
+        """Keep an error that is told where it belongs."""
+        self.add(dataclasses.replace(message_of(error), told_elsewhere=True))
 
     def say(self, text: str) -> None:
         """Keep a plain fact."""
@@ -259,7 +265,7 @@ class NoticeBar(QFrame):
         messages.added.connect(self._show)
 
     def _show(self, message: Message) -> None:
-        if message.severity == "info":
+        if message.severity == "info" or message.told_elsewhere:
             return
         self._icon.setPixmap(icon(message.severity, message.severity).pixmap(16, 16))  # type: ignore[arg-type]
         self._text.setText(message.summary + (f" {message.remedy}" if message.remedy else ""))

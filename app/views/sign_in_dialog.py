@@ -106,7 +106,6 @@ class SignInDialog(QDialog):
         self._address.setAccessibleName("Address to open")
         self._code_label = PlainLabel("", "code", selectable=True)
         self._code_label.setAccessibleName("Your code")
-        self._code_label.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._left = PlainLabel("", "muted")
         self._qr = PlainLabel()
         self._qr.setFixedSize(QR_PIXELS + 16, QR_PIXELS + 16)
@@ -157,6 +156,7 @@ class SignInDialog(QDialog):
         outer.addLayout(top)
         outer.addWidget(line)
         outer.addLayout(buttons)
+        self._browser.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _tick(self) -> None:
         if self._code is None:

@@ -1,0 +1,36 @@
+"""A running window on fake or real sites, and its orderly end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from app.application import Program
+from tests.gui.fakes import FakeSites
+
+
+@pytest.fixture
+def fake_sites() -> FakeSites:
+    return FakeSites()
+
+
+@pytest.fixture
+def start(qtbot: Any, qapp: Any) -> Iterator[Callable[..., Program]]:
+    """``start(sites, target="")`` shows a window; every window is ended after the test."""
+    programs: list[Program] = []
+
+    def begin(sites: Any, target: str = "") -> Program:
+        program = Program(qapp, sites)
+        programs.append(program)
+        program.start(target)
+        return program
+
+    yield begin
+    for program in programs:
+        program.window.close()
+        program.shut_down()
+        program.deleteLater()
+    qapp.sendPostedEvents(None, 52)                    # QEvent::DeferredDelete
+    qapp.processEvents()

@@ -1,0 +1,225 @@
+"""A data service and sites made of values, answered by the test when it wants. One per seam."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from app.model.data import Block, DataReference, Exactness, ReadRequest, Statistics
+from app.model.jobs import Job, JobSpec, JobState, Partition
+from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
+from app.model.plot import PlotDescription, View
+from app.model.site import LOCAL, BatchSettings, SiteProfile
+from app.recipes.catalogue import shipped_recipes
+from app.recipes.recipe import Recipe
+from app.remote.job_draft import Draft
+from app.remote.seams import Interaction
+
+
+class FakeDataService:
+    """Answers from a small made-up file system; reads wait for the test when ``hold`` is set."""
+
+    def __init__(self) -> None:
+        self.hold = False
+        self.folders: dict[str, FolderListing | BaseException] = {}
+        self.groups: dict[str, tuple[NodeInfo, ...] | BaseException] = {}
+        self.plots: dict[str, PlotDescription | BaseException] = {}
+        self.frames = np.arange(10 * 64 * 48, dtype=np.uint32).reshape(10, 64, 48)
+        self.asked: list[tuple[str, Any]] = []
+        self.waiting: list[tuple[ReadRequest, Future[Block]]] = []
+
+    def list_folder(self, path: PurePosixPath) -> Future[FolderListing]:
+        self.asked.append(("list", path))
+        return _settled(self.folders.get(str(path), FolderListing(path)))
+
+    def nodes(self, reference: DataReference, depth: int | None = 1,
+              attributes: bool = True) -> Future[tuple[NodeInfo, ...]]:
+        self.asked.append(("nodes", reference))
+        return _settled(self.groups.get(f"{reference.file_path}::{reference.data_path}", ()))
+
+    def plot(self, reference: DataReference) -> Future[PlotDescription]:
+        self.asked.append(("plot", reference))
+        return _settled(self.plots.get(str(reference), PlotDescription(View.NONE)))
+
+    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0) -> Future[Block]:
+        self.asked.append(("read", (request, priority)))
+        future: Future[Block] = Future()
+        if self.hold:
+            self.waiting.append((request, future))
+        else:
+            self.answer(request, future)
+        return future
+
+    def answer(self, request: ReadRequest, future: Future[Block], error: BaseException | None = None) -> None:
+        """Settle one read, as the reader thread would."""
+        if not future.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            future.set_exception(error)
+            return
+        values = np.asarray(self.frames[request.selection.items])
+        full = values.shape
+        factor = 1
+        if request.fit is not None:
+            while -(-full[-2] // factor) > request.fit[0] or -(-full[-1] // factor) > request.fit[1]:
+                factor *= 2
+            values = values[..., ::factor, ::factor]
+        statistics = Statistics(minimum=0, maximum=int(values.max()), valid_minimum=0,
+                                valid_maximum=int(values.max()), limits=(0.0, float(values.max())))
+        future.set_result(Block(
+            values, request.reference, request.selection, full, Exactness.POOLED if factor > 1 else Exactness.EXACT,
+            (factor, factor), request.reduction, statistics if request.statistics else Statistics(),
+            bytes_received=values.nbytes))
+
+    def answer_all(self) -> None:
+        """Settle every read that waits, oldest first."""
+        while self.waiting:
+            self.answer(*self.waiting.pop(0))
+
+    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None]) -> Any:
+        raise NotImplementedError
+
+    def status(self) -> dict[str, Any]:
+        return {"latency_s": 0.031, "rate_bytes_s": 5.75e6, "bytes_received": 0}
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class FakeConnection:
+    """A connection that stands at once, or fails."""
+
+    def __init__(self, data: FakeDataService, error: BaseException | None = None) -> None:
+        self.data = data
+        self.error = error
+        self.closed = threading.Event()
+        self.listeners: list[Callable[..., None]] = []
+
+    def open(self) -> Future[None]:
+        return _settled(self.error) if self.error is not None else _settled(None)
+
+    def add_listener(self, listener: Callable[..., None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def close(self, deadline_s: float = 5.0) -> None:
+        self.closed.set()
+
+
+class FakeJobs:
+    """A batch system of values."""
+
+    available = True
+    why_unavailable = ""
+
+    def __init__(self) -> None:
+        self.known: list[Job] = []
+        self.prepared: list[JobSpec] = []
+        self.submitted: list[Draft] = []
+        self.refuse: BaseException | None = None
+        self.polls = 0
+
+    def recipes(self) -> list[Recipe]:
+        return list(shipped_recipes().values())
+
+    def partitions(self) -> list[Partition]:
+        return [Partition("short", default=True), Partition("gpu", up=False, reason="maintenance")]
+
+    def prepare(self, spec: JobSpec) -> Draft:
+        self.prepared.append(spec)
+        if self.refuse is not None:
+            raise self.refuse
+        recipe = shipped_recipes()[spec.recipe]
+        return Draft(id="20261122-1", site=spec.site, name="ai", folder=PurePosixPath("/data/out/20261122-1"),
+                     script="#!/bin/bash\npython run.py\n", parameters=dict(spec.parameters), inputs=spec.inputs,
+                     recipe=recipe, resources=spec.resources, created=1.0)
+
+    def submit(self, draft: Draft) -> Job:
+        self.submitted.append(draft)
+        job = Job(id=draft.id, site=draft.site, name=draft.name, recipe=draft.recipe.name, version="1.0",
+                  state=JobState.QUEUED, scheduler_id="4711", submitted=1.0, folder=str(draft.folder))
+        self.known.insert(0, job)
+        return job
+
+    def jobs(self) -> list[Job]:
+        self.polls += 1
+        return list(self.known)
+
+    def log(self, job_id: str, lines: int = 50) -> str:
+        return f"log of {job_id}\nlast line"
+
+    def cancel(self, job_id: str) -> Job:
+        raise AssertionError("not asked for in these tests")
+
+
+class FakeSites:
+    """Two sites: this computer, and one with a batch system."""
+
+    def __init__(self, data: FakeDataService | None = None, jobs: FakeJobs | None = None) -> None:
+        self.data = data or FakeDataService()
+        self.batch = jobs or FakeJobs()
+        self.error: BaseException | None = None
+        self.opened: list[FakeConnection] = []
+        self.faults: list[BaseException] = []
+        self.interactions: list[Interaction] = []
+        self.during_open: Callable[[Interaction], None] = _nothing
+
+    def names(self) -> list[str]:
+        return ["local", "far"]
+
+    def profile(self, name: str) -> SiteProfile:
+        return LOCAL if name == "local" else SiteProfile("far", "Far Light Source", batch=BatchSettings("slurm", poll_s=1))
+
+    def open(self, name: str, interaction: Interaction) -> Any:
+        self.interactions.append(interaction)
+        self.during_open(interaction)
+        self.opened.append(FakeConnection(self.data, self.error))
+        return self.opened[-1]
+
+    def jobs(self, name: str, connection: Any) -> Any:
+        return self.batch
+
+    def identity(self, name: str) -> None:
+        return None
+
+    def sign_out(self, name: str) -> None:
+        """Nobody is signed in."""
+
+
+def folder(path: str, *names: str) -> FolderListing:
+    """A listing: names that end in ``/`` are folders."""
+    entries = tuple(FolderEntry(name.rstrip("/"), EntryKind.FOLDER if name.endswith("/") else EntryKind.FILE,
+                                None if name.endswith("/") else 4_880_000, 0.0) for name in names)
+    return FolderListing(PurePosixPath(path), entries)
+
+
+def group(path: str, **more: Any) -> NodeInfo:
+    return NodeInfo(path, NodeKind.GROUP, has_children=True, **more)
+
+
+def dataset(path: str, shape: tuple[int, ...] = (10, 64, 48), dtype: str = "uint32", **more: Any) -> NodeInfo:
+    return NodeInfo(path, NodeKind.DATASET, shape=shape, dtype=dtype, **more)
+
+
+def stack(path: str = "/entry/data/data", shape: tuple[int, ...] = (10, 64, 48)) -> PlotDescription:
+    """How a stack of detector frames wants to be shown."""
+    return PlotDescription(View.STACK, path, axes=(None,) * len(shape), normalization="log", shape=shape, dtype="uint32",
+                           limits_rule="percentile 1-99", rule="default")
+
+
+def _settled(outcome: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+    return future
+
+
+def _nothing(_interaction: Interaction) -> None:
+    """No question is asked."""

@@ -1,0 +1,176 @@
+"""The one tree: Qt's own tester, lazy levels, errors as rows."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, Qt
+from PySide6.QtTest import QAbstractItemModelTester
+
+from app.errors import NotHdf5Error, PermissionError_
+from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
+from app.session.files_model import FilesModel, Role, RowKind, RowState, short_type
+from app.views.files_proxy import FilesProxy, compile_filter
+from tests.gui.fakes import FakeDataService, dataset, folder, group
+
+TOP = PurePosixPath("/data")
+
+
+@pytest.fixture
+def data() -> FakeDataService:
+    service = FakeDataService()
+    service.folders["/data"] = folder("/data", "raw/", "scan_2.h5", "scan_10.h5", "notes.txt")
+    service.folders["/data/raw"] = folder("/data/raw")
+    service.groups["/data/scan_2.h5::/"] = (
+        group("/1.1", nx_class="NXentry", title="loopscan 1000 0.1"),
+        NodeInfo("/gone", NodeKind.EXTERNAL_LINK, target="../xrf.h5::/x", broken=True),
+        NodeInfo("/bad", NodeKind.UNREADABLE, error="object header damaged"),
+        NodeInfo("/soft", NodeKind.SOFT_LINK, target="/1.1", broken=False, leads_to=NodeKind.GROUP, has_children=True))
+    service.groups["/data/scan_2.h5::/1.1"] = (dataset("/1.1/eiger", (1000, 3262, 3108), "uint32", units="counts"),
+                                               dataset("/1.1/title", (), "object"))
+    return service
+
+
+@pytest.fixture
+def model(qtbot: Any, data: FakeDataService) -> FilesModel:
+    model = FilesModel()
+    model.set_root(data, "far", TOP)
+    qtbot.waitUntil(lambda: model.is_loaded(QModelIndex()))
+    return model
+
+
+def texts(model: QAbstractItemModel, parent: QModelIndex | None = None, column: int = 0) -> list[str]:
+    parent = parent or QModelIndex()
+    return [str(model.index(row, column, parent).data()) for row in range(model.rowCount(parent))]
+
+
+def opened(qtbot: Any, model: FilesModel, *names: str) -> QModelIndex:
+    index = QModelIndex()
+    for name in names:
+        index = model.child_named(index, name)
+        assert index.isValid(), name
+        if model.canFetchMore(index):
+            model.fetchMore(index)
+        here = index
+        qtbot.waitUntil(lambda here=here: model.is_loaded(here))
+    return index
+
+
+def test_that_the_model_keeps_qts_rules_while_levels_come_and_go(qtbot: Any, data: FakeDataService) -> None:
+    data.groups["/data/scan_10.h5::/"] = NotHdf5Error("“scan_10.h5” is not an HDF5 file.")
+    model = FilesModel()
+    proxy = FilesProxy(model)
+    testers = [QAbstractItemModelTester(one, QAbstractItemModelTester.FailureReportingMode.QtTest) for one in (model, proxy)]
+    model.set_root(data, "far", TOP)
+    qtbot.waitUntil(lambda: model.rowCount() == 4)
+    entry = opened(qtbot, model, "scan_2.h5", "1.1")
+    opened(qtbot, model, "scan_10.h5")
+    proxy.set_filter("eiger")
+    model.refresh(entry.parent())
+    qtbot.waitUntil(lambda: model.is_loaded(model.child_named(QModelIndex(), "scan_2.h5")))
+    proxy.set_filter("")
+    model.set_root(None, "far", TOP)
+    assert model.rowCount() == 0
+    assert len(testers) == 2
+
+
+def test_that_a_level_is_asked_only_when_it_is_opened(qtbot: Any, data: FakeDataService, model: FilesModel) -> None:
+    assert texts(model) == ["raw", "scan_2.h5", "scan_10.h5", "notes.txt"]
+    assert [kind for kind, _ in data.asked].count("nodes") == 0
+    file = model.child_named(QModelIndex(), "scan_2.h5")
+    assert model.hasChildren(file)
+    seen: list[str] = []
+    model.rowsInserted.connect(lambda parent, first, _last: seen.append(str(model.index(first, 0, parent).data())))
+    model.fetchMore(file)
+    qtbot.waitUntil(lambda: model.is_loaded(file))
+    assert seen[0] == "Loading…"
+    assert texts(model, file) == ["1.1  loopscan 1000 0.1", "gone → ../xrf.h5::/x", "bad", "soft → /1.1"]
+    assert [kind for kind, _ in data.asked].count("nodes") == 1
+
+
+def test_that_the_second_column_tells_shape_type_units_and_class(qtbot: Any, model: FilesModel) -> None:
+    entry = opened(qtbot, model, "scan_2.h5", "1.1")
+    assert texts(model, entry, 1) == ["1000×3262×3108 uint32 · counts", "scalar text"]
+    assert texts(model, column=1) == ["", "4.88 MB", "4.88 MB", "4.88 MB"]
+    assert texts(model, entry.parent(), 1) == ["NXentry", "missing file", "unreadable", ""]
+
+
+def test_that_links_and_damage_are_marked(qtbot: Any, model: FilesModel) -> None:
+    file = opened(qtbot, model, "scan_2.h5")
+    states = [model.index(row, 0, file).data(Role.STATE) for row in range(4)]
+    assert states == [RowState.PLAIN, RowState.BROKEN, RowState.BROKEN, RowState.LINK]
+    assert not model.hasChildren(model.child_named(file, "gone"))
+    assert "object header damaged" in model.child_named(file, "bad").data(Qt.ItemDataRole.ToolTipRole)
+
+
+def test_that_a_reference_names_file_and_node(qtbot: Any, model: FilesModel) -> None:
+    entry = opened(qtbot, model, "scan_2.h5", "1.1")
+    assert str(model.reference(model.child_named(entry, "eiger"))) == "far:/data/scan_2.h5::/1.1/eiger"
+    assert model.child_named(entry, "eiger").data(Role.KIND) is RowKind.DATASET
+
+
+def test_that_a_failure_is_a_row_with_its_sentence_and_refresh_asks_again(qtbot: Any, data: FakeDataService,
+                                                                          model: FilesModel) -> None:
+    data.groups["/data/scan_10.h5::/"] = NotHdf5Error("“scan_10.h5” is not an HDF5 file.", remedy="Look at it.")
+    file = opened(qtbot, model, "scan_10.h5")
+    assert texts(model, file) == ["“scan_10.h5” is not an HDF5 file."]
+    assert model.reference(model.index(0, 0, file)) is None
+    data.groups["/data/scan_10.h5::/"] = (dataset("/image"),)
+    model.refresh(file)
+    qtbot.waitUntil(lambda: texts(model, file) == ["image"])
+
+
+def test_that_an_unreadable_folder_at_the_top_says_so(qtbot: Any, data: FakeDataService, model: FilesModel) -> None:
+    data.folders["/closed"] = PermissionError_("You may not look into /closed.")
+    with qtbot.waitSignal(model.level_failed):
+        model.set_root(data, "far", PurePosixPath("/closed"))
+    assert texts(model) == ["You may not look into /closed."]
+
+
+def test_that_an_empty_folder_says_that_it_is_empty(qtbot: Any, model: FilesModel) -> None:
+    assert texts(model, opened(qtbot, model, "raw")) == ["Empty"]
+
+
+def test_that_names_are_shown_with_their_hidden_characters(qtbot: Any, data: FakeDataService,
+                                                            model: FilesModel) -> None:
+    evil = "a\u202egnp.h5\n<b>x"
+    data.folders["/evil"] = FolderListing(PurePosixPath("/evil"), (
+        FolderEntry(evil, EntryKind.FILE, 1), FolderEntry("l", EntryKind.LINK, target="/no", target_kind=None),
+        FolderEntry("caf\udce9", EntryKind.FOLDER)))
+    model.set_root(data, "far", PurePosixPath("/evil"))
+    qtbot.waitUntil(lambda: model.rowCount() == 3)
+    assert texts(model) == ["a\\u202egnp.h5\\x0a<b>x", "l → /no", "caf\\xe9"]
+    assert model.reference(model.index(0, 0)).file_path.name == evil
+    assert model.index(1, 0).data(Role.STATE) is RowState.BROKEN
+
+
+def test_that_a_late_answer_for_a_folder_left_behind_is_dropped(qtbot: Any, data: FakeDataService,
+                                                                model: FilesModel) -> None:
+    model.set_root(data, "far", TOP)
+    data.folders["/other"] = folder("/other", "b.h5")
+    model.set_root(data, "far", PurePosixPath("/other"))
+    qtbot.waitUntil(lambda: texts(model) == ["b.h5"])
+
+
+@pytest.mark.parametrize(("text", "shown"), [
+    ("scan", ["scan_2.h5", "scan_10.h5"]), ("*_2.h5", ["scan_2.h5"]), ("/_1\\d/", ["scan_10.h5"]), ("nothing", [])])
+def test_that_the_filter_takes_text_glob_and_regex(qtbot: Any, model: FilesModel, text: str,
+                                                    shown: list[str]) -> None:
+    proxy = FilesProxy(model)
+    assert proxy.set_filter(text) == ""
+    assert texts(proxy) == shown
+
+
+def test_that_a_wrong_regex_is_told_and_changes_nothing(qtbot: Any, model: FilesModel) -> None:
+    proxy = FilesProxy(model)
+    assert "regular expression" in proxy.set_filter("/(/")
+    assert len(texts(proxy)) == 4
+    assert compile_filter("  ") is None
+
+
+@pytest.mark.parametrize(("dtype", "words"), [("<u4", "uint32"), (">f8", "float64"), ("object", "text"), ("|S12", "text"),
+                                              ("[('a', '<i4')]", "compound"), ("uint16", "uint16"), ("bool", "bool")])
+def test_that_types_are_named_for_readers(dtype: str, words: str) -> None:
+    assert short_type(dtype) == words

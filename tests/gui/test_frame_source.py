@@ -1,0 +1,208 @@
+"""Latest wins, nothing stale, statistics once, exact at 1:1."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.errors import UnreadableError
+from app.model.data import Block, DataReference, Exactness, ReadRequest
+from app.session.frame_source import AHEAD, FrameSource, pooling_factor, signal_reference
+from app.session.viewed import Viewed
+from tests.gui.fakes import FakeDataService, stack
+
+REFERENCE = DataReference("local", PurePosixPath("/data/a.h5"), "/entry/data/data")
+
+
+class Panel:
+    """What an image panel hears."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self.blocks: list[tuple[Block, tuple[int, ...], Any]] = []
+        self.errors: list[BaseException] = []
+        self.values: list[tuple[int, int, Any]] = []
+        source.block_ready.connect(lambda *what: self.blocks.append(what))
+        source.failed.connect(self.errors.append)
+        source.value_read.connect(lambda *what: self.values.append(what))
+
+    @property
+    def frames(self) -> list[int]:
+        return [leading[-1] for _, leading, region in self.blocks if region is None]
+
+
+@pytest.fixture
+def data() -> FakeDataService:
+    return FakeDataService()
+
+
+@pytest.fixture
+def source(qtbot: Any, data: FakeDataService) -> FrameSource:
+    source = FrameSource(data, REFERENCE, stack())
+    source.see_region(0, 64, 0, 48, 16, 12)
+    return source
+
+
+def wanted(data: FakeDataService) -> list[ReadRequest]:
+    return [what[0] for kind, what in data.asked if kind == "read" and what[1] != AHEAD]
+
+
+def test_that_newest_slider_position_wins(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    data.hold = True
+    for frame in range(9):
+        source.show_frame((frame,))
+    assert len(data.waiting) == 1, "one request in flight, the rest is one pending wish"
+    data.answer(*data.waiting.pop())
+    qtbot.waitUntil(lambda: len(data.waiting) == 1)
+    data.answer_all()
+    qtbot.waitUntil(lambda: panel.frames[-1:] == [8])
+    assert [request.selection.items[0] for request in wanted(data)] == [0, 8]
+
+
+def test_that_a_reply_older_than_the_screen_is_never_shown(qtbot: Any, data: FakeDataService,
+                                                            source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((5,))
+    qtbot.waitUntil(lambda: panel.frames == [5])
+    data.hold = True
+    source.show_frame((2,))
+    late = data.waiting.pop()
+    source.show_frame((5,))                                  # from memory, at once
+    assert panel.frames[-1] == 5
+    data.answer(*late)
+    done = Panel(source)
+    source.show_frame((7,))
+    qtbot.waitUntil(lambda: any(r.selection.items[0] == 7 for r, _ in data.waiting))
+    data.answer_all()
+    qtbot.waitUntil(lambda: done.frames[-1:] == [7])
+    assert 2 not in panel.frames
+
+
+def test_that_a_block_belongs_to_its_frame(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((3,))
+    qtbot.waitUntil(lambda: bool(panel.blocks))
+    block, leading, _ = panel.blocks[-1]
+    assert leading == (3,)
+    assert block.values[0, 0] == data.frames[3, 0, 0]
+    assert block.exactness is Exactness.POOLED
+
+
+def test_that_statistics_are_asked_once_per_frame(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((1,))
+    qtbot.waitUntil(lambda: panel.frames == [1])
+    source.see_region(0, 64, 0, 48, 64, 48)                  # a larger window wants more pixels
+    qtbot.waitUntil(lambda: panel.blocks[-1][0].exactness is Exactness.EXACT)
+    asked = [request.statistics for request in wanted(data) if request.selection.items[0] == 1]
+    assert asked == [True, False]
+    assert panel.blocks[-1][0].statistics.valid_maximum is not None
+
+
+def test_that_zooming_to_one_to_one_shows_the_files_values(qtbot: Any, data: FakeDataService,
+                                                            source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((4,))
+    qtbot.waitUntil(lambda: panel.frames == [4])
+    source.see_region(10.2, 20.7, 5.0, 14.0, 16, 12)
+    qtbot.waitUntil(lambda: panel.blocks[-1][2] is not None)
+    block, _, (y0, y1, x0, x1) = panel.blocks[-1]
+    assert block.exactness is Exactness.EXACT
+    np.testing.assert_array_equal(block.values, data.frames[4, y0:y1, x0:x1])
+    assert y0 <= 10 <= 21 <= y1
+    assert x0 <= 5 <= 14 <= x1
+
+
+def test_that_a_small_pan_asks_for_nothing_new(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((4,))
+    source.see_region(10, 20, 5, 14, 16, 12)
+    qtbot.waitUntil(lambda: bool(panel.blocks) and panel.blocks[-1][2] is not None)
+    before = len(wanted(data))
+    source.see_region(11, 21, 6, 15, 16, 12)
+    assert len(wanted(data)) == before
+
+
+def test_that_the_cursor_value_is_the_files_own(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((6,))
+    qtbot.waitUntil(lambda: panel.frames == [6])
+    source.read_value(33, 21)
+    qtbot.waitUntil(lambda: bool(panel.values))
+    assert panel.values == [(33, 21, int(data.frames[6, 33, 21]))]
+
+
+def test_that_the_cursor_asks_for_its_last_place_only(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((6,))
+    qtbot.waitUntil(lambda: panel.frames == [6])
+    data.hold = True
+    before = len(data.waiting)
+    for x in range(20):
+        source.read_value(1, x)
+    assert len(data.waiting) - before <= 1
+    data.hold = False
+    data.answer_all()
+    qtbot.waitUntil(lambda: panel.values[-1:] == [(1, 19, int(data.frames[6, 1, 19]))])
+
+
+def test_that_an_error_is_told_and_retry_asks_again(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    data.hold = True
+    source.show_frame((0,))
+    data.answer(*data.waiting.pop(), error=UnreadableError("The filter 405 is missing."))
+    qtbot.waitUntil(lambda: bool(panel.errors))
+    data.hold = False
+    source.retry()
+    qtbot.waitUntil(lambda: panel.frames == [0])
+
+
+def test_that_loading_is_said_when_nothing_came(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    data.hold = True
+    with qtbot.waitSignal(source.loading_started, timeout=3000):
+        source.show_frame((0,))
+
+
+def test_that_the_next_frame_is_fetched_when_idle(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    source.show_frame((3,))
+    qtbot.waitUntil(lambda: any(what[1] == AHEAD for kind, what in data.asked if kind == "read"))
+    qtbot.waitUntil(lambda: panel.frames == [3])
+    before = len(wanted(data))
+    qtbot.waitUntil(lambda: any(k.leading == (4,) for k in source._cache._blocks))
+    source.show_frame((4,))
+    assert panel.frames == [3, 4]
+    assert len(wanted(data)) == before
+
+
+def test_that_a_closed_source_takes_back_its_request(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    data.hold = True
+    source.show_frame((0,))
+    source.close()
+    assert data.waiting[0][1].cancelled()
+
+
+def test_that_what_was_looked_at_is_counted(qtbot: Any, data: FakeDataService) -> None:
+    viewed = Viewed()
+    source = FrameSource(data, REFERENCE, stack(), viewed)
+    source.see_region(0, 64, 0, 48, 16, 12)
+    source.show_frame((9,))
+    qtbot.waitUntil(lambda: viewed.viewed_bytes > 0)
+    assert viewed.viewed_bytes % (64 * 48 * 4) == 0
+    assert 0 < viewed.streamed_bytes < viewed.viewed_bytes
+    assert "viewed" in viewed.text
+
+
+@pytest.mark.parametrize(("device", "factor"), [((571, 545), 4), ((3262, 3108), 1), ((2200, 2100), 1), ((300, 300), 8)])
+def test_that_a_frame_is_pooled_to_device_pixels(device: tuple[int, int], factor: int) -> None:
+    assert pooling_factor(3262, 3108, *device) == factor
+
+
+def test_that_a_signal_may_be_in_another_file() -> None:
+    other = signal_reference(REFERENCE, "b.h5::/entry/data")
+    assert other == DataReference("local", PurePosixPath("/data/b.h5"), "/entry/data")
+    assert signal_reference(REFERENCE, "/x").data_path == "/x"
+    assert signal_reference(REFERENCE, "/abs/c.h5::/y").file_path == PurePosixPath("/abs/c.h5")

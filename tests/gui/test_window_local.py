@@ -1,0 +1,144 @@
+"""The window on this computer's files, through the real agent."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtGui import QGuiApplication
+
+from app.model.plot import View
+from app.remote.sites import Sites
+from app.session.files_model import Role, RowKind
+from app.session.session import SiteState
+from app.views.dataset_tab import DatasetTab
+from app.viz.curve_view import CurveView
+from app.viz.stack_view import StackView
+
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture
+def program(qtbot: Any, start: Any, beamside_data: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(beamside_data)
+    program = start(Sites())
+    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN, timeout=PATIENCE_MS)
+    return program
+
+
+def go(qtbot: Any, program: Any, text: str) -> DatasetTab:
+    count = program.window.tabs.count()
+    program.window.top_bar.go_to.setText(text)
+    qtbot.keyClick(program.window.top_bar.go_to, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: program.window.tabs.count() > count, timeout=PATIENCE_MS)
+    tab = program.window.current_tab
+    qtbot.waitUntil(lambda: tab.description is not None or tab._error.summary != "", timeout=PATIENCE_MS)
+    return tab
+
+
+def test_that_the_first_picture_is_the_detector_frame_with_its_statistics(qtbot: Any, program: Any,
+                                                                          beamside_data: Path) -> None:
+    tab = go(qtbot, program, "saxs/S2p5min_00070_00001.h5")
+    assert isinstance(tab.viewer, StackView)
+    qtbot.waitUntil(lambda: tab.statistics is not None, timeout=PATIENCE_MS)
+    assert tab.statistics.maximum == 4294967295
+    assert tab.statistics.valid_maximum == 6510
+    assert tab.statistics.valid_total == 31037384
+    assert tab.description.normalization == "log"
+    qtbot.waitUntil(lambda: "viewed" in program.viewed.text)
+
+
+def test_that_a_curve_opens_as_a_curve(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "saxs/1998spheres.h5")
+    assert isinstance(tab.viewer, CurveView)
+    assert tab.description.view is View.CURVE
+    qtbot.waitUntil(lambda: bool(tab.viewer.curves), timeout=PATIENCE_MS)
+    assert tab.viewer.curves[0].y.size == 1824
+
+
+def test_that_a_dataset_path_is_accepted_wherever_a_path_is(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "tomo/tooth.h5::/exchange/theta")
+    assert tab.description.signal == "/exchange/theta"
+    assert str(program.places.recent[0]).endswith("tooth.h5::/exchange/theta")
+
+
+def test_that_a_folder_becomes_the_root_of_the_tree(qtbot: Any, program: Any, beamside_data: Path) -> None:
+    program.window.navigator.go_to_text("nexus")
+    qtbot.waitUntil(lambda: str(program.window.files.root_path) == str(beamside_data / "nexus"), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: program.window.files.rowCount() == 2, timeout=PATIENCE_MS)
+    assert program.window.files.index(0, 0).data(Role.KIND) is RowKind.HDF5_FILE
+
+
+@pytest.mark.parametrize(("file", "words"), [
+    ("corrupt/cve-2025-2912.h5", "damaged"), ("corrupt/h5clear_fsm_persist_greater.h5", ""),
+    ("corrupt/h5clear_status_noclose.h5", ""), ("spectro/APS_spec_data.dat", "not an HDF5 file"),
+    ("no/such/file.h5", "")])
+def test_that_a_file_that_cannot_be_shown_says_why_in_one_sentence(qtbot: Any, program: Any, file: str,
+                                                                   words: str) -> None:
+    tab = go(qtbot, program, file)
+    assert words in tab._error.summary
+    assert tab._error.summary.endswith(".")
+    assert "Traceback" not in tab._error.summary
+    assert program.messages.all[-1].summary == tab._error.summary
+
+
+def test_that_copy_as_python_returns_the_numbers_of_the_file(qtbot: Any, program: Any, tmp_path: Path) -> None:
+    tab = go(qtbot, program, "tomo/tooth.h5::/exchange/data")
+    qtbot.waitUntil(lambda: tab.statistics is not None, timeout=PATIENCE_MS)
+    program.window._copy_python()
+    script = QGuiApplication.clipboard().text()
+    names: dict[str, Any] = {}
+    exec(compile(script, "snippet", "exec"), names)                # the script the user pastes
+    assert np.asarray(names["data"]).shape == (2, 640)
+    assert tab.statistics.valid_maximum == pytest.approx(float(names["data"].max()))
+
+
+def test_that_the_context_menu_offers_what_a_dataset_can(qtbot: Any, program: Any) -> None:
+    files = program.window.files
+    qtbot.waitUntil(lambda: files.rowCount() > 3, timeout=PATIENCE_MS)
+    proxy = program.window.files_panel._proxy
+    folder = next(files.index(row, 0) for row in range(files.rowCount()) if files.index(row, 0).data(Role.NAME) == "tomo")
+    files.fetchMore(folder)
+    qtbot.waitUntil(lambda: files.is_loaded(folder), timeout=PATIENCE_MS)
+    menu = program.window.files_panel.context_menu(proxy.mapFromSource(files.child_named(folder, "tooth.h5")))
+    words = [action.text() for action in menu.actions() if action.text()]
+    assert words == ["Open", "Copy path", "Copy as Python", "Refresh"]
+    menu.close()
+
+
+def test_that_refresh_finds_a_new_file(qtbot: Any, program: Any, beamside_data: Path, tmp_path: Path) -> None:
+    program.window.navigator.go_to_text(str(tmp_path))
+    files = program.window.files
+    qtbot.waitUntil(lambda: str(files.root_path) == str(tmp_path) and files.is_loaded(QModelIndex()), timeout=PATIENCE_MS)
+    shutil.copy(beamside_data / "edge" / "unicode.h5", tmp_path / "new.h5")
+    files.refresh()
+    qtbot.waitUntil(lambda: files.child_named(QModelIndex(), "new.h5").isValid(), timeout=PATIENCE_MS)
+
+
+def test_that_every_action_has_words_and_every_label_shows_plain_text(qtbot: Any, program: Any) -> None:
+    from PySide6.QtWidgets import QAbstractButton, QLabel
+
+    window = program.window
+    for action in window.actions():
+        assert action.text()
+    for button in window.findChildren(QAbstractButton):
+        if button.isVisible() and button.metaObject().className() not in ("QTabBar", "CloseButton"):
+            assert button.text() or button.accessibleName() or button.toolTip(), button
+    for label in window.findChildren(QLabel):
+        if type(label).__module__.startswith("app.views"):
+            assert label.textFormat() is Qt.TextFormat.PlainText
+
+
+def test_that_the_way_of_looking_is_remembered_for_the_next_file(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "tomo/tooth.h5")
+    qtbot.waitUntil(lambda: tab.statistics is not None, timeout=PATIENCE_MS)
+    from dataclasses import replace
+
+    tab.viewer.choices_changed.emit(replace(tab.viewer.choices, colormap="viridis"))
+    program.window.close_tab(program.window.tabs.currentIndex())
+    again = go(qtbot, program, "tomo/tooth.h5")
+    assert again.viewer.choices.colormap == "viridis"
