@@ -30,7 +30,7 @@ class Evidence:
     past: JobRow | None = None
     asked: bool = True
     has_history: bool = True
-    lately: bool = False                # the list called it ended only moments ago: the history may still come
+    lately: bool = False                # the list called it ended only moments ago: history or status may still come
     log: JobRow | None = None           # what the batch system wrote at the end of the job's log
     log_tail: tuple[str, ...] = ()
 
@@ -54,7 +54,7 @@ def judge(record: JobRecord, scheduler_id: str | None, seen: Evidence, now: floa
         job = _with_row(base, past)
     elif live is not None:
         job = _with_row(base, live)
-        if seen.lately and seen.has_history and not status_ended:
+        if seen.lately and not status_ended and not live.reason:
             return replace(job, state=JobState.RUNNING, reason="ending"), False
         if job.exit_code is None and status_ended and not job.reason:
             job = _own_words(job, record)

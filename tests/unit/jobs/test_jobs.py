@@ -405,6 +405,22 @@ def test_that_a_history_that_lags_behind_does_not_end_the_story(
     assert service.job(job.id).ended == 1795343009.0
 
 
+def test_that_a_job_that_has_just_left_is_ending_until_its_exit_is_known(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
+    job = service.submit(spec)
+    slurm.set("100", state="FAILED", reason="NonZeroExitCode", past=False)
+    assert (service.job(job.id).state, service.job(job.id).reason) == (JobState.RUNNING, "ending")
+    slurm.set("100", past=True, code="0:11")
+    assert service.job(job.id).reason == "stopped by signal 11 (segmentation fault)"
+
+
+def test_that_a_waiting_job_that_was_cancelled_is_so_at_once(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
+    job = service.submit(spec)
+    slurm.set("100", state="CANCELLED", past=False)
+    assert service.job(job.id).state is JobState.CANCELLED
+
+
 def test_that_an_id_used_again_for_a_foreign_job_is_not_ours(
         service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)
