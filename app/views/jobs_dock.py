@@ -124,6 +124,10 @@ class JobsDock(QWidget):
         index = self._table.currentIndex()
         return self._model.job_at(index.row()) if index.isValid() else None
 
+    @property
+    def result_button(self) -> QPushButton:
+        return self._buttons["result"]
+
     def select(self, site: str, job_id: str) -> None:
         row = self._model.row_of(site, job_id)
         if row >= 0:
