@@ -71,12 +71,13 @@ class OpenIdProvider:
 
 
 @contextlib.contextmanager
-def openid_provider(pki: Pki, *, prefix: str = "/op", device_code_s: int = 120,
-                    access_token_s: int = 600) -> Iterator[OpenIdProvider]:
+def openid_provider(pki: Pki, *, prefix: str = "/op", device_code_s: int = 120, access_token_s: int = 600,
+                    interval_s: int = 1) -> Iterator[OpenIdProvider]:
     """Start a provider and stop it. ``prefix`` empty: an issuer without a path."""
     node = need_program("node", "nodejs")
     settings = {"modules": str(install()), "key": str(pki.key), "certificate": str(pki.certificate), "prefix": prefix,
-                "device_code_s": device_code_s, "access_token_s": access_token_s}
+                "device_code_s": device_code_s, "access_token_s": access_token_s,
+                "interval_s": interval_s}
     process = subprocess.Popen([node, str(_HERE / "provider.mjs"), json.dumps(settings)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     answers: queue.Queue[dict[str, Any]] = queue.Queue()

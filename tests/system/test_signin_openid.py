@@ -27,9 +27,9 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return make_pki(tmp_path_factory.mktemp("pki"))
 
 
-@pytest.fixture(scope="module", params=["/op", ""], ids=["path", "no path"])
-def provider(request: pytest.FixtureRequest, pki: Pki) -> Iterator[OpenIdProvider]:
-    with openid_provider(pki, prefix=request.param) as running:
+@pytest.fixture(scope="module")
+def provider(pki: Pki) -> Iterator[OpenIdProvider]:
+    with openid_provider(pki) as running:
         yield running
 
 
@@ -38,7 +38,13 @@ def session(provider: OpenIdProvider) -> OidcSession:
     return OidcSession("here", provider.settings())
 
 
-def test_that_a_person_signs_in_stays_and_signs_out(provider: OpenIdProvider, session: OidcSession) -> None:
+@pytest.mark.parametrize("prefix", ["/op", ""], ids=["path", "no path"])
+def test_that_a_person_signs_in_stays_and_signs_out(pki: Pki, prefix: str) -> None:
+    with openid_provider(pki, prefix=prefix) as provider:
+        sign_in_stay_and_sign_out(provider, OidcSession("here", provider.settings()))
+
+
+def sign_in_stay_and_sign_out(provider: OpenIdProvider, session: OidcSession) -> None:
     person = FakePerson(on_code=provider.approve)
     identity = session.sign_in(person)
     assert (identity.issuer, identity.subject, identity.name) == (provider.issuer, "alice", "alice Example")

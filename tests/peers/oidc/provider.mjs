@@ -84,6 +84,10 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
     },
   });
   provider.proxy = true;
+  provider.use(async (ctx, next) => {   // the library leaves the interval at the default of five seconds
+    await next();
+    if (ctx.oidc?.route === 'device_authorization' && ctx.body?.device_code) ctx.body.interval = settings.interval_s;
+  });
   callback = provider.callback();
   process.stdout.write(JSON.stringify({ issuer, port }) + '\n');
 });
