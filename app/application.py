@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Any, Protocol
 
@@ -79,12 +80,12 @@ class Program(QObject):
     _uncaught = Signal(object)
     _demo_said = Signal(str)
 
-    def __init__(self, app: QApplication, sites: Sites) -> None:
+    def __init__(self, app: QApplication, sites: Sites, demo: DemoFacility | None = None) -> None:
         super().__init__()
         self._app = app
         self._sites = sites
         self._told: set[str] = set()
-        self._demo = DemoFacility()
+        self._demo = demo or DemoFacility()
         self._demo_starting: FutureWatcher | None = None
         self._demo_cancelled = threading.Event()
         self._hooks = (sys.excepthook, threading.excepthook)
@@ -131,12 +132,21 @@ class Program(QObject):
             return
         self.window.start_page.show_demo_progress("Starting the demo facility…")
         self._demo_cancelled.clear()
-        future = self.pool.submit(self._demo.start, self._demo_said.emit, self._demo_cancelled)
+        future = self.pool.submit(self._begin_demo)
         self._demo_starting = FutureWatcher(future, self, self._demo_started, self._demo_failed)
 
-    def _demo_started(self, profile: SiteProfile) -> None:
+    def _begin_demo(self) -> tuple[SiteProfile, str]:
+        """Io thread: the facility's profile and the PIN of its sign-in pages."""
+        profile = self._demo.start(self._demo_said.emit, self._demo_cancelled)
+        pin_file = self._demo.addresses.get("pin_file", "")
+        return profile, Path(pin_file).read_text("utf-8").strip() if pin_file else ""
+
+    def _demo_started(self, started: tuple[SiteProfile, str]) -> None:
+        profile, pin = started
         self._demo_starting = None
         self._sites.give(profile)
+        if pin:
+            self.window.asking.set_hint(profile.name, f"The page asks for the demo PIN: {pin}")
         self.window.start_page.show_demo_progress("")
         self.window.start_page.show_sites()
         self.window.top_bar.show_sites()

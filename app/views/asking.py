@@ -28,7 +28,12 @@ class Asking(QObject):
         self._session = session
         self._window = window
         self._codes: dict[str, SignInDialog] = {}
+        self._hints: dict[str, str] = {}
         session.asking.connect(self._listen)
+
+    def set_hint(self, site: str, hint: str) -> None:
+        """What else the person needs to sign in there."""
+        self._hints[site] = hint
 
     def _listen(self, site: str, interaction: WindowInteraction) -> None:
         interaction.code_shown.connect(functools.partial(self._show_code, site, interaction))
@@ -40,7 +45,7 @@ class Asking(QObject):
         if known is not None:
             known.show_code(code)
             return
-        dialog = SignInDialog(self._session.title(site), interaction, self._window)
+        dialog = SignInDialog(self._session.title(site), interaction, self._window, self._hints.get(site, ""))
         dialog.new_code_requested.connect(self._session.open_again)
         dialog.finished.connect(functools.partial(self._forget, site))
         self._codes[site] = dialog

@@ -31,8 +31,12 @@ class SignInDialog(QDialog):
 
     new_code_requested = Signal(str)
 
-    def __init__(self, title: str, interaction: WindowInteraction, parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, interaction: WindowInteraction, parent: QWidget | None = None,
+                 hint: str = "") -> None:
+        """``hint``: what else the person needs on the provider's page (the demo's PIN)."""
         super().__init__(parent)
+        self._hint = PlainLabel(visible(hint), wrap=True, selectable=True)
+        self._hint.setVisible(bool(hint))
         self._interaction = interaction
         self._code: DeviceCode | None = None
         self._settled = False
@@ -137,6 +141,7 @@ class SignInDialog(QDialog):
         left.addWidget(PlainLabel("Code", "muted"))
         left.addWidget(self._code_label)
         left.addWidget(self._left)
+        left.addWidget(self._hint)
         left.addStretch(1)
         top = QHBoxLayout()
         top.setSpacing(20)

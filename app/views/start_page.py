@@ -90,6 +90,10 @@ class StartPage(QScrollArea):
         self.show_sites()
         self._show_places()
 
+    @property
+    def demo_button(self) -> QPushButton:
+        return self._demo
+
     def show_sites(self) -> None:
         """Build the cards anew from the known sites."""
         for card in self._cards.values():

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.application import Program
+from app.remote.demo import DemoFacility
 from tests.gui.fakes import FakeSites
 
 
@@ -21,8 +22,8 @@ def start(qtbot: Any, qapp: Any) -> Iterator[Callable[..., Program]]:
     """``start(sites, target="")`` shows a window; every window is ended after the test."""
     programs: list[Program] = []
 
-    def begin(sites: Any, target: str = "") -> Program:
-        program = Program(qapp, sites)
+    def begin(sites: Any, target: str = "", demo: DemoFacility | None = None) -> Program:
+        program = Program(qapp, sites, demo)
         programs.append(program)
         program.start(target)
         return program

@@ -173,7 +173,8 @@ class FakeSites:
         return ["local", "far"]
 
     def profile(self, name: str) -> SiteProfile:
-        return LOCAL if name == "local" else SiteProfile("far", "Far Light Source", batch=BatchSettings("slurm", poll_s=1))
+        far = SiteProfile("far", "Far Light Source", batch=BatchSettings("slurm", poll_s=1))
+        return LOCAL if name == "local" else far
 
     def open(self, name: str, interaction: Interaction) -> Any:
         self.interactions.append(interaction)
@@ -208,8 +209,8 @@ def dataset(path: str, shape: tuple[int, ...] = (10, 64, 48), dtype: str = "uint
 
 def stack(path: str = "/entry/data/data", shape: tuple[int, ...] = (10, 64, 48)) -> PlotDescription:
     """How a stack of detector frames wants to be shown."""
-    return PlotDescription(View.STACK, path, axes=(None,) * len(shape), normalization="log", shape=shape, dtype="uint32",
-                           limits_rule="percentile 1-99", rule="default")
+    return PlotDescription(View.STACK, path, axes=(None,) * len(shape), normalization="log", shape=shape,
+                           dtype="uint32", limits_rule="percentile 1-99", rule="default")
 
 
 def _settled(outcome: Any) -> Future[Any]:

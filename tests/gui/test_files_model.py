@@ -62,7 +62,8 @@ def test_that_the_model_keeps_qts_rules_while_levels_come_and_go(qtbot: Any, dat
     data.groups["/data/scan_10.h5::/"] = NotHdf5Error("“scan_10.h5” is not an HDF5 file.")
     model = FilesModel()
     proxy = FilesProxy(model)
-    testers = [QAbstractItemModelTester(one, QAbstractItemModelTester.FailureReportingMode.QtTest) for one in (model, proxy)]
+    how = QAbstractItemModelTester.FailureReportingMode.QtTest
+    testers = [QAbstractItemModelTester(one, how) for one in (model, proxy)]
     model.set_root(data, "far", TOP)
     qtbot.waitUntil(lambda: model.rowCount() == 4)
     entry = opened(qtbot, model, "scan_2.h5", "1.1")
@@ -170,7 +171,8 @@ def test_that_a_wrong_regex_is_told_and_changes_nothing(qtbot: Any, model: Files
     assert compile_filter("  ") is None
 
 
-@pytest.mark.parametrize(("dtype", "words"), [("<u4", "uint32"), (">f8", "float64"), ("object", "text"), ("|S12", "text"),
-                                              ("[('a', '<i4')]", "compound"), ("uint16", "uint16"), ("bool", "bool")])
+@pytest.mark.parametrize(("dtype", "words"), [
+    ("<u4", "uint32"), (">f8", "float64"), ("object", "text"), ("|S12", "text"), ("[('a', '<i4')]", "compound"),
+    ("uint16", "uint16"), ("bool", "bool")])
 def test_that_types_are_named_for_readers(dtype: str, words: str) -> None:
     assert short_type(dtype) == words

@@ -70,7 +70,8 @@ def test_that_closing_the_dialog_lets_the_waiting_worker_go(qtbot: Any, dialog: 
 def test_that_a_worker_gets_the_persons_answer(qtbot: Any) -> None:
     interaction, answers = WindowInteraction("far"), []
     interaction.host_key_asked.connect(lambda question: question.answer(True))
-    worker = threading.Thread(target=lambda: answers.append(interaction.confirm_host_key("h", "ssh-ed25519", "SHA256:x")))
+    ask = interaction.confirm_host_key
+    worker = threading.Thread(target=lambda: answers.append(ask("h", "ssh-ed25519", "SHA256:x")))
     worker.start()
     qtbot.waitUntil(lambda: answers == [True])
     worker.join()
@@ -106,7 +107,8 @@ def test_that_prompts_are_shown_as_plain_text_and_passwords_hidden(qtbot: Any) -
     assert dialog.fields[0].text() == ""
 
 
-def test_that_the_window_shows_the_code_and_a_new_one_starts_over(qtbot: Any, start: Any, fake_sites: FakeSites) -> None:
+def test_that_the_window_shows_the_code_and_a_new_one_starts_over(qtbot: Any, start: Any,
+                                                                  fake_sites: FakeSites) -> None:
     codes = iter([code(-1, "OLD-CODE"), code(600, "NEW-CODE")])
     approved = threading.Event()
 

@@ -98,7 +98,8 @@ def test_that_a_refused_submission_stays_with_its_reason(qtbot: Any, dialog: Sub
 
 def job(number: int, state: JobState, **more: Any) -> Job:
     values = {"submitted": float(number), "scheduler_id": str(number), **more}
-    return Job(id=f"j{number}", site="far", name="n", recipe="azimuthal-integration", version="1.0", state=state, **values)
+    return Job(id=f"j{number}", site="far", name="n", recipe="azimuthal-integration", version="1.0", state=state,
+               **values)
 
 
 def test_that_the_job_table_keeps_qts_rules_and_its_selection(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
@@ -108,7 +109,8 @@ def test_that_the_job_table_keeps_qts_rules_and_its_selection(qtbot: Any, progra
     model.job_ended.connect(ended.append)
     model.take_answer("far", [job(1, JobState.RUNNING), job(2, JobState.QUEUED, reason="Priority")])
     program.window.jobs_dock.select("far", "j1")
-    model.take_answer("far", [job(1, JobState.COMPLETED, outputs=("/x.h5",)), job(2, JobState.RUNNING), job(3, JobState.QUEUED)])
+    model.take_answer("far", [job(1, JobState.COMPLETED, outputs=("/x.h5",)), job(2, JobState.RUNNING),
+                              job(3, JobState.QUEUED)])
     assert [model.index(row, 0).data() for row in range(3)] == ["3", "2", "1"]
     assert program.window.jobs_dock.selected.id == "j1"
     assert [e.id for e in ended] == ["j1"]

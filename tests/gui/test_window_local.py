@@ -101,7 +101,7 @@ def test_that_the_context_menu_offers_what_a_dataset_can(qtbot: Any, program: An
     files = program.window.files
     qtbot.waitUntil(lambda: files.rowCount() > 3, timeout=PATIENCE_MS)
     proxy = program.window.files_panel._proxy
-    folder = next(files.index(row, 0) for row in range(files.rowCount()) if files.index(row, 0).data(Role.NAME) == "tomo")
+    folder = files.child_named(QModelIndex(), "tomo")
     files.fetchMore(folder)
     qtbot.waitUntil(lambda: files.is_loaded(folder), timeout=PATIENCE_MS)
     menu = program.window.files_panel.context_menu(proxy.mapFromSource(files.child_named(folder, "tooth.h5")))
@@ -113,7 +113,8 @@ def test_that_the_context_menu_offers_what_a_dataset_can(qtbot: Any, program: An
 def test_that_refresh_finds_a_new_file(qtbot: Any, program: Any, beamside_data: Path, tmp_path: Path) -> None:
     program.window.navigator.go_to_text(str(tmp_path))
     files = program.window.files
-    qtbot.waitUntil(lambda: str(files.root_path) == str(tmp_path) and files.is_loaded(QModelIndex()), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: str(files.root_path) == str(tmp_path) and files.is_loaded(QModelIndex()),
+                    timeout=PATIENCE_MS)
     shutil.copy(beamside_data / "edge" / "unicode.h5", tmp_path / "new.h5")
     files.refresh()
     qtbot.waitUntil(lambda: files.child_named(QModelIndex(), "new.h5").isValid(), timeout=PATIENCE_MS)
