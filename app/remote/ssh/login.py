@@ -50,7 +50,7 @@ class Credentials:
 
 @dataclass
 class _Attempt:
-    """One login: the link, who, and what has been tried."""
+    """One login: the link, who, and what has been tried. ``stage`` counts methods passed where several are wanted."""
 
     link: paramiko.Transport
     host: str
@@ -59,10 +59,17 @@ class _Attempt:
     allowed: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     tried_certificate: bool = False
+    stage: int = 0
 
     @property
     def done(self) -> bool:
         return self.link.is_authenticated()
+
+    def passed(self, still_wanted: Sequence[str]) -> None:
+        """The server took a method; ``still_wanted`` are those it wants next, if it is not content."""
+        if still_wanted:
+            self.allowed = list(still_wanted)
+            self.stage += 1
 
 
 def log_in(link: paramiko.Transport, host: str, user: str, methods: Sequence[str], credentials: Credentials,
@@ -76,27 +83,38 @@ def log_in(link: paramiko.Transport, host: str, user: str, methods: Sequence[str
     """
     attempt = _Attempt(link, host, user, interaction)
     attempt.allowed = _ask_allowed(attempt)
-    for method in methods:
-        if attempt.done:
-            break
-        if interaction.cancelled.is_set():
-            raise CancelledByUserError("The login was cancelled.")
-        wanted = _SSH_METHOD.get(method)
-        if wanted is None:
-            attempt.refusals.append(f"{method}: not supported by this version")
-        elif wanted not in attempt.allowed and not (method == "keyboard-interactive" and "password" in attempt.allowed):
-            attempt.refusals.append(f"{method}: the server does not accept it at this point")
-        elif method == "certificate":
-            _with_certificate(attempt, credentials)
-        elif method == "agent":
-            _with_agent(attempt)
-        elif method == "key":
-            _with_key_files(attempt)
-        else:
-            _with_dialog(attempt, credentials.tokens)
+    waiting, stage = list(methods), -1
+    while not attempt.done and stage != attempt.stage:   # again from the front after each stage that was passed
+        stage = attempt.stage
+        for method in tuple(waiting):
+            if attempt.done:
+                break
+            if interaction.cancelled.is_set():
+                raise CancelledByUserError("The login was cancelled.")
+            if _accepted(attempt, method):
+                waiting.remove(method)
+                _try(attempt, method, credentials)
     if not attempt.done:
+        attempt.refusals += [f"{method}: the server does not accept it" if method in _SSH_METHOD else
+                             f"{method}: not supported by this version" for method in waiting]
         raise _refused(attempt, credentials, now)
     _LOG.info("logged in to %s as %s", host, user)
+
+
+def _accepted(attempt: _Attempt, method: str) -> bool:
+    wanted = _SSH_METHOD.get(method)
+    return wanted in attempt.allowed or (method == "keyboard-interactive" and "password" in attempt.allowed)
+
+
+def _try(attempt: _Attempt, method: str, credentials: Credentials) -> None:
+    if method == "certificate":
+        _with_certificate(attempt, credentials)
+    elif method == "agent":
+        _with_agent(attempt)
+    elif method == "key":
+        _with_key_files(attempt)
+    else:
+        _with_dialog(attempt, credentials.tokens)
 
 
 def _ask_allowed(attempt: _Attempt) -> list[str]:
@@ -117,7 +135,7 @@ def _try_key(attempt: _Attempt, key: paramiko.PKey, name: str) -> bool:
     """One public-key attempt; True when the server took it (wholly, or as the first of several methods)."""
     attempt.link.auth_timeout = QUICK_S
     with _refusal(attempt, name):
-        attempt.allowed = attempt.link.auth_publickey(attempt.user, key) or attempt.allowed
+        attempt.passed(attempt.link.auth_publickey(attempt.user, key))
         return True
     return False
 
@@ -205,11 +223,11 @@ def _with_dialog(attempt: _Attempt, tokens: TokenSource | None) -> None:
         before = len(attempt.refusals)
         with _refusal(attempt, "keyboard-interactive"):
             if "keyboard-interactive" in attempt.allowed:
-                left = attempt.link.auth_interactive(attempt.user, dialog.answer)
+                attempt.passed(attempt.link.auth_interactive(attempt.user, dialog.answer))
             else:
                 password = dialog.answer("", "", [("Password", False)])
-                left = [] if dialog.gave_up else attempt.link.auth_password(attempt.user, password[0], fallback=False)
-            attempt.allowed = left or attempt.allowed
+                if not dialog.gave_up:
+                    attempt.passed(attempt.link.auth_password(attempt.user, password[0], fallback=False))
         if dialog.gave_up:
             raise CancelledByUserError(f"The login at {attempt.host} was cancelled.")
         if len(attempt.refusals) == before or not dialog.asked_person or not attempt.link.is_active():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -52,13 +53,23 @@ Round = tuple[str, str, list[tuple[str, bool]], list[str]]   # title, instructio
 class FakeDialogServer(paramiko.ServerInterface):
     """Keyboard-interactive as facilities have it: one or two rounds, or an access token."""
 
-    def __init__(self, rounds: list[Round]) -> None:
+    def __init__(self, rounds: list[Round], first: str = "", password: str = "") -> None:
         self._rounds = rounds
         self._at = 0
+        self._first = first   # a method to be passed before the dialog
+        self._password = password
         self.given: list[list[str]] = []
 
     def get_allowed_auths(self, username: str) -> str:
-        return "keyboard-interactive"
+        return self._first or ("password" if self._password else "keyboard-interactive")
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self._first = ""
+        return paramiko.AUTH_PARTIALLY_SUCCESSFUL
+
+    def check_auth_password(self, username: str, password: str) -> int:
+        self.given.append([password])
+        return paramiko.AUTH_SUCCESSFUL if password == self._password else paramiko.AUTH_FAILED
 
     def check_auth_interactive(self, username: str, submethods: str) -> paramiko.InteractiveQuery | int:
         self._at = 0
@@ -80,12 +91,12 @@ class FakeDialogServer(paramiko.ServerInterface):
 
 
 @contextlib.contextmanager
-def dialog_server(rounds: list[Round]) -> Iterator[tuple[FakeDialogServer, SiteProfile]]:
+def dialog_server(rounds: list[Round], **options: str) -> Iterator[tuple[FakeDialogServer, SiteProfile]]:
     """A server that asks questions."""
     listener = socket.create_server(("127.0.0.1", 0))
     host_key = Ed25519PrivateKey.generate()
     links: list[paramiko.Transport] = []
-    server = FakeDialogServer(rounds)
+    server = FakeDialogServer(rounds, **options)
 
     def serve() -> None:
         with contextlib.suppress(OSError):
@@ -136,6 +147,23 @@ def test_that_a_mistyped_password_can_be_typed_again() -> None:
 def test_that_giving_up_at_a_prompt_cancels() -> None:
     with dialog_server(PASSWORD_AND_OTP) as (_, profile), pytest.raises(CancelledByUserError):
         open_ssh(profile, FakePerson(), None)
+
+
+def test_that_a_server_that_knows_only_passwords_is_given_one() -> None:
+    person = FakePerson(answers=[["wrong"], ["secret"]])
+    with dialog_server([], password="secret") as (server, profile):
+        open_ssh(profile, person, None).close()
+    assert server.given == [["wrong"], ["secret"]]
+
+
+@pytest.mark.parametrize("methods", [("key", "keyboard-interactive"), ("keyboard-interactive", "agent", "key")])
+def test_that_a_key_and_a_dialog_are_given_where_both_are_wanted(own_home: Path, methods: tuple[str, ...]) -> None:
+    write_private(Ed25519PrivateKey.generate(), own_home / ".ssh" / "id_ed25519")
+    person = FakePerson(answers=[["secret"], ["123456"]])
+    with dialog_server(PASSWORD_AND_OTP, first="publickey") as (_, profile):
+        ssh = dataclasses.replace(profile.ssh, methods=methods)
+        open_ssh(dataclasses.replace(profile, ssh=ssh), person, None).close()
+    assert len(person.prompts) == 2
 
 
 def test_that_a_prompt_for_an_access_token_gets_it_without_asking() -> None:
@@ -205,10 +233,10 @@ def test_that_a_refusal_lists_what_was_tried(connect: Connect, server: Sshd) -> 
     with pytest.raises(LoginRefusedError, match="did not let") as caught:
         connect(methods=("gssapi", "agent", "key", "keyboard-interactive"))
     lines = caught.value.detail.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["gssapi", "agent", "key id_ed25519", "keyboard-interactive"]
-    assert "not supported" in lines[0]
-    assert "no agent" in lines[1]
-    assert lines[2].endswith("refused")
+    assert [line.partition(":")[0] for line in lines] == ["agent", "key id_ed25519", "gssapi", "keyboard-interactive"]
+    assert "no agent" in lines[0]
+    assert lines[1].endswith("refused")
+    assert "not supported" in lines[2]
     assert "does not accept" in lines[3]
 
 
