@@ -1,4 +1,4 @@
-"""What needs root: another account, and a disk that is full."""
+"""What needs root: a disk that is full."""
 
 from __future__ import annotations
 
@@ -42,11 +42,3 @@ def test_that_a_full_disk_is_told_by_the_command(server: Sshd, key: Ed25519Priva
         assert "No space left" in result.error_text
         assert transport.run(["echo", "still here"]).stdout == b"still here\n"
     transport.close()
-
-
-def test_that_an_account_without_a_shell_is_explained(server: Sshd, key: Ed25519PrivateKey) -> None:
-    transport = open_ssh(profile_for(server, "nobody"), FakePerson(), None)
-    result = transport.run(["true"])
-    transport.close()
-    assert result.exit_code != 0
-    assert "not available" in result.text + result.error_text
