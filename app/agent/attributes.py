@@ -44,30 +44,23 @@ def attribute_json(attribute: Any, node: Any) -> Any:
         space = attribute.get_space()
         if space.get_simple_extent_type() == h5s.NULL:
             return None
-        shape, dtype = tuple(attribute.shape), attribute.dtype
-        value_shape = shape + (dtype.subdtype[1] if dtype.subdtype else ())
-        nbytes = int(np.prod(shape, dtype=object)) * (0 if dtype.hasobject else dtype.itemsize)
-        if int(np.prod(value_shape, dtype=object)) > MAX_ELEMENTS or nbytes > MAX_BYTES:
+        dtype = attribute.dtype
+        base, below = dtype.subdtype or (dtype, ())
+        value_shape = tuple(space.get_simple_extent_dims()) + below
+        elements = 1
+        for length in value_shape:
+            elements *= int(length)
+        if elements > MAX_ELEMENTS or (elements * base.itemsize > MAX_BYTES and not dtype.hasobject):
             return truncated(value_shape, dtype)
-        value = read_attribute(attribute, node)
+        value = np.zeros(value_shape, base)
+        if elements:
+            attribute.read(value, mtype=h5t.py_create(dtype))
+        value = value if value_shape else value[()]
         if dtype.hasobject and _weight(value) > MAX_BYTES:
             return truncated(value_shape, dtype)
         return value_json(value, node)
     except Exception as error:
         return {"error": sentence(error)}
-
-
-def read_attribute(attribute: Any, node: Any) -> Any:
-    """The value as h5py gives it; text may still be bytes."""
-    name = _name(attribute)
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:  # h5py finds no attribute by a name that is not UTF-8
-        base, below = attribute.dtype.subdtype or (attribute.dtype, ())
-        value = np.zeros(tuple(attribute.shape) + below, base)
-        attribute.read(value, mtype=h5t.py_create(attribute.dtype))
-        return value if value.ndim else value[()]
-    return node.attrs[name]
 
 
 def get_attribute(node: Any, name: str) -> Any:
@@ -84,7 +77,11 @@ def get_attribute(node: Any, name: str) -> Any:
 
 def get_text(node: Any, name: str) -> str:
     """An attribute that should be text (or an array of one text); ``""`` if it is not."""
-    value = get_attribute(node, name)
+    return text_of(get_attribute(node, name))
+
+
+def text_of(value: Any) -> str:
+    """The text in an attribute's JSON value, alone or in an array of one; ``""`` if there is none."""
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
     return value.strip("\x00 ") if isinstance(value, str) else ""

@@ -12,7 +12,7 @@ import h5py
 from h5py import h5o
 
 from app.agent import layouts, links
-from app.agent.attributes import get_attribute, get_text
+from app.agent.attributes import get_attribute, get_text, sentence
 from app.agent.opening import shown
 from app.agent.sources import filter_sentence, filters_of, missing_sources
 
@@ -41,7 +41,11 @@ def find(root: links.Place) -> Found:
     for rule, finder in (("default", _default), ("entry_default", _entry_default),
                          ("first_nxdata", _first_nxdata), ("legacy_signal", _legacy_signal),
                          ("known_layout", _known_layout), ("largest", _largest)):
-        found = finder(root, missing)
+        try:
+            found = finder(root, missing)
+        except Exception as error:  # a damaged object on the way: the next rule may do without it
+            missing.append("a damaged object (%s)" % sentence(error))
+            continue
         if found is not None:
             group, name, signal = found
             return Found(rule, signal, group, name, _tidy(missing + _absent(signal)))

@@ -12,7 +12,7 @@ import h5py
 from h5py import h5l, h5o, h5s
 
 from app.agent import links
-from app.agent.attributes import attributes_of, get_text, sentence, value_json
+from app.agent.attributes import attributes_of, get_text, sentence, text_of, value_json
 from app.agent.sources import filters_of, is_virtual, trouble_with
 
 Node = Dict[str, Any]
@@ -21,7 +21,10 @@ Node = Dict[str, Any]
 def walk(place: links.Place, depth: Optional[int], attributes: bool) -> List[Node]:
     """``place`` and everything below it to ``depth`` levels (``None``: all), depth first in natural order."""
     first_paths = {}  # type: Dict[str, str]
-    described = describe(place.node, place.data_path, place.file_path, attributes)
+    try:
+        described = describe(place.node, place.data_path, place.file_path, attributes)
+    except Exception as error:
+        described = {"path": place.data_path, "kind": "unreadable", "error": sentence(error)}
     first_paths[described.get("object", "")] = place.data_path
     found = [described]
     stack = []  # type: List[Tuple[Any, str, Any]]
@@ -98,14 +101,13 @@ def describe(node: Any, path: str, file_path: str, attributes: bool) -> Node:
         _describe_dataset(node, described, file_path)
     elif isinstance(node, h5py.Datatype):
         described["dtype"] = _dtype_text(node, described)
-    nx_class = get_text(node, "NX_class")
-    if nx_class:
-        described["nx_class"] = nx_class
-    units = get_text(node, "units")
-    if units:
-        described["units"] = units
-    if attributes:
-        described["attributes"] = attributes_of(node)
+    found = attributes_of(node) if attributes else None
+    for key, name in (("nx_class", "NX_class"), ("units", "units")):
+        text = get_text(node, name) if found is None else text_of(found.get(name))
+        if text:
+            described[key] = text
+    if found is not None:
+        described["attributes"] = found
     return described
 
 
@@ -135,7 +137,12 @@ def _describe_dataset(dataset: Any, described: Node, file_path: str) -> None:
     plist = dataset.id.get_create_plist()
     if plist.get_layout() == h5py.h5d.CHUNKED:
         described["chunks"] = [int(n) for n in plist.get_chunk()]
-        described["filters"] = [{"id": step.id, "name": step.name} for step in filters_of(dataset)]
+        filters = filters_of(dataset)
+        described["filters"] = [{"id": step.id, "name": step.name} for step in filters]
+        if all(step.available for step in filters):
+            return
+    elif plist.get_layout() != h5py.h5d.VIRTUAL and not plist.get_external_count():
+        return
     trouble = trouble_with(dataset, file_path)
     if trouble:
         described.setdefault("error", trouble)
@@ -161,7 +168,7 @@ def _names(group: Any, described: Node) -> List[str]:
 
 def _opens(group: Any, name: str) -> bool:
     try:
-        links.open_child(group, name)
+        h5o.open(group.id, links.encoded(name))
     except Exception:
         return False
     return True

@@ -91,7 +91,7 @@ def _legacy_axes(group: links.Place, dataset: Any, shape: Tuple[int, ...], axes:
 
 def _dimension_scales(group: links.Place, dataset: Any, shape: Tuple[int, ...],
                       axes: List[Optional[links.Place]]) -> None:
-    if not h5py.h5a.exists(dataset.id, b"DIMENSION_LIST"):
+    if get_attribute(dataset, "DIMENSION_LIST") is None:
         return
     for number, length in enumerate(shape):
         try:

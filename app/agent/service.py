@@ -20,7 +20,7 @@ from app.agent.description import LIMITS_RULE, Description, named, nothing
 from app.agent.images import IMAGE_PATH, ImageFile, image_kind, no_such_node, open_image
 from app.agent.opening import Generation, OpenFiles, file_path_of, generation_of, shown
 from app.agent.selection import Plan, tie
-from app.agent.sources import is_virtual, virtual_files
+from app.agent.sources import MAX_SOURCES, is_virtual, virtual_files
 from app.agent.statistics import statistics_of
 from app.agent.validity import invalid_mask, is_pooled_kind
 from app.protocol.errors import WireError
@@ -75,10 +75,11 @@ class Service:
         except MemoryError as error:
             raise WireError("unreadable", "There is not enough memory at the facility for this request.",
                             sentence(error), "Select less of the data.") from error
-        except OSError as error:
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
             name = shown(os.path.basename(file_path_of(str(params["file"]))))
-            raise WireError("unreadable", "“%s” can no longer be read." % name, sentence(error),
-                            "Try again; it may have been replaced while it was being read.") from error
+            raise WireError("unreadable", "“%s” holds something that cannot be read here." % name,
+                            "%s: %s" % (type(error).__name__, sentence(error)),
+                            "Try again; if it was not being written or replaced meanwhile, it is damaged.") from error
 
     def close(self) -> None:
         """Close every file and forget everything."""
@@ -225,7 +226,8 @@ class Service:
         paths = [source.place.file_path] if source.place.file_path != source.file_path else []
         if is_virtual(source.place.node):
             others = virtual_files(source.place.node, source.place.file_path)
-            if len(others) > MAX_WATCHED_SOURCES or any("%" in path for path, _ in others):
+            count = source.place.node.id.get_create_plist().get_virtual_count()
+            if len(others) > MAX_WATCHED_SOURCES or count > MAX_SOURCES or any("%" in path for path, _ in others):
                 return object()
             paths.extend(path for path, _ in others if path != source.file_path)
         stamps = []
