@@ -347,7 +347,7 @@ class JobService:
             return known
         found = row.scheduler_id if row is not None else str(record.status.get("scheduler_id") or "") or None
         if found:
-            self._store.write(record.folder, "submitted", found + "\n")
+            self._write_down(record, "submitted", found + "\n")
         return found
 
     def _tails(self, records: Sequence[JobRecord]) -> dict[str, str]:
@@ -356,13 +356,18 @@ class JobService:
 
     def _keep_end(self, record: JobRecord, job: Job) -> None:
         """Remember an end, here and in the job's folder: the batch system will forget it."""
+        self._known[job.id] = job
         self._final.add(job.id)
         self._left_at.pop(job.id, None)
         if not record.final:
-            try:
-                self._store.write(record.folder, "final.json", json.dumps(final_json(job)))
-            except (BeamsideError, ValueError) as error:
-                _log.info("the end of job %s could not be written to its folder: %s", job.id, error)
+            self._write_down(record, "final.json", json.dumps(final_json(job)))
+
+    def _write_down(self, record: JobRecord, name: str, text: str) -> None:
+        """Add what was learnt to a job's folder; one that cannot be written (a full disk) is no fault of the look."""
+        try:
+            self._store.write(record.folder, name, text)
+        except BeamsideError as error:
+            _log.info("%s of job %s could not be written: %s", name, record.id, error.summary)
 
     # -- Commands -----------------------------------------------------------------------------------------------------
 

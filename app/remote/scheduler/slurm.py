@@ -86,7 +86,7 @@ class Slurm:
             if not _JOB_ID.fullmatch(job_id):
                 continue
             kind = _state(state, reason)
-            rows.append(JobRow(job_id, kind, name, _reason_words(state, reason, 0, 0), partition, node,
+            rows.append(JobRow(job_id, kind, name, _reason_words(state, reason, None, None), partition, node,
                                _time(submit), _time(start) if _began(kind) else None, None, _duration(limit)))
         return rows
 
@@ -271,8 +271,9 @@ def _reason_words(state: str, reason: str, exit_code: int | None, signal: int | 
     if word == "CANCELLED":
         return "cancelled"
     if word == "FAILED":
-        known = _REASONS.get(reason.partition(",")[0], "")
-        return known or exit_words(exit_code, signal)
+        if signal or (exit_code is None and reason == "JobLaunchFailure"):
+            return exit_words(None, signal)     # Slurm calls a script that was killed a launch failure, too
+        return _REASONS.get(reason.partition(",")[0], "") or exit_words(exit_code, signal)
     if word in ("COMPLETED", "RUNNING"):
         return ""
     if word not in _STATES:

@@ -125,43 +125,58 @@ def open_image(path):
 
 
 def find_data(file, data_path, name):
-    """The dataset named, or the signal of the group named, or the file's default signal, or the largest stack."""
+    """The dataset named, or the signal of the group named, or the file's default plot, or its largest stack."""
+    node = file
     if data_path is not None:
         try:
             node = file[data_path]
         except (KeyError, OSError):
             raise Fault(f"{name} has no readable node {data_path}.") from None
-    else:
-        node = file
-    found = node if isinstance(node, h5py.Dataset) else signal_of(node) or largest(node)
-    if found is None or len(found.shape or ()) < 2 or found.dtype.kind not in "iuf":
+    found = node if isinstance(node, h5py.Dataset) else next(filter(holds_frames, candidates(node)), None)
+    if found is None or not holds_frames(found):
         place = f"{name}::{data_path}" if data_path else name
         raise Fault(f"{place} holds no frames: a numeric dataset of two or more dimensions is needed.")
     return found
 
 
-def signal_of(group, depth=0):
-    if depth > 8:
-        return None
+def candidates(group):
+    """Datasets that may be meant, most likely first; links are followed."""
+    yield signal_of(group)
+    for data in groups(group, "NXdata", 4):
+        yield signal_of(data)
+        yield member(data, "data")
+    sizes = {}
+    for parent in [group, *groups(group, None, 6)]:
+        for key in parent:
+            node = member(parent, key)
+            if holds_frames(node) and key not in ("pixel_mask", "flatfield", "mask"):
+                if key.startswith("data_0") and sum(k.startswith("data_0") for k in parent) > 1:
+                    raise Fault(f"{group.file.filename} holds its frames in several parts: name one, for example"
+                                f" {group.file.filename}::{parent.name}/{key}.")
+                sizes.setdefault((len(node.shape) > 2, node.size), node)
+    for key in sorted(sizes, reverse=True):
+        yield sizes[key]
+
+
+def holds_frames(node):
+    return isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "iuf"
+
+
+def member(group, key):
     try:
-        for key in (text(group.attrs.get("signal")), text(group.attrs.get("default"))):
-            if key and key in group:
-                node = group[key]
-                return node if isinstance(node, h5py.Dataset) else signal_of(node, depth + 1)
+        return group.get(key)
     except (KeyError, OSError):
         return None
+
+
+def signal_of(group, depth=0):
+    for key in (text(group.attrs.get("signal")), text(group.attrs.get("default"))):
+        node = member(group, key) if key else None
+        if isinstance(node, h5py.Dataset):
+            return node
+        if isinstance(node, h5py.Group) and depth < 8:
+            return signal_of(node, depth + 1)
     return None
-
-
-def largest(group):
-    best = []
-
-    def visit(_name, node):
-        if isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "iuf":
-            best.append((node.size, len(best), node))
-
-    group.visititems(visit)
-    return max(best)[2] if best else None
 
 
 def check_parts(dataset, path):
@@ -306,12 +321,13 @@ def wavelength(entry):
 
 
 def groups(top, nx_class, depth):
+    """Groups below ``top`` with that class (None: with any), ``depth`` levels down; external files are left out."""
     out = []
     for key in top:
         link = top.get(key, getlink=True)
-        node = None if isinstance(link, h5py.ExternalLink) else top.get(key)
+        node = None if isinstance(link, h5py.ExternalLink) else member(top, key)
         if isinstance(node, h5py.Group):
-            if text(node.attrs.get("NX_class")) == nx_class:
+            if nx_class is None or text(node.attrs.get("NX_class")) == nx_class:
                 out.append(node)
             if depth > 1:
                 out.extend(groups(node, nx_class, depth - 1))

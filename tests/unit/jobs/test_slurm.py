@@ -45,7 +45,8 @@ def past(job_id: str = "7", state: str = "COMPLETED", code: str = "0:0", reason:
     ("OUT_OF_MEMORY", "OutOfMemory", JobState.FAILED, "the memory limit was exceeded"),
     ("NODE_FAIL", "NodeDown", JobState.FAILED, "a node failed"),
     ("FAILED", "NonZeroExitCode", JobState.FAILED, ""),
-    ("FAILED", "JobLaunchFailure", JobState.FAILED, "it could not be started on its node"),
+    ("FAILED", "JobLaunchFailure", JobState.FAILED, ""),
+    ("FAILED", "BadConstraints", JobState.FAILED, "no node is like what it asks for"),
     ("CANCELLED", "None", JobState.CANCELLED, "cancelled"),
     ("PREEMPTED", "None", JobState.FAILED, "it was preempted by another job"),
     ("BRAND_NEW", "None", JobState.UNKNOWN, "Slurm calls its state BRAND_NEW"),
@@ -103,6 +104,13 @@ def test_that_a_history_row_tells_how_a_job_ended(state: str, code: str, kind: J
     (row,) = slurm.parse_history(past(state=state, code=code))
     assert (row.state, row.exit_code, row.signal, row.reason) == (kind, exit_code, signal, words)
     assert (row.started, row.ended, row.time_limit_s) == (1795343001.0, 1795343009.0, 1800)
+
+
+def test_that_a_killed_script_is_not_called_a_launch_failure() -> None:
+    killed, unstarted = slurm.parse_history(past("7", "FAILED", "0:9", "JobLaunchFailure")
+                                            + past("8", "FAILED", "1:0", "JobLaunchFailure"))
+    assert killed.reason == "stopped by signal 9 (killed)"
+    assert unstarted.reason == "it could not be started on its node"
 
 
 def test_that_steps_and_unknown_times_of_the_history_are_left_out() -> None:

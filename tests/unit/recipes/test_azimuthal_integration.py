@@ -194,6 +194,26 @@ def test_that_an_external_link_and_a_choice_of_frames_are_followed(work: Work, t
         assert file["entry/reduced/frame"][()].tolist() == [2, 0, 1]
 
 
+def test_that_without_a_data_path_the_default_plot_or_the_largest_stack_is_taken(
+        work: Work, tmp_path: Path, poni: Path) -> None:
+    stack = frames(3)
+    plain, eiger = tmp_path / "plain.h5", tmp_path / "eiger_master.h5"
+    with h5py.File(plain, "w") as file:
+        file["instrument/pixel_mask"] = np.zeros((2000, 2000), np.uint32)
+        file["instrument/curve"] = np.arange(5.0)
+        file["raw/frames"] = stack
+    assert work.run([str(plain)], {"npt": 200, "poni": str(poni)}).returncode == 0
+    assert_same(work.folder / "result.h5", direct(stack, poni))
+    with h5py.File(eiger, "w") as file:
+        for number in (1, 2):
+            file[f"entry/data/data_00000{number}"] = h5py.ExternalLink("plain.h5", "/raw/frames")
+        file["entry/data"].attrs["NX_class"] = "NXdata"
+    (work.folder / "result.h5").unlink()
+    assert "in several parts" in work.fault([str(eiger)], {"poni": str(poni)})
+    assert work.run([f"{eiger}::/entry/data/data_000002"], {"npt": 200, "poni": str(poni)}).returncode == 0
+    assert_same(work.folder / "result.h5", direct(stack, poni))
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
 def test_that_any_leading_dimensions_are_frames(work: Work, tmp_path: Path, poni: Path, shape: tuple[int, ...]) -> None:
     count = int(np.prod(shape))
