@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.model.site import AgentSettings, SiteProfile, SshSettings
 from app.remote.connection import Connection, Patience
 from app.remote.local_transport import LocalTransport
+from app.remote.profiles import parse_profile
 from app.remote.seams import Transport
 from app.remote.ssh.connect import open_ssh
 from tests.contract.events import Changes
+from tests.peers.demo_facility import running_facility
 from tests.peers.interaction import FakePerson
 from tests.peers.need import missing, need_program
 from tests.peers.sshd import public_line, sshd, write_private
@@ -62,8 +64,20 @@ def openssh_site(folder: Path) -> Iterator[Site]:
         yield Site("openssh", open_transport, server.cut, server.freeze)
 
 
+@contextlib.contextmanager
+def demo_site(folder: Path) -> Iterator[Site]:
+    with running_facility(folder) as facility:
+        profile = parse_profile(facility.profile.read_text("utf-8"), "demo.toml")
+        ssh = replace(profile.ssh, user=profile.ssh.user or "visitor1", methods=("keyboard-interactive",))
+
+        def open_transport() -> Transport:
+            return open_ssh(replace(profile, ssh=ssh), FakePerson(answers=[[facility.pin]]), None)
+
+        yield Site("demo", open_transport)
+
+
 TRANSPORTS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Site]]] = {
-    "local": local_site, "openssh": openssh_site}
+    "local": local_site, "openssh": openssh_site, "demo": demo_site}
 PYTHONS = {"own": sys.executable, "debian": DEBIAN_PYTHON}
 
 
@@ -96,7 +110,15 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache") / "beamside"
 
 
-QUICK = Patience(heartbeat_s=0.2, unresponsive_s=1.0, lost_s=3.0)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The demo facility has one Python; the others are tried over the other transports."""
+    left_out = [item for item in items if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+                and item.callspec.params.get("site") == "demo" and item.callspec.params.get("python") == "debian"]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+QUICK = Patience(heartbeat_s=0.2, unresponsive_s=2.0, lost_s=5.0)
 
 
 @pytest.fixture

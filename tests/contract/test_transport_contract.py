@@ -38,8 +38,8 @@ def test_that_a_missing_command_is_status_127(transport: Transport) -> None:
     assert transport.run(["/nowhere/no-such-command"]).exit_code == 127
 
 
-def test_that_a_command_ended_by_a_signal_has_a_negative_status(transport: Transport) -> None:
-    assert transport.run(["sh", "-c", "kill -9 $$"]).exit_code == -1
+def test_that_a_command_ended_by_a_signal_is_told_as_one(transport: Transport) -> None:
+    assert transport.run(["sh", "-c", "kill -9 $$"]).exit_code in (-1, 128 + 9)     # or a shell in between says so
 
 
 def test_that_a_command_that_takes_too_long_is_an_error_in_time(transport: Transport) -> None:
