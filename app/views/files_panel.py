@@ -53,6 +53,7 @@ class FilesPanel(QWidget):
         self._proxy = FilesProxy(model, self)
         self._recipes: tuple[Recipe, ...] = ()
         self._host = ""
+        self._way: list[str] = []
         self._build()
         self._connect()
 
@@ -81,6 +82,35 @@ class FilesPanel(QWidget):
         """Ask again for the level that is selected."""
         index = self._tree.currentIndex()
         self._model.refresh(self._proxy.mapToSource(index.siblingAtColumn(0)) if index.isValid() else QModelIndex())
+
+    def reveal(self, reference: DataReference) -> None:
+        """Open the way to a file or node, a level at a time as they arrive, and select it."""
+        root = self._model.root_path
+        if reference.site != self._model.site or not (root == reference.file_path or root in reference.file_path.parents):
+            self._way = []
+            return
+        inside = [part for part in reference.data_path.split("/") if part]
+        self._way = [*reference.file_path.relative_to(root).parts, *inside]
+        self._walk()
+
+    def _walk(self, *_loaded: object) -> None:
+        """Go as far as the levels that are there allow; called again whenever one arrives."""
+        if not self._way:
+            return
+        index, depth = QModelIndex(), 0
+        for name in self._way:
+            child = self._model.child_named(index, name)
+            if not child.isValid():
+                break
+            index, depth = child, depth + 1
+            if depth < len(self._way):
+                self._tree.expand(self._proxy.mapFromSource(index))
+        arrived = depth == len(self._way)
+        if arrived or (depth and self._model.is_loaded(index)):
+            shown = self._proxy.mapFromSource(index)
+            self._tree.setCurrentIndex(shown)
+            self._tree.scrollTo(shown)
+            self._way = []
 
     @property
     def buttons(self) -> tuple[QToolButton, ...]:
@@ -138,6 +168,7 @@ class FilesPanel(QWidget):
         self._tree.activated.connect(self._activated)
         self._tree.customContextMenuRequested.connect(self._menu_at)
         self._model.root_changed.connect(self._show_path)
+        self._model.level_loaded.connect(self._walk)
 
     def _button(self, name: str, tip: str, slot: object) -> QToolButton:
         button = QToolButton()

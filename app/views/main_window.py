@@ -176,7 +176,7 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.inspector_dock)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.work_dock)
         self.resizeDocks([self.files_dock, self.inspector_dock], [340, 260], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.work_dock], [240], Qt.Orientation.Vertical)
+        self.resizeDocks([self.work_dock], [215], Qt.Orientation.Vertical)
 
     def _build_actions(self) -> None:
         self._action("Go to…", "search", self._focus_go_to, "Ctrl+L", "Ctrl+Shift+P")
@@ -230,6 +230,7 @@ class MainWindow(QMainWindow):
         session.identity_changed.connect(self._mirror_site)
         navigator.site_shown.connect(self._site_shown)
         navigator.opened.connect(self.open_reference)
+        navigator.opened.connect(self.files_panel.reveal)
         navigator.failed.connect(self._messages.tell)
         self.start_page.site_chosen.connect(self._choose_site)
         self.start_page.place_chosen.connect(navigator.go_to_text)

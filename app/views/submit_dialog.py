@@ -67,7 +67,7 @@ class SubmitDialog(QDialog):
         self._then_submit = False
         self.fields: dict[str, ParameterField] = {}
         self.setWindowTitle(visible(recipe.title))
-        self.resize(640, 640)
+        self.resize(680, 700)
         self._build()
         FutureWatcher(session.submit(service.partitions), self, self._take_partitions, self._no_partitions)
         data = session.data(self._site)
@@ -190,7 +190,7 @@ class SubmitDialog(QDialog):
         self._partition_note = PlainLabel("", "muted", wrap=True)
         self._partition_note.hide()
         form.addRow(PlainLabel("Partition"), self._partition)
-        form.addRow(PlainLabel(""), self._partition_note)
+        form.addRow(self._partition_note)
         form.addRow(PlainLabel("Time limit"), self._minutes)
         form.addRow(PlainLabel("Account"), self._account)
         return form
@@ -289,8 +289,10 @@ class SubmitDialog(QDialog):
         self._draft = draft
         self._preview.setPlainText(visible(draft.script, keep_lines=True))
         if not self._then_submit:
-            self._preview.show()
-            self._split.setSizes([300, 260])
+            if self._preview.isHidden():
+                self._preview.show()
+                self.resize(max(self.width(), 780), self.height() + 220)
+                self._split.setSizes([380, 240])
             self._say(f"Would be handed in as {visible(draft.name)}, into {visible(str(draft.folder))}.", "ok")
             return
         self._work("Submitting…", FutureWatcher(self._session.submit(lambda: self._service.submit(draft)), self,
@@ -344,7 +346,7 @@ def _at_site(reference: DataReference) -> str:
 
 def _form() -> QFormLayout:
     form = QFormLayout()
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
     form.setHorizontalSpacing(14)
     form.setVerticalSpacing(8)

@@ -143,3 +143,10 @@ def test_that_the_way_of_looking_is_remembered_for_the_next_file(qtbot: Any, pro
     program.window.close_tab(program.window.tabs.currentIndex())
     again = go(qtbot, program, "tomo/tooth.h5")
     assert again.viewer.choices.colormap == "viridis"
+
+
+def test_that_what_was_opened_is_found_in_the_tree(qtbot: Any, program: Any, beamside_data: Path) -> None:
+    go(qtbot, program, "tomo/tooth.h5::/exchange/theta")
+    panel = program.window.files_panel
+    qtbot.waitUntil(lambda: panel.selected() is not None and panel.selected().data_path == "/exchange/theta",
+                    timeout=PATIENCE_MS)
