@@ -67,6 +67,7 @@ class _Opened:
     connection: Connection
     jobs: JobService
     recipes: tuple[Recipe, ...]
+    identity: Identity | None
 
 
 @dataclass(eq=False)
@@ -246,7 +247,8 @@ class Session(QObject):
         if known is None:
             connection.add_listener(functools.partial(self._connection_changed.emit, name))
         service = self._book.jobs(name, connection)
-        return _Opened(connection, service, tuple(service.recipes()) if service.available else ())
+        recipes = tuple(service.recipes()) if service.available else ()
+        return _Opened(connection, service, recipes, self._book.identity(name))
 
     def take_opened(self, name: str, opened: _Opened) -> None:
         """A connection stands; called by its watcher."""
@@ -255,9 +257,10 @@ class Session(QObject):
         site.again = False
         if self._closing:
             return
+        site.identity = opened.identity
         self._set_state(name, SiteState.OPEN)
+        self.identity_changed.emit(name)
         self._measure.start()
-        self._ask_identity(name)
         self.opened.emit(name)
 
     def fail_opening(self, name: str, error: BaseException) -> None:
