@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import time
 from collections import deque
@@ -58,7 +59,7 @@ class Beamside:
 
     def connect(self, server: Server) -> None:
         ssh = SshSettings(server.host, server.port, server.user, ("key",), (server.host_key,))
-        profile = SiteProfile("far", ssh=ssh, agent=AgentSettings(python=(server.python,)))
+        profile = SiteProfile("far", ssh=ssh, agent=AgentSettings(python=(shlex.quote(server.python),)))
         self._connection = Connection(profile, lambda: open_ssh(profile, FakePerson(), None))
         self._connection.open().result(DEADLINE_S)
 

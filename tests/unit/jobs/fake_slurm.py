@@ -6,12 +6,14 @@ Tests play the scheduler: they write the state of a job, or the words a command 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = f"#!{sys.executable} -I\n" + r'''
+# sh starts Python, since the checkout's path may be long or hold spaces
+_PROGRAM = f"#!/bin/sh\n'''exec' {shlex.quote(sys.executable)} -I \"$0\" \"$@\"\n' '''\n" + r'''
 import json, pathlib, re, sys, time
 root, command = pathlib.Path(@ROOT@), pathlib.Path(sys.argv[0]).name
 with open(root / "calls", "a") as calls:
