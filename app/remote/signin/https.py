@@ -1,4 +1,4 @@
-"""HTTPS as sign-in needs it: a chosen CA, deadlines, no redirect that could carry a secret, and the server's clock.
+"""HTTPS as sign-in needs it: a chosen CA, deadlines, no redirects, and the server's clock.
 
 Blocking. It never logs addresses' queries, headers or bodies: they hold codes and tokens.
 """
@@ -36,14 +36,13 @@ class HttpsSession(requests.Session):
         super().__init__()
         self._ca_file = os.path.expanduser(ca_file) or os.environ.get("SSL_CERT_FILE") or certifi.where()
         self.clock_skew_s: float | None = None
+        self.auth = _as_it_is   # otherwise an entry in ~/.netrc replaces our Authorization header
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """As in ``requests``, with our trust and deadlines."""
         kwargs["verify"] = self._ca_file
         kwargs["timeout"] = (CONNECT_S, READ_S)
-        headers = kwargs.get("headers") or {}
-        if str(method).upper() != "GET" or any(name.lower() == "authorization" for name in headers):
-            kwargs["allow_redirects"] = False
+        kwargs["allow_redirects"] = False   # neither a secret nor a list of trusted keys may come from elsewhere
         response = super().request(method, url, *args, **kwargs)
         self._compare_clocks(response)
         return response
@@ -92,6 +91,10 @@ def network_error(error: Exception, what: str) -> ProviderError:
     if isinstance(error, requests.exceptions.Timeout):
         return ProviderError(f"{_capital(what)} did not answer in time.", text, "Try again in a moment.")
     return ProviderError(f"{_capital(what)} cannot be reached.", text, "Check the network connection, then try again.")
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def host_of(url: str) -> str:

@@ -6,17 +6,19 @@ checked in ``id_token``. Access tokens stay in memory, the refresh token in ``to
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 
 from app.errors import (
     BeamsideError,
+    CancelledByUserError,
     ProviderError,
     SignInNeededError,
     SignInRefusedError,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 _RESERVED = {"openid", "profile", "offline_access"}   # msal adds these itself
 _RENEW_LEFT_S = 60.0
+_LOOK_S = 0.2
 _LOG = logging.getLogger(__name__)
 logging.getLogger("msal").setLevel(logging.WARNING)   # its debug lines hold claims
 T = TypeVar("T")
@@ -90,7 +93,7 @@ class OidcSession:
             SignInError: refused, expired, or the provider cannot be used.
             CancelledByUserError: the person gave up.
         """
-        with self._signing_in:
+        with self._one_at_a_time(interaction):
             try:
                 self.access_token()
             except SignInNeededError as reason:
@@ -99,6 +102,17 @@ class OidcSession:
             who = self.identity
             assert who is not None
             return who
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self, interaction: Interaction) -> Iterator[None]:
+        """Two connections that need the person ask once; the second waits for the first, unless it is cancelled."""
+        while not self._signing_in.acquire(timeout=_LOOK_S):
+            if interaction.cancelled.is_set():
+                raise CancelledByUserError("The sign-in was cancelled.")
+        try:
+            yield
+        finally:
+            self._signing_in.release()
 
     def access_token(self, interaction: Interaction | None = None) -> str:
         """A token with at least a minute left, renewed if need be.

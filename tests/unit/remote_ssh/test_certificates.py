@@ -6,6 +6,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +160,12 @@ def test_that_the_token_never_follows_a_redirect(server: Sshd, authority: FakePr
         with pytest.raises(ProviderError, match="elsewhere, which is refused"):
             open_ssh(site(server, authority), FakePerson(), FakeTokens())
         assert not elsewhere.requests
+
+
+def test_that_a_netrc_file_does_not_replace_the_token(server: Sshd, authority: FakeProvider, own_home: Path) -> None:
+    (own_home / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    authority.certificate = conch(server)   # it looks at the Authorization header
+    open_ssh(site(server, authority), FakePerson(), FakeTokens()).close()
 
 
 @pytest.mark.parametrize(("answer", "error", "sentence"), [

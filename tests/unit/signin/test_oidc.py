@@ -208,6 +208,29 @@ def test_that_a_provider_in_trouble_while_polling_is_waited_for(provider: FakePr
     assert any("still trying" in text for text in person.said)
 
 
+def test_that_two_connections_ask_the_person_once(provider: FakeProvider, os_keyring: FakeKeyring) -> None:
+    provider.approved = False
+    session = session_at(provider)
+    people = [FakePerson(), FakePerson()]
+    threads = [threading.Thread(target=session.sign_in, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while not any(person.codes for person in people) and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    provider.approved = True
+    for thread in threads:
+        thread.join(10)
+    assert sorted(len(person.codes) for person in people) == [0, 1]
+
+
+def test_that_waiting_for_another_sign_in_can_be_cancelled(provider: FakeProvider) -> None:
+    session, person = session_at(provider), FakePerson()
+    person.cancelled.set()
+    with session._signing_in, pytest.raises(CancelledByUserError):
+        session.sign_in(person)
+
+
 @pytest.mark.parametrize(("changes", "why"), [
     ({"aud": "somebody-else"}, "InvalidAudienceError"),
     ({"aud": ["beamside", "other"]}, "azp"),
@@ -283,6 +306,15 @@ def test_that_endpoints_without_encryption_are_refused(provider: FakeProvider) -
     provider.discovery_changes = {"token_endpoint": "http://127.0.0.1/token"}
     with pytest.raises(ProviderError, match="https"):
         session_at(provider).sign_in(FakePerson())
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/jwks"])
+def test_that_redirects_are_not_followed(provider: FakeProvider, pki: Pki, path: str) -> None:
+    with fake_provider(pki) as elsewhere:
+        provider.forced[path], provider.redirect = [(302, "moved")], elsewhere.issuer + path
+        with pytest.raises(ProviderError):
+            session_at(provider).sign_in(FakePerson())
+        assert not elsewhere.requests
 
 
 @pytest.mark.parametrize(("forced", "sentence"), [
