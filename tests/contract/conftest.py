@@ -7,6 +7,7 @@ yields a function that opens a new transport each time it is called.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -101,7 +102,7 @@ def python(request: pytest.FixtureRequest) -> str:
     path = PYTHONS[request.param]
     if not Path(path).exists():
         missing(f"{path} with numpy and h5py (packages python3-numpy, python3-h5py)")
-    return path
+    return shlex.quote(path)                  # a profile names it as in a shell
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import wait as wait_for
@@ -264,4 +265,4 @@ def test_that_status_tells_latency_bytes_and_agent(faked: Connection, python: st
     assert 0 < status["latency_s"] < 30
     assert status["bytes_received"] > 1000
     assert status["rate_bytes_s"] >= 0
-    assert os.path.realpath(status["agent"]["executable"]) == os.path.realpath(python)
+    assert os.path.realpath(status["agent"]["executable"]) == os.path.realpath(shlex.split(python)[0])
