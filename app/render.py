@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import AsinhNorm, LogNorm, Normalize, PowerNorm
+from matplotlib.colors import AsinhNorm, Colormap, LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from app.errors import StorageFullError, UsageError
@@ -114,7 +115,6 @@ def _draw_numbers(figure: Figure, axes: Axes, block: Block, description: PlotDes
     colormap = _colormap(description.colormap)
     picture = axes.imshow(masked, extent=extent, interpolation="nearest", cmap=colormap,
                           norm=_norm(normalization, low, high))
-    picture.cmap.set_bad(_MASK_GREY)
     figure.colorbar(picture, ax=axes, shrink=0.9).set_label(description.signal_units, parse_math=False)
 
 
@@ -128,11 +128,11 @@ def _norm(normalization: str, low: float, high: float) -> Normalize:
     return Normalize(low, high)
 
 
-def _colormap(name: str | None) -> str:
-    from matplotlib import colormaps
-
+def _colormap(name: str | None) -> Colormap:
+    """The map of that name (silx's names too), with masked pixels grey."""
     wanted = _COLORMAPS.get(name or "", name or "inferno")
-    return wanted if wanted in colormaps else "inferno"
+    chosen = colormaps[wanted if wanted in colormaps else "inferno"]
+    return chosen.with_extremes(bad=_MASK_GREY)
 
 
 def _title(axes: Axes, description: PlotDescription) -> None:

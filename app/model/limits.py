@@ -84,7 +84,7 @@ def upper_of_drawn(block: Block, rule: LimitsRule, normalization: str) -> float 
         sample = sample[~block.mask.ravel()[::step]]
     if sample.dtype.kind == "f":
         sample = sample[np.isfinite(sample)]
-    return float(np.percentile(sample, percent)) if sample.size else None
+    return float(np.percentile(sample, percent, method="higher")) if sample.size else None
 
 
 def limits_of_values(block: Block, normalization: str) -> tuple[float, float]:

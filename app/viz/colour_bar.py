@@ -21,8 +21,10 @@ _LABEL_GAP = 6
 class ColourBar(QWidget):
     """A vertical gradient with ticks; the unit stands below."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, on_panel: bool = False) -> None:
+        """``on_panel``: beside a diagram, which has the panel's ground, not a picture's."""
         super().__init__(parent)
+        self._on_panel = on_panel
         self._scale = ColourScale()
         self._units = ""
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
@@ -45,7 +47,7 @@ class ColourBar(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = theme_of(self)
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(theme.plot_background))
+        painter.fillRect(self.rect(), QColor(theme.panel if self._on_panel else theme.plot_background))
         bar = QRectF(8, _TOP, _BAR_WIDTH, max(10, self.height() - _TOP - _BOTTOM))
         table = np.ascontiguousarray(colour_table(self._scale.colormap)[::-1])
         image = QImage(table.data, 1, len(table), 4, QImage.Format.Format_RGBA8888)

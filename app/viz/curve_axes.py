@@ -10,9 +10,9 @@ import pyqtgraph as pg
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
+from app.model.text import visible
 from app.viz.numbers import short_number
 from app.viz.theme import Theme
-from app.viz.visible_text import visible_text
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN_DECADES = range(-2, 4)
@@ -30,7 +30,7 @@ class CurveAxis(pg.AxisItem):
 
     def set_title(self, name: str, units: str) -> None:
         """``name`` and ``units`` are plain text from a file."""
-        text = visible_text(f"{name} ({units})" if name and units else name or units)
+        text = visible(f"{name} ({units})" if name and units else name or units)
         self._title = text
         self.setLabel(html.escape(text) if text else "")
         self.showLabel(bool(text))

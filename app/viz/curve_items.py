@@ -59,7 +59,8 @@ class CurveItems:
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
         scale = ColourScale(colormap, "linear", *drawable_limits(low, high, "linear"))
         rgba = to_rgba(values[np.newaxis], None, scale, theme.mask_rgb)[0]
-        self._points.setData(x=x, y=y, brush=[QColor(*(int(part) for part in colour)) for colour in rgba])
+        self._points.setData(x=x, y=y, brush=[QColor(*(int(part) for part in colour)) for colour in rgba],
+                             pen=QColor(theme.line_strong))
         return scale
 
     def show_marker(self, x: float, y: float, theme: Theme) -> None:

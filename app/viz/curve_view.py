@@ -14,6 +14,7 @@ from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.model.plot import PlotDescription
+from app.model.text import visible
 from app.viz.colour_bar import ColourBar
 from app.viz.curve_axes import CurveAxis
 from app.viz.curve_items import CurveItems
@@ -26,8 +27,7 @@ from app.viz.overlay import Overlay
 from app.viz.picture_export import PictureExport
 from app.viz.plot_box import Canvas, PlotBox
 from app.viz.status_line import StatusLine
-from app.viz.theme import theme_of
-from app.viz.visible_text import visible_text
+from app.viz.theme import Theme, theme_of
 
 MAX_OVERLAID = 30
 
@@ -45,6 +45,7 @@ class CurveView(QWidget):
         self._curves: list[Curve] = []
         self._scatter: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._shown_once = False
+        self._theme: Theme | None = None
         stack_shape = tuple(n for n in description.shape[:-1])
 
         self.toolbar = CurveToolbar(description.x_scale == "log", description.y_scale == "log", bool(stack_shape), self)
@@ -57,7 +58,7 @@ class CurveView(QWidget):
         self.canvas.setAntialiasing(True)
         self.canvas.getPlotItem().setContentsMargins(10, 12, 14, 8)
         self.legend = CurveLegend(self.canvas)
-        self.colour_bar = ColourBar(self)
+        self.colour_bar = ColourBar(self, on_panel=True)
         self.colour_bar.hide()
         self.slider = FrameSlider(stack_shape, parent=self) if stack_shape else None
         self.status = StatusLine(self)
@@ -107,9 +108,12 @@ class CurveView(QWidget):
         if self.slider is not None:
             self.slider.frame_shown(leading)
 
-    def show_scatter(self, x: np.ndarray, y: np.ndarray, values: np.ndarray) -> None:
-        """Draw points at (x, y), coloured by ``values``; all (n,)."""
+    def show_scatter(self, x: np.ndarray, y: np.ndarray, values: np.ndarray, x_name: str = "",
+                     y_name: str = "") -> None:
+        """Draw points at (x, y), coloured by ``values``; all (n,). The names stand at the axes."""
         self.overlay.clear()
+        self.x_axis.set_title(x_name, "")
+        self.y_axis.set_title(y_name, "")
         self._curves = []
         flat = [np.ravel(np.asarray(part, dtype=np.float64)) for part in (x, y, values)]
         size = min(part.size for part in flat)
@@ -157,7 +161,9 @@ class CurveView(QWidget):
     # -- looks
 
     def follow_theme(self) -> None:
+        """Take the colours of the theme of the moment."""
         theme = theme_of(self)
+        self._theme = theme
         self.canvas.setBackground(theme.panel)
         for axis in (self.x_axis, self.y_axis):
             axis.follow_theme(theme)
@@ -166,11 +172,12 @@ class CurveView(QWidget):
     # -- Qt
 
     def changeEvent(self, event: QEvent) -> None:
-        if event.type() == QEvent.Type.PaletteChange:
-            self.follow_theme()
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._follow_changed_theme()
         super().changeEvent(event)
 
     def showEvent(self, event: QShowEvent) -> None:
+        self._follow_changed_theme()
         super().showEvent(event)
         if not self._shown_once:
             self._shown_once = True
@@ -192,6 +199,10 @@ class CurveView(QWidget):
             action()
 
     # -- private
+
+    def _follow_changed_theme(self) -> None:
+        if self._theme is not None and theme_of(self) is not self._theme:
+            self.follow_theme()
 
     def _lay_out(self) -> None:
         self._plot_area = QWidget(self)
@@ -254,7 +265,7 @@ class CurveView(QWidget):
         self._say_what_is_hidden()
 
     def _name(self, curve: Curve) -> str:
-        name = visible_text(curve.name or _last_part(self.description.signal))
+        name = visible(curve.name or _last_part(self.description.signal))
         return f"{name} · {', '.join(str(i) for i in curve.leading)}" if curve.leading else name
 
     def _say_what_is_hidden(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QPainterPath, QPen
+from PySide6.QtGui import QPainterPath, QPen, QShowEvent
 from PySide6.QtWidgets import QGraphicsPathItem, QHBoxLayout, QWidget
 
 from app.model.data import Block
@@ -22,7 +22,7 @@ from app.viz.colouring import ColourScale, to_rgba
 from app.viz.image_axes import PixelAxis
 from app.viz.orientation import Orientation
 from app.viz.plot_box import Canvas, PlotBox
-from app.viz.theme import theme_of
+from app.viz.theme import Theme, theme_of
 
 Region = tuple[int, int, int, int]
 
@@ -64,6 +64,7 @@ class ImageView(QWidget):
         self.scale = ColourScale()
         self._orientation = Orientation()
         self._whole_frame = True
+        self._theme: Theme | None = None
 
         self.box = PlotBox(square_pixels=True)
         self.canvas = Canvas(viewBox=self.box, axisItems={"left": PixelAxis("left"), "bottom": PixelAxis("bottom")})
@@ -227,6 +228,7 @@ class ImageView(QWidget):
     def follow_theme(self) -> None:
         """Take the colours of the theme of the moment."""
         theme = theme_of(self)
+        self._theme = theme
         self.canvas.setBackground(theme.plot_background)
         for name in ("left", "bottom"):
             self.canvas.getAxis(name).follow_theme(theme)
@@ -241,9 +243,13 @@ class ImageView(QWidget):
     # -- Qt
 
     def changeEvent(self, event: QEvent) -> None:
-        if event.type() == QEvent.Type.PaletteChange:
-            self.follow_theme()
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._follow_changed_theme()
         super().changeEvent(event)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        self._follow_changed_theme()
+        super().showEvent(event)
 
     def eventFilter(self, watched: Any, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave and self._cursor is not None:
@@ -252,6 +258,10 @@ class ImageView(QWidget):
         return False
 
     # -- private
+
+    def _follow_changed_theme(self) -> None:
+        if self._theme is not None and theme_of(self) is not self._theme:
+            self.follow_theme()
 
     def _smallest(self, extent: float) -> float:
         return min(extent, max(2.0, 2000.0 / _MAX_SCREEN_PIXELS_PER_DATA_PIXEL))

@@ -9,6 +9,9 @@ from PySide6.QtCore import Qt, Signal
 
 _WHEEL_STEP = 1.2
 
+# pyqtgraph drops moves that come too fast, the last one too: the readout would name another pixel than the pointer's.
+pg.setConfigOptions(mouseRateLimit=0)
+
 
 class Canvas(pg.PlotWidget):
     """A plot that leaves the keyboard to its owner (pyqtgraph and scroll areas would swallow Page Up and Down)."""

@@ -9,9 +9,9 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QStackedWidget, QTableView, QVBoxLayout, QWidget
 
+from app.model.text import visible
 from app.viz.numbers import exact_number
 from app.viz.overlay import Overlay
-from app.viz.visible_text import visible_text
 
 _Index = QModelIndex | QPersistentModelIndex
 _DEFAULT_WIDTH = 110
@@ -53,7 +53,7 @@ class ArrayModel(QAbstractTableModel):
             return None
         if orientation == Qt.Orientation.Horizontal:
             if self._fields:
-                return visible_text(self._fields[section])
+                return visible(self._fields[section])
             return str(section) if len(self._shape) > 1 else "value"
         leading = self._shape if self._fields else self._shape[:-1] if len(self._shape) > 1 else self._shape
         return ", ".join(str(i) for i in np.unravel_index(section, leading)) if leading else ""
@@ -100,10 +100,10 @@ class TableView(QWidget):
             truncated_from: the full shape, when ``values`` is only its beginning.
         """
         self.overlay.clear()
-        self.title.setText(visible_text(title))
+        self.title.setText(visible(title))
         values = np.asarray(values)
         if values.ndim == 0 and values.dtype.kind in "OSU":
-            self.text.setPlainText(visible_text(values[()], keep_lines=True))
+            self.text.setPlainText(visible(_decoded(values[()]), keep_lines=True))
             self._pages.setCurrentWidget(self.text)
         else:
             self.table.show_model(ArrayModel(values, self.table))
@@ -165,9 +165,14 @@ class _Table(QTableView):
 def cell_text(value: Any) -> str:
     """One value as text: numbers without loss, strings with the invisible made visible, arrays in brackets."""
     if isinstance(value, (bytes, bytearray, str)):
-        return visible_text(value)
+        return visible(_decoded(value))
     if isinstance(value, np.ndarray):
         return "[" + ", ".join(cell_text(item) for item in value.ravel()[:64]) + (", …]" if value.size > 64 else "]")
     if isinstance(value, (int, float, complex, np.number, np.bool_)):
         return exact_number(value)
-    return visible_text(value)
+    return visible(str(value))
+
+
+def _decoded(value: Any) -> str:
+    """Text as stored: bytes are UTF-8, and what is not stays recognisable."""
+    return bytes(value).decode("utf-8", "surrogateescape") if isinstance(value, (bytes, bytearray)) else str(value)

@@ -1,6 +1,6 @@
 """The look: our own dark and light palettes, stylesheet and font, plot colours included. GUI thread.
 
-A widget never asks which theme was chosen: it asks :func:`theme_of` its own palette, and again in ``changeEvent``.
+A widget never asks which theme was chosen: it asks :func:`theme_of`, and again in ``changeEvent`` and ``showEvent``.
 Never reads settings; the mode is passed in.
 """
 
@@ -76,8 +76,11 @@ def theme_named(name: str) -> Theme:
 
 
 def theme_of(source: QWidget | QPalette) -> Theme:
-    """The theme a widget (or palette) is drawn in now."""
-    palette = source if isinstance(source, QPalette) else source.palette()
+    """The theme a widget (or palette) is drawn in now.
+
+    A widget has the application's: its own palette lags behind while it has not been on screen.
+    """
+    palette = source if isinstance(source, QPalette) else QApplication.palette()
     return theme_named("dark" if palette.color(QPalette.ColorRole.Window).lightness() < 128 else "light")
 
 

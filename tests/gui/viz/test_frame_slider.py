@@ -1,0 +1,117 @@
+"""Choosing and playing frames."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from pytestqt.qtbot import QtBot
+
+from app.viz.frame_slider import FrameSlider
+
+
+@pytest.fixture
+def slider(qtbot: QtBot) -> FrameSlider:
+    return shown(qtbot, (1000,))
+
+
+def shown(qtbot: QtBot, shape: tuple[int, ...]) -> FrameSlider:
+    slider = FrameSlider(shape)
+    qtbot.addWidget(slider)
+    slider.resize(900, 60)
+    slider.show()
+    qtbot.waitExposed(slider)
+    return slider
+
+
+def recorded(slider: FrameSlider) -> list[tuple[int, ...]]:
+    asked: list[tuple[int, ...]] = []
+    slider.index_changed.connect(asked.append)
+    return asked
+
+
+def test_that_moving_the_slider_emits_at_once(slider: FrameSlider) -> None:
+    asked = recorded(slider)
+    slider._rows[0].slider.setValue(411)
+    assert asked == [(411,)]
+    assert slider._rows[0].position.text() == "411 / 999"
+    assert slider._rows[0].spin.value() == 411
+
+
+def test_that_typing_a_number_goes_there_once(slider: FrameSlider) -> None:
+    asked = recorded(slider)
+    slider._rows[0].spin.setFocus()
+    slider._rows[0].spin.selectAll()
+    QTest.keyClicks(slider._rows[0].spin, "42")
+    QTest.keyClick(slider._rows[0].spin, Qt.Key.Key_Return)
+    assert asked == [(42,)]
+
+
+@pytest.mark.parametrize(("key", "expected"), [
+    (Qt.Key.Key_PageDown, 501), (Qt.Key.Key_Period, 501), (Qt.Key.Key_PageUp, 499), (Qt.Key.Key_Comma, 499),
+    (Qt.Key.Key_Home, 0), (Qt.Key.Key_End, 999),
+])
+def test_that_keys_step_wherever_the_focus_is(slider: FrameSlider, key: Qt.Key, expected: int) -> None:
+    for widget in (slider, slider._rows[0].slider, slider.back):
+        slider.set_index((500,))
+        QTest.keyClick(widget, key)
+        assert slider.index == (expected,), widget
+
+
+def test_that_steps_stop_at_the_ends(slider: FrameSlider) -> None:
+    asked = recorded(slider)
+    slider.step_back()
+    assert asked == []
+    slider.set_index((5000,))
+    slider.step_forward()
+    assert asked == [(999,)]
+
+
+def test_that_playing_waits_for_each_picture(slider: FrameSlider, qtbot: QtBot) -> None:
+    asked = recorded(slider)
+    slider.set_frame_rate(60)
+    QTest.keyClick(slider, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: slider._due)
+    assert asked == [(1,)], "a frame was asked for before the last one was shown"
+    slider.frame_shown((1,))
+    assert asked == [(1,), (2,)]
+    qtbot.waitUntil(lambda: slider._due)
+    slider.frame_shown((1,))
+    assert asked == [(1,), (2,)], "a stale picture moved playing on"
+    QTest.keyClick(slider, Qt.Key.Key_Space)
+    assert not slider.playing
+
+
+def test_that_playing_starts_again_at_the_first_frame(qtbot: QtBot) -> None:
+    slider = shown(qtbot, (3,))
+    slider.set_index((2,))
+    asked = recorded(slider)
+    slider.set_frame_rate(60)
+    slider.toggle_playing()
+    qtbot.waitUntil(lambda: asked == [(0,)])
+    slider.stop()
+
+
+def test_that_one_frame_does_not_play(qtbot: QtBot) -> None:
+    slider = shown(qtbot, (1,))
+    slider.set_frame_rate(60)
+    slider.toggle_playing()
+    qtbot.waitUntil(lambda: not slider.playing)
+
+
+def test_that_two_axes_have_two_rows_and_steps_carry_over(qtbot: QtBot) -> None:
+    slider = shown(qtbot, (3, 5))
+    asked = recorded(slider)
+    slider.set_frame_number(4)
+    slider.step_forward()
+    assert asked == [(0, 4), (1, 0)]
+    assert slider.frame_number == 5
+    slider._rows[0].slider.setValue(2)
+    assert slider.index == (2, 0)
+
+
+def test_that_a_frame_label_is_shown_beside_the_number(slider: FrameSlider) -> None:
+    slider.set_label("14:02:41.300")
+    assert slider.label.isVisible()
+    slider.set_label("")
+    assert not slider.label.isVisible()
