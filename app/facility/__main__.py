@@ -10,6 +10,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from app.errors import BeamsideError
@@ -20,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run it; returns the exit code of docs/cli.md."""
     parser = argparse.ArgumentParser(prog="python -m app.facility", description="Run the Beamside demo facility.")
     parser.add_argument("--state", type=Path, metavar="DIR", help="keep everything here (default: a temporary folder)")
-    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help="see docs/demo.md")
+    parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE",
+                        help="one of " + ", ".join(f.name for f in fields(Options)))
     parser.add_argument("--until-input-closes", action="store_true", help="also stop when standard input ends")
     parser.add_argument("--debug", action="store_true", help="log what happens")
     given = parser.parse_args(argv)

@@ -1,18 +1,14 @@
-"""The batch systems the contract is held against: the demo facility's always; real Slurm adds itself.
-
-A system is a context manager that takes pytest's ``tmp_path_factory`` and yields a :class:`BatchSystem`.
-"""
+"""What the batch contract asks of a batch system, and the demo facility's as one."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
-
-import pytest
 
 from tests.peers.demo_facility import running_facility
 
@@ -44,9 +40,9 @@ class BatchSystem:
 
 
 @contextmanager
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
+def demo_batch(state: Path) -> Iterator[BatchSystem]:
     """The demo facility's, its commands run as its SSH server would."""
-    with running_facility(tmp_path_factory.mktemp("state"), minute_s=2, slots=4) as facility:
+    with running_facility(state, minute_s=2, slots=4) as facility:
         environment = os.environ | {"PATH": f"{facility.addresses['bin']}:{os.environ['PATH']}",
                                     "HOME": str(facility.home), "USER": "visitor1"}
 
@@ -58,5 +54,3 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchSystem]:
         folder.mkdir()
         yield BatchSystem(run, str(folder), "visitor1", 2, "short")
 
-
-SYSTEMS: dict[str, Callable[[pytest.TempPathFactory], AbstractContextManager[BatchSystem]]] = {"demo": demo}

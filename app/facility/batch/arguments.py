@@ -53,7 +53,7 @@ def read(command: str, argv: Sequence[str], options: Options, *, stop_at_first: 
     try:
         pairs, rest = (getopt.getopt if stop_at_first else getopt.gnu_getopt)(prepared, shorts, longs)
     except getopt.GetoptError as error:
-        raise CommandRefusedError(_complaint(command, error)) from None
+        raise CommandRefusedError(_complaint(command, error), 255 if command == "sbatch" else 1) from None
     by_letter = {s: n for n, s in {**options.values, **options.flags}.items() if s}
     given = Given(rest=rest)
     for name, value in pairs:
@@ -71,4 +71,4 @@ def _complaint(command: str, error: getopt.GetoptError) -> str:
         text = f"option '--{name}' is ambiguous"
     else:
         text = f"unrecognized option '--{name}'" if len(name) > 1 else f"invalid option -- '{name}'"
-    return f"{command}: {text}\nTry \"{command} --help\" for more information"
+    return f"{command}: {text}" + ("" if command == "sacct" else f"\nTry \"{command} --help\" for more information")

@@ -40,10 +40,9 @@ def scancel(argv: Sequence[str], scheduler: Scheduler, known_users: Sequence[str
         if match is None:
             raise CommandRefusedError(f"scancel: error: Invalid job id {word}")
         found = _named(scheduler, int(match[1]), match[2])
-        if not found:
-            said.append(f"scancel: error: Kill job error on job id {word}: Invalid job id specified")
-        elif all(r.state.ended for r in found) and "verbose" in given:
-            said.append(f"scancel: error: Kill job error on job id {word}: Job/step already completing or completed")
+        if "verbose" in given and all(r.state.ended for r in found):
+            fault = "Job/step already completing or completed" if found else "Invalid job id specified"
+            said += [f"scancel: Terminating job {word}", f"scancel: error: Kill job error on job id {word}: {fault}"]
         chosen += found
     if not given.rest:
         chosen = [r for r in scheduler.records if not r.state.ended]
@@ -162,5 +161,5 @@ def _signal_number(text: str) -> int:
         return int(text)
     number = getattr(signal, f"SIG{text.upper().removeprefix('SIG')}", None)
     if number is None:
-        raise CommandRefusedError(f"scancel: error: Unknown job signal: {text}")
+        raise CommandRefusedError(f"Unknown job signal: {text}")
     return int(number)

@@ -95,7 +95,7 @@ def _columns(text: str) -> list[str]:
 def _moment(text: str, now: float) -> float:
     moment = parse_moment(text, now)
     if moment is None:
-        raise CommandRefusedError(f"sacct: error: Invalid time specification (pos=0): {text}")
+        raise CommandRefusedError(f"Invalid time specification (pos=0): {text}")
     return moment
 
 
@@ -148,7 +148,7 @@ def _field(column: str, group: Sequence[Record], step: str, now: float) -> str:
         case "NodeList": return NODE if r.started else "None assigned"
         case "ReqMem": return "" if step else f"{r.memory_mb or 0}M"
         case "MaxRSS" | "AveRSS": return f"{r.max_rss_kb}K" if step and r.max_rss_kb else ""
-        case "Reason": return "" if step else r.reason
+        case "Reason": return "" if step else "None" if r.state.ended else r.reason
         case "Comment": return "" if step else r.comment
         case "WorkDir": return "" if step else r.workdir
         case "Priority": return "" if step else str(max(0, 4294901760 - r.id))
@@ -162,9 +162,7 @@ def _field(column: str, group: Sequence[Record], step: str, now: float) -> str:
 
 
 def _step_state(r: Record) -> str:
-    if r.state in (State.TIMEOUT, State.CANCELLED):
-        return "CANCELLED"
-    return r.state.name
+    return "CANCELLED" if r.signal or r.state in (State.TIMEOUT, State.CANCELLED) else r.state.name
 
 
 def _exit_code(r: Record, step: bool) -> str:

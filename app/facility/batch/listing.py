@@ -143,7 +143,8 @@ def parse_job_list(text: str, command: str) -> list[tuple[int, int | None]]:
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,10})(?:_(\d{1,7}))?(?:\..*)?", part.strip())
         if match is None:
-            raise CommandRefusedError(f"{command}: error: Invalid job id: {part.strip()}")
+            fault = "fatal: Bad job/step specified:" if command == "sacct" else "error: Invalid job id:"
+            raise CommandRefusedError(f"{command}: {fault} {part.strip()}")
         found.append((int(match[1]), int(match[2]) if match[2] is not None else None))
     return found
 
@@ -181,12 +182,13 @@ def _states(text: str) -> tuple[State, ...] | None:
     if text.lower() == "all":
         return None
     chosen: list[State] = []
-    for word in text.upper().split(","):
+    for given in text.split(","):
+        word = given.upper()
         if word in ("CG", "COMPLETING"):
             continue
         state = next((s for s in State if word in (s.name, s.value)), None)
         if state is None and word not in _OTHER_STATES:
-            raise CommandRefusedError(f"squeue: error: Invalid job state specified: {word}\n"
+            raise CommandRefusedError(f"squeue: error: Invalid job state specified: {given}\n"
                                       "squeue: error: Valid job states include: " + ",".join(s.name for s in State))
         chosen += [state] if state else []
     return tuple(chosen)

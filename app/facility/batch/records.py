@@ -50,6 +50,8 @@ class Record:
     workdir: str
     submitted: float
     submit_line: str = ""
+    cpus_per_task: int = 0
+    ntasks: int = 0
     memory_mb: int | None = None
     task: int | None = None
     array: str = ""

@@ -143,7 +143,7 @@ class RunningJob:
             return Result(State.NODE_FAIL, "NodeDown", max_rss_kb=peak)
         if end["signal"]:
             number = int(end["signal"])
-            return Result(State.FAILED, f"RaisedSignal:{number}({signal.strsignal(number)})", 0, number, peak)
+            return Result(State.FAILED, "JobLaunchFailure", 0, number, peak)          # 22.05 says it so
         code = int(end["exit_code"])
         return Result(State.FAILED if code else State.COMPLETED, "NonZeroExitCode" if code else "None", code, 0, peak)
 

@@ -24,6 +24,14 @@ log = logging.getLogger(__name__)
 _DEPENDENCY = re.compile(r"(after|afterany|afterok|afternotok|aftercorr|singleton)((?::\d+(?:_\d+)?)*)")
 
 
+def dependency_is_valid(text: str) -> bool:
+    """Whether ``--dependency`` can be read; jobs it names need not be known (any more)."""
+    if not text:
+        return True
+    matches = [_DEPENDENCY.fullmatch(part) for part in re.split(r"[,?]", text)]
+    return all(m is not None and (m[1] == "singleton" or m[2]) for m in matches)
+
+
 class Scheduler:
     """All jobs. ``records`` is oldest first."""
 
@@ -59,7 +67,8 @@ class Scheduler:
                 id=number, task=task, name=wanted.name, partition=wanted.partition, account=wanted.account,
                 user=self.cluster.user, uid=self.cluster.uid, cpus=wanted.cpus, limit_min=wanted.limit_min,
                 workdir=wanted.workdir, submitted=time.time(), submit_line=wanted.submit_line,
-                memory_mb=wanted.memory_mb, array=wanted.array, throttle=wanted.throttle,
+                cpus_per_task=wanted.cpus_per_task, ntasks=wanted.ntasks, memory_mb=wanted.memory_mb,
+                array=wanted.array, throttle=wanted.throttle,
                 raw_id=number if task is None else 0, held=wanted.held, dependency=wanted.dependency,
                 kill_on_invalid_dependency=wanted.kill_on_invalid_dependency, comment=wanted.comment,
                 stdout=wanted.stdout, stderr=wanted.stderr, append=wanted.append, arguments=wanted.arguments,
@@ -75,15 +84,6 @@ class Scheduler:
             return [r for r in self.records if r.id == number and r.task == task]
         found = [r for r in self.records if r.id == number]
         return found or [r for r in self.records if r.raw_id == number]
-
-    def dependency_is_known(self, text: str) -> bool:
-        """Whether every job a dependency names exists."""
-        if not text:
-            return True
-        parts = re.split(r"[,?]", text)
-        matches = [_DEPENDENCY.fullmatch(p) for p in parts]
-        return all(m is not None and (m[1] == "singleton" or m[2]) and
-                   all(self._named(n) for n in m[2].split(":")[1:]) for m in matches)
 
     def cancel(self, record: Record, by: int) -> None:
         """End a job as ``scancel`` does; one that has ended stays as it is."""
@@ -266,8 +266,12 @@ def job_variables(record: Record, tasks: Iterable[int]) -> dict[str, str]:
         "SLURM_JOB_UID": record.uid, "SLURM_SUBMIT_DIR": record.workdir, "SLURM_SUBMIT_HOST": NODE,
         "SLURM_CLUSTER_NAME": CLUSTER, "SLURM_JOB_NODELIST": NODE, "SLURM_NODELIST": NODE, "SLURMD_NODENAME": NODE,
         "SLURM_JOB_NUM_NODES": 1, "SLURM_NNODES": 1, "SLURM_NODEID": 0, "SLURM_PROCID": 0, "SLURM_LOCALID": 0,
-        "SLURM_NTASKS": 1, "SLURM_CPUS_ON_NODE": record.cpus, "SLURM_CPUS_PER_TASK": record.cpus,
+        "SLURM_GTIDS": 0, "SLURM_TASKS_PER_NODE": record.ntasks or 1, "SLURM_CPUS_ON_NODE": record.cpus,
         "SLURM_JOB_CPUS_PER_NODE": record.cpus, "ENVIRONMENT": "BATCH"}
+    if record.cpus_per_task:
+        values["SLURM_CPUS_PER_TASK"] = record.cpus_per_task
+    if record.ntasks:
+        values |= {"SLURM_NTASKS": record.ntasks, "SLURM_NPROCS": record.ntasks}
     if record.memory_mb is not None:
         values["SLURM_MEM_PER_NODE"] = record.memory_mb
     if record.task is not None:

@@ -20,7 +20,7 @@ from app.facility.batch.cluster import NODE, Cluster
 from app.facility.batch.control import scancel, scontrol
 from app.facility.batch.history import sacct
 from app.facility.batch.listing import sinfo, squeue
-from app.facility.batch.scheduler import Scheduler
+from app.facility.batch.scheduler import Scheduler, dependency_is_valid
 from app.facility.batch.submission import InputNeededError, read_submission
 from app.facility.batch.times import stamp
 from app.facility.options import Options
@@ -111,7 +111,7 @@ class BatchServer:
 
     async def _sbatch(self, argv: list[str], stdin: str | None, cwd: str, environment: Mapping[str, str]) -> Answer:
         wanted = read_submission(argv, stdin, cwd, environment, self._cluster)
-        if not self.scheduler.dependency_is_known(wanted.dependency):
+        if not dependency_is_valid(wanted.dependency):
             raise CommandRefusedError("sbatch: error: Batch job submission failed: Job dependency problem")
         if wanted.test_only:
             return Answer(stderr=f"sbatch: Job {self.scheduler.next_id()} to start at {stamp(time.time(), '')} using "

@@ -37,7 +37,7 @@ class InputNeededError(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """A job as asked for. ``tasks``: array indices, or ``None``."""
+    """A job as asked for. ``tasks``: array indices, or ``None``; ``cpus_per_task``, ``ntasks``: 0 when not given."""
 
     script: str
     name: str
@@ -58,6 +58,8 @@ class Submission:
     held: bool
     comment: str
     environment: dict[str, str]
+    cpus_per_task: int = 0
+    ntasks: int = 0
     arguments: list[str] = field(default_factory=list)
     parsable: bool = False
     quiet: bool = False
@@ -80,22 +82,23 @@ def read_submission(argv: Sequence[str], stdin: str | None, cwd: str, environmen
     merged.options.update(given.options)
     chosen = partition(merged.get("partition"))
     if chosen is None:
+        failed = "allocation failure: " if "test-only" in merged else _FAILED
         raise CommandRefusedError(f"sbatch: error: invalid partition specified: {merged.get('partition')}\n"
-                                  f"{_FAILED}Invalid partition name specified")
+                                  f"{failed}Invalid partition name specified")
     if merged.get("account", ACCOUNTS[0]) not in ACCOUNTS:
         raise CommandRefusedError(f"{_FAILED}Invalid account or account/partition combination specified")
     limit = parse_limit(merged.get("time")) if "time" in merged else chosen.default_min
     if limit is None:
-        raise CommandRefusedError("sbatch: error: Invalid --time specification")
-    if not cluster.up:
-        raise CommandRefusedError(f"{_FAILED}Required partition not available (inactive or drain)")
-    cpus = _cpus(merged, cluster)
+        raise CommandRefusedError("sbatch: error: Invalid --time specification", 255)
+    per_task, ntasks = _cpus(merged, cluster)
+    cpus = per_task * ntasks
     tasks, throttle = _tasks(merged)
     workdir = os.path.join(cwd, merged.get("chdir")) if "chdir" in merged else cwd
     stdout = merged.get("output") or ("slurm-%A_%a.out" if tasks is not None else "slurm-%j.out")
     return Submission(
         script=script, name=merged.get("job-name") or name, partition=chosen.name,
         account=merged.get("account", ACCOUNTS[0]), limit_min=limit, cpus=cpus,
+        cpus_per_task=per_task if "cpus-per-task" in merged else 0, ntasks=ntasks if "ntasks" in merged else 0,
         memory_mb=_memory(merged, cpus, cluster), workdir=workdir, stdout=stdout,
         stderr=merged.get("error") or stdout, append=merged.get("open-mode").startswith("a"), tasks=tasks,
         array=merged.get("array"), throttle=throttle, dependency=merged.get("dependency"),
@@ -151,7 +154,8 @@ def _directives(script: str) -> Given:
     return given
 
 
-def _cpus(given: Given, cluster: Cluster) -> int:
+def _cpus(given: Given, cluster: Cluster) -> tuple[int, int]:
+    """CPUs per task, and tasks."""
     numbers = []
     for name in ("cpus-per-task", "ntasks"):
         text = given.get(name, "1")
@@ -162,12 +166,11 @@ def _cpus(given: Given, cluster: Cluster) -> int:
     if nodes != "1" or any(g in given for g in ("constraint", "nodelist", "reservation")):
         raise CommandRefusedError(f"{_FAILED}Requested node configuration is not available")
     if any(g in given for g in ("gres", "gpus", "gpus-per-node", "gpus-per-task")):
-        raise CommandRefusedError(f"{_FAILED}Invalid generic resource (gres) specification")
-    cpus = numbers[0] * numbers[1]
-    if cpus > cluster.slots:
+        raise CommandRefusedError("sbatch: error: Invalid generic resource (gres) specification")
+    if numbers[0] * numbers[1] > cluster.slots:
         raise CommandRefusedError("sbatch: error: CPU count per node can not be satisfied\n"
                                   f"{_FAILED}Requested node configuration is not available")
-    return cpus
+    return numbers[0], numbers[1]
 
 
 def _memory(given: Given, cpus: int, cluster: Cluster) -> int | None:
@@ -177,7 +180,7 @@ def _memory(given: Given, cpus: int, cluster: Cluster) -> int | None:
             continue
         match = re.fullmatch(r"(\d{1,9})\s*([KMGT]?)B?", text, re.IGNORECASE)
         if match is None:
-            raise CommandRefusedError(f"sbatch: error: Invalid --{name} specification")
+            raise CommandRefusedError(f"sbatch: error: Invalid --{name} specification", 255)
         scale = {"K": 1 / 1024, "": 1.0, "M": 1.0, "G": 1024.0, "T": 1024.0**2}[match[2].upper()]
         megabytes = max(1, round(int(match[1]) * scale)) * times
         if megabytes > cluster.memory_mb:
