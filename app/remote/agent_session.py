@@ -64,7 +64,7 @@ class AgentSession:
                          for role, target in (("read", self._read), ("write", self._write), ("stderr", self._drain))]
 
     def start(self) -> None:
-        for thread in self._threads:
+        for thread in reversed(self._threads):      # the reader last: when it ends it looks at what the drain found
             thread.start()
 
     def send(self, message: Message) -> None:
