@@ -66,9 +66,9 @@ def value_table(values: Any) -> Tuple[Any, Any]:
     if values.size == 0:
         return values[:0], np.zeros(0, np.int64)
     low, high = int(values.min()), int(values.max())
-    if high - low < COUNTED:
+    if high - low < COUNTED and high - low < 4 * values.size + 256:
         return _counted(values, low, high)
-    if low >= 0 or low >= np.iinfo(np.int64).min + COUNTED:
+    if values.size > COUNTED and (low >= 0 or low >= np.iinfo(np.int64).min + COUNTED):
         ceiling = low + COUNTED - 1
         beyond = values > values.dtype.type(ceiling) if ceiling <= np.iinfo(values.dtype).max else None
         if beyond is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -286,10 +287,44 @@ def reference_walk(file: Any) -> dict[str, tuple[str, Any]]:
     return found
 
 
-def test_that_every_measured_file_has_the_tree_h5py_sees(measured_hdf5: Path) -> None:
-    with h5py.File(measured_hdf5, "r", locking=False) as file:
+@pytest.mark.parametrize("seed", range(25))
+def test_that_random_files_have_the_tree_h5py_sees(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    with h5py.File(tmp_path / "a.h5", "w", libver=rng.choice([None, "latest"])) as file:
+        groups = [file["/"]]
+        nodes: list[Any] = [file["/"]]
+        for number in range(60):
+            parent, name = rng.choice(groups), rng.choice(["scan %d", "x%d", "é%d", "a:%d", "N%d.1"]) % number
+            what = rng.random()
+            if what < 0.3:
+                groups.append(parent.create_group(name))
+                nodes.append(groups[-1])
+            elif what < 0.6:
+                shape = tuple(rng.randrange(0, 4) for _ in range(rng.randrange(0, 4)))
+                nodes.append(parent.create_dataset(name, shape, rng.choice(["<u2", ">f4", "i8", "S3", "?", "c8"])))
+            elif what < 0.75:
+                parent[name] = rng.choice(nodes)
+            elif what < 0.9:
+                parent[name] = h5py.SoftLink(rng.choice([rng.choice(nodes).name, "nowhere", "../x"]))
+            elif what < 0.95:
+                parent[name] = h5py.ExternalLink("absent.h5", "/x")
+            else:
+                parent[name] = np.dtype("f4")
+            rng.choice(nodes).attrs[f"a{number}"] = rng.choice([number, 0.5, "text", [1, 2]])
         expected = reference_walk(file)
-    nodes = tree(measured_hdf5)
+        attributes = {path: dict(file[path].attrs) for path, (kind, _) in expected.items()
+                      if kind in ("group", "dataset")}
+    found = tree(tmp_path / "a.h5")
+    check_tree(found, expected)
+    for node in found:
+        if node["path"] in attributes:
+            stored = attributes[node["path"]]
+            assert list(node["attributes"]) == list(stored)
+            assert all(np.array_equal(value, stored[name]) for name, value in node["attributes"].items())
+
+
+def check_tree(nodes: list[dict[str, Any]], expected: dict[str, tuple[str, Any]]) -> None:
+    """Compare node objects with what :func:`reference_walk` found."""
     assert [node["path"] for node in nodes] == list(expected)
     for node in nodes:
         kind, facts = expected[node["path"]]
@@ -304,6 +339,12 @@ def test_that_every_measured_file_has_the_tree_h5py_sees(measured_hdf5: Path) ->
             assert node["target"].startswith(facts + "::/")
         elif kind == "unreadable":
             assert node["error"]
+
+
+def test_that_every_measured_file_has_the_tree_h5py_sees(measured_hdf5: Path) -> None:
+    with h5py.File(measured_hdf5, "r", locking=False) as file:
+        expected = reference_walk(file)
+    check_tree(tree(measured_hdf5), expected)
 
 
 def test_that_every_attribute_of_every_measured_file_equals_what_h5py_reads(measured_hdf5: Path) -> None:
