@@ -19,7 +19,7 @@ import re
 import secrets
 import tarfile
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -255,16 +255,11 @@ def _tar(files: Mapping[str, str]) -> bytes:
 def _parse_records(archive: bytes, index: PurePosixPath, finished: Collection[str]) -> dict[str, JobRecord | None]:
     texts: dict[PurePosixPath, str] = {}
     folders: dict[str, PurePosixPath] = {}
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:", errors="surrogateescape") as tar:
-        for member in tar:
-            content = tar.extractfile(member) if member.isfile() else None
-            if content is None:
-                continue
-            path, text = PurePosixPath(member.name), content.read().decode("utf-8", "surrogateescape")
-            if path.parent == index:
-                folders[path.name] = PurePosixPath(text.split("\n", 1)[0])
-            else:
-                texts[path] = text
+    for path, text in _members(archive):
+        if path.parent == index:
+            folders[path.name] = PurePosixPath(text.split("\n", 1)[0])
+        else:
+            texts[path] = text
     out: dict[str, JobRecord | None] = {}
     for job_id, folder in folders.items():
         if job_id in finished:
@@ -278,6 +273,18 @@ def _parse_records(archive: bytes, index: PurePosixPath, finished: Collection[st
             folder / "cancelled" in texts, _json(texts.get(folder / "status.json")),
             _json(texts.get(folder / "progress.json")), _json(texts.get(folder / "final.json")))
     return out
+
+
+def _members(archive: bytes) -> Iterator[tuple[PurePosixPath, str]]:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:", errors="surrogateescape") as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    yield PurePosixPath(member.name), content.read().decode("utf-8", "surrogateescape")
+    except tarfile.TarError as error:
+        raise BatchError("The records of the jobs could not be read at the site.", str(error),
+                         "Check that the program tar is there.") from None
 
 
 def _json(text: str | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Slurm:
         return "".join(f"#SBATCH --{key}={value}\n" for key, value in lines)
 
     def submit_argv(self, script: str) -> list[str]:
-        return ["env", "LC_ALL=C", "sbatch", "--parsable", script]
+        return ["sbatch", "--parsable", script]     # in the user's own environment: the job inherits it
 
     def parse_submit(self, output: str) -> str | None:
         """The id in ``--parsable`` output (``id`` or ``id;cluster``), past whatever a login script printed."""
@@ -57,7 +57,7 @@ class Slurm:
     def refusal(self, errors: str, resources: Resources) -> BeamsideError:
         """The error for an ``sbatch`` that failed."""
         said = _said(errors)
-        if _UNREACHABLE.search(errors) or re.search(r"not found|No such file or directory", errors):
+        if _UNREACHABLE.search(errors) or _MISSING.search(errors):
             return self.unreachable(1, errors)
         if re.search(r"No space left|quota exceeded", errors, re.I):
             return StorageFullError("There is no space left where the job was to be written.", errors.strip(),
@@ -118,8 +118,7 @@ class Slurm:
         return rows
 
     def has_no_history(self, errors: str) -> bool:
-        return bool(re.search(r"accounting storage is disabled|sacct: (command )?not found|sacct.*No such file", errors,
-                              re.I))
+        return bool(re.search("accounting storage is disabled", errors, re.I) or _MISSING.search(errors))
 
     def cancel_argv(self, scheduler_id: str) -> list[str]:
         if not _JOB_ID.fullmatch(scheduler_id):
@@ -148,7 +147,7 @@ class Slurm:
         return list(found.values())
 
     def unreachable(self, exit_code: int, errors: str) -> SchedulerUnavailableError:
-        if exit_code in (126, 127) or re.search(r"not found|No such file or directory", errors):
+        if exit_code in (126, 127) or _MISSING.search(errors):
             return SchedulerUnavailableError(
                 "Slurm's commands were not found at the site.", errors.strip(),
                 "If they need a login shell or a module, set [batch] login_shell = true in the site's profile.")
@@ -175,6 +174,7 @@ class Slurm:
 _UNREACHABLE = re.compile(r"Unable to contact slurm controller|Socket timed out|Connection (refused|timed out)|"
                           r"Zero Bytes were transmitted|slurm_persist_conn_open|temporarily unable|"
                           r"Communication connection failure", re.I)
+_MISSING = re.compile(r"(sbatch|squeue|sacct|scancel|sinfo)['’]?: (command not found|not found|No such file)")
 _REFUSALS = (
     (r"invalid partition|Invalid partition name", "The partition “{partition}” does not exist at this site.",
      "Choose one of those the site offers."),

@@ -147,6 +147,8 @@ def test_that_partitions_are_up_or_say_why_not() -> None:
      SchedulerUnavailableError, "Slurm does not answer"),
     ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
      SchedulerUnavailableError, "Slurm does not answer"),
+    ("sbatch: error: User not found on host", SubmissionRefusedError, "Slurm does not know your account"),
+    ("beamside: 3: sbatch: not found", SchedulerUnavailableError, "Slurm's commands were not found"),
     ("env: 'sbatch': No such file or directory", SchedulerUnavailableError, "Slurm's commands were not found"),
     ("sbatch: error: job.sh: No space left on device", StorageFullError, "no space left"),
 ])
