@@ -106,7 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="print one JSON object")
     common.add_argument("--debug", action="store_true", help="show tracebacks")
     common.add_argument("--config", metavar="DIR", help="use this configuration folder")
-    common.add_argument("--accept-host-key", metavar="SHA256:…", action="append", help="trust the server with this fingerprint")
+    common.add_argument("--accept-host-key", metavar="SHA256:…", action="append",
+                        help="trust the server with this fingerprint")
     parser = _Parser(prog="beamside", parents=[common], description="Analyse light-source data where it lies. "
                      "Without a command the window opens. TARGET is [SITE:]FILE[::/data/path].")
     parser.add_argument("--version", action="version", version=f"beamside {__version__}")

@@ -38,7 +38,8 @@ class Context:
     def __enter__(self) -> Context:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.interaction.cancelled.set()
         for connection in self._connections.values():
             connection.close()
@@ -88,7 +89,8 @@ def wait(future: Future[_T], timeout_s: float = _LONGEST_WAIT_S) -> _T:
                 future.cancel()
                 raise LinkLostError("The facility did not answer in time.", remedy="Try again.") from None
         except CancelledError:
-            raise LinkLostError("The request was given up because the connection closed.", remedy="Try again.") from None
+            raise LinkLostError("The request was given up because the connection closed.",
+                                remedy="Try again.") from None
 
 
 class TerminalInteraction:

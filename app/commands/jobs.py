@@ -17,8 +17,9 @@ POLL_S = 1.0
 
 
 def run_recipes(arguments: argparse.Namespace, context: Context) -> int:
-    recipes = [context.sites.profile(arguments.site) and r for r in shipped_recipes().values()] \
-        if arguments.site else list(shipped_recipes().values())
+    if arguments.site:
+        context.sites.profile(arguments.site)
+    recipes = list(shipped_recipes().values())
     context.output.result(
         {"recipes": [recipe.as_json() for recipe in recipes]},
         "\n".join(f"{r.name:<24} {r.version:<8} {r.title}" for r in recipes))
@@ -40,7 +41,8 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     service = context.jobs(site)
     if arguments.dry_run:
         draft = service.prepare(spec)
-        job = Job("", site, spec.name or recipe.name, recipe.name, recipe.version, JobState.CREATED, folder=str(draft.folder))
+        job = Job("", site, spec.name or recipe.name, recipe.name, recipe.version, JobState.CREATED,
+                  folder=str(draft.folder))
         context.output.result({**job.as_json(), "script": draft.script, "parameters": draft.parameters}, draft.script)
         return 0
     job = service.submit(spec)
@@ -52,7 +54,8 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
 
 def run_jobs(arguments: argparse.Namespace, context: Context) -> int:
     jobs = [job for site in batch_sites(arguments.site, context) for job in context.jobs(site).jobs()]
-    context.output.result({"jobs": [job.as_json() for job in jobs]}, "\n".join(job_text(job) for job in jobs) or "No jobs.")
+    context.output.result({"jobs": [job.as_json() for job in jobs]},
+                          "\n".join(job_text(job) for job in jobs) or "No jobs.")
     return 0
 
 
@@ -79,7 +82,8 @@ def follow(service: JobService, job: Job, context: Context) -> Job:
     while not job.state.ended:
         now = f"{job.state.value}{f' ({job.reason})' if job.reason else ''}"
         if now != told:
-            context.output.event("job_state", {"id": job.id, "state": job.state.value, "reason": job.reason}, f"{job.id}: {now}")
+            fields = {"id": job.id, "state": job.state.value, "reason": job.reason}
+            context.output.event("job_state", fields, f"{job.id}: {now}")
             told = now
         time.sleep(POLL_S)
         job = service.job(job.id)

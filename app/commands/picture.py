@@ -29,9 +29,11 @@ def save_picture(data: DataService, reference: DataReference, plot: PlotDescript
         elif plot.view in (View.CURVE, View.SCATTER):
             _save_curve(data, reference, plot, out)
         else:
-            raise DataError("These values are a table, not a picture.", remedy="Read them with: beamside get TARGET -o OUT.npy")
+            raise DataError("These values are a table, not a picture.",
+                            remedy="Read them with: beamside get TARGET -o OUT.npy")
     except OSError as error:
-        raise DataError(f"{out} cannot be written: {error.strerror or error}.", remedy="Choose another place.") from None
+        raise DataError(f"{out} cannot be written: {error.strerror or error}.",
+                        remedy="Choose another place.") from None
 
 
 def _save_image(data: DataService, reference: DataReference, plot: PlotDescription, out: Path) -> None:

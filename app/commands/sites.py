@@ -29,7 +29,7 @@ def run_sites(arguments: argparse.Namespace, context: Context) -> int:
         for fault in sites.faults:
             output.event("profile_fault", fault.as_json(), fault.summary)
         output.result({"sites": [summary_json(p, sites.file(p.name)) for p in profiles]},
-                      "\n".join(f"{p.name:<12} {p.title}{'' if p.is_local else f'  ({p.ssh.host}:{p.ssh.port})'}" for p in profiles))
+                      "\n".join(summary_text(p) for p in profiles))
     return 0
 
 
@@ -46,6 +46,11 @@ def run_sign_out(arguments: argparse.Namespace, context: Context) -> int:
     context.sites.sign_out(arguments.site)
     context.output.result({"site": arguments.site, "signed_out": True}, f"Signed out of {arguments.site}.")
     return 0
+
+
+def summary_text(profile: SiteProfile) -> str:
+    where = "" if profile.is_local else f"  ({profile.ssh.host}:{profile.ssh.port})"
+    return f"{profile.name:<12} {profile.title}{where}"
 
 
 def summary_json(profile: SiteProfile, file: Path | None) -> dict[str, Any]:

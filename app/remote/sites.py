@@ -1,18 +1,21 @@
 """The sites a user knows, and everything that is opened for one of them.
 
 Profiles come from ``resources/facilities``, the user's own (``sites/`` in the configuration folder) and those given at
-start (the demo's). ``Sites`` owns the sign-in sessions, one per (issuer, client), shared by all sites that use it. Blocking
-methods run on the caller's thread: a worker of the window's pool, or the command line. No Qt.
+start (the demo's). ``Sites`` owns the sign-in sessions, one per (issuer, client), shared by all sites that use it.
+Blocking methods run on the caller's thread: a worker of the window's pool, or the command line. No Qt.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import paths
-from app.errors import UsageError
+from app.errors import LinkError, SignInError, UnreachableError, UsageError
 from app.model.identity import Identity
 from app.model.site import LOCAL, IdentityMethod, SiteProfile
 from app.recipes.catalogue import shipped_recipes
@@ -26,11 +29,14 @@ from app.resources import resource_path
 if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without
     from app.remote.signin.oidc import OidcSession
 
+DEMO_NAME = "demo"
+
 
 class Sites:
     """All known sites by name; ``local`` is always one."""
 
-    def __init__(self, given: tuple[SiteProfile, ...] = (), accepted_fingerprints: frozenset[str] = frozenset()) -> None:
+    def __init__(self, given: tuple[SiteProfile, ...] = (),
+                 accepted_fingerprints: frozenset[str] = frozenset()) -> None:
         self._given = {profile.name: profile for profile in given}
         self._accepted = accepted_fingerprints
         self._sessions: dict[tuple[str, str], OidcSession] = {}
@@ -69,8 +75,9 @@ class Sites:
         try:
             return self._profiles[name]
         except KeyError:
+            known = ", ".join(self.names())
             raise UsageError(f"There is no site called “{name}”.",
-                             remedy=f"Known sites: {', '.join(self.names())}. Add one with: beamside sites add FILE") from None
+                             remedy=f"Known sites: {known}. Add one with: beamside sites add FILE") from None
 
     def file(self, name: str) -> Path | None:
         """The file a profile was read from; ``None`` for the built-in site and the demo's."""
@@ -100,7 +107,7 @@ class Sites:
         self.reload()
 
     def identity(self, name: str) -> Identity | None:
-        """Who is signed in at a site, as far as is known without asking anyone; ``None``: nobody, or no sign-in there."""
+        """Who is signed in at a site, as far as is known without asking; ``None``: nobody, or no sign-in there."""
         session = self._session(self.profile(name))
         return session.identity if session else None
 
@@ -114,7 +121,8 @@ class Sites:
         session = self._session(self.profile(name))
         if session is None:
             raise UsageError(f"“{name}” has no sign-in of its own.", remedy="Just use it: beamside ls SITE:PATH")
-        return session.sign_in(interaction)
+        with _demo_is_up(self.profile(name)):
+            return session.sign_in(interaction)
 
     def sign_out(self, name: str) -> None:
         """Revoke and forget the tokens; without a session nothing happens."""
@@ -135,9 +143,10 @@ class Sites:
         from app.remote.ssh.connect import open_ssh
 
         session = self._session(profile)
-        if session is not None and "certificate" in profile.ssh.methods:
-            session.sign_in(interaction)
-        return open_ssh(profile, interaction, session, self._accepted)
+        with _demo_is_up(profile):
+            if session is not None and "certificate" in profile.ssh.methods:
+                session.sign_in(interaction)
+            return open_ssh(profile, interaction, session, self._accepted)
 
     def jobs(self, name: str, connection: Connection) -> JobService:
         """The batch system of a site, over an open connection."""
@@ -154,6 +163,26 @@ class Sites:
             if key not in self._sessions:
                 self._sessions[key] = OidcSession(profile.name, settings)
             return self._sessions[key]
+
+
+@contextmanager
+def _demo_is_up(profile: SiteProfile) -> Iterator[None]:
+    """A demo facility that nobody started is told as such, instead of as a network that failed."""
+    try:
+        yield
+    except (SignInError, LinkError) as error:
+        if profile.name != DEMO_NAME or _listens(profile.ssh.host, profile.ssh.port):
+            raise
+        raise UnreachableError("The demo facility is not running.", error.detail or error.summary,
+                               "Start it with “beamside demo”, or “beamside facility start”.") from error
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=2.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def read_profile(file: Path) -> SiteProfile:

@@ -72,7 +72,8 @@ def test_that_a_name_that_is_not_utf8_survives(run: Any, tmp_path: Path) -> None
 def test_that_a_tree_lists_every_node(run: Any, stack: Path) -> None:
     code, value = run("tree", str(stack))
     assert code == 0
-    assert [n["path"] for n in value["nodes"]] == ["/", "/entry", "/entry/data", "/entry/data/counts", "/entry/data/frame"]
+    assert [n["path"] for n in value["nodes"]] == ["/", "/entry", "/entry/data", "/entry/data/counts",
+                                                   "/entry/data/frame"]
     counts = value["nodes"][3]
     assert (counts["kind"], counts["shape"], counts["dtype"]) == ("dataset", [4, 50, 70], "uint32")
     assert value["nodes"][1]["nx_class"] == "NXentry"
@@ -142,7 +143,8 @@ def test_that_a_picture_is_drawn(run: Any, stack: Path, tmp_path: Path) -> None:
     (["sites", "show", "nowhere"], 2, "usage"),
     (["submit", "no-such-recipe", "{stack}"], 2, "usage"),
 ])
-def test_that_an_error_is_one_json_object(run: Any, stack: Path, tmp_path: Path, argv: list[str], exit_code: int, kind: str) -> None:
+def test_that_an_error_is_one_json_object(run: Any, stack: Path, tmp_path: Path, argv: list[str], exit_code: int,
+                                          kind: str) -> None:
     (tmp_path / "text.h5").write_text("hello, I am not HDF5")
     code, value = run(*(a.format(stack=stack, tmp=tmp_path) for a in argv))
     assert code == exit_code
@@ -164,7 +166,7 @@ def test_that_sites_can_be_added_shown_and_removed(run: Any, tmp_path: Path) -> 
     profile.write_text('schema = 1\nname = "testsite"\n[ssh]\nhost = "h.example"\n')
     assert run("sites", "add", str(profile), "--config", str(tmp_path / "c"))[1] == {"added": "testsite"}
     _, value = run("sites", "--config", str(tmp_path / "c"))
-    assert [s["name"] for s in value["sites"]][0] == "local"
+    assert next(s["name"] for s in value["sites"]) == "local"
     assert "testsite" in [s["name"] for s in value["sites"]]
     assert run("sites", "show", "testsite", "--config", str(tmp_path / "c"))[1]["ssh"]["host"] == "h.example"
     assert run("sites", "remove", "testsite", "--config", str(tmp_path / "c"))[0] == 0

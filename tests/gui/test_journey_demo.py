@@ -1,7 +1,7 @@
-"""System test A: sign in, connect, browse, see, submit, follow and open the result, in the window, on the demo facility.
+"""System test A: sign in, connect, browse, see, submit, follow, open the result, in the window, on the demo facility.
 
-A robot approves the device code by speaking HTTPS to the provider as a browser would; everything else is keys, clicks and
-what stands on the screen.
+A robot approves the device code by speaking HTTPS to the provider as a browser would; everything else is keys, clicks
+and what stands on the screen.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def _see_frame(qtbot: Any, tab: Any, frames: np.ndarray, bad: np.ndarray, number
     """Wait until frame ``number`` is on screen with the full frame's own statistics."""
     masked = (frames[number] < 0) | bad
     valid = frames[number][~masked]
-    qtbot.waitUntil(lambda: tab.statistics is not None and tab.statistics.valid_total == int(valid.sum()), timeout=PATIENCE_MS)
+    total = int(valid.sum())
+    qtbot.waitUntil(lambda: tab.statistics is not None and tab.statistics.valid_total == total, timeout=PATIENCE_MS)
     assert tab.statistics.valid_maximum == int(valid.max())
     assert tab.statistics.masked == int(masked.sum())
     assert tab.viewer.leading == (number,)
@@ -143,9 +144,8 @@ def _read_exact_pixel(qtbot: Any, viewer: StackView, frame: np.ndarray) -> None:
     canvas = viewer.image.canvas.viewport()
     qtbot.mouseMove(canvas, QPoint(3, 3))
     qtbot.mouseMove(canvas, _on_canvas(viewer, int(y), int(x)))
-    shown = f"{int(frame[y, x])}"
-    qtbot.waitUntil(lambda: shown in viewer.status.value.text().replace("\u202f", "").replace("\u2009", "").replace(" ", ""),
-                    timeout=PATIENCE_MS)
+    digits = f"{int(frame[y, x])}"
+    qtbot.waitUntil(lambda: digits == "".join(filter(str.isdigit, viewer.status.value.text())), timeout=PATIENCE_MS)
 
 
 def _submit(qtbot: Any, program: Any, tab: Any) -> Any:

@@ -48,7 +48,8 @@ def _wait(future: Future[Any]) -> Any:
     return future.result(timeout=5)
 
 
-_slices = st.builds(slice, st.none() | st.integers(-5, 5), st.none() | st.integers(-5, 5), st.sampled_from([None, 1, 2, 3, -1, -2]))
+_ends = st.none() | st.integers(-5, 5)
+_slices = st.builds(slice, _ends, _ends, st.sampled_from([None, 1, 2, 3, -1, -2]))
 
 
 @given(shape=st.lists(st.integers(1, 5), min_size=1, max_size=4), data=st.data())
@@ -84,7 +85,7 @@ def test_that_an_index_outside_is_a_sentence() -> None:
         resolve(Selection.parse("0,1,2"), (2, 3))
 
 
-def test_that_nothing_half_written_is_left_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_nothing_half_written_is_left_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(np, "save", full)
@@ -94,8 +95,9 @@ def test_that_nothing_half_written_is_left_when_the_disk_is_full(tmp_path: Path,
 
 
 def test_that_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
+    service = FakeArrayService(np.zeros((2, 2), np.int32))
     with pytest.raises(DataError, match="cannot be written"):
-        read_whole(FakeArrayService(np.zeros((2, 2), np.int32)), ReadRequest(REFERENCE), tmp_path / "no" / "o.npy", _wait)  # type: ignore[arg-type]
+        read_whole(service, ReadRequest(REFERENCE), tmp_path / "no" / "o.npy", _wait)  # type: ignore[arg-type]
 
 
 def test_that_merging_keeps_integers_exact() -> None:
