@@ -151,6 +151,9 @@ class SshTransport:
             raise LinkError(f"{self._host} refuses another channel on this connection.", detail=str(error),
                             remedy="Too many commands may be running at once. Try again in a moment.") from None
         except (paramiko.SSHException, EOFError, OSError) as error:
+            if self.alive and timeout_s < CHANNEL_OPEN_S:   # the caller is in a hurry; the link may be well
+                raise LinkError(f"{self._host} did not answer within {timeout_s:g} seconds.", detail=str(error),
+                                remedy="The facility or the network may be busy. Try again.") from None
             self.close()   # a server that does not answer a channel request is as good as gone
             raise self._lost(error) from None
 

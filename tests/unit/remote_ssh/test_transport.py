@@ -177,6 +177,9 @@ def test_that_a_silent_server_does_not_hold_a_command_for_ever(connect: Connect,
         with pytest.raises(LinkError):
             transport.run(["true"], timeout_s=1)
         assert time.monotonic() - start < 10
+        server.freeze(False)
+        assert transport.run(["echo", "awake"]).stdout == b"awake\n", "a short deadline does not cost the connection"
+        server.freeze(True)
         start = time.monotonic()
         transport.close()
         assert time.monotonic() - start < 5
