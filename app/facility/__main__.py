@@ -27,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--debug", action="store_true", help="log what happens")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if given.debug else logging.ERROR, stream=sys.stderr)
+    logging.getLogger("authlib").setLevel(logging.WARNING)         # its debug lines hold tokens
     try:
         return _run(given.state, Options.parse(given.option), given.until_input_closes)
     except BeamsideError as error:

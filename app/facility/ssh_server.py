@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16
 _GRACE_S = 3.0
+_REKEY_BYTES = 1 << 36             # a channel that closes during a rekey freezes paramiko (docs/architecture.md)
+_REKEY_S = 86400
 _CLIENT_ENVIRONMENT = ("LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM")
 
 
@@ -50,7 +52,8 @@ class SshServer:
             server_host_keys=[str(self._keys.host_key_file)], process_factory=self._run, encoding=None,
             sftp_factory=lambda channel: _Files(channel, self._home), allow_scp=False, line_editor=False,
             x11_forwarding=False, agent_forwarding=False, gss_host=None, login_timeout=120,
-            keepalive_interval=30, keepalive_count_max=4)
+            keepalive_interval=30, keepalive_count_max=4,
+            rekey_bytes=_REKEY_BYTES, rekey_seconds=_REKEY_S)
         return self._acceptor.get_port()
 
     async def close(self) -> None:

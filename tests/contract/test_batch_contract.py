@@ -279,6 +279,19 @@ def test_that_a_faulty_question_gets_slurms_answer(batch: BatchSystem, argv: Seq
     assert words in ran.stderr
 
 
+def test_that_times_come_as_seconds_when_asked_so(batch: BatchSystem) -> None:
+    number = submit(batch, "sleep 1")
+    asked = ["env", "SLURM_TIME_FORMAT=%s", "squeue", "-h", "-r", "-t", "all", "-u", batch.user, "-o",
+             f"%i{US}%S{US}%V"]
+    (row,) = (line.split(US) for line in batch.run(asked).stdout.splitlines() if line.startswith(number + US))
+    assert abs(int(row[2]) - time.time()) < 60
+    end_of(batch, number)
+    asked = ["env", "SLURM_TIME_FORMAT=%s", "sacct", "-nXP", "-j", number, "-o", "Submit,Start,End"]
+    moments = [int(word) for word in batch.run(asked).stdout.split("|")]
+    assert moments == sorted(moments)
+    assert abs(moments[0] - time.time()) < 60
+
+
 def test_that_the_script_finds_slurms_variables(batch: BatchSystem) -> None:
     number = submit(batch, "env | grep ^SLURM_ | sort", "-c", "2", "--mem=100", "-J", "named", "-o", "v.txt")
     end_of(batch, number)

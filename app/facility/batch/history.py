@@ -35,7 +35,7 @@ _WIDTHS = {"JobID": 12, "JobName": 10, "State": 10, "ExitCode": 8, "Partition": 
 
 
 def sacct(argv: Sequence[str], records: Iterable[Record], cluster: Cluster, known_users: Sequence[str],
-          now: float | None = None) -> str:
+          now: float | None = None, time_format: str = "") -> str:
     """What ``sacct`` prints.
 
     Raises:
@@ -68,7 +68,7 @@ def sacct(argv: Sequence[str], records: Iterable[Record], cluster: Cluster, know
             continue
         rows.append(group)
     steps = ("", ) if "allocations" in given else ("", ".batch")
-    table = [[_field(c, group, step, moment) for c in columns] for group in rows
+    table = [[_field(c, group, step, moment, time_format) for c in columns] for group in rows
              for step in (steps if group[0].started else ("",))]
     header = [] if "noheader" in given else [list(columns)]
     if "parsable2" in given or "parsable" in given:
@@ -115,7 +115,7 @@ def _fixed(column: str, text: str) -> str:
     return cut.ljust(width) if column == "JobID" else cut.rjust(width)
 
 
-def _field(column: str, group: Sequence[Record], step: str, now: float) -> str:
+def _field(column: str, group: Sequence[Record], step: str, now: float, form: str) -> str:
     r = group[0]
     unlimited = r.limit_min == float("inf")
     elapsed = int(r.elapsed_s(now))
@@ -133,10 +133,10 @@ def _field(column: str, group: Sequence[Record], step: str, now: float) -> str:
         case "State": return _step_state(r) if step else r.state_text
         case "ExitCode": return _exit_code(r, bool(step))
         case "DerivedExitCode": return "" if step else "0:0"
-        case "Submit": return stamp(r.submitted, "Unknown")
-        case "Eligible": return "Unknown" if r.held and not r.started else stamp(r.submitted, "Unknown")
-        case "Start": return stamp(r.started, "None" if r.state.ended else "Unknown")
-        case "End": return stamp(r.ended, "Unknown")
+        case "Submit": return stamp(r.submitted, "Unknown", form)
+        case "Eligible": return "Unknown" if r.held and not r.started else stamp(r.submitted, "Unknown", form)
+        case "Start": return stamp(r.started, "None" if r.state.ended else "Unknown", form)
+        case "End": return stamp(r.ended, "Unknown", form)
         case "Elapsed" | "Reserved" | "Suspended": return long_span(elapsed if column == "Elapsed" else 0)
         case "ElapsedRaw": return str(elapsed)
         case "Timelimit": return "" if step else "UNLIMITED" if unlimited else long_span(r.limit_min * 60)

@@ -50,7 +50,7 @@ _SINFO_HEADERS = {
 
 
 def squeue(argv: Sequence[str], records: Iterable[Record], cluster: Cluster, known_users: Sequence[str],
-           now: float | None = None) -> str:
+           now: float | None = None, time_format: str = "") -> str:
     """What ``squeue`` prints.
 
     Raises:
@@ -64,7 +64,7 @@ def squeue(argv: Sequence[str], records: Iterable[Record], cluster: Cluster, kno
     form = given.get("format") or (_SQUEUE_LONG if "long" in given else _SQUEUE_FORMAT)
     lines = [] if "noheader" in given else [fill(form, lambda letter: _HEADERS.get(letter, ""))]
     for group in sorted(groups, key=_order):
-        lines.append(fill(form, lambda letter, g=group: _job_field(letter, g, moment)))   # type: ignore[misc]
+        lines.append(fill(form, lambda letter, g=group: _job_field(letter, g, moment, time_format)))   # type: ignore[misc]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -204,7 +204,7 @@ def _order(group: Sequence[Record]) -> tuple[int, int, int]:
     return (0 if first.state is State.PENDING else 1, first.id, -1 if first.task is None else first.task)
 
 
-def _job_field(letter: str, group: Sequence[Record], now: float) -> str:
+def _job_field(letter: str, group: Sequence[Record], now: float, time_format: str) -> str:
     r = group[0]
     running = r.state is State.RUNNING
     unlimited = r.limit_min == float("inf")
@@ -226,9 +226,11 @@ def _job_field(letter: str, group: Sequence[Record], now: float) -> str:
         case "M": return short_span(r.elapsed_s(now))
         case "l": return "UNLIMITED" if unlimited else short_span(limit_s)
         case "L": return "UNLIMITED" if unlimited else short_span(limit_s - r.elapsed_s(now))
-        case "S": return stamp(r.started, "N/A")
-        case "e": return stamp(r.ended or (r.started + limit_s if r.started and not unlimited else None), "N/A")
-        case "V": return stamp(r.submitted, "N/A")
+        case "S": return stamp(r.started, "N/A", time_format)
+        case "e":
+            due = r.started + limit_s if r.started and not unlimited else None
+            return stamp(r.ended or due, "N/A", time_format)
+        case "V": return stamp(r.submitted, "N/A", time_format)
         case "N": return NODE if r.started else ""
         case "B": return NODE if r.started else "n/a"
         case "C" | "c": return str(r.cpus)

@@ -88,15 +88,16 @@ class BatchServer:
         """Run one command."""
         if argv in (["--version"], ["-V"]):
             return Answer(_VERSION + "\n")
+        time_format = environment.get("SLURM_TIME_FORMAT", "")
         records, cluster, users = self.scheduler.records, self._cluster, self._known_users
         try:
             match command:
                 case "sbatch":
                     return await self._sbatch(argv, stdin, cwd, environment)
                 case "squeue":
-                    return Answer(squeue(argv, records, cluster, users))
+                    return Answer(squeue(argv, records, cluster, users, time_format=time_format))
                 case "sacct":
-                    return Answer(sacct(argv, records, cluster, users))
+                    return Answer(sacct(argv, records, cluster, users, time_format=time_format))
                 case "scancel":
                     return Answer(stderr=scancel(argv, self.scheduler, users))
                 case "sinfo":

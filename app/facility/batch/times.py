@@ -58,9 +58,11 @@ def parse_moment(text: str, now: float) -> float | None:
     return None
 
 
-def stamp(moment: float | None, unknown: str) -> str:
-    """A time as Slurm prints it."""
-    return unknown if moment is None else time.strftime(_STAMP, time.localtime(moment))
+def stamp(moment: float | None, unknown: str, form: str = "") -> str:
+    """A time as Slurm prints it. ``form``: the asker's ``SLURM_TIME_FORMAT``, a strftime format (``%s``: epoch)."""
+    if moment is None:
+        return unknown
+    return time.strftime(form if form.startswith("%") else _STAMP, time.localtime(moment))
 
 
 def short_span(seconds: float) -> str:
