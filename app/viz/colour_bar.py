@@ -27,12 +27,19 @@ class ColourBar(QWidget):
         self._on_panel = on_panel
         self._scale = ColourScale()
         self._units = ""
+        self._blank = False
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Colour bar")
 
     def set_scale(self, scale: ColourScale) -> None:
         self._scale = scale
         self.update()
+
+    def set_blank(self, blank: bool) -> None:
+        """Draw nothing while there is no picture the colours could mean anything for."""
+        if blank != self._blank:
+            self._blank = blank
+            self.update()
 
     def set_units(self, units: str) -> None:
         self._units = units
@@ -48,6 +55,9 @@ class ColourBar(QWidget):
         theme = theme_of(self)
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(theme.panel if self._on_panel else theme.plot_background))
+        if self._blank:
+            painter.end()
+            return
         bar = QRectF(8, _TOP, _BAR_WIDTH, max(10, self.height() - _TOP - _BOTTOM))
         table = np.ascontiguousarray(colour_table(self._scale.colormap)[::-1])
         image = QImage(table.data, 1, len(table), 4, QImage.Format.Format_RGBA8888)

@@ -11,6 +11,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from app.viz.icons import set_icon
+from app.viz.status_line import ElidedLabel
 
 FRAME_RATES = (1, 2, 5, 10, 20, 30, 60)
 _DEFAULT_RATE = 20
@@ -36,6 +37,7 @@ class _AxisRow:
         self.spin = QSpinBox()
         self.spin.setRange(0, length - 1)
         self.spin.setKeyboardTracking(False)
+        self.spin.lineEdit().setTextMargins(6, 0, 0, 0)
         self.spin.setAccessibleName(f"{name} number")
         self.spin.setFixedWidth(max(62, 40 + 9 * len(str(length))))
         self.slider = _Slider(Qt.Orientation.Horizontal)
@@ -70,13 +72,12 @@ class FrameSlider(QWidget):
         self._timer.timeout.connect(self._on_tick)
         names = names or (("Frame",) if len(shape) == 1 else tuple(f"Axis {n}" for n in range(len(shape))))
         self._rows = [_AxisRow(name, length, self) for name, length in zip(names, shape, strict=True)]
-        self.label = QLabel()
+        self.label = ElidedLabel()
         self.label.setProperty("role", "muted")
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.back = self._button("step-back", "Previous frame", "Page Up or ,")
         self.play = self._button("play", "Play", "Space")
         self.play.setCheckable(True)
-        self.play.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.forward = self._button("step-forward", "Next frame", "Page Down or .")
         self.rate = self._rate_button()
         self.back.clicked.connect(self.step_back)
@@ -198,6 +199,7 @@ class FrameSlider(QWidget):
     def _button(self, icon_name: str, text: str, keys: str) -> QToolButton:
         button = QToolButton()
         set_icon(button, icon_name)
+        button.setFixedWidth(34)
         button.setAccessibleName(text)
         button.setToolTip(f"{text} ({keys})")
         return button

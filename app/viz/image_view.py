@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QPainterPath, QPen, QShowEvent
+from PySide6.QtGui import QColor, QPainterPath, QPen, QShowEvent
 from PySide6.QtWidgets import QGraphicsPathItem, QHBoxLayout, QWidget
 
 from app.model.data import Block
@@ -31,6 +31,7 @@ _MAX_SCREEN_PIXELS_PER_DATA_PIXEL = 200.0
 _GRID_FROM_SCREEN_PIXELS = 8.0
 _MARGIN = 0.02
 _STALE_OPACITY = 0.3
+_GRID_OPACITY = 0.4
 
 
 class _Layer:
@@ -96,6 +97,7 @@ class ImageView(QWidget):
         self.follow_theme()
         self._apply_orientation()
         self.reset_zoom()
+        self._show_surroundings(False)
 
     # -- what is shown
 
@@ -116,6 +118,7 @@ class ImageView(QWidget):
         self._colour(layer)
         self._place(layer)
         layer.item.setVisible(True)
+        self._show_surroundings(True)
         if layer is self._base and self._whole_frame:
             self._detail.clear()
         self._update_grid()
@@ -126,6 +129,7 @@ class ImageView(QWidget):
         """Show nothing."""
         self._base.clear()
         self._detail.clear()
+        self._show_surroundings(False)
 
     def set_stale(self, stale: bool) -> None:
         """Dim the picture: what it shows is not what was asked for."""
@@ -232,10 +236,10 @@ class ImageView(QWidget):
         self.canvas.setBackground(theme.plot_background)
         for name in ("left", "bottom"):
             self.canvas.getAxis(name).follow_theme(theme)
-        pen = QPen(theme.plot_grid)
+        pen = QPen(QColor(theme.plot_grid))
         pen.setCosmetic(True)
         self._grid.setPen(pen)
-        self._grid.setOpacity(0.18)
+        self._grid.setOpacity(_GRID_OPACITY)
         self.colour_bar.follow_theme()
         for layer in (self._base, self._detail):
             self._colour(layer)
@@ -262,6 +266,12 @@ class ImageView(QWidget):
     def _follow_changed_theme(self) -> None:
         if self._theme is not None and theme_of(self) is not self._theme:
             self.follow_theme()
+
+    def _show_surroundings(self, visible: bool) -> None:
+        """Axes and colour bar mean something only with a picture."""
+        self.colour_bar.set_blank(not visible)
+        for axis in ("left", "bottom"):
+            self.canvas.getAxis(axis).setOpacity(1.0 if visible else 0.0)
 
     def _smallest(self, extent: float) -> float:
         return min(extent, max(2.0, 2000.0 / _MAX_SCREEN_PIXELS_PER_DATA_PIXEL))

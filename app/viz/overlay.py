@@ -84,8 +84,10 @@ class Overlay(QObject):
         width = max(120, min(_WIDEST, self._host.width() - 2 * _MARGIN))
         wanted = max(label.fontMetrics().horizontalAdvance(label.text()) for label in (self.summary, self.remedy)) + 60
         width = min(width, max(wanted, 160))
+        self._column.invalidate()
         self.panel.setFixedWidth(width)
-        self.panel.setFixedHeight(max(self._column.heightForWidth(width), self.panel.minimumSizeHint().height()))
+        frame = self.panel.width() - self.panel.contentsRect().width()
+        self.panel.setFixedHeight(self._column.totalHeightForWidth(width - frame) + frame)
         self.panel.move((self._host.width() - width) // 2, max(0, (self._host.height() - self.panel.height()) // 2))
 
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.model.data import Block, Exactness, Statistics
 from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values, upper_of_drawn
 from app.model.plot import PlotDescription
+from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colouring import ColourScale
 from app.viz.frame_slider import FrameSlider
@@ -54,7 +55,7 @@ class StackView(QWidget):
         self.toolbar = ImageToolbar(self._choices, self)
         self.image = ImageView(self._frame_shape, self)
         self.image.colour_bar.set_units(description.signal_units)
-        self.slider = FrameSlider(self._stack_shape, parent=self) if self._stack_shape else None
+        self.slider = FrameSlider(self._stack_shape, leading_names(description), self) if self._stack_shape else None
         self.status = StatusLine(self)
         self.overlay = Overlay(self.image)
         layout = QVBoxLayout(self)
@@ -291,6 +292,15 @@ class StackView(QWidget):
         self.overlay.clear()
         self.retry_requested.emit()
 
+
+
+def leading_names(description: PlotDescription) -> tuple[str, ...]:
+    """What the leading axes are called: by the data that goes with them, else by number; one alone is the frame."""
+    count = len(split_shape(description)[1])
+    if count == 1:
+        return ("Frame",)
+    paths = (*description.axes[:count], *(None,) * count)[:count]
+    return tuple(visible(path.rsplit("/", 1)[-1]) if path else f"Axis {n}" for n, path in enumerate(paths))
 
 
 def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[int, ...]]:

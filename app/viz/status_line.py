@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QFont, QPainter, QPaintEvent
+from PySide6.QtGui import QFont, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+
+_ROOM_FOR_COUNTER = 560
 
 
 class ElidedLabel(QLabel):
@@ -25,8 +27,12 @@ class StatusLine(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.position, self.value, self.units, self.extra = (_label() for _ in range(4))
-        self.shown, self.counter = _label("muted"), _label("muted")
+        self.position, self.value = QLabel(), QLabel()
+        self.units, self.extra, self.shown, self.counter = (ElidedLabel() for _ in range(4))
+        for label in (self.position, self.value, self.units, self.extra, self.shown, self.counter):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        for quiet in (self.shown, self.counter):
+            quiet.setProperty("role", "muted")
         bold = self.value.font()
         bold.setWeight(QFont.Weight.DemiBold)
         self.value.setFont(bold)
@@ -58,10 +64,7 @@ class StatusLine(QWidget):
         for label in (self.position, self.value, self.units, self.extra):
             label.clear()
 
-
-def _label(role: str = "") -> QLabel:
-    label = ElidedLabel()
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    if role:
-        label.setProperty("role", role)
-    return label
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """In a narrow window the cursor comes first."""
+        self.counter.setVisible(event.size().width() >= _ROOM_FOR_COUNTER)
+        super().resizeEvent(event)
