@@ -30,7 +30,7 @@ def run_ls(arguments: argparse.Namespace, context: Context) -> int:
 def run_tree(arguments: argparse.Namespace, context: Context) -> int:
     reference = context.reference(arguments.target)
     start = DataReference(reference.site, reference.file_path, reference.data_path or "/")
-    nodes = wait(context.data(reference.site).nodes(start, depth=arguments.depth))
+    nodes = wait(context.data(reference.site).nodes(start, depth=arguments.depth, expand=False))
     context.output.result({"file": str(reference.file_path), "nodes": [node_json(n) for n in nodes]},
                           "\n".join(node_text(n) for n in nodes))
     return 0

@@ -171,3 +171,11 @@ def test_that_sites_can_be_added_shown_and_removed(run: Any, tmp_path: Path) -> 
     assert run("sites", "show", "testsite", "--config", str(tmp_path / "c"))[1]["ssh"]["host"] == "h.example"
     assert run("sites", "remove", "testsite", "--config", str(tmp_path / "c"))[0] == 0
     assert run("sites", "show", "testsite", "--config", str(tmp_path / "c"))[0] == 2
+
+
+def test_that_depth_one_begins_with_the_node_itself(run: Any, stack: Path) -> None:
+    _, value = run("tree", str(stack), "--depth", "1")
+    assert [n["path"] for n in value["nodes"]] == ["/", "/entry"]
+    _, value = run("tree", str(stack), "--depth", "0")
+    assert [n["path"] for n in value["nodes"]] == ["/"]
+    assert set(value["nodes"][0]) <= {"path", "kind", "object", "nx_class", "attributes"}
