@@ -30,6 +30,7 @@ REGION_DEBOUNCE_MS = 80
 _MAX_SCREEN_PIXELS_PER_DATA_PIXEL = 200.0
 _GRID_FROM_SCREEN_PIXELS = 8.0
 _MARGIN = 0.02
+_REACH = 10
 _STALE_OPACITY = 0.3
 _GRID_OPACITY = 0.4
 
@@ -186,8 +187,9 @@ class ImageView(QWidget):
         wide, high = self._orientation.to_view(width, height)
         for axis in ("left", "bottom"):
             self.canvas.getAxis(axis).set_frame_extent(wide, high)
+        reach = _REACH * max(wide, high)  # both alike: with square pixels a line of pixels needs as much height as width
         self.box.setLimits(minXRange=self._smallest(wide), minYRange=self._smallest(high),
-                           xMin=-2 * wide, xMax=3 * wide, yMin=-2 * high, yMax=3 * high)
+                           xMin=-reach, xMax=wide + reach, yMin=-reach, yMax=high + reach)
         self.box.setRange(QRectF(0, 0, wide, high), padding=0 if self.choices.one_to_one else _MARGIN)
         self._schedule_region()
 

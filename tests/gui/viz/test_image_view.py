@@ -152,6 +152,12 @@ def test_that_the_region_stays_within_the_frame(qtbot: QtBot) -> None:
     assert x1 <= 2000
 
 
+@pytest.mark.parametrize("shape", [(2, 640), (640, 2), (1, 1), (1, 5000), (3262, 3108)])
+def test_that_the_whole_frame_is_seen_at_first(qtbot: QtBot, shape: tuple[int, int]) -> None:
+    view = shown(qtbot, shape)
+    assert view.visible_region[:4] == (0, shape[0], 0, shape[1])
+
+
 def test_that_one_to_one_puts_a_frame_pixel_on_a_device_pixel(qtbot: QtBot) -> None:
     view = shown(qtbot, (3000, 3000))
     view.zoom_one_to_one()
