@@ -1,7 +1,4 @@
-"""What a curve, scatter or table panel shows: signal, axis and errors of one row, exact. GUI thread; newest wish wins.
-
-Datasets beyond ``ROW_LIMIT`` points a row are read with a step and say so through ``thinned``.
-"""
+"""What a curve, scatter or table panel shows: signal, axis and errors of a row, exact. GUI thread; newest wish wins."""
 
 from __future__ import annotations
 
@@ -21,7 +18,6 @@ from app.session.frame_source import signal_reference
 from app.session.future_watcher import FutureWatcher
 from app.session.viewed import Viewed
 
-ROW_LIMIT = 2_000_000
 TABLE_ROWS, TABLE_COLUMNS = 2000, 200
 
 _panels = itertools.count(1)
@@ -53,6 +49,7 @@ class CurveSource(QObject):
         self._epoch = 0
         self._leading: tuple[int, ...] = ()
         self._flight: FutureWatcher | None = None
+        self._axis: np.ndarray | None = None
         self._wanted: tuple[int, ...] | None = None
 
     def show_frame(self, leading: object) -> None:
@@ -86,7 +83,7 @@ class CurveSource(QObject):
         description = self._description
         parts = {"y": self._read(description.signal, Selection.frame(self._leading))}
         axis = description.axes[-1] if description.axes else None
-        if axis:
+        if axis and self._axis is None:
             parts["x"] = self._read(axis, Selection())
         if description.errors:
             parts["errors"] = self._read(description.errors, Selection.frame(self._leading))
@@ -109,7 +106,9 @@ class CurveSource(QObject):
             if self._viewed is not None and isinstance(block, Block):
                 self._viewed.add(block)
         y = np.atleast_1d(signal.values).ravel()
-        x = _matching(parts.get("x"), y.size)
+        if self._axis is None:
+            self._axis = _matching(parts.get("x"), y.size)
+        x = self._axis if self._axis is not None and self._axis.size == y.size else None
         self.curve_ready.emit(x, y, _matching(parts.get("errors"), y.size), self._leading)
         self._advance()
 

@@ -80,7 +80,7 @@ class FrameSource(QObject):
         self._flight: FutureWatcher | None = None
         self._flight_key: Key | None = None
         self._flight_epoch = 0
-        self._ahead: FutureWatcher | None = None
+        self._ahead: _AheadWatcher | None = None
         self._cursor: FutureWatcher | None = None
         self._cursor_next: tuple[int, int] | None = None
         self._cursor_epoch = 0
@@ -154,6 +154,8 @@ class FrameSource(QObject):
         if self._flight is not None:
             return
         if self._ahead is not None:
+            if self._ahead.key == missing:
+                return                           # on its way already
             self._ahead.drop()
             self._ahead = None
         self._flight_key, self._flight_epoch = missing, self._epoch
@@ -294,7 +296,7 @@ class FrameSource(QObject):
         self._advance_if_wanted(key)
 
     def _advance_if_wanted(self, key: Key) -> None:
-        if key.leading == self._leading and self._shown_leading != self._leading:
+        if key.leading == self._leading and self._flight is None:
             self._advance()
 
     def _answer_from_memory(self) -> bool:
@@ -333,17 +335,17 @@ class _AheadWatcher(FutureWatcher):
     """Remembers which picture was asked for."""
 
     def __init__(self, future: Any, source: FrameSource, key: Key) -> None:
-        self._source, self._key = source, key
+        self._source, self.key = source, key
         super().__init__(future, source, self._arrived, self._broke, self._dropped)
 
     def _arrived(self, block: Block) -> None:
-        self._source.keep_ahead(self._key, block)
+        self._source.keep_ahead(self.key, block)
 
     def _broke(self, _error: BaseException) -> None:
-        self._source.keep_ahead(self._key, None)
+        self._source.keep_ahead(self.key, None)
 
     def _dropped(self) -> None:
-        self._source.keep_ahead(self._key, None)
+        self._source.keep_ahead(self.key, None)
 
 
 class _CursorWatcher(FutureWatcher):

@@ -106,8 +106,9 @@ class DatasetTab(QWidget):
 
     def use_service(self, data: DataService) -> None:
         """The site was connected anew: read from there from now on."""
-        self._data = data
-        self.reload()
+        if data is not self._data:
+            self._data = data
+            self.reload()
 
     def set_limits(self, low: float, high: float) -> None:
         if isinstance(self.viewer, StackView):

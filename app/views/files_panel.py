@@ -86,7 +86,7 @@ class FilesPanel(QWidget):
     def reveal(self, reference: DataReference) -> None:
         """Open the way to a file or node, a level at a time as they arrive, and select it."""
         root = self._model.root_path
-        if reference.site != self._model.site or not (root == reference.file_path or root in reference.file_path.parents):
+        if reference.site != self._model.site or root not in (reference.file_path, *reference.file_path.parents):
             self._way = []
             return
         inside = [part for part in reference.data_path.split("/") if part]

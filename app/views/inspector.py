@@ -37,7 +37,7 @@ from app.viz.icons import set_icon
 
 _RULES = {"default": "default plot of the file", "entry_default": "default plot of an entry",
           "first_nxdata": "first NXdata of the file", "legacy_signal": "signal=1 (old NeXus)",
-          "known_layout": "known layout", "largest": "largest dataset", "given": "chosen", "none": "–"}
+          "known_layout": "known layout", "largest": "largest dataset", "given": "you", "none": "–"}
 
 
 class Inspector(QWidget):

@@ -223,6 +223,7 @@ class MainWindow(QMainWindow):
 
     def _connect(self) -> None:
         session, navigator = self._session, self.navigator
+        session.opened.connect(self._site_opened)
         session.failed.connect(self._site_failed)
         session.lost.connect(self._site_lost)
         session.trouble.connect(self._messages.tell)
@@ -264,6 +265,13 @@ class MainWindow(QMainWindow):
         self.files_panel.set_site(profile.ssh.host, self._session.recipes(name))
         self._mirror_site(name)
         self._settings = self._settings.with_(last_site=name)
+
+    def _site_opened(self, name: str) -> None:
+        data = self._session.data(name)
+        for position in range(self._tabs.count()):
+            tab = self._tabs.widget(position)
+            if isinstance(tab, DatasetTab) and tab.reference.site == name and data is not None:
+                tab.use_service(data)
 
     def _site_failed(self, name: str, error: BaseException) -> None:
         self._messages.tell(error)

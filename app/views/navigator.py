@@ -11,6 +11,7 @@ from app.errors import BeamsideError, NotFoundError
 from app.model.data import DataReference
 from app.model.nodes import FolderListing
 from app.model.target import Target
+from app.remote.seams import DataService
 from app.session.files_model import FilesModel
 from app.session.future_watcher import FutureWatcher
 from app.session.places import Places
@@ -35,6 +36,7 @@ class Navigator(QObject):
         self._files = files
         self._places = places
         self._site = ""
+        self._data: DataService | None = None
         self._then: dict[str, Target] = {}
         session.opened.connect(self._site_opened)
 
@@ -71,9 +73,7 @@ class Navigator(QObject):
 
     def go_to_folder(self, path: PurePosixPath) -> None:
         """Show a folder of the site that is browsed."""
-        data = self._session.data(self._site)
-        if data is not None:
-            self._files.set_root(data, self._site, path)
+        self._show_folder(self._site, path)
 
     def open(self, reference: DataReference) -> None:
         """Show a file or node in a tab and remember the place."""
@@ -86,17 +86,22 @@ class Navigator(QObject):
         target = self._then.pop(name, None)
         if target is not None:
             self._arrive(target)
-        elif name != self._site or self._files.site != name:
+        elif name != self._site:
             self._browse(name)
+        elif self._session.data(name) is not self._data:          # connected anew
+            self.go_to_folder(self._files.root_path)
+            self.site_shown.emit(name)
 
     def _browse(self, name: str) -> None:
-        data = self._session.data(name)
-        if data is None:
-            return
-        self._site = name
-        start = str(Path.cwd()) if self._session.profile(name).is_local else self._session.home(name)
-        self._files.set_root(data, name, PurePosixPath(start))
+        start = _here() if self._session.profile(name).is_local else self._session.home(name)
+        self._show_folder(name, PurePosixPath(start))
         self.site_shown.emit(name)
+
+    def _show_folder(self, site: str, path: PurePosixPath) -> None:
+        data = self._session.data(site)
+        if data is not None:
+            self._site, self._data = site, data
+            self._files.set_root(data, site, path)
 
     def _arrive(self, target: Target) -> None:
         data = self._session.data(target.site)
@@ -110,11 +115,8 @@ class Navigator(QObject):
                       functools.partial(self._is_no_folder, target.site, path))
 
     def _is_folder(self, site: str, listing: FolderListing) -> None:
-        data = self._session.data(site)
-        if data is not None:
-            self._site = site
-            self._files.set_root(data, site, listing.path)
-            self.site_shown.emit(site)
+        self._show_folder(site, listing.path)
+        self.site_shown.emit(site)
 
     def _is_no_folder(self, site: str, path: PurePosixPath, error: BaseException) -> None:
         if not path.suffix and isinstance(error, BeamsideError) and not isinstance(error, NotFoundError):
@@ -123,14 +125,15 @@ class Navigator(QObject):
         self._show_file(site, path, "")
 
     def _show_file(self, site: str, path: PurePosixPath, data_path: str) -> None:
-        data = self._session.data(site)
-        if data is None:
-            return
         if site != self._site or self._files.root_path not in path.parents:
-            self._site = site
-            self._files.set_root(data, site, path.parent)
+            self._show_folder(site, path.parent)
             self.site_shown.emit(site)
         self.open(DataReference(site, path, data_path))
+
+
+def _here() -> str:
+    """Where the program was started; from a desktop that is the root, and the home directory says more."""
+    return str(Path.cwd()) if Path.cwd() != Path("/") else str(Path.home())
 
 
 def _absolute(file: str) -> str:

@@ -25,6 +25,8 @@ from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
 from app.views.messages import message_of
 from app.viz.icons import set_icon
 
+WORTH_SAYING_BYTES_S = 50_000          # less is idle talk of the link, not what it can do
+
 _LIGHT = {SiteState.CLOSED: "idle", SiteState.OPENING: "busy", SiteState.OPEN: "ok", SiteState.LOST: "warning",
           SiteState.FAILED: "error"}
 
@@ -152,7 +154,7 @@ class TopBar(QWidget):
         if state is SiteState.OPEN:
             if link.latency_s is not None:
                 parts.append(f"{link.latency_s * 1000:.0f} ms" if link.latency_s >= 0.001 else "< 1 ms")
-            if link.rate_bytes_s:
+            if link.rate_bytes_s and link.rate_bytes_s > WORTH_SAYING_BYTES_S:
                 parts.append(rate_text(link.rate_bytes_s))
         self._link.setText(" · ".join(parts) or visible(self._session.progress(site)) or state.value)
         self._act.setText({SiteState.OPENING: "Cancel", SiteState.FAILED: "Connect again",

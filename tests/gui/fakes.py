@@ -14,7 +14,7 @@ from app.model.data import Block, DataReference, Exactness, ReadRequest, Statist
 from app.model.jobs import Job, JobSpec, JobState, Partition
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
-from app.model.site import LOCAL, BatchSettings, SiteProfile
+from app.model.site import LOCAL, BatchSettings, SiteProfile, SshSettings
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe
 from app.remote.job_draft import Draft
@@ -173,7 +173,8 @@ class FakeSites:
         return ["local", "far"]
 
     def profile(self, name: str) -> SiteProfile:
-        far = SiteProfile("far", "Far Light Source", batch=BatchSettings("slurm", poll_s=1))
+        far = SiteProfile("far", "Far Light Source", ssh=SshSettings("far.example"),
+                          batch=BatchSettings("slurm", poll_s=1))
         return LOCAL if name == "local" else far
 
     def open(self, name: str, interaction: Interaction) -> Any:

@@ -1,0 +1,82 @@
+"""What the session does when sites come, go and come back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.errors import LinkLostError, UnreachableError
+from app.remote.connection import ConnectionState
+from app.session.session import SiteState
+from tests.gui.fakes import FakeDataService, FakeSites, folder, stack
+
+
+@pytest.fixture
+def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
+    fake_sites.data.folders["~"] = folder("/home/me", "a.h5")
+    fake_sites.data.plots["far:/home/me/a.h5"] = stack()
+    program = start(fake_sites)
+    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
+    return program
+
+
+def connect(qtbot: Any, program: Any) -> None:
+    program.window.navigator.go_to_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    qtbot.waitUntil(lambda: str(program.window.files.root_path) == "/home/me")
+
+
+def test_that_a_site_that_cannot_be_reached_says_so_and_may_be_tried_again(qtbot: Any, program: Any,
+                                                                           fake_sites: FakeSites) -> None:
+    fake_sites.error = UnreachableError("far.example does not answer.", remedy="Check the network.")
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.FAILED)
+    assert program.messages.all[-1].summary == "far.example does not answer."
+    assert program.window.notice.isVisible()
+    fake_sites.error = None
+    connect(qtbot, program)
+
+
+def test_that_a_lost_link_is_shown_and_its_return_too(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    tell = fake_sites.opened[-1].listeners[0]
+    tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
+    assert program.window.top_bar.link_text == "reconnecting"
+    tell(ConnectionState.CONNECTED, None)
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+
+
+def test_that_tabs_and_tree_read_from_the_new_connection(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    program.window.navigator.go_to_text("/home/me/a.h5")
+    qtbot.waitUntil(lambda: program.window.current_tab is not None
+                    and program.window.current_tab.description is not None)
+    program.session.close_site("far")
+    qtbot.waitUntil(lambda: fake_sites.opened[-1].closed.is_set())
+    fresh = FakeDataService()
+    fresh.folders["/home/me"] = folder("/home/me", "a.h5", "b.h5")
+    fresh.plots["far:/home/me/a.h5"] = stack()
+    fake_sites.data = fresh
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: any(kind == "plot" for kind, _ in fresh.asked))
+    qtbot.waitUntil(lambda: program.window.files.rowCount() == 2)
+
+
+def test_that_latency_and_rate_are_shown(qtbot: Any, program: Any) -> None:
+    connect(qtbot, program)
+    program.session._measure_links()
+    assert program.window.top_bar.link_text == "31 ms · 46 Mbit/s"
+
+
+def test_that_a_bug_is_told_once_with_its_details(qtbot: Any, program: Any) -> None:
+    for _ in range(3):
+        try:
+            raise RuntimeError("boom")
+        except RuntimeError as error:
+            program._uncaught.emit(error)
+    qtbot.waitUntil(lambda: any("boom" in m.detail for m in program.messages.all))
+    qtbot.wait(1)
+    assert len([m for m in program.messages.all if "boom" in m.detail]) == 1
+    assert "Traceback" not in program.messages.all[-1].summary
