@@ -21,7 +21,6 @@ from app.errors import (
     CancelledByUserError,
     ProviderError,
     SignInNeededError,
-    SignInRefusedError,
 )
 from app.model.identity import Identity
 from app.model.site import IdentitySettings
@@ -29,6 +28,7 @@ from app.remote.seams import Interaction
 from app.remote.signin import device_flow
 from app.remote.signin.https import HttpsSession, OutOfOrder, host_of, network_error
 from app.remote.signin.id_token import Provider, discover, verify
+from app.remote.signin.refusals import refusal, said
 from app.remote.signin.token_store import StoredSession, TokenStore, slim
 
 if TYPE_CHECKING:
@@ -164,13 +164,13 @@ class OidcSession:
         client = self._client(provider, None)
         flow = self._ask(provider, lambda: client.initiate_device_flow(self._scopes))
         if "user_code" not in flow:
-            raise self._refusal(provider, flow)
+            raise refusal(provider, self._settings.client_id, self._scopes, flow)
         flow.setdefault("interval", 5)
         interaction.show_device_code(self._site, device_flow.code_of(flow))
         try:
             answer = device_flow.wait_for_approval(flow, lambda: self._poll(client, flow), interaction)
             if "access_token" not in answer:
-                raise self._refusal(provider, answer)
+                raise refusal(provider, self._settings.client_id, self._scopes, answer)
             with self._store.turn():
                 self._accept(provider, client, answer, None)
         finally:
@@ -204,10 +204,10 @@ class OidcSession:
             self._scopes, accounts[0], force_refresh=True) if accounts else None)
         if answer is None or answer.get("error") in ("invalid_grant", "interaction_required"):
             self._forget()
-            raise SignInNeededError("Your sign-in has ended.", detail=_said(answer or {}),
+            raise SignInNeededError("Your sign-in has ended.", detail=said(answer or {}),
                                     remedy=f"Sign in again: beamside sign-in {self._site}")
         if "access_token" not in answer:
-            raise self._refusal(provider, answer)
+            raise refusal(provider, self._settings.client_id, self._scopes, answer)
         return self._accept(provider, client, answer, stored)
 
     def _accept(self, provider: Provider, client: msal.PublicClientApplication, answer: dict[str, Any],
@@ -298,23 +298,6 @@ class OidcSession:
         return ProviderError(f"The sign-in service {host_of(self._settings.issuer)} does not speak OpenID Connect.",
                              why, "Check the issuer in the site profile, or tell the facility's support.")
 
-    def _refusal(self, provider: Provider, answer: dict[str, Any]) -> BeamsideError:
-        """The sentence for an OAuth error answer."""
-        error, said = str(answer.get("error")), _said(answer)
-        if error == "access_denied":
-            return SignInRefusedError("The sign-in was declined, by you or by your institution.", said,
-                                      "Sign in again if that was not intended.")
-        if error == "expired_token":
-            return device_flow.expired()
-        if error in ("invalid_client", "unauthorized_client"):
-            return ProviderError(f"{host_of(provider.issuer)} does not know the client “{self._settings.client_id}”.",
-                                 said, "Ask the facility to register Beamside, or correct the site profile.")
-        if error in ("invalid_scope", "invalid_target"):
-            return ProviderError(f"{host_of(provider.issuer)} does not allow what Beamside asks for: "
-                                 f"{', '.join(self._scopes)}.", said, "Correct the scopes in the site profile.")
-        return ProviderError(f"{host_of(provider.issuer)} refused the sign-in ({error}).", said,
-                             "Try again, or tell the facility's support.")
-
 
 class _NoStore(dict[str, Any]):
     """An HTTP cache that forgets: msal would replay one failed answer for a minute."""
@@ -341,8 +324,3 @@ class _Web(HttpsSession):
         if response.status_code >= 500 or response.status_code == 429:   # msal would take an error page for JSON
             raise OutOfOrder(f"HTTP {response.status_code}", response=response)
         return response
-
-
-def _said(answer: dict[str, Any]) -> str:
-    """The provider's own words, cut and on one line."""
-    return " ".join(str(answer.get("error_description") or answer.get("error") or "").split())[:300]
