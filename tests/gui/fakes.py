@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from app.errors import NotFoundError
 from app.model.data import Block, DataReference, Exactness, ReadRequest, Statistics
 from app.model.jobs import Job, JobSpec, JobState, Partition
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
@@ -35,7 +36,7 @@ class FakeDataService:
 
     def list_folder(self, path: PurePosixPath) -> Future[FolderListing]:
         self.asked.append(("list", path))
-        return _settled(self.folders.get(str(path), FolderListing(path)))
+        return _settled(self.folders.get(str(path), NotFoundError(f"There is no folder “{path}”.")))
 
     def nodes(self, reference: DataReference, depth: int | None = 1,
               attributes: bool = True) -> Future[tuple[NodeInfo, ...]]:
