@@ -20,7 +20,7 @@ import pytest
 from tests.peers.robot import Robot
 
 _ROOT = Path(__file__).resolve().parents[2]
-_START_S = 60.0
+_START_S = 150.0
 
 
 @dataclass
