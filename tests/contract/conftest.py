@@ -127,11 +127,9 @@ def connect(site: Site, python: str, cache: Path) -> Iterator[Callable[..., Conn
     """Makes open connections to the site; they are closed at the end."""
     made: list[Connection] = []
 
-    def make(profile: SiteProfile | None = None, open_transport: OpenTransport | None = None,
-             **options: Any) -> Connection:
-        chosen = profile or SiteProfile("site", agent=AgentSettings(python=(python,), cache=str(cache)))
-        connection = Connection(replace(chosen), open_transport or site.open_transport,
-                                **{"patience": QUICK, **options})
+    def make(open_transport: OpenTransport | None = None, workers: int = 2, **options: Any) -> Connection:
+        profile = SiteProfile("site", agent=AgentSettings(python=(python,), cache=str(cache), workers=workers))
+        connection = Connection(profile, open_transport or site.open_transport, **{"patience": QUICK, **options})
         made.append(connection)
         connection.open().result(60)
         return connection
@@ -143,7 +141,7 @@ def connect(site: Site, python: str, cache: Path) -> Iterator[Callable[..., Conn
 
 @pytest.fixture
 def connection(connect: Callable[..., Connection]) -> Connection:
-    return connect()
+    return connect(workers=1)
 
 
 @pytest.fixture
