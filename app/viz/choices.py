@@ -12,6 +12,7 @@ from app.model.limits import LimitsRule
 from app.model.plot import PlotDescription
 
 COLORMAPS = ("inferno", "viridis", "cividis", "magma", "plasma", "gray", "reversed gray", "temperature", "twilight")
+_SLENDER = 20
 NORMALIZATIONS = ("linear", "log", "sqrt", "arcsinh")
 
 
@@ -36,12 +37,17 @@ class ViewChoices:
 
     @classmethod
     def for_plot(cls, description: PlotDescription) -> ViewChoices:
-        """What the file or the technique asks for, before the user has chosen."""
+        """What the file or the technique asks for, before the user has chosen.
+
+        Square pixels would make a hair of a frame that is much wider than high (a few detector rows, a sinogram).
+        """
         colormap = description.colormap if description.colormap in COLORMAPS else cls.colormap
         normalization = description.normalization if description.normalization in NORMALIZATIONS else cls.normalization
         rule = LimitsRule.named(description.limits_rule)
         limits = description.limits if rule is LimitsRule.MANUAL else None
-        return cls(colormap=colormap, normalization=normalization, rule=rule, limits=limits)
+        sides = description.shape[-2:]
+        slender = len(sides) == 2 and max(sides) > _SLENDER * max(1, min(sides))
+        return cls(colormap=colormap, normalization=normalization, rule=rule, limits=limits, one_to_one=not slender)
 
     def with_manual_limits(self, low: float, high: float) -> ViewChoices:
         return replace(self, rule=LimitsRule.MANUAL, limits=(low, high))

@@ -15,7 +15,7 @@ from app.viz.numbers import short_number
 from app.viz.theme import Theme
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_PLAIN_DECADES = range(-2, 4)
+_PLAIN_DECADES = range(-4, 5)
 _GRID_ALPHA = 26
 
 
@@ -69,7 +69,10 @@ def _factor(exponent: float) -> int:
 
 
 def _power_of_ten(exponent: float) -> str:
-    whole = round(exponent)
-    if abs(exponent - whole) < 1e-6 and whole not in _PLAIN_DECADES:
-        return "10" + str(whole).translate(_SUPERSCRIPT)
-    return short_number(float(10.0**exponent), 3)
+    """10 to this power: written out near 1, else as a power, ``2·10⁵``."""
+    whole = math.floor(exponent + 1e-6)
+    if whole in _PLAIN_DECADES:
+        return short_number(float(10.0**exponent), 3)
+    factor = short_number(float(10.0 ** (exponent - whole)), 3)
+    power = "10" + str(whole).translate(_SUPERSCRIPT)
+    return power if factor == "1" else f"{factor}·{power}"

@@ -187,7 +187,8 @@ class ImageView(QWidget):
         wide, high = self._orientation.to_view(width, height)
         for axis in ("left", "bottom"):
             self.canvas.getAxis(axis).set_frame_extent(wide, high)
-        reach = _REACH * max(wide, high)  # both alike: with square pixels a line of pixels needs as much height as width
+        # As far both ways: with square pixels one line of pixels needs as much height as it is wide.
+        reach = _REACH * max(wide, high)
         self.box.setLimits(minXRange=self._smallest(wide), minYRange=self._smallest(high),
                            xMin=-reach, xMax=wide + reach, yMin=-reach, yMax=high + reach)
         self.box.setRange(QRectF(0, 0, wide, high), padding=0 if self.choices.one_to_one else _MARGIN)

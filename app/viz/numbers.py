@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 _THIN = "\u202f"
+_PLAIN_FROM, _PLAIN_TO = -4, 6
 
 
 def exact_number(value: Any) -> str:
@@ -32,8 +33,10 @@ def short_number(value: float, digits: int = 4) -> str:
         return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     if value == 0:
         return "0"
-    if float(value).is_integer() and abs(value) < 10**6:
-        return str(int(value))
+    size = math.floor(math.log10(abs(value)))
+    if _PLAIN_FROM <= size < _PLAIN_TO:
+        text = f"{value:.{max(0, digits - 1 - size)}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     text = f"{value:.{digits}g}"
     if "e" in text:
         mantissa, exponent = text.split("e")

@@ -189,6 +189,6 @@ def test_that_a_diagram_is_saved(qtbot: QtBot, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("exponent", "text"), [
-    (0, "1"), (-2, "0.01"), (3, "1000"), (4, "10⁴"), (-5, "10⁻⁵"), (np.log10(0.05), "0.05"), (np.log10(2e5), "2e5")])
+    (0, "1"), (-2, "0.01"), (4, "10000"), (5, "10⁵"), (-5, "10⁻⁵"), (np.log10(0.05), "0.05"), (np.log10(2e5), "2·10⁵")])
 def test_that_decades_read_well(exponent: float, text: str) -> None:
     assert _power_of_ten(exponent) == text

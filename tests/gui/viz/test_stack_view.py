@@ -285,6 +285,15 @@ def test_that_every_button_does_something(stack: StackView, qtbot: QtBot) -> Non
     assert stack.visible_region != zoomed
 
 
+def test_that_a_slender_frame_fills_the_view(qtbot: QtBot) -> None:
+    view = shown(qtbot, (181, 2, 640))
+    view.show_block(block_of(np.ones((2, 640), np.float32)), (0,))
+    _, _, _, _, height, width = view.visible_region
+    assert height > width / 10
+    assert not view.toolbar.square.isChecked()
+    assert ViewChoices.for_plot(stack_description((5, 2167, 2070))).one_to_one
+
+
 def test_that_odd_shapes_open(qtbot: QtBot) -> None:
     for shape in ((1, 1), (2, 3, 1, 5), (1, 4000), (5, 0, 3)):
         view = shown(qtbot, shape)

@@ -91,7 +91,8 @@ def test_that_numbers_are_written_without_loss(value: object, text: str) -> None
 
 
 @pytest.mark.parametrize(("value", "text"), [
-    (0, "0"), (1000, "1000"), (0.001, "0.001"), (1.23456e-7, "1.235e-7"), (float("inf"), "∞"), (2.5e9, "2.5e9")])
+    (0, "0"), (1000, "1000"), (0.001, "0.001"), (1.23456e-7, "1.235e-7"), (float("inf"), "∞"), (2.5e9, "2.5e9"),
+    (29551.3, "29551"), (5954.72, "5955"), (0.00012346, "0.0001235"), (-12.5, "-12.5")])
 def test_that_ticks_are_short(value: float, text: str) -> None:
     assert short_number(value) == text
 
