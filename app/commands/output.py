@@ -25,9 +25,8 @@ class Output:
             print(visible(text, keep="\n\t"), flush=True)
 
     def say(self, text: str) -> None:
-        """Progress, for people only."""
-        if not self.as_json:
-            print(visible(text), file=sys.stderr, flush=True)
+        """Progress: one sentence."""
+        self.event("progress", {"text": text}, text)
 
     def event(self, name: str, fields: dict[str, Any], text: str) -> None:
         """Something the caller must know while the command runs, e.g. a device code."""

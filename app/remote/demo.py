@@ -52,11 +52,11 @@ class DemoFacility:
             raise AgentError("The demo facility is not installed.", f"missing: {', '.join(missing)}",
                              'Install it with: pipx install "beamside[demo]"')
         self._state.mkdir(parents=True, exist_ok=True)
-        argv = [sys.executable, "-m", "app.facility", "--state", str(self._state)]
+        argv = [sys.executable, "-m", "app.facility", "--until-input-closes", "--state", str(self._state)]
         for option in self._options:
             argv += ["--option", option]
         root = Path(__file__).parent.parent.parent
-        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                          text=True, cwd=root if (root / "app").is_dir() else None)
         self._reader = threading.Thread(target=self._read_progress, args=(progress,), name="demo-progress", daemon=True)
         self._reader.start()
@@ -87,7 +87,7 @@ class DemoFacility:
             process.wait(_STOP_S)
         if self._reader is not None:
             self._reader.join(_STOP_S)
-        for stream in (process.stdout, process.stderr):
+        for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 stream.close()
 

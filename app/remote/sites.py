@@ -144,8 +144,6 @@ class Sites:
 
         session = self._session(profile)
         with _demo_is_up(profile):
-            if session is not None and "certificate" in profile.ssh.methods:
-                session.sign_in(interaction)
             return open_ssh(profile, interaction, session, self._accepted)
 
     def jobs(self, name: str, connection: Connection) -> JobService:
