@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from pytestqt.qtbot import QtBot
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QPushButton
+from pytestqt.qtbot import QtBot
 
 CALLS = 200
 
