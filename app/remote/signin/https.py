@@ -43,7 +43,12 @@ class HttpsSession(requests.Session):
         kwargs["verify"] = self._ca_file
         kwargs["timeout"] = (CONNECT_S, READ_S)
         kwargs["allow_redirects"] = False   # neither a secret nor a list of trusted keys may come from elsewhere
-        response = super().request(method, url, *args, **kwargs)
+        try:
+            response = super().request(method, url, *args, **kwargs)
+        finally:
+            # No connection is used twice: the server may be closing a kept one at that very moment (Node does after the
+            # 5 s between two polls of a device code), and a token request must not simply be sent again.
+            self.close()
         self._compare_clocks(response)
         return response
 
@@ -81,7 +86,7 @@ def network_error(error: Exception, what: str) -> ProviderError:
     text = str(error)
     if isinstance(error, OutOfOrder):
         return ProviderError(f"{_capital(what)} is out of order at the moment.", text, "Try again in a few minutes.")
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, requests.exceptions.SSLError) and not hung_up(error):
         return ProviderError(f"The certificate of {what} is not trusted.", text,
                              "If the facility has its own certificate authority, name its file as ca_file in the site "
                              "profile. Otherwise somebody may be listening in.")
@@ -91,6 +96,11 @@ def network_error(error: Exception, what: str) -> ProviderError:
     if isinstance(error, requests.exceptions.Timeout):
         return ProviderError(f"{_capital(what)} did not answer in time.", text, "Try again in a moment.")
     return ProviderError(f"{_capital(what)} cannot be reached.", text, "Check the network connection, then try again.")
+
+
+def hung_up(error: Exception) -> bool:
+    """Whether the other end closed the connection in the middle of TLS, which says nothing about its certificate."""
+    return "EOF occurred" in str(error)
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -26,7 +26,7 @@ from app.model.identity import Identity
 from app.model.site import IdentitySettings
 from app.remote.seams import Interaction
 from app.remote.signin import device_flow
-from app.remote.signin.https import HttpsSession, OutOfOrder, host_of, network_error
+from app.remote.signin.https import HttpsSession, OutOfOrder, host_of, hung_up, network_error
 from app.remote.signin.id_token import Provider, discover, verify
 from app.remote.signin.refusals import refusal, said
 from app.remote.signin.token_store import StoredSession, TokenStore, slim
@@ -183,6 +183,8 @@ class OidcSession:
             answer: dict[str, Any] = client.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True)
             return answer
         except requests.exceptions.SSLError as error:
+            if hung_up(error):
+                raise device_flow.NotNow("Waiting for the network…") from None
             raise network_error(error, f"the sign-in service {host_of(self._settings.issuer)}") from None
         except (OutOfOrder, ValueError):
             raise device_flow.NotNow("The sign-in service does not answer properly; still trying…") from None
