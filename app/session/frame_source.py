@@ -28,6 +28,8 @@ LOADING_AFTER_MS = 150
 CURSOR_EVERY_MS = 50
 CURSOR, OVERVIEW, REGION, AHEAD = 0, 1, 2, 4
 
+COLOUR = ("rgb-image", "rgba-image")
+
 _panels = itertools.count(1)
 Region = tuple[int, int, int, int]
 
@@ -63,8 +65,10 @@ class FrameSource(QObject):
         self._data = data
         self._reference = reference
         self._viewed = viewed
-        self._height, self._width = (description.shape[-2:] if len(description.shape) >= 2 else (1, 1))
-        self._frames = description.shape[:-2]
+        self._colour = description.interpretation in COLOUR and len(description.shape) >= 3
+        picture = description.shape[:-1] if self._colour else description.shape
+        self._height, self._width = picture[-2:] if len(picture) >= 2 else (1, 1)
+        self._frames = picture[:-2]
         self._reduction = Reduction(description.reduction)
         self._view = f"panel-{next(_panels)}"
         self._cache = BlockCache()
@@ -245,6 +249,8 @@ class FrameSource(QObject):
     # -- sizes ------------------------------------------------------------------------------------------------------
 
     def _whole_factor(self) -> int:
+        if self._colour:
+            return 1                             # the last axis is the colour: nothing to pool by
         return pooling_factor(self._height, self._width, *self._device)
 
     def _region_key(self) -> Key | None:
@@ -303,7 +309,7 @@ class FrameSource(QObject):
         """True if the picture on screen holds the exact value."""
         assert self._cursor_next is not None
         block = self._cache.get(self._shown) if self._shown is not None else None
-        if block is None or block.exactness is not Exactness.EXACT:
+        if block is None or block.exactness is not Exactness.EXACT or self._colour:
             return False
         y, x = self._cursor_next
         top, left = (self._shown.region[0], self._shown.region[2]) if self._shown and self._shown.region else (0, 0)
@@ -356,7 +362,7 @@ class _CursorWatcher(FutureWatcher):
         super().__init__(future, source, self._arrived, self._broke, self._dropped)
 
     def _arrived(self, block: Block) -> None:
-        self._source.show_value(self._y, self._x, block.values.item())
+        self._source.show_value(self._y, self._x, block.values.tolist())
 
     def _broke(self, _error: BaseException) -> None:
         self._source.show_value(self._y, self._x, None)

@@ -6,10 +6,9 @@ Lays out and wires; the truth is in the session objects it is given, opening is 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 from PySide6.QtCore import QByteArray, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QGuiApplication, QKeySequence
+from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QMenu, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError
@@ -19,7 +18,6 @@ from app.model.plot import PlotDescription
 from app.model.text import visible
 from app.recipes.recipe import Recipe
 from app.session.files_model import FilesModel
-from app.session.future_watcher import FutureWatcher
 from app.session.jobs_model import JobsModel
 from app.session.memory import choices_key, remembered
 from app.session.places import Places
@@ -33,6 +31,7 @@ from app.views.docks import PanelDock
 from app.views.files_panel import FilesPanel
 from app.views.help_sheet import HelpSheet
 from app.views.inspector import Inspector
+from app.views.job_desk import JOBS_PAGE, MESSAGES_PAGE, JobDesk
 from app.views.jobs_dock import JobLogDialog, JobsDock
 from app.views.labels import panel, plain_tip
 from app.views.messages import Messages, MessagesDock, NoticeBar
@@ -40,11 +39,9 @@ from app.views.navigator import Navigator
 from app.views.start_page import StartPage
 from app.views.submit_dialog import SubmitDialog
 from app.views.top_bar import TopBar
+from app.views.window_actions import WindowActions
 from app.viz.choices import ViewChoices
-from app.viz.icons import icon, set_icon
-
-JOBS_PAGE, MESSAGES_PAGE = 0, 1
-THEMES = (("automatic", "Theme: as the desktop"), ("light", "Theme: light"), ("dark", "Theme: dark"))
+from app.viz.icons import icon
 
 
 class MainWindow(QMainWindow):
@@ -63,12 +60,10 @@ class MainWindow(QMainWindow):
         super().__init__()
         self._session = session
         self._places = places
-        self._jobs_model = jobs
         self._viewed = viewed
         self._messages = messages
         self._settings = settings
         self._version = version
-        self._to_open: set[tuple[str, str]] = set()
         self.setWindowTitle("Beamside")
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowNestedDocks
                             | QMainWindow.DockOption.AllowTabbedDocks)
@@ -79,10 +74,13 @@ class MainWindow(QMainWindow):
         self.jobs_dock = JobsDock(jobs)
         self.start_page = StartPage(session, places)
         self.asking = Asking(session, self)
-        self._menu = QMenu(self)
-        self.top_bar = TopBar(session, places, self._menu)
+        menu = QMenu(self)
+        self._actions = WindowActions(self, menu)
+        self.top_bar = TopBar(session, places, menu)
         self._build_centre()
         self._build_docks()
+        self.job_desk = JobDesk(session, jobs, messages, self.navigator, self.jobs_dock, self.work_dock,
+                                self.top_bar, self)
         self._build_actions()
         self._connect()
         self._restore()
@@ -125,17 +123,15 @@ class MainWindow(QMainWindow):
 
     def submit(self, recipe: Recipe, reference: DataReference) -> SubmitDialog | None:
         """Open the form of a recipe for this data."""
-        service = self._session.jobs(reference.site)
-        if service is None or not service.available:
-            self._messages.tell(BeamsideError("This site has no batch system, so nothing can be computed there.",
-                                              remedy="Choose a facility whose profile names one."))
-            return None
-        dialog = SubmitDialog(self._session, service, recipe, (reference,), self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.submitted.connect(self._submitted)
-        dialog.failed.connect(self._note_quietly)
-        dialog.show()
-        return dialog
+        return self.job_desk.submit(recipe, reference)
+
+    def open_result(self, job: Job) -> None:
+        """Open what a completed job made."""
+        self.job_desk.open_result(job)
+
+    def show_log(self, job: Job) -> JobLogDialog:
+        """The last lines of a job, followed."""
+        return self.job_desk.show_log(job)
 
     def show_start(self) -> None:
         self._tabs.setCurrentWidget(self.start_page)
@@ -179,47 +175,30 @@ class MainWindow(QMainWindow):
         self.resizeDocks([self.work_dock], [215], Qt.Orientation.Vertical)
 
     def _build_actions(self) -> None:
-        self._action("Go to…", "search", self._focus_go_to, "Ctrl+L", "Ctrl+Shift+P")
-        self._action("Start page", "home", self.show_start, "Ctrl+T")
-        self._action("Filter files", "search", self.files_panel.focus_filter, "Ctrl+F")
-        self._action("Folder above", "up", self.files_panel.go_up, "Alt+Up")
-        self._action("Refresh", "refresh", self._refresh, "F5")
-        self._action("Copy path of what is shown", "copy", self._copy_path, "Ctrl+Shift+C")
-        self._action("Copy as Python", "copy", self._copy_python, "Ctrl+Alt+C")
-        self._menu.addSeparator()
-        self._action("Close tab", "close", self._close_current, "Ctrl+W")
-        self._action("Next tab", "step-forward", functools.partial(self._step_tab, 1), "Ctrl+Tab")
-        self._action("Previous tab", "step-back", functools.partial(self._step_tab, -1), "Ctrl+Shift+Tab")
-        self._menu.addSeparator()
+        add = self._actions.add
+        add("Go to…", "search", self._focus_go_to, "Ctrl+L", "Ctrl+Shift+P")
+        add("Start page", "home", self.show_start, "Ctrl+T")
+        add("Filter files", "search", self.files_panel.focus_filter, "Ctrl+F")
+        add("Folder above", "up", self.files_panel.go_up, "Alt+Up")
+        add("Refresh", "refresh", self._refresh, "F5")
+        add("Copy path of what is shown", "copy", self._copy_path, "Ctrl+Shift+C")
+        add("Copy as Python", "copy", self._copy_python, "Ctrl+Alt+C")
+        self._actions.separate()
+        add("Close tab", "close", self._close_current, "Ctrl+W")
+        add("Next tab", "step-forward", functools.partial(self._step_tab, 1), "Ctrl+Tab")
+        add("Previous tab", "step-back", functools.partial(self._step_tab, -1), "Ctrl+Shift+Tab")
+        self._actions.separate()
         for dock, key in ((self.files_dock, "Ctrl+1"), (self.inspector_dock, "Ctrl+2"), (self.work_dock, "Ctrl+3")):
-            toggle = dock.toggleViewAction()
-            toggle.setShortcut(QKeySequence(key))
-            self._menu.addAction(toggle)
-            self.addAction(toggle)
-        self._action("Reset the layout", "grid", self._reset_layout)
-        self._menu.addSeparator()
-        group = QActionGroup(self)
-        for name, words in THEMES:
-            action = self._action(words, "", functools.partial(self._choose_theme, name))
-            action.setCheckable(True)
-            action.setChecked(self._settings.theme == name)
-            group.addAction(action)
-        self._menu.addSeparator()
-        self._sign_out = self._action("Sign out", "sign-out", self._sign_out_here)
-        self._hang_up = self._action("Disconnect", "disconnect", self._close_site_here)
-        self._action("Shortcuts and about", "help", self._show_help, "F1")
-        self._action("Quit", "close", self.close, "Ctrl+Q")
-        self.top_bar.set_commands([_plain(action.text()) for action in self._menu.actions() if action.text()])
-
-    def _action(self, text: str, name: str, slot: Callable[..., object], *keys: str) -> QAction:
-        action = QAction(text, self)
-        if name:
-            set_icon(action, name, "muted")
-        action.setShortcuts([QKeySequence(key) for key in keys])
-        action.triggered.connect(functools.partial(_without_checked, slot))
-        self._menu.addAction(action)
-        self.addAction(action)
-        return action
+            self._actions.take(dock.toggleViewAction(), key)
+        add("Reset the layout", "grid", self._reset_layout)
+        self._actions.separate()
+        self._actions.add_themes(self._settings.theme, self._choose_theme)
+        self._actions.separate()
+        self._sign_out = add("Sign out", "sign-out", self._sign_out_here)
+        self._hang_up = add("Disconnect", "disconnect", self._close_site_here)
+        add("Shortcuts and about", "help", self._show_help, "F1")
+        add("Quit", "close", self.close, "Ctrl+Q")
+        self.top_bar.set_commands(self._actions.names)
 
     def _connect(self) -> None:
         session, navigator = self._session, self.navigator
@@ -246,11 +225,6 @@ class MainWindow(QMainWindow):
         self.inspector.recipe_requested.connect(self._submit_shown)
         self._tabs.currentChanged.connect(self._tab_changed)
         self._tabs.tabCloseRequested.connect(self.close_tab)
-        self._jobs_model.active_changed.connect(self._show_active)
-        self._jobs_model.job_ended.connect(self._job_ended)
-        self.jobs_dock.result_requested.connect(self.open_result)
-        self.jobs_dock.log_requested.connect(self.show_log)
-        self.jobs_dock.cancel_requested.connect(self._cancel_job)
         self._places.changed.connect(self._keep_places)
 
     # -- sites ------------------------------------------------------------------------------------------------------
@@ -328,55 +302,16 @@ class MainWindow(QMainWindow):
         key = choices_key(tab.reference, description)
         self._change_settings(self._settings.with_(choices=remembered(self._settings.choices, key, choices.as_json())))
 
-    # -- jobs -------------------------------------------------------------------------------------------------------
-
     def _submit_shown(self, recipe: Recipe) -> None:
         tab = self.current_tab
         if tab is not None:
             self.submit(recipe, tab.signal_reference)
 
-    def _submitted(self, job: Job) -> None:
-        self._jobs_model.take_job(job)
-        self.work_dock.show_page(JOBS_PAGE)
-        self.jobs_dock.select(job.site, job.id)
-        self._messages.say(f"Submitted: {job.recipe} as job {job.scheduler_id or job.id}.")
-
-    def _show_active(self) -> None:
-        active = self._jobs_model.active
-        self.top_bar.show_jobs(active)
-        self.work_dock.set_tab_text(JOBS_PAGE, f"Jobs  {active} active" if active else "Jobs")
-
-    def _job_ended(self, job: Job) -> None:
-        reason = f": {visible(job.reason)}" if job.reason else ""
-        self._messages.say(f"Job {job.scheduler_id or job.id} {job.state.value}{reason}.")
-
-    def open_result(self, job: Job) -> None:
-        """Open what a completed job made."""
-        output = job.outputs[0]
-        prefix = f"{job.site}:"
-        self.navigator.go_to_text(output if output.startswith(prefix) or job.site == "local" else prefix + output)
-
-    def show_log(self, job: Job) -> JobLogDialog:
-        """The last lines of a job, followed."""
-        dialog = JobLogDialog(self._session, self._jobs_model, job, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
-        return dialog
-
-    def _cancel_job(self, job: Job) -> None:
-        service = self._session.jobs(job.site)
-        if service is not None:
-            FutureWatcher(self._session.submit(functools.partial(service.cancel, job.id)), self,
-                          self._jobs_model.take_job, self._messages.tell)
-
     # -- small verbs ------------------------------------------------------------------------------------------------
 
     def _go(self, text: str) -> None:
-        for action in self._menu.actions():
-            if _plain(action.text()) == text:
-                action.trigger()
-                return
-        self.navigator.go_to_text(text)
+        if not self._actions.run(text):
+            self.navigator.go_to_text(text)
 
     def _focus_go_to(self) -> None:
         self.top_bar.go_to.setFocus(Qt.FocusReason.ShortcutFocusReason)
@@ -412,13 +347,9 @@ class MainWindow(QMainWindow):
         self._tabs.setCurrentIndex((self._tabs.currentIndex() + step) % self._tabs.count())
 
     def _show_help(self) -> None:
-        sheet = HelpSheet(self._menu.actions(), self._version, self)
+        sheet = HelpSheet(self._actions.all, self._version, self)
         sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         sheet.show()
-
-    def _note_quietly(self, error: BaseException) -> None:
-        if not isinstance(error, BeamsideError):
-            self._messages.tell(error)
 
     # -- remembered -------------------------------------------------------------------------------------------------
 
@@ -460,11 +391,3 @@ class MainWindow(QMainWindow):
 def _tab_text(title: str) -> str:
     text = title if len(title) <= 42 else f"{title[:20]}…{title[-20:]}"
     return text.replace("&", "&&")
-
-
-def _plain(text: str) -> str:
-    return text.replace("&&", "\0").replace("&", "").replace("\0", "&").rstrip("…")
-
-
-def _without_checked(slot: Callable[..., object], _checked: bool = False) -> None:
-    slot()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -206,3 +207,16 @@ def test_that_a_signal_may_be_in_another_file() -> None:
     assert other == DataReference("local", PurePosixPath("/data/b.h5"), "/entry/data")
     assert signal_reference(REFERENCE, "/x").data_path == "/x"
     assert signal_reference(REFERENCE, "/abs/c.h5::/y").file_path == PurePosixPath("/abs/c.h5")
+
+
+def test_that_a_colour_picture_is_read_whole_with_its_colours(qtbot: Any, data: FakeDataService) -> None:
+    data.frames = np.arange(3 * 64 * 48 * 3, dtype=np.uint8).reshape(3, 64, 48, 3)
+    description = dataclasses.replace(stack(shape=(3, 64, 48, 3)), interpretation="rgb-image")
+    source = FrameSource(data, REFERENCE, description)
+    panel = Panel(source)
+    source.see_region(0, 64, 0, 48, 16, 12)
+    source.show_frame((2,))
+    qtbot.waitUntil(lambda: panel.frames == [2])
+    np.testing.assert_array_equal(panel.blocks[-1][0].values, data.frames[2])
+    source.read_value(1, 2)
+    qtbot.waitUntil(lambda: panel.values == [(1, 2, data.frames[2, 1, 2].tolist())])
