@@ -80,6 +80,7 @@ class _Site:
     interaction: WindowInteraction | None = None
     again: bool = False
     said: str = ""
+    told: str = ""
     error: BaseException | None = None
     link: Link = Link()
 
@@ -286,6 +287,7 @@ class Session(QObject):
             return
         error = reason if isinstance(reason, BaseException) else None
         if state is ConnectionState.CONNECTED:
+            site.told = ""
             if site.state is SiteState.LOST:
                 site.error = None
                 self._set_state(name, SiteState.OPEN)
@@ -297,7 +299,8 @@ class Session(QObject):
             site.error, site.link = error, Link()
             if site.state is SiteState.OPEN:
                 self._set_state(name, SiteState.LOST)
-            if state is ConnectionState.RECONNECTING:
+            if state is ConnectionState.RECONNECTING and str(error) != site.told:
+                site.told = str(error)               # each attempt fails for the same reason: told once
                 self.lost.emit(name, error)
 
     def _take_said(self, name: str, text: str) -> None:

@@ -7,9 +7,9 @@ import functools
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QDialog, QWidget
 
-from app.remote.seams import DeviceCode
 from app.session.interaction import HostKeyQuestion, PromptsQuestion, WindowInteraction
 from app.session.session import Session
+from app.session.vocabulary import DeviceCode
 from app.views.question_dialogs import HostKeyDialog, PromptsDialog
 from app.views.sign_in_dialog import SignInDialog
 

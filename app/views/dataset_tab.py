@@ -16,11 +16,11 @@ from app.model.data import Block, DataReference, Statistics
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
-from app.remote.seams import DataService
 from app.session.curve_source import CurveSource, TableSource
 from app.session.frame_source import FrameSource, Region, signal_reference
 from app.session.future_watcher import FutureWatcher
 from app.session.viewed import Viewed
+from app.session.vocabulary import DataService
 from app.views.labels import PlainLabel
 from app.views.messages import ErrorPanel, Message, message_of
 from app.viz.choices import ViewChoices

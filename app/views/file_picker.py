@@ -8,8 +8,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.model.data import DataReference
-from app.remote.seams import DataService
 from app.session.files_model import FilesModel, Role, RowKind
+from app.session.vocabulary import DataService
 from app.views.files_panel import FilesPanel
 
 

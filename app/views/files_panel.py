@@ -23,9 +23,9 @@ from PySide6.QtWidgets import (
 
 from app.model.data import DataReference
 from app.model.text import visible
-from app.recipes.recipe import Recipe
 from app.session.files_model import FilesModel, Role, RowKind
 from app.session.snippet import python_snippet
+from app.session.vocabulary import Recipe
 from app.views.files_proxy import FilesProxy
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
 from app.viz.icons import set_icon
@@ -290,7 +290,7 @@ class _Tree(QTreeView):
         """Names get most of the width, until the person says otherwise."""
         super().resizeEvent(event)
         if self._own_width in (-1, self.header().sectionSize(0)):
-            self._own_width = int(self.viewport().width() * 0.64)
+            self._own_width = int(self.viewport().width() * 0.68)
             self.header().resizeSection(0, self._own_width)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:

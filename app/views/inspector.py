@@ -28,8 +28,8 @@ from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.model.units import number_text
-from app.recipes.recipe import Recipe
 from app.session.files_model import short_type
+from app.session.vocabulary import Recipe
 from app.views.dataset_tab import DatasetTab
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
 from app.viz.histogram import LevelsView

@@ -11,10 +11,10 @@ from app.errors import BeamsideError
 from app.model.data import DataReference
 from app.model.jobs import Job
 from app.model.text import visible
-from app.recipes.recipe import Recipe
 from app.session.future_watcher import FutureWatcher
 from app.session.jobs_model import JobsModel
 from app.session.session import Session
+from app.session.vocabulary import Recipe
 from app.views.docks import PanelDock
 from app.views.jobs_dock import JobLogDialog, JobsDock
 from app.views.messages import Messages

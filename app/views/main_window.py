@@ -16,7 +16,6 @@ from app.model.data import DataReference
 from app.model.jobs import Job
 from app.model.plot import PlotDescription
 from app.model.text import visible
-from app.recipes.recipe import Recipe
 from app.session.files_model import FilesModel
 from app.session.jobs_model import JobsModel
 from app.session.memory import choices_key, remembered
@@ -24,6 +23,7 @@ from app.session.places import Places
 from app.session.session import Session, SiteState
 from app.session.snippet import python_snippet
 from app.session.viewed import Viewed
+from app.session.vocabulary import Recipe
 from app.settings import Settings
 from app.views.asking import Asking
 from app.views.dataset_tab import DatasetTab
@@ -64,6 +64,7 @@ class MainWindow(QMainWindow):
         self._messages = messages
         self._settings = settings
         self._version = version
+        self._lost: set[str] = set()
         self.setWindowTitle("Beamside")
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowNestedDocks
                             | QMainWindow.DockOption.AllowTabbedDocks)
@@ -171,7 +172,7 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.files_dock)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.inspector_dock)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.work_dock)
-        self.resizeDocks([self.files_dock, self.inspector_dock], [340, 260], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.files_dock, self.inspector_dock], [370, 260], Qt.Orientation.Horizontal)
         self.resizeDocks([self.work_dock], [215], Qt.Orientation.Vertical)
 
     def _build_actions(self) -> None:
@@ -256,8 +257,13 @@ class MainWindow(QMainWindow):
         told = BeamsideError(f"{self._session.title(name)}: {words}",
                              remedy="What is on screen stays; nothing at the facility is harmed.")
         self._messages.tell(error or told)
+        self._lost.add(name)
 
     def _mirror_site(self, name: str) -> None:
+        if name in self._lost and self._session.state(name) is SiteState.OPEN:
+            self._lost.discard(name)
+            self.notice.hide()
+            self._messages.say(f"The connection to {self._session.title(name)} is back.")
         if name == self.navigator.site:
             self._sign_out.setEnabled(self._session.identity(name) is not None)
             self._hang_up.setEnabled(self._session.data(name) is not None)

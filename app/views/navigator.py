@@ -11,11 +11,11 @@ from app.errors import BeamsideError, NotFoundError
 from app.model.data import DataReference
 from app.model.nodes import FolderListing
 from app.model.target import Target
-from app.remote.seams import DataService
 from app.session.files_model import FilesModel
 from app.session.future_watcher import FutureWatcher
 from app.session.places import Places
 from app.session.session import Session, SiteState
+from app.session.vocabulary import DataService
 
 
 class Navigator(QObject):

@@ -8,8 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from app.model.text import visible
-from app.recipes.parameters import problem
-from app.recipes.recipe import Parameter, ParameterType
+from app.session.vocabulary import Parameter, ParameterType, problem
 from app.views.labels import PlainLabel, plain_tip, set_state
 from app.viz.icons import set_icon
 

@@ -12,8 +12,8 @@ from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QPushButton, QVBoxLa
 
 from app.model.text import visible
 from app.model.units import clock_text
-from app.remote.seams import DeviceCode
 from app.session.interaction import WindowInteraction
+from app.session.vocabulary import DeviceCode
 from app.views.labels import PlainLabel, set_state
 from app.viz.icons import set_icon
 

@@ -30,17 +30,17 @@ from PySide6.QtWidgets import (
 from app.model.data import DataReference
 from app.model.jobs import Job, JobSpec, Partition, Resources
 from app.model.text import visible
-from app.recipes.recipe import Parameter, Recipe
-from app.remote.job_draft import Draft
-from app.remote.jobs import JobService
 from app.session.companions import Companions
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
+from app.session.vocabulary import Draft, JobService, Parameter, Recipe
 from app.views.file_picker import FilePicker
 from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
 from app.views.messages import message_of
 from app.views.parameter_field import ParameterField
 from app.viz.icons import set_icon
+
+LABEL_WIDTH = 150
 
 
 class SubmitDialog(QDialog):
@@ -121,6 +121,7 @@ class SubmitDialog(QDialog):
             self.fields[parameter.name] = field
             label = PlainLabel(visible(parameter.title) + (" *" if parameter.required else ""))
             label.setBuddy(field)
+            label.setMinimumWidth(LABEL_WIDTH)
             label.setToolTip(plain_tip(visible(parameter.help)))
             (advanced if parameter.advanced else form).addRow(label, field)
         self._advanced = QWidget()
@@ -180,6 +181,7 @@ class SubmitDialog(QDialog):
         self._minutes.setRange(0, 60 * 24 * 30)
         self._minutes.setSpecialValueText("The system’s default")
         self._minutes.setSuffix(" min")
+        self._minutes.lineEdit().setTextMargins(6, 0, 0, 0)
         self._minutes.setValue(self._recipe.resources.time_limit_min or 0)
         self._minutes.setAccessibleName("Time limit in minutes")
         self._minutes.valueChanged.connect(self._changed)
@@ -189,7 +191,9 @@ class SubmitDialog(QDialog):
         self._account.textEdited.connect(self._changed)
         self._partition_note = PlainLabel("", "muted", wrap=True)
         self._partition_note.hide()
-        form.addRow(PlainLabel("Partition"), self._partition)
+        first = PlainLabel("Partition")
+        first.setMinimumWidth(LABEL_WIDTH)
+        form.addRow(first, self._partition)
         form.addRow(self._partition_note)
         form.addRow(PlainLabel("Time limit"), self._minutes)
         form.addRow(PlainLabel("Account"), self._account)

@@ -1,4 +1,4 @@
-"""The binding itself: PySide6 6.12.0 loses a reference to None at every call of an override; Python 3.11 then aborts."""
+"""The binding itself: PySide6 6.12.0 loses a reference to None at every call of an override; Python 3.11 aborts."""
 
 from __future__ import annotations
 

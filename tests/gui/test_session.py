@@ -44,8 +44,14 @@ def test_that_a_lost_link_is_shown_and_its_return_too(qtbot: Any, program: Any, 
     tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
     assert program.window.top_bar.link_text == "reconnecting"
+    told = len(program.messages.all)
+    for _ in range(3):                                             # every attempt fails for the same reason
+        tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
     tell(ConnectionState.CONNECTED, None)
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    assert len(program.messages.all) == told + 1
+    assert program.messages.all[-1].summary == "The connection to Far Light Source is back."
+    assert not program.window.notice.isVisible()
 
 
 def test_that_tabs_and_tree_read_from_the_new_connection(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:

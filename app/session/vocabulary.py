@@ -1,0 +1,11 @@
+"""The words views use for what lies below the session: types only to be named, passed on and read. No behaviour."""
+
+from __future__ import annotations
+
+from app.recipes.parameters import problem
+from app.recipes.recipe import Parameter, ParameterType, Recipe
+from app.remote.job_draft import Draft
+from app.remote.jobs import JobService
+from app.remote.seams import DataService, DeviceCode
+
+__all__ = ["DataService", "DeviceCode", "Draft", "JobService", "Parameter", "ParameterType", "Recipe", "problem"]
