@@ -54,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, beamside_data: Path, slurm: S
     python = recipe_python()
     facility = slurm
     with openid_provider(make_pki(folder / "pki")) as provider:
-        user = facility.users[0]
+        user = facility.users[1]             # the job tests have the first
         with certificate_endpoint(provider, facility.authority, {"alice": user}, facility.host) as authority:
             visit = facility.home(user) / VISIT
             raw = visit / "RAW_DATA"
