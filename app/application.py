@@ -146,7 +146,8 @@ class Program(QObject):
         self._demo_starting = None
         self._sites.give(profile)
         if pin:
-            self.window.asking.set_hint(profile.name, f"The page asks for the demo PIN: {pin}")
+            self.window.asking.set_hint(profile.name, f"The page asks for the demo PIN: {pin}\n"
+                                        "Your browser does not know the demo’s certificate: go on past its warning.")
         self.window.start_page.show_demo_progress("")
         self.window.start_page.show_sites()
         self.window.top_bar.show_sites()
@@ -241,6 +242,10 @@ class Program(QObject):
         self.pool.shut_down(max(0.1, deadline - time.monotonic()))
         for closer in closers:
             closer.join(max(0.1, deadline - time.monotonic()))
+        try:
+            settings.save(self.window.settings)          # the last word, whatever the pool had no time for
+        except OSError as error:
+            log.warning("settings not saved: %s", error)
         sys.excepthook, threading.excepthook = self._hooks
         self.window.deleteLater()
         logging.getLogger().info("ended")

@@ -73,6 +73,10 @@ class FilesPanel(QWidget):
         self._filter.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self._filter.selectAll()
 
+    def show_hidden(self, shown: bool) -> None:
+        """Whether names that begin with a dot are listed."""
+        self._proxy.show_hidden(shown)
+
     def go_up(self, _checked: bool = False) -> None:
         """To the folder above."""
         if self._model.root_path != self._model.root_path.parent:

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
@@ -28,9 +28,8 @@ class FilesProxy(QSortFilterProxyModel):
     def __init__(self, model: FilesModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pattern: re.Pattern[str] | None = None
+        self._shows_hidden = False
         self.setSourceModel(model)
-        self.setRecursiveFilteringEnabled(True)
-        self.setAutoAcceptChildRows(True)
 
     def set_filter(self, text: str) -> str:
         """Filter by text, glob (``*?[``) or ``/regex/``; the sentence to show when the expression is wrong, else ""."""
@@ -38,16 +37,24 @@ class FilesProxy(QSortFilterProxyModel):
             pattern = compile_filter(text)
         except re.error as error:
             return f"This is not a regular expression: {error.msg}."
+        self.setRecursiveFilteringEnabled(pattern is not None)
+        self.setAutoAcceptChildRows(pattern is not None)
         self.beginFilterChange()
         self._pattern = pattern
         self.endFilterChange()
         return ""
 
+    def show_hidden(self, shown: bool) -> None:
+        """Whether files and folders whose names begin with a dot are listed."""
+        self.beginFilterChange()
+        self._shows_hidden = shown
+        self.endFilterChange()
+
     def filterAcceptsRow(self, row: int, parent: Index) -> bool:
-        if self._pattern is None:
-            return True
         model = self.sourceModel()
         index = model.index(row, 0, parent)
+        if self._pattern is None:
+            return self._shows_hidden or not _is_hidden(model, index)
         if model.data(index, Role.KIND) in (RowKind.LOADING, RowKind.MESSAGE):
             return False                           # shown with the level they belong to
         return self._pattern.search(str(model.data(index, Role.NAME))) is not None
@@ -76,6 +83,12 @@ class FilesProxy(QSortFilterProxyModel):
         if kind is RowKind.DATASET:
             return icon(dataset_icon(super().data(index, Role.NODE)), "muted")
         return icon(_KIND_ICON.get(kind, "file"), "muted")
+
+
+def _is_hidden(model: QAbstractItemModel, index: QModelIndex) -> bool:
+    """A dot file or dot folder; never a node of an HDF5 file."""
+    return (str(model.data(index, Role.NAME)).startswith(".")
+            and model.data(index, Role.NODE) is None)
 
 
 def dataset_icon(node: NodeInfo | None) -> str:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QByteArray, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QMenu, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError
 from app.model.data import DataReference
 from app.model.jobs import Job
-from app.model.plot import PlotDescription
+from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.session.files_model import FilesModel
 from app.session.jobs_model import JobsModel
@@ -42,6 +42,8 @@ from app.views.top_bar import TopBar
 from app.views.window_actions import WindowActions
 from app.viz.choices import ViewChoices
 from app.viz.icons import icon
+
+_VIEW_ICONS = {View.CURVE: "curve", View.SCATTER: "curve", View.TABLE: "table", View.NONE: "file"}
 
 
 class MainWindow(QMainWindow):
@@ -182,6 +184,8 @@ class MainWindow(QMainWindow):
         add("Filter files", "search", self.files_panel.focus_filter, "Ctrl+F")
         add("Folder above", "up", self.files_panel.go_up, "Alt+Up")
         add("Refresh", "refresh", self._refresh, "F5")
+        self._hidden = add("Show hidden files", "", self._show_hidden, "Ctrl+H")
+        self._hidden.setCheckable(True)
         add("Copy path of what is shown", "copy", self._copy_path, "Ctrl+Shift+C")
         add("Copy as Python", "copy", self._copy_python, "Ctrl+Alt+C")
         self._actions.separate()
@@ -293,8 +297,17 @@ class MainWindow(QMainWindow):
         stored = self._settings.choices.get(choices_key(tab.reference, description))
         if stored is not None:
             tab.set_choices(ViewChoices.from_json(stored))
+        self._draw_tab_icons()
         if tab is self.current_tab:
             self._offer_recipes(tab)
+
+    def _draw_tab_icons(self) -> None:
+        """Icons of tabs do not follow the theme by themselves."""
+        for position in range(self._tabs.count()):
+            tab = self._tabs.widget(position)
+            name = _VIEW_ICONS.get(tab.description.view, "image") if isinstance(tab, DatasetTab) and tab.description \
+                else "file" if isinstance(tab, DatasetTab) else "home"
+            self._tabs.setTabIcon(position, icon(name, "muted"))
 
     def _offer_recipes(self, tab: DatasetTab | None) -> None:
         if tab is None or not tab.is_picture:
@@ -329,6 +342,9 @@ class MainWindow(QMainWindow):
             tab.reload()
         else:
             self.files_panel.refresh()
+
+    def _show_hidden(self) -> None:
+        self.files_panel.show_hidden(self._hidden.isChecked())
 
     def _shown_reference(self) -> DataReference | None:
         tab = self.current_tab
@@ -382,6 +398,11 @@ class MainWindow(QMainWindow):
     def _change_settings(self, settings: Settings) -> None:
         self._settings = settings
         self.settings_changed.emit(settings)
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() is QEvent.Type.PaletteChange:
+            self._draw_tab_icons()
+        super().changeEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         for position in range(self._tabs.count()):

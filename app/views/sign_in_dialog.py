@@ -35,7 +35,7 @@ class SignInDialog(QDialog):
                  hint: str = "") -> None:
         """``hint``: what else the person needs on the provider's page (the demo's PIN)."""
         super().__init__(parent)
-        self._hint = PlainLabel(visible(hint), wrap=True, selectable=True)
+        self._hint = PlainLabel(visible(hint, keep_lines=True), wrap=True, selectable=True)
         self._hint.setVisible(bool(hint))
         self._interaction = interaction
         self._code: DeviceCode | None = None

@@ -164,6 +164,16 @@ def test_that_the_filter_takes_text_glob_and_regex(qtbot: Any, model: FilesModel
     assert texts(proxy) == shown
 
 
+def test_that_dot_files_are_hidden_until_asked_for(qtbot: Any, data: FakeDataService, model: FilesModel) -> None:
+    data.folders["/home"] = folder("/home", ".cache/", "run/", ".profile", "a.h5")
+    model.set_root(data, "far", PurePosixPath("/home"))
+    qtbot.waitUntil(lambda: model.rowCount() == 4)
+    proxy = FilesProxy(model)
+    assert texts(proxy) == ["run", "a.h5"]
+    proxy.show_hidden(True)
+    assert texts(proxy) == [".cache", "run", ".profile", "a.h5"]
+
+
 def test_that_a_wrong_regex_is_told_and_changes_nothing(qtbot: Any, model: FilesModel) -> None:
     proxy = FilesProxy(model)
     assert "regular expression" in proxy.set_filter("/(/")

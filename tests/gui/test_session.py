@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.application import Program
 from app.errors import LinkLostError, UnreachableError
 from app.remote.connection import ConnectionState
 from app.session.session import SiteState
@@ -86,3 +87,20 @@ def test_that_a_bug_is_told_once_with_its_details(qtbot: Any, program: Any) -> N
     qtbot.wait(1)
     assert len([m for m in program.messages.all if "boom" in m.detail]) == 1
     assert "Traceback" not in program.messages.all[-1].summary
+
+
+def test_that_places_and_layout_are_there_the_next_time(qtbot: Any, qapp: Any, fake_sites: FakeSites) -> None:
+    first = Program(qapp, fake_sites)
+    first.start()
+    qtbot.waitUntil(lambda: first.session.state("local") is SiteState.OPEN)
+    first.places.visit("far:/data/a.h5::/entry")
+    first.window.inspector_dock.hide()
+    first.window.close()
+    first.shut_down()
+    second = Program(qapp, fake_sites)
+    second.window.show()
+    assert second.places.recent == ("far:/data/a.h5::/entry",)
+    assert second.window.inspector_dock.isHidden()
+    assert not second.window.files_dock.isHidden()
+    second.window.close()
+    second.shut_down()
