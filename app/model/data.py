@@ -59,8 +59,10 @@ class Selection:
             UsageError: the text is not a basic index.
         """
         items: list[Any] = []
-        for part in text.strip().strip("[]()").split(","):
-            part = part.strip()
+        parts = [part.strip() for part in text.split(",")]
+        if not parts[-1]:
+            parts.pop()   # "3," is a tuple of one
+        for part in parts:
             try:
                 if part == "...":
                     items.append(Ellipsis)
@@ -69,9 +71,8 @@ class Selection:
                     if len(numbers) > 3 or (len(numbers) == 3 and numbers[2] == 0):
                         raise ValueError(part)
                     items.append(slice(*numbers))
-                elif part or not items:
-                    if part:
-                        items.append(int(part))
+                else:
+                    items.append(int(part))
             except ValueError:
                 raise UsageError(f"“{part}” is not an index.",
                                  remedy="Write a selection as in numpy, for example 3,:,10:20 or ...,::2.") from None

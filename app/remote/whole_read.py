@@ -7,14 +7,15 @@ file appears under its name only when it is complete.
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -54,35 +55,41 @@ def read_whole(data: DataService, request: ReadRequest, out: Path, wait: Wait,
         DataError: the selection does not fit, the data cannot be read, or ``out`` cannot be written.
     """
     description = wait(data.plot(request.reference))
-    pieces = [request]
-    axis_at = None
+    pieces: list[ReadRequest] = [request]
+    lead: tuple[int, ...] = ()
     if description.signal is not None and description.dtype:
-        pieces, axis_at = split(request, description.shape, _itemsize(description.dtype))
-    with _written(out) as temporary:
-        return _read_pieces(data, request, pieces, axis_at, temporary, wait, progress)
+        pieces, lead = split(request, description.shape, _itemsize(description.dtype))
+    with _written(out) as file:
+        return _read_pieces(data, request, pieces, lead, file, wait, progress)
 
 
-def split(request: ReadRequest, shape: tuple[int, ...], itemsize: int) -> tuple[list[ReadRequest], int | None]:
-    """Cut a request so that no piece is much larger than ``PIECE_BYTES`` before pooling.
+def split(request: ReadRequest, shape: tuple[int, ...], itemsize: int) -> tuple[list[ReadRequest], tuple[int, ...]]:
+    """Cut a request along its slowest axes so that no piece is much larger than ``PIECE_BYTES`` before pooling.
 
     Returns:
-        The pieces in order, and the axis of the result along which they are joined (``None``: one piece).
+        The pieces in C order, and the lengths of the result's axes along which they were cut (none: one piece).
     """
     axes = resolve(request.selection, shape)
     kept = [i for i, axis in enumerate(axes) if isinstance(axis, range)]
-    size = math.prod(len(a) for a in axes if isinstance(a, range)) * itemsize
-    candidates = kept[:-2] if request.fit else kept
-    longest = next((i for i in candidates if len(_range(axes[i])) > 1), None)
-    if size <= PIECE_BYTES or longest is None:
-        return [request], None
-    whole = _range(axes[longest])
-    step = max(1, int(len(whole) * PIECE_BYTES / size))
+    lengths = [len(_range(axes[i])) for i in kept]
+    candidates = max(0, len(kept) - 2) if request.fit else len(kept)
+    cuts, inner = 0, math.prod(lengths) * itemsize
+    while inner > PIECE_BYTES and cuts < candidates:
+        inner //= lengths[cuts]
+        cuts += 1
+    if not cuts:
+        return [request], ()
+    last = _range(axes[kept[cuts - 1]])
+    step = max(1, PIECE_BYTES // max(1, inner))
     pieces = []
-    for start in range(0, len(whole), step):
-        items = [_as_slice(a) if isinstance(a, range) else a for a in axes]
-        items[longest] = _as_slice(whole[start:start + step])
-        pieces.append(replace(request, selection=Selection(tuple(items))))
-    return pieces, kept.index(longest)
+    for outer in itertools.product(*(_range(axes[i]) for i in kept[:cuts - 1])):
+        for start in range(0, len(last), step):
+            items = [_as_slice(a) if isinstance(a, range) else a for a in axes]
+            for number, index in zip(kept, outer, strict=False):
+                items[number] = slice(index, index + 1, 1)
+            items[kept[cuts - 1]] = _as_slice(last[start:start + step])
+            pieces.append(replace(request, selection=Selection(tuple(items))))
+    return pieces, tuple(lengths[:cuts])
 
 
 def resolve(selection: Selection, shape: tuple[int, ...]) -> list[int | range]:
@@ -97,7 +104,8 @@ def resolve(selection: Selection, shape: tuple[int, ...]) -> list[int | range]:
     at = items.index(Ellipsis)
     missing = len(shape) - (len(items) - 1)
     if missing < 0:
-        raise SelectionError(f"The selection {selection} has {len(items) - 1} indices, but the data have {len(shape)} axes.",
+        raise SelectionError(f"The selection {selection} has {len(items) - 1} indices, but the data have "
+                             f"{len(shape)} axes.",
                              remedy=f"The shape is {'×'.join(map(str, shape)) or 'scalar'}.")
     items[at:at + 1] = [slice(None)] * missing
     axes: list[int | range] = []
@@ -120,67 +128,68 @@ def merge(first: Statistics, second: Statistics) -> Statistics:
         masked=first.masked + second.masked, count=first.count + second.count)
 
 
-def _read_pieces(data: DataService, request: ReadRequest, pieces: list[ReadRequest], axis: int | None, out: Path,
-                 wait: Wait, progress: Callable[[float], None]) -> WholeRead:
+def _read_pieces(data: DataService, request: ReadRequest, pieces: list[ReadRequest], lead: tuple[int, ...],
+                 out: BinaryIO, wait: Wait, progress: Callable[[float], None]) -> WholeRead:
     pending = [data.read(piece) for piece in pieces[:2]]
-    target: np.ndarray | None = None
     total: Statistics | None = None
-    position = received = 0
+    received = 0
     first: Block | None = None
+    shape: tuple[int, ...] = ()
     for number in range(len(pieces)):
         block: Block = wait(pending.pop(0))
         if number + 2 < len(pieces):
             pending.append(data.read(pieces[number + 2]))
-        first = first or block
+        if first is None:
+            first = replace(block, values=block.values[..., :0] if block.values.ndim else block.values)
+            shape = lead + block.values.shape[len(lead):]
+            _write_header(out, block.values.dtype, shape)
         received += block.bytes_received
         total = block.statistics if total is None else merge(total, block.statistics)
-        if axis is None:
-            _save(block.values, out)
-            break
-        if target is None:
-            shape = list(block.values.shape)
-            shape[axis] = sum(_length(piece, axis) for piece in pieces)
-            target = np.lib.format.open_memmap(out, mode="w+", dtype=block.values.dtype, shape=tuple(shape))
-        length = block.values.shape[axis]
-        target[(slice(None),) * axis + (slice(position, position + length),)] = block.values
-        position += length
-        progress((number + 1) / len(pieces))
-    assert first is not None and total is not None
-    shape_out, dtype = (first.values.shape, first.values.dtype) if target is None else (target.shape, target.dtype)
-    del target   # unmaps and so writes what is left
-    return WholeRead(first.signal, request.selection, tuple(shape_out), str(dtype), first.exactness, first.factor,
-                     request.reduction, total, received)
+        out.write(np.ascontiguousarray(block.values).reshape(-1).view(np.uint8).data)
+        if len(pieces) > 1:
+            progress((number + 1) / len(pieces))
+    assert first is not None
+    assert total is not None
+    return WholeRead(first.signal, request.selection, tuple(shape), str(first.values.dtype), first.exactness,
+                     first.factor, request.reduction, total, received)
 
 
-def _save(values: np.ndarray, out: Path) -> None:
-    if values.dtype.hasobject:
+def _write_header(out: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    if dtype.hasobject:
         raise UnreadableError("These values have no fixed size, so they cannot be written as a .npy file.",
                               remedy="Look at them with: beamside tree TARGET")
-    with out.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    try:
+        np.lib.format.write_array_header_1_0(out, header)
+    except UnicodeError:
+        raise UnreadableError("The names of these fields do not fit into a .npy file.",
+                              remedy="Read the fields' own datasets.") from None
+    except ValueError:   # longer than 64 KiB
+        np.lib.format.write_array_header_2_0(out, header)
 
 
 @contextmanager
-def _written(out: Path) -> Iterator[Path]:
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
+def _written(out: Path) -> Iterator[BinaryIO]:
+    """A file that gets the name ``out`` when all is written; a device or a pipe is written as it is."""
+    place = Path(os.path.realpath(out))   # behind a link the file is replaced, not the link
+    temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
     try:
-        yield temporary
-        os.replace(temporary, out)
+        if place.exists() and not place.is_file():
+            temporary = place
+        with temporary.open("wb") as file:
+            yield file
+        if temporary != place:
+            os.replace(temporary, place)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFullError(f"There is no space left for {out}.",
                                    remedy="Free some space or choose another place with -o.") from None
-        raise DataError(f"{out} cannot be written: {error.strerror or error}.", remedy="Choose another place with -o.") from None
+        raise DataError(f"{out} cannot be written: {error.strerror or error}.",
+                        remedy="Choose another place with -o.") from None
     finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _length(piece: ReadRequest, axis: int) -> int:
-    kept = [item for item in piece.selection.items if isinstance(item, slice)]
-    cut = kept[axis]
-    if cut.stop is None:
-        return len(range(cut.start, -1, cut.step))
-    return len(range(cut.start, cut.stop, cut.step))
+        if temporary != place:
+            with suppress(OSError):   # its folder is gone, or was never there
+                temporary.unlink(missing_ok=True)
 
 
 def _range(axis: int | range) -> range:
