@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from app.commands.output import Output
-from app.errors import LinkLostError
+from app.errors import CancelledByUserError, LinkLostError, SignInNeededError
 from app.model.data import DataReference
 from app.model.target import Target
 from app.remote.connection import Connection
@@ -49,7 +49,14 @@ class Context:
         if site not in self._connections:
             connection = self.sites.open(site, self.interaction)
             self._connections[site] = connection
-            wait(connection.open())
+            try:
+                wait(connection.open())
+            except CancelledByUserError:
+                if not self.interaction.unanswered:
+                    raise
+                raise SignInNeededError(f"{self.interaction.unanswered}, and there is no terminal to answer at.",
+                                        remedy="Run the command in a terminal, or name the user and a key in the site "
+                                               "profile.") from None
         return self._connections[site]
 
     def data(self, site: str) -> DataService:
@@ -99,6 +106,7 @@ class TerminalInteraction:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._cancelled = threading.Event()
+        self.unanswered = ""
 
     @property
     def cancelled(self) -> threading.Event:
@@ -124,7 +132,8 @@ class TerminalInteraction:
                        prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
         if not prompts:
             return []
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
+            self.unanswered = f"{host} asks for {prompts[0][0].strip().rstrip(':') or 'an answer'}"
             return None
         for line in (title, instructions):
             if line:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.context import Context, wait
-from app.commands.output import size_text
+from app.commands.output import size_text, visible
 from app.errors import UsageError
 from app.model.data import DataReference, ReadRequest, Reduction, Selection
 from app.model.nodes import FolderListing, NodeInfo, NodeKind
@@ -79,7 +79,7 @@ def listing_text(listing: FolderListing) -> str:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.mtime)) if entry.mtime is not None else ""
         arrow = f" -> {entry.target}" if entry.target is not None else ""
         slash = "/" if entry.kind.value == "folder" else ""
-        lines.append(f"{size_text(entry.size):>9}  {when:16}  {entry.name}{slash}{arrow}")
+        lines.append(visible(f"{size_text(entry.size):>9}  {when:16}  {entry.name}{slash}{arrow}"))
     return "\n".join(lines)
 
 
@@ -114,7 +114,7 @@ def node_text(node: NodeInfo) -> str:
         facts.append(f"= {node.same_as}")
     if node.error:
         facts.append(f"unreadable: {node.error}")
-    return "  " * depth + "  ".join(f for f in (node.name, *facts) if f)
+    return "  " * depth + visible("  ".join(f for f in (node.name, *facts) if f))
 
 
 def plot_json(plot: PlotDescription) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def plot_text(plot: PlotDescription) -> str:
         text = f"{plot.view.value} of {plot.signal} ({shape} {plot.dtype}), found by rule {plot.rule}"
         if plot.limits is not None:
             text += f"; limits {plot.limits[0]:g} to {plot.limits[1]:g} ({plot.limits_rule})"
-    return "\n".join([text, *(f"missing: {m}" for m in plot.missing)])
+    return "\n".join(visible(line) for line in (text, *(f"missing: {m}" for m in plot.missing)))
 
 
 def get_json(whole: WholeRead, seconds: float) -> dict[str, Any]:

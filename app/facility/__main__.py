@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--option", action="append", default=[], metavar="KEY=VALUE",
                         help="one of " + ", ".join(f.name for f in fields(Options)))
     parser.add_argument("--until-input-closes", action="store_true", help="also stop when standard input ends")
+    parser.add_argument("--json", action="store_true", help="an error is a JSON object on standard output")
     parser.add_argument("--debug", action="store_true", help="log what happens")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if given.debug else logging.ERROR, stream=sys.stderr)
@@ -31,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(given.state, Options.parse(given.option), given.until_input_closes)
     except BeamsideError as error:
+        if given.json:
+            print(json.dumps({"error": error.as_json()}), flush=True)
+            return error.exit_code
         for line in (error.summary, error.detail if given.debug else "", error.remedy):
             if line:
                 _say(line)
