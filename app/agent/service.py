@@ -160,7 +160,7 @@ class Service:
         return source.place is None or source.place.node.dtype.subdtype is None
 
     def _source(self, file_path: str, data_path: Optional[str]) -> Source:
-        if data_path and "::/" in data_path:
+        if data_path and "::/" in data_path and not self._holds(file_path, data_path):
             file_path, _, rest = data_path.partition("::")
             data_path = rest
         image = self._image(file_path)
@@ -181,6 +181,16 @@ class Service:
             place = found.signal
         _, generation = self._files.get(file_path)
         return Source(named(place, file_path), file_path, generation, place, None)
+
+    def _holds(self, file_path: str, data_path: str) -> bool:
+        """Whether the text that looks like ``FILE::/path`` is the path of a node in this file."""
+        if not data_path.startswith("/") or self._image(file_path) is not None:
+            return False
+        try:
+            links.resolve(self._root(file_path).node, data_path)
+        except (links.BrokenLink, WireError):
+            return False
+        return True
 
     def _select(self, source: Source, items: List[Any]) -> Selected:
         key = (source.file_path, source.generation, source.signal, repr(items), self._freshness(source))
