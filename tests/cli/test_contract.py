@@ -1,0 +1,377 @@
+"""What docs/cli.md says of every command: standard output, errors, exit codes, interruption, folders, TARGET, ``ls``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from app import cli
+from tests.cli.running import ROOT, InProcess, Shell, checked_error, finished, one_object
+
+LATER = ("doctor", "profile", "project")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A file with one dataset, ``/a``."""
+    return write_small(tmp_path / "small.h5")
+
+
+def write_small(path: Path | str | bytes, value: int = 1) -> Path:
+    with h5py.File(path, "w") as file:
+        file["a"] = np.full((2, 3), value)
+    return Path(os.fsdecode(path))
+
+
+@pytest.fixture
+def silent_site(tmp_path: Path) -> Iterator[tuple[Path, socket.socket]]:
+    """A site whose server accepts connections and says nothing: its profile and the listening socket."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        yield write_site(tmp_path / "silent.toml", server.getsockname()[1]), server
+
+
+def write_site(path: Path, port: int, name: str = "silent") -> Path:
+    path.write_text(f'schema = 1\nname = "{name}"\ntitle = "Silent"\nverified = "test"\n[identity]\nmethod = "none"\n'
+                    f'[ssh]\nhost = "127.0.0.1"\nport = {port}\nuser = "ada"\n', encoding="utf-8")
+    return path
+
+
+# --- standard output and errors ---
+
+def test_that_help_lists_what_there_is_and_nothing_of_what_is_to_come(shell: Shell) -> None:
+    done = shell("--help")
+    assert done.code == 0
+    assert done.err == ""
+    for command in ("ls", "tree", "plot", "get", "sites", "sign-in", "sign-out", "recipes", "submit", "jobs", "job",
+                    "cancel", "facility", "demo"):
+        assert f"\n    {command} " in done.out
+    assert not [name for name in LATER if f"\n    {name} " in done.out]
+
+
+def test_that_the_installed_command_is_the_same_program(shell: Shell, small: Path) -> None:
+    beamside = Path(sys.prefix) / "bin" / "beamside"
+    if not beamside.exists():
+        pytest.skip("run from a checkout without the installed command")
+    shell.program = (str(beamside),)
+    assert [n["path"] for n in shell("tree", str(small), "--json").value["nodes"]] == ["/", "/a"]
+
+
+def test_that_the_result_is_on_standard_output_and_nothing_else_is(shell: Shell, small: Path) -> None:
+    done = shell("tree", str(small), "--json")
+    assert (done.code, done.err) == (0, "")
+    assert len(done.out.splitlines()) == 1
+    assert done.value["file"] == str(small)
+    text = shell("tree", str(small))
+    assert (text.code, text.err) == (0, "")
+    assert "int64" in text.out
+
+
+def test_that_an_error_is_one_object_or_two_lines(shell: Shell, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing.h5")
+    done = shell("tree", missing, "--json")
+    assert done.code == 3
+    assert done.error["kind"] == "not_found"
+    assert done.err == ""
+    text = shell("tree", missing)
+    assert text.code == 3
+    assert text.out == ""
+    lines = text.err.splitlines()
+    assert lines[0].endswith(done.error["summary"])
+    assert lines[1:] == [line for line in (done.error["remedy"],) if line]
+    debug = shell("tree", missing, "--debug", "--json")
+    assert debug.error == done.error
+    assert "Traceback" in debug.err
+
+
+@pytest.mark.parametrize("argv", [
+    ["frobnicate"], ["ls", "a", "b"], ["tree"], ["get", "x.h5"], ["get", "x.h5", "-o", "o.npy", "--reduce", "median"],
+    ["get", "x.h5", "-o", "o.npy", "--fit", "3"], ["get", "x.h5", "-o", "o.npy", "--fit", "0x5"],
+    ["get", "x.h5", "-o", "o.npy", "--fit", "-1x5"], ["tree", "x.h5", "--depth", "-1"], ["tree", "x.h5", "--depth", "all"],
+    ["submit", "azimuthal"], ["submit", "azimuthal", "x.h5", "--time", "soon"], ["submit", "azimuthal", "x.h5", "--set", "k"],
+    ["job"], ["sites", "frob"], ["sites", "add"], ["sign-in"], ["facility"], ["facility", "stop"], ["ls", "--nonsense"],
+    ["--accept-host-key"], ["open"],
+])
+def test_that_wrong_usage_is_exit_code_2(run: InProcess, argv: list[str], tmp_path: Path,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_small("x.h5")
+    assert run.fails(2, *argv)["kind"] == "usage"
+
+
+@pytest.mark.parametrize("option", ["nonsense", "nonsense=3", "minute_s=soon"])
+def test_that_a_facility_knows_its_options(shell: Shell, tmp_path: Path, option: str) -> None:
+    done = shell("facility", "start", "--state", str(tmp_path), "--option", option, "--json")
+    assert done.code == 2
+    assert done.error["kind"] == "usage"
+
+
+def test_that_a_bug_is_exit_code_1_and_no_traceback(run: InProcess, monkeypatch: pytest.MonkeyPatch,
+                                                   capfd: pytest.CaptureFixture[str]) -> None:
+    def broken(**_: object) -> None:
+        raise RuntimeError("a bug")
+    monkeypatch.setattr(cli, "Sites", broken)
+    error = run.fails(1, "ls")
+    assert error["kind"] == "internal"
+    assert "a bug" in error["detail"]
+    assert cli.main(["ls"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    assert cli.main(["ls", "--debug"]) == 1
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_that_no_connection_is_exit_code_4(shell: Shell, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert shell("sites", "add", str(write_site(tmp_path / "s.toml", port)), "--json").code == 0
+    done = shell("ls", "silent:", "--json")
+    assert done.code == 4
+    assert done.error["kind"] == "unreachable"
+
+
+def test_that_a_sign_in_that_cannot_be_is_exit_code_5(shell: Shell, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    profile = tmp_path / "s.toml"
+    profile.write_text(f'schema = 1\nname = "nobody"\ntitle = "N"\nverified = "test"\n[identity]\nmethod = "oidc"\n'
+                       f'issuer = "https://127.0.0.1:{port}/"\nclient_id = "beamside"\n[ssh]\nhost = "127.0.0.1"\n',
+                       encoding="utf-8")
+    assert shell("sites", "add", str(profile), "--json").code == 0
+    assert shell("sign-in", "nobody", "--json").error["kind"] == "provider"
+    assert shell("sign-in", "nobody", "--json").code == 5
+    assert shell("ls", "nobody:", "--json").code == 5
+
+
+# --- interruption ---
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, None)])
+def test_that_an_interrupted_command_says_so_and_ends(shell: Shell, silent_site: tuple[Path, socket.socket],
+                                                      number: signal.Signals, code: int | None) -> None:
+    profile, server = silent_site
+    assert shell("sites", "add", str(profile), "--json").code == 0
+    process = shell.start("ls", "silent:", "--json")
+    connection, _ = server.accept()   # it waits for the server's greeting now
+    with connection:
+        process.send_signal(number)
+        done = finished(process, 10)
+    if code is None:
+        assert done.code in (143, -signal.SIGTERM, 130)
+        assert "Traceback" not in done.err
+        return
+    assert done.code == code
+    assert done.error["kind"] == "cancelled"
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_that_ctrl_c_in_a_long_read_leaves_nothing(shell: Shell, tmp_path: Path, number: signal.Signals) -> None:
+    big = tmp_path / "big.h5"
+    with h5py.File(big, "w") as file:
+        file.create_dataset("a", shape=(40000, 1000, 1000), dtype="u2", chunks=(1, 1000, 1000))
+    out = tmp_path / "out"
+    out.mkdir()
+    process = shell.start("get", f"{big}::/a", "--fit", "10x10", "-o", str(out / "o.npy"), "--json",
+                          start_new_session=True)
+    _until_a_child_reads(process, big)
+    os.killpg(process.pid, number)   # as a terminal does: to everyone in the foreground
+    done = finished(process, 15)
+    if number == signal.SIGINT:
+        assert done.code == 130
+        assert done.error["kind"] == "cancelled"
+    assert "Traceback" not in done.err
+    assert list(out.iterdir()) == []
+
+
+def _until_a_child_reads(process: subprocess.Popen[bytes], path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if any(os.readlink(fd) == str(path) for fd in (entry / "fd").iterdir()):
+                    return
+            except OSError:
+                continue
+        time.sleep(0.02)
+    raise AssertionError("nobody opened the file")
+
+
+def test_that_a_reader_that_goes_away_is_no_error(shell: Shell, tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"a file with quite a long name {number}").touch()
+    read_end, write_end = os.pipe()
+    process = shell.start("ls", str(tmp_path), stdout=write_end)
+    os.close(write_end)
+    os.close(read_end)
+    done = finished(process)
+    assert "Traceback" not in done.err
+    assert "BrokenPipe" not in done.err
+
+
+# --- folders of its own ---
+
+def test_that_configuration_follows_xdg_environment_and_option_in_this_order(shell: Shell, tmp_path: Path) -> None:
+    xdg, env, option = (tmp_path / name for name in ("xdg", "env", "option"))
+
+    def add(name: str, *argv: str, **variables: str) -> None:
+        profile = write_site(tmp_path / f"{name}.toml", 22, name)
+        done = shell("sites", "add", str(profile), *argv, "--json", env=shell.environment(**variables))
+        assert done.code == 0, done
+
+    add("first", XDG_CONFIG_HOME=str(xdg))
+    add("second", XDG_CONFIG_HOME=str(xdg), BEAMSIDE_CONFIG_DIR=str(env))
+    add("third", "--config", str(option), XDG_CONFIG_HOME=str(xdg), BEAMSIDE_CONFIG_DIR=str(env))
+    assert [p.name for p in sorted(xdg.rglob("*.toml"))] == ["first.toml"]
+    assert xdg in next(xdg.rglob("*.toml")).parents
+    assert [p.name for p in env.rglob("*.toml")] == ["second.toml"]
+    assert [p.name for p in option.rglob("*.toml")] == ["third.toml"]
+    names = {s["name"] for s in shell("sites", "--json", "--config", str(option)).value["sites"]}
+    assert "third" in names
+    assert not {"first", "second"} & names
+    assert names == {s["name"] for s in shell("--config", str(option), "--json", "sites").value["sites"]}
+
+
+def test_that_the_home_folder_stays_clean(shell: Shell, small: Path, tmp_path: Path) -> None:
+    home = tmp_path / "bare"
+    home.mkdir()
+    env = shell.environment(HOME=str(home), XDG_CONFIG_HOME=None, XDG_CACHE_HOME=None, XDG_STATE_HOME=None)
+    assert shell("tree", str(small), "--json", env=env).code == 0
+    assert {p.name for p in home.iterdir()} <= {".cache", ".config", ".local"}
+
+
+# --- TARGET ---
+
+ODD_NAMES = ("a b.h5", "a:b.h5", "C:\\x.h5", "C:x.h5", "unknown:b.h5", "line\nbreak.h5", "-dash.h5", "ünï.h5", "a::b.h5",
+             "tab\t.h5", "100%.h5", "$HOME.h5", "'quoted\".h5", "*.h5", " .h5", "local2:x.h5", "\x1b[31mred.h5")
+
+
+def test_that_odd_file_names_are_only_names(run: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate((*ODD_NAMES, os.fsdecode(b"caf\xe9.h5"))):
+        write_small(os.fsencode(name), number)
+        for target in (f"./{name}", f"local:{name}", str(tmp_path / name), *([] if name[0] == "-" else [name])):
+            tree = run.ok("tree", target)
+            assert tree["file"] == str(tmp_path / name)
+            assert run.ok("get", f"{target}::/a", "-o", "o.npy")["max"] == number
+    assert {e["name"] for e in run.ok("ls")["entries"]} == {*ODD_NAMES, os.fsdecode(b"caf\xe9.h5"), "o.npy"}
+    text = cli_text(run, "ls")
+    assert "\x1b" not in text
+    assert "line\nbreak" not in text
+
+
+def cli_text(run: InProcess, *argv: str) -> str:
+    assert cli.main(list(argv)) == 0
+    return run._capfd.readouterr().out
+
+
+def test_that_a_name_that_is_not_utf8_is_displayed_escaped(shell: Shell, tmp_path: Path) -> None:
+    name = b"caf\xe9.h5"
+    write_small(os.fsencode(tmp_path) + b"/" + name)
+    for env in (shell.environment(), shell.environment(LANG="C", LC_ALL="C"), shell.environment(PYTHONUTF8="0", LC_ALL="C")):
+        done = shell(b"tree", os.fsencode(tmp_path) + b"/" + name, "--json", env=env)
+        assert done.code == 0
+        assert os.fsencode(done.value["file"]).endswith(name)
+        text = shell("ls", str(tmp_path), env=env)
+        assert text.code == 0
+        text.out.encode("utf-8")   # raises on what is no text
+        assert "caf" in text.out
+
+
+def test_that_a_data_path_starts_at_the_first_marker(run: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with h5py.File("x.h5", "w") as file:
+        file["p::/q"] = 7   # a group named "p::"
+        file[" a"] = 8
+    assert run.ok("get", "x.h5::/p::/q", "-o", "o.npy")["signal"] == "/p::/q"
+    assert run.ok("get", "x.h5::/ a", "-o", "o.npy")["max"] == 8
+    assert run.ok("get", "x.h5::/p::/./q/", "-o", "o.npy")["max"] == 7
+    write_small("only.h5::")   # no data path without its slash
+    assert run.ok("tree", "only.h5::")["file"] == str(tmp_path / "only.h5::")
+    assert run.fails(3, "get", "x.h5::/nothing", "-o", "o.npy")["kind"] == "not_found"
+
+
+def test_that_tildes_and_relative_files_start_where_they_should(run: InProcess, own_home: Path, tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    write_small(own_home / "mine.h5")
+    (tmp_path / "sub").mkdir()
+    write_small(tmp_path / "here.h5")
+    monkeypatch.chdir(tmp_path / "sub")
+    for target in ("~/mine.h5", "local:~/mine.h5"):
+        assert run.ok("tree", target)["file"] == str(own_home / "mine.h5")
+    for target in ("../here.h5", "local:../here.h5", ".././here.h5"):
+        assert run.ok("tree", target)["file"] == str(tmp_path / "here.h5")
+    assert run.ok("ls")["path"] == str(tmp_path / "sub")
+    assert run.ok("ls", "~")["path"] == str(own_home)
+    assert run.ok("ls", "local:")["path"] in (str(tmp_path / "sub"), str(own_home))
+    assert run.ok("ls", "/")["path"] == "/"
+
+
+# --- ls ---
+
+def test_that_ls_gives_kinds_sizes_times_and_targets(run: InProcess, tmp_path: Path) -> None:
+    (tmp_path / "b_folder").mkdir()
+    (tmp_path / "a10").write_bytes(b"12345")
+    (tmp_path / "a9").write_bytes(b"")
+    (tmp_path / "to_file").symlink_to("a10")
+    (tmp_path / "to_folder").symlink_to(tmp_path / "b_folder")
+    (tmp_path / "to_nowhere").symlink_to("no/such")
+    (tmp_path / "to_itself").symlink_to("to_itself")
+    os.mkfifo(tmp_path / "pipe")
+    os.utime(tmp_path / "a10", ns=(0, 1_700_000_000_123_456_789))
+    value = run.ok("ls", tmp_path)
+    assert list(value) == ["path", "entries"]
+    assert all(list(e) == ["name", "kind", "size", "mtime", "target"] for e in value["entries"])
+    entries = {e["name"]: e for e in value["entries"]}
+    assert {n: e["kind"] for n, e in entries.items()} == {
+        "b_folder": "folder", "a10": "file", "a9": "file", "to_file": "link", "to_folder": "link",
+        "to_nowhere": "link", "to_itself": "link", "pipe": "other"}
+    assert {n: e["target"] for n, e in entries.items() if e["target"] is not None} == {
+        "to_file": "a10", "to_folder": str(tmp_path / "b_folder"), "to_nowhere": "no/such", "to_itself": "to_itself"}
+    assert entries["a10"]["size"] == 5
+    assert entries["a9"]["size"] == 0
+    assert isinstance(entries["a10"]["mtime"], float)
+    assert entries["a10"]["mtime"] == pytest.approx(1_700_000_000.123456789, abs=1e-6)
+    names = [e["name"] for e in value["entries"]]
+    assert names[0] == "b_folder" or set(names[:2]) == {"b_folder", "to_folder"}
+    assert names.index("a9") < names.index("a10")
+
+
+def test_that_ls_of_what_is_no_folder_says_so(run: InProcess, small: Path, tmp_path: Path) -> None:
+    assert run.fails(3, "ls", tmp_path / "missing")["kind"] == "not_found"
+    error = run.fails(3, "ls", tmp_path / "small.h5" / "x")
+    assert error["kind"] in ("not_found", "data")
+    done = run("ls", small)
+    assert done.code in (0, 3)
+
+
+def test_that_ls_needs_leave_to_read(shell: Shell, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("drops rights, so it needs some")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    write_small(tmp_path / "closed.h5").chmod(0)
+    for folder in [*tmp_path.parents][:-1]:
+        folder.chmod(folder.stat().st_mode | stat.S_IXOTH) if folder.stat().st_uid == 0 and folder != Path("/tmp") else None
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+    python = "/usr/bin/python3"
+    packages = os.pathsep.join([str(ROOT), *(p for p in sys.path if p.endswith("site-packages"))])
+    if subprocess.run([python, "-c", "import numpy, h5py"], env={"PYTHONPATH": packages}, check=False, **nobody).returncode:
+        pytest.skip("nobody can run this Python here")
+def test_that_json_of_anything_parses(run: InProcess, tmp_path: Path) -> None:
+    done = run("tree", tmp_path / "no\ud800where")
+    checked_error(done.code, one_object(done.out))
+    json.dumps(done.value)
