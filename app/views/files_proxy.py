@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
 from app.model.nodes import NodeInfo
-from app.session.files_model import FilesModel, Role, RowKind, RowState
+from app.session.files_model import FilesModel, Role, RowKind, RowState, short_type
 from app.views.labels import plain_tip
 from app.viz.icons import icon
 from app.viz.theme import theme_of
@@ -92,7 +92,9 @@ def _is_hidden(model: QAbstractItemModel, index: QModelIndex) -> bool:
 
 
 def dataset_icon(node: NodeInfo | None) -> str:
-    """The icon that tells a dataset's rank; axes of length one do not count."""
+    """The icon that tells a dataset's rank; axes of length one do not count. Text and records are tables."""
+    if node is not None and node.shape and short_type(node.dtype or "") in ("text", "compound"):
+        return "table"
     long_axes = sum(1 for n in (node.shape or ()) if n > 1) if node is not None else 0
     return ("dataset-scalar", "dataset-1d", "dataset-2d")[long_axes] if long_axes < 3 else "dataset-3d"
 
