@@ -11,7 +11,8 @@ def bytes_text(count: int | float) -> str:
     for unit in ("kB", "MB", "GB", "TB", "PB"):
         value /= 1000
         if value < 999.5 or unit == "PB":
-            return f"{value:.2f} {unit}" if value < 9.995 else f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
+            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+            return f"{value:.{digits}f} {unit}"
     raise AssertionError("unreachable")
 
 
