@@ -67,6 +67,7 @@ class FrameSlider(QWidget):
         self.shape = shape
         self._index = (0,) * len(shape)
         self._waiting_for: tuple[int, ...] | None = None
+        self._shown: tuple[int, ...] | None = None
         self._due = False
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._on_tick)
@@ -139,6 +140,7 @@ class FrameSlider(QWidget):
 
     def frame_shown(self, index: tuple[int, ...]) -> None:
         """The picture of ``index`` is on screen: playing may go on."""
+        self._shown = index
         if self._waiting_for is not None and index == self._waiting_for:
             self._waiting_for = None
             if self._due and self.playing:
@@ -260,4 +262,5 @@ class FrameSlider(QWidget):
         if self._index == before:
             self.stop()
             return
-        self._waiting_for = self._index
+        if self._shown != self._index:      # a frame that was fetched ahead is on screen before ``_step`` returns
+            self._waiting_for = self._index

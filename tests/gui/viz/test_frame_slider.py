@@ -82,6 +82,16 @@ def test_that_playing_waits_for_each_picture(slider: FrameSlider, qtbot: QtBot) 
     assert not slider.playing
 
 
+def test_that_playing_goes_on_when_frames_were_fetched_ahead(slider: FrameSlider, qtbot: QtBot) -> None:
+    asked = recorded(slider)
+    slider.index_changed.connect(slider.frame_shown)      # on screen before the step returns
+    slider.set_frame_rate(100)
+    slider.toggle_playing()
+    qtbot.waitUntil(lambda: len(asked) >= 5)
+    slider.stop()
+    assert asked[:5] == [(1,), (2,), (3,), (4,), (5,)]
+
+
 def test_that_playing_starts_again_at_the_first_frame(qtbot: QtBot) -> None:
     slider = shown(qtbot, (3,))
     slider.set_index((2,))
