@@ -1,4 +1,4 @@
-"""A facility as its profile tells it (docs/site-profile.md). Frozen values with defaults; reading is remote.profiles."""
+"""A facility as its profile tells it (docs/site-profile.md). Frozen values; reading is remote.profiles."""
 
 from __future__ import annotations
 

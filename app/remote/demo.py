@@ -93,7 +93,8 @@ class DemoFacility:
 
     def _read_progress(self, progress: Callable[[str], None]) -> None:
         process = self._process
-        assert process is not None and process.stderr is not None
+        assert process is not None
+        assert process.stderr is not None
         for line in process.stderr:
             self._last_lines.append(line.rstrip())
             progress(line.strip())

@@ -56,7 +56,8 @@ def parse_profile(text: str, source: str) -> SiteProfile:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{source}: this is not valid TOML: {error}.", remedy="Mend the file and try again.") from None
+        raise ProfileError(f"{source}: this is not valid TOML: {error}.",
+                           remedy="Mend the file and try again.") from None
     fault = _Faults(source)
     if table.pop("schema", None) != SCHEMA:
         raise fault("schema", f"must be {SCHEMA}", "the version of the profile's format")
@@ -118,7 +119,8 @@ def _ssh(table: Any, fault: _Faults, where: str) -> SshSettings:
             raise fault(f"{where}.methods", f"names {method!r}", f"some of {', '.join(sorted(_LOGIN_METHODS))}")
     for line in settings.host_keys:
         if len(line.split()) < 2:
-            raise fault(f"{where}.host_keys", f"has the line {line!r}", "known_hosts lines without the host: type and key")
+            raise fault(f"{where}.host_keys", f"has the line {line!r}",
+                        "known_hosts lines without the host: type and key")
     return settings
 
 

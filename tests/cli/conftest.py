@@ -1,4 +1,4 @@
-"""``beamside`` as its users start it: a process of its own (``shell``), or many commands on one local agent (``run``)."""
+"""``beamside`` as its users start it: a process of its own (``shell``), or many commands on one agent (``run``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An SSH certificate endpoint of the conch shape: checks the access token against its provider, signs with a test authority."""
+"""An SSH certificate endpoint of the conch shape: checks the access token, signs with a test authority."""
 
 from __future__ import annotations
 
