@@ -6,10 +6,14 @@ Runs on the main thread; everything that talks runs on threads of ``remote``.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -45,8 +49,11 @@ def main(argv: Sequence[str]) -> int | WindowWanted:
     as_json = "--json" in argv
     debug = "--debug" in argv
     output = Output(as_json)
+    if not debug and not logging.getLogger().handlers:
+        logging.getLogger().addHandler(logging.NullHandler())   # else Python writes warnings to standard error
     try:
-        return _run(argv, output)
+        with _interrupted_by_signals():
+            return _run(argv, output)
     except BeamsideError as error:
         if debug:
             traceback.print_exc()
@@ -83,6 +90,23 @@ def _run(argv: Sequence[str], output: Output) -> int | WindowWanted:
     with Context(sites, output) as context:
         run: Command = arguments.run
         return run(arguments, context)
+
+
+@contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end a command as Ctrl+C does: connections and half-written files are cleared away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [number for number in (signal.SIGTERM, getattr(signal, "SIGHUP", None))
+               if number is not None and signal.getsignal(number) == signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

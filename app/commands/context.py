@@ -23,6 +23,8 @@ from app.remote.seams import DataService, DeviceCode
 from app.remote.sites import Sites
 
 _T = TypeVar("_T")
+_CLOSE_S = 5.0
+_INTERRUPTED_CLOSE_S = 1.0
 _LONGEST_WAIT_S = 3600.0
 
 
@@ -41,8 +43,9 @@ class Context:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.interaction.cancelled.set()
+        deadline_s = _INTERRUPTED_CLOSE_S if kind is KeyboardInterrupt else _CLOSE_S
         for connection in self._connections.values():
-            connection.close()
+            connection.close(deadline_s)
 
     def connection(self, site: str) -> Connection:
         """The open connection to a site, opened (and signed in) on first use."""
