@@ -81,8 +81,8 @@ def test_that_a_selection_means_what_it_means_to_numpy(run: InProcess, cube: tup
 
 
 @pytest.mark.parametrize("text", ["None", "0,None", "newaxis", "[1,2]", "1.5", "a", "0:1:0", "::0", "...,...",
-                                  "0,0,0,0", "5", "-6", "1:2:3:4", "True", "1,,2", "9" * 30, "0x1", "__import__('os')", "1e3",
-                                  "--1"])
+                                  "0,0,0,0", "5", "-6", "1:2:3:4", "True", "1,,2", "9" * 30, "0x1",
+                                  "__import__('os')", "1e3", "--1"])
 def test_that_what_is_no_basic_index_is_refused(run: InProcess, cube: tuple[Path, np.ndarray], tmp_path: Path,
                                                 text: str) -> None:
     done = run("get", f"{cube[0]}::/x", "--select", text, "-o", tmp_path / "o.npy")
