@@ -17,6 +17,7 @@ import numpy as np
 from app.agent.validity import sentinel_of
 
 METHODS = ("max", "mean", "min", "sum", "nearest")
+_STRIP = 1 << 17  # pixels of a strip that stays in the cache
 
 
 def factor_for(length: int, limit: int) -> int:
@@ -54,17 +55,34 @@ def _extreme(values: Any, factor: Tuple[int, int], method: str, invalid: Optiona
     combine = np.maximum if method == "max" else np.minimum
     if invalid is None:
         return _blocks(values, factor, combine), None
-    neutral = _neutral(values.dtype, method)
-    filled = values.copy()
-    np.copyto(filled, neutral, where=invalid)
-    pooled = _blocks(filled, factor, combine)
-    gone = _blocks(invalid, factor, np.logical_and)
+    pooled, gone = _filled_blocks(values, factor, combine, invalid, _neutral(values.dtype, method))
     if not gone.any():
         return pooled, None
     mask_value = sentinel_of(values.dtype)
     if mask_value is not None:
         pooled[gone] = mask_value
     return pooled, gone
+
+
+def _filled_blocks(values: Any, factor: Tuple[int, int], combine: Any, invalid: Any, neutral: Any) -> Tuple[Any, Any]:
+    """As :func:`_blocks` with ``neutral`` for what is invalid, by strips of rows that stay in the cache."""
+    height, width = values.shape[-2:]
+    frames, masks = values.reshape(-1, height, width), invalid.reshape(-1, height, width)
+    shape = (len(frames), -(-height // factor[0]), -(-width // factor[1]))
+    pooled, gone = np.empty(shape, values.dtype), np.empty(shape, bool)
+    rows = max(1, _STRIP // max(1, width * factor[0])) * factor[0]
+    strip = np.empty((min(rows, height), width), values.dtype)
+    for number in range(len(frames)):
+        for first in range(0, height, rows):
+            taken = slice(first, min(first + rows, height))
+            filled, outside = strip[:taken.stop - first], masks[number, taken]
+            filled[...] = frames[number, taken]
+            np.copyto(filled, neutral, where=outside)
+            into = slice(first // factor[0], -(-taken.stop // factor[0]))
+            pooled[number, into] = _blocks(filled, factor, combine)
+            gone[number, into] = _blocks(outside, factor, np.logical_and)
+    shape = values.shape[:-2] + shape[1:]
+    return pooled.reshape(shape), gone.reshape(shape)
 
 
 def _neutral(dtype: Any, method: str) -> Any:

@@ -31,11 +31,21 @@ MAX_WATCHED_SOURCES = 64
 
 
 class Selected(NamedTuple):
-    """A selection in memory: the stored values, where they are invalid, and its statistics once asked for."""
+    """A selection in memory: the stored values, where they are invalid, and its statistics once asked for.
+
+    ``by_value``: what is invalid comes from the values alone, no pixel mask had a part in it.
+    """
 
     values: Any
     invalid: Optional[Any]
+    by_value: bool
     statistics: Dict[str, Any]
+
+    def counted(self) -> Dict[str, Any]:
+        """The statistics, counted once."""
+        if not self.statistics:
+            self.statistics.update(statistics_of(self.values, self.invalid, self.by_value))
+        return self.statistics
 
 
 class Source(NamedTuple):
@@ -144,9 +154,7 @@ class Service:
             exactness = "pooled"
         statistics = {}  # type: Dict[str, Any]
         if params.get("statistics", True):
-            if not selected.statistics:
-                selected.statistics.update(statistics_of(selected.values, selected.invalid))
-            statistics = selected.statistics
+            statistics = selected.counted()
         arrays = [values]
         has_mask = False
         if gone is not None and values.ndim == 2 and gone.any():
@@ -210,16 +218,16 @@ class Service:
             values = source.image.values
             plan = tie(items, values.shape, IMAGE_PATH)
             chosen = np.ascontiguousarray(values[_numpy_index(plan)]).reshape(plan.shape)
-            return Selected(chosen, invalid_mask(chosen, values.ndim), {})
+            return Selected(chosen, invalid_mask(chosen, values.ndim), True, {})
         place = source.place
         assert place is not None
         plan = reading.plan_for(place.node, items, source.signal)
         values = reading.read_plan(place.node, plan, place.file_path, source.signal)
-        invalid = None
+        invalid, mask = None, None
         if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
             mask = reading.mask_of_selection(self._pixel_mask(source, place), plan)
             invalid = invalid_mask(values, len(place.node.shape), mask)
-        return Selected(values, invalid, {})
+        return Selected(values, invalid, mask is None, {})
 
     def _pixel_mask(self, source: Source, place: links.Place) -> Optional[Any]:
         key = (source.file_path, source.generation, source.signal)
@@ -256,10 +264,10 @@ class Service:
         except WireError as error:
             answer["missing"].append(error.summary)
             return
-        values = np.abs(selected.values) if selected.values.dtype.kind == "c" else selected.values
-        if not selected.statistics and values is selected.values:
-            selected.statistics.update(statistics_of(values, selected.invalid))
-        statistics = selected.statistics or statistics_of(values, selected.invalid)
+        if selected.values.dtype.kind == "c":
+            statistics = statistics_of(np.abs(selected.values), selected.invalid)
+        else:
+            statistics = selected.counted()
         answer["limits"] = statistics.get("limits")
 
     def _image_plot(self, image: ImageFile, data_path: Optional[str]) -> Dict[str, Any]:
@@ -278,7 +286,7 @@ class Service:
         source = Source(IMAGE_PATH, image.path, generation_of(image.path), None, image)
         items = _frame_items(answer["view"], 0, image.values.shape)
         selected = self._select(source, items)
-        answer["limits"] = statistics_of(selected.values, selected.invalid).get("limits")
+        answer["limits"] = selected.counted().get("limits")
         return answer
 
     def _find(self, file_path: str, data_path: Optional[str]) -> Found:

@@ -1,42 +1,47 @@
 """Numbers over full-resolution selections: exact sums, extrema, percentiles, histogram.
 
-Integers are counted (a table of values and how often each occurs), so their sums are exact Python integers and their
-percentiles exact. ``minimum``, ``maximum`` and ``total`` are over all finite stored values, sentinels included;
-``valid_*``, percentiles, limits and histogram leave out what :mod:`app.agent.validity` calls invalid. Percentiles are
-numpy's linear ones. Pure functions on arrays; any thread.
+Integers are counted (:mod:`app.agent.counting`), so their sums are exact Python integers and their percentiles exact;
+what is too different to be counted, and floating point, is ranked (:mod:`app.agent.ranking`). ``minimum``,
+``maximum`` and ``total`` are over all finite stored values, sentinels included; ``valid_*``, percentiles, limits and
+histogram leave out what :mod:`app.agent.validity` calls invalid. Percentiles are numpy's linear ones. Pure functions
+on arrays; any thread.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
+from app.agent.counting import Table, bounds_of_parts, exact_sum, scratch, table_of
+from app.agent.ranking import ranked
+
 PERCENTS = (0.1, 1.0, 50.0, 99.0, 99.9)
 BINS = 256
-COUNTED = 1 << 16  # integer ranges up to this wide are counted in one pass
-_LOW = (1 << 32) - 1
+_PART = 1 << 16
 
 
-def statistics_of(values: Any, invalid: Optional[Any]) -> Dict[str, Any]:
+def statistics_of(values: Any, invalid: Optional[Any], by_value: bool = False) -> Dict[str, Any]:
     """The fields of ``app.model.data.Statistics`` as JSON.
 
     Args:
         values: any shape and type.
         invalid: bool like ``values``, or ``None``.
+        by_value: ``invalid`` comes from the values alone, without a pixel mask (saves looking at it again).
     """
     found = {"count": int(values.size), "masked": 0, "non_finite": 0}  # type: Dict[str, Any]
     if values.dtype.kind not in "iufbc" or values.size == 0:
         return found
-    native = values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    native = np.asarray(values, values.dtype.newbyteorder("="), order="C")
     if native.dtype.kind == "c":
         found["non_finite"] = int(native.size - np.count_nonzero(np.isfinite(native)))
         return found
     if native.dtype.kind == "f":
         _float_statistics(native, invalid, found)
     else:
-        _integer_statistics(native.view(np.uint8) if native.dtype.kind == "b" else native, invalid, found)
+        native = native.view(np.uint8) if native.dtype.kind == "b" else native
+        _integer_statistics(native, invalid, by_value, found)
     if "valid_maximum" in found:
         where = _first_of(native, found["valid_maximum"], invalid)
         if where is not None:
@@ -44,139 +49,155 @@ def statistics_of(values: Any, invalid: Optional[Any]) -> Dict[str, Any]:
     return found
 
 
-def exact_sum(values: Any) -> int:
-    """The sum of an integer array as a Python integer, whatever its size."""
-    if values.size == 0:
-        return 0
-    largest = max(abs(int(values.max())), abs(int(values.min())))
-    if largest * values.size < 2 ** 63:
-        return int(values.sum(dtype=np.int64))
-    total = 0
+def _integer_statistics(values: Any, invalid: Optional[Any], by_value: bool, found: Dict[str, Any]) -> None:
     flat = values.reshape(-1)
-    for start in range(0, flat.size, 1 << 24):  # halves of 32 bits cannot overflow over so few
-        part = flat[start:start + (1 << 24)]
-        high = part >> part.dtype.type(32)
-        low = part & part.dtype.type(_LOW)
-        total += (int(high.sum(dtype=np.int64)) << 32) + int(low.sum(dtype=np.int64))
+    if invalid is not None:
+        found["masked"] = int(np.count_nonzero(invalid))
+    table = table_of(flat)
+    if table is None:
+        _spread_integer_statistics(flat, invalid, found)
+        return
+    found["minimum"], found["maximum"] = int(table.distinct[0]), int(table.distinct[-1])
+    found["total"] = table.total
+    if found["masked"]:
+        table = _valid_of(table, flat, invalid, by_value)
+    if not table.counts.size:
+        return
+    found["valid_minimum"], found["valid_maximum"] = int(table.distinct[0]), int(table.distinct[-1])
+    found["valid_total"], count = table.total, table.size
+    mean = found["valid_total"] / count
+    found["valid_mean"] = mean
+    as_floats = table.distinct.astype(np.float64)
+    spread = as_floats - mean
+    found["valid_std"] = float(math.sqrt(float(np.dot(spread * spread, table.counts)) / count))
+    ends = np.cumsum(table.counts)
+    _percentiles(found, count, lambda rank: int(table.distinct[np.searchsorted(ends, rank, side="right")]))
+    edges = _edges(found)
+    starts = np.concatenate([[0], ends])
+    _histogram(found, edges, starts[np.searchsorted(as_floats, edges, side="left")], count)
+
+
+def _valid_of(table: Table, flat: Any, invalid: Any, by_value: bool) -> Table:
+    """The part of the table that is valid."""
+    if by_value and flat.dtype.kind == "u":
+        return table.where(np.where(table.distinct == np.iinfo(flat.dtype).max, 0, table.counts))
+    if by_value:
+        return table.where(np.where(table.distinct < 0, 0, table.counts))
+    gone = flat[invalid.reshape(-1)]
+    gone_table = table_of(gone)
+    if gone_table is None:
+        distinct, counts = np.unique(gone, return_counts=True)
+        gone_table = Table(distinct.astype(table.distinct.dtype), counts.astype(np.int64))
+    return table.without(gone_table)
+
+
+def _spread_integer_statistics(flat: Any, invalid: Optional[Any], found: Dict[str, Any]) -> None:
+    found["minimum"], found["maximum"] = int(flat.min()), int(flat.max())
+    found["total"] = exact_sum(flat)
+    valid, total = flat, found["total"]
+    if found["masked"]:
+        assert invalid is not None
+        valid = flat[~invalid.reshape(-1)]
+        total = exact_sum(valid)
+    if valid.size == 0:
+        return
+    found["valid_minimum"], found["valid_maximum"] = int(valid.min()), int(valid.max())
+    found["valid_total"] = total
+    found["valid_mean"] = total / valid.size
+    found["valid_std"] = _standard_deviation(valid, found["valid_mean"])
+    _ranks_and_histogram(found, valid, int)
+
+
+def _float_statistics(values: Any, invalid: Optional[Any], found: Dict[str, Any]) -> None:
+    flat = values.reshape(-1)
+    if flat.dtype.itemsize not in (4, 8):
+        flat = flat.astype(np.float32 if flat.dtype.itemsize == 2 else np.float64)
+    gone = flat[:0]
+    if invalid is not None:
+        outside = invalid.reshape(-1)
+        gone = flat[outside]
+        flat = flat[~outside]
+    elif not (math.isfinite(flat.min()) and math.isfinite(flat.max())):
+        found["non_finite"] = flat.size
+        flat = flat[np.isfinite(flat)]
+        found["non_finite"] -= flat.size
+    masked = gone[np.isfinite(gone)]
+    found["non_finite"] += int(gone.size - masked.size)
+    found["masked"] = int(masked.size)
+    extremes = [float(part.min()) for part in (flat, masked) if part.size]
+    if not extremes:
+        return
+    found["minimum"] = min(extremes)
+    found["maximum"] = max(float(part.max()) for part in (flat, masked) if part.size)
+    total = _sum(flat)
+    found["total"] = _finite(total + _sum(masked))
+    if flat.size == 0:
+        return
+    found["valid_minimum"], found["valid_maximum"] = float(flat.min()), float(flat.max())
+    found["valid_total"] = _finite(total)
+    found["valid_mean"] = _finite(total / flat.size)
+    found["valid_std"] = _standard_deviation(flat, total / flat.size)
+    _ranks_and_histogram(found, flat, float)
+
+
+def _ranks_and_histogram(found: Dict[str, Any], valid: Any, plain: Callable[[Any], Any]) -> None:
+    ranks = sorted({rank for percent in PERCENTS for rank in _neighbours(percent, valid.size)})
+    edges = _edges(found)
+    at, below = ranked(valid, ranks, edges)
+    known = dict(zip(ranks, at))
+    _percentiles(found, valid.size, lambda rank: plain(known[rank]))
+    _histogram(found, edges, below, valid.size)
+
+
+def _sum(values: Any) -> float:
+    """The sum in double precision, part by part."""
+    wide = scratch("wide", np.dtype(np.float64), min(_PART, values.size))
+    total = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first, end in bounds_of_parts(values.size, _PART):
+            part = wide[:end - first]
+            part[...] = values[first:end]
+            total += float(part.sum())
     return total
 
 
-def value_table(values: Any) -> Tuple[Any, Any]:
-    """Distinct values of a 1-D integer array, ascending, and how often each occurs (int64)."""
-    if values.size == 0:
-        return values[:0], np.zeros(0, np.int64)
-    low, high = int(values.min()), int(values.max())
-    if high - low < COUNTED and high - low < 4 * values.size + 256:
-        return _counted(values, low, high)
-    if values.size > COUNTED and (low >= 0 or low >= np.iinfo(np.int64).min + COUNTED):
-        ceiling = low + COUNTED - 1
-        beyond = values > values.dtype.type(ceiling) if ceiling <= np.iinfo(values.dtype).max else None
-        if beyond is not None:
-            many = int(np.count_nonzero(beyond))
-            if many * 8 < values.size:
-                tail, tail_counts = np.unique(values[beyond], return_counts=True)
-                head, head_counts = _counted(values[~beyond], low, ceiling)
-                return np.concatenate([head, tail]), np.concatenate([head_counts, tail_counts])
-    distinct, counts = np.unique(values, return_counts=True)
-    return distinct, counts.astype(np.int64)
+def _standard_deviation(values: Any, mean: float) -> Optional[float]:
+    wide = scratch("wide", np.dtype(np.float64), min(_PART, values.size))
+    squares = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first, end in bounds_of_parts(values.size, _PART):
+            part = wide[:end - first]
+            part[...] = values[first:end]
+            part -= mean
+            squares += float(np.dot(part, part))
+    return _finite(math.sqrt(squares / values.size)) if squares >= 0 else None
 
 
-def percentiles_of_table(distinct: Any, counts: Any, percents: Tuple[float, ...] = PERCENTS) -> List[float]:
-    """Linear percentiles of the values a table stands for."""
-    ends = np.cumsum(counts)
-    return [_between(percent, int(ends[-1]), lambda rank: int(distinct[np.searchsorted(ends, rank, side="right")]))
-            for percent in percents]
+def _percentiles(found: Dict[str, Any], count: int, value_at: Callable[[int], Any]) -> None:
+    values = [_between(percent, count, value_at) for percent in PERCENTS]
+    found["percentiles"] = [[percent, value] for percent, value in zip(PERCENTS, values)]
+    found["limits"] = [values[1], values[3]]
 
 
-def percentiles_of_floats(valid: Any, percents: Tuple[float, ...] = PERCENTS) -> List[float]:
-    """Linear percentiles of a 1-D array of finite floating point values."""
-    last = valid.size - 1
-    ranks = sorted({rank for percent in percents
-                    for rank in (math.floor(percent / 100 * last), min(math.floor(percent / 100 * last) + 1, last))})
-    parted = np.partition(valid, ranks)
-    return [_between(percent, valid.size, lambda rank: float(parted[rank])) for percent in percents]
+def _neighbours(percent: float, count: int) -> List[int]:
+    below = math.floor(percent / 100 * (count - 1))
+    return [below, min(below + 1, count - 1)]
 
 
-def _between(percent: float, count: int, value_at: Any) -> float:
-    virtual = percent / 100 * (count - 1)
-    below = math.floor(virtual)
-    low, high, part = value_at(below), value_at(min(below + 1, count - 1)), virtual - below
+def _between(percent: float, count: int, value_at: Callable[[int], Any]) -> float:
+    below, above = _neighbours(percent, count)
+    low, high, part = value_at(below), value_at(above), percent / 100 * (count - 1) - below
     if not math.isfinite(float(high) - float(low)):
         return float(low) * (1 - part) + float(high) * part
     return float(low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part))
 
 
-def _counted(values: Any, low: int, high: int) -> Tuple[Any, Any]:
-    if low == 0 and values.dtype.itemsize <= 2:
-        shifted = values
-    elif values.dtype.itemsize == 8:
-        shifted = (values - values.dtype.type(low)).astype(np.int64)
-    else:
-        shifted = values.astype(np.int64)
-        if low:
-            shifted -= low
-    counts = np.bincount(shifted, minlength=1)
-    present = np.flatnonzero(counts)
-    wide = np.uint64 if values.dtype == np.uint64 else np.int64
-    return present.astype(wide) + wide(low), counts[present].astype(np.int64)
-
-
-def _integer_statistics(values: Any, invalid: Optional[Any], found: Dict[str, Any]) -> None:
-    found["minimum"], found["maximum"] = int(values.min()), int(values.max())
-    found["total"] = exact_sum(values)
-    valid = values.reshape(-1)
-    if invalid is not None:
-        found["masked"] = int(np.count_nonzero(invalid))
-        valid = values[~invalid]
-    if valid.size == 0:
-        return
-    distinct, counts = value_table(valid)
-    total = exact_sum(valid) if invalid is not None else found["total"]
-    found["valid_minimum"], found["valid_maximum"] = int(distinct[0]), int(distinct[-1])
-    found["valid_total"] = total
-    mean = total / valid.size
-    found["valid_mean"] = mean
-    spread = distinct.astype(np.float64) - mean
-    found["valid_std"] = float(math.sqrt(float(np.dot(spread * spread, counts)) / valid.size))
-    _percentiles(found, percentiles_of_table(distinct, counts))
-    edges = _edges(found)
-    histogram, _ = np.histogram(distinct.astype(np.float64), bins=edges, weights=counts)
-    found["histogram"] = [int(n) for n in histogram]
+def _histogram(found: Dict[str, Any], edges: Any, below: Any, count: int) -> None:
+    """From how many values lie below each edge; the last bin includes its upper edge."""
+    steps = below.copy()
+    steps[-1] = count
+    found["histogram"] = [int(n) for n in np.diff(steps)]
     found["histogram_edges"] = [float(edge) for edge in edges]
-
-
-def _float_statistics(values: Any, invalid: Optional[Any], found: Dict[str, Any]) -> None:
-    finite = np.isfinite(values)
-    found["non_finite"] = int(values.size - np.count_nonzero(finite))
-    stored = values[finite] if found["non_finite"] else values.reshape(-1)
-    valid = stored
-    if invalid is not None:
-        found["masked"] = int(np.count_nonzero(invalid & finite))
-        if found["masked"]:
-            valid = values[~invalid]
-    if stored.size == 0:
-        return
-    found["minimum"], found["maximum"] = float(stored.min()), float(stored.max())
-    found["total"] = _finite(float(stored.sum(dtype=np.float64)))
-    if valid.size == 0:
-        return
-    if valid.dtype == np.float16 or valid.dtype.itemsize > 8:
-        valid = valid.astype(np.float64)
-    found["valid_minimum"], found["valid_maximum"] = float(valid.min()), float(valid.max())
-    found["valid_total"] = _finite(float(valid.sum(dtype=np.float64)))
-    found["valid_mean"] = _finite(float(valid.mean(dtype=np.float64)))
-    with np.errstate(over="ignore", invalid="ignore"):
-        found["valid_std"] = _finite(float(valid.std(dtype=np.float64)))
-    _percentiles(found, percentiles_of_floats(valid))
-    edges = _edges(found)
-    histogram, _ = np.histogram(valid, bins=edges)
-    found["histogram"] = [int(n) for n in histogram]
-    found["histogram_edges"] = [float(edge) for edge in edges]
-
-
-def _percentiles(found: Dict[str, Any], values: List[float]) -> None:
-    found["percentiles"] = [[percent, value] for percent, value in zip(PERCENTS, values)]
-    found["limits"] = [values[1], values[3]]
 
 
 def _edges(found: Dict[str, Any]) -> Any:
@@ -191,11 +212,16 @@ def _edges(found: Dict[str, Any]) -> Any:
 
 
 def _first_of(values: Any, value: Any, invalid: Optional[Any]) -> Optional[int]:
-    hits = values == values.dtype.type(value)
-    if invalid is not None:
-        hits &= ~invalid
-    where = int(hits.argmax())
-    return where if hits.reshape(-1)[where] else None
+    flat, wanted = values.reshape(-1), values.dtype.type(value)
+    outside = None if invalid is None else invalid.reshape(-1)
+    for first, end in bounds_of_parts(flat.size):
+        hits = flat[first:end] == wanted
+        if outside is not None:
+            hits &= ~outside[first:end]
+        where = int(hits.argmax())
+        if hits[where]:
+            return first + where
+    return None
 
 
 def _finite(value: float) -> Optional[float]:
