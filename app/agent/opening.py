@@ -10,6 +10,7 @@ import errno
 import importlib
 import logging
 import os
+import stat
 from collections import OrderedDict
 from typing import Any, Tuple
 
@@ -71,8 +72,10 @@ def generation_of(path: str) -> Generation:
         status = os.stat(path)
     except OSError as error:
         raise _os_error(path, error) from None
-    if os.path.isdir(path):
+    if stat.S_ISDIR(status.st_mode):
         raise WireError("not_hdf5", "“%s” is a folder, not a file." % shown(path), remedy="Choose a file inside it.")
+    if not stat.S_ISREG(status.st_mode):   # reading from a pipe would wait for ever
+        raise WireError("not_hdf5", "“%s” is a device or a pipe, not a file." % shown(path), remedy="Choose a file.")
     return status.st_size, status.st_mtime_ns
 
 
