@@ -16,9 +16,11 @@ class Output:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
+        self._result_printed = False
 
     def result(self, value: dict[str, Any], text: str) -> None:
         """Print the result: ``value`` with ``--json``, else ``text``."""
+        self._result_printed = True
         if self.as_json:
             print(json.dumps(jsonable(value), allow_nan=False), flush=True)
         elif text:
@@ -37,8 +39,9 @@ class Output:
 
     def error(self, error: BeamsideError) -> None:
         """The error, one line each for what happened and what to do."""
-        if self.as_json:
-            print(json.dumps({"error": jsonable(error.as_json())}), flush=True)
+        if self.as_json:   # what goes wrong after the result does not become a second object on standard output
+            print(json.dumps({"error": jsonable(error.as_json())}), flush=True,
+                  file=sys.stderr if self._result_printed else sys.stdout)
             return
         for line in (error.summary, error.remedy):
             if line:

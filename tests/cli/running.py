@@ -161,7 +161,7 @@ class _Shared:
             self._opened = self.connection.open()
         return self._opened
 
-    def close(self) -> None:
+    def close(self, deadline_s: float = 0) -> None:
         """Closed by ``InProcess`` at its end."""
 
     def __getattr__(self, name: str) -> Any:

@@ -362,7 +362,10 @@ def test_that_ls_needs_leave_to_read(shell: Shell, tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents):
         if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
             folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
-    env = shell.environment(HOME="/nonexistent", PYTHONPATH=packages, XDG_CONFIG_HOME=None, XDG_CACHE_HOME=None,
+    home = tmp_path / "home of nobody"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    env = shell.environment(HOME=str(home), PYTHONPATH=packages, XDG_CONFIG_HOME=None, XDG_CACHE_HOME=None,
                             XDG_STATE_HOME=None)
     for argv in (("ls", str(closed)), ("tree", str(tmp_path / "closed.h5")), ("plot", str(tmp_path / "closed.h5"))):
         assert shell(*argv, "--json", env=env, **nobody).error["kind"] == "permission"
