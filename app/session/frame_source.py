@@ -315,7 +315,7 @@ class FrameSource(QObject):
         top, left = (self._shown.region[0], self._shown.region[2]) if self._shown and self._shown.region else (0, 0)
         if not (0 <= y - top < block.values.shape[-2] and 0 <= x - left < block.values.shape[-1]):
             return False
-        self.value_read.emit(y, x, block.values[..., y - top, x - left].item())
+        self.value_read.emit(y, x, block.values[..., y - top, x - left][()])
         return True
 
     def _read_cursor(self) -> None:
@@ -362,7 +362,8 @@ class _CursorWatcher(FutureWatcher):
         super().__init__(future, source, self._arrived, self._broke, self._dropped)
 
     def _arrived(self, block: Block) -> None:
-        self._source.show_value(self._y, self._x, block.values.tolist())
+        values = block.values[()] if block.values.ndim == 0 else block.values.tolist()
+        self._source.show_value(self._y, self._x, values)
 
     def _broke(self, _error: BaseException) -> None:
         self._source.show_value(self._y, self._x, None)

@@ -173,6 +173,19 @@ class ImageView(QWidget):
                     return layer.block.values[row, column], layer.block
         return None
 
+    def masked_at(self, y: int, x: int) -> bool:
+        """Whether the picture is grey at a full-frame pixel: no valid number stands there."""
+        for layer in (self._detail, self._base):
+            if layer.block is None or layer.block.mask is None:
+                continue
+            y0, y1, x0, x1 = layer.region
+            fy, fx = layer.block.factor
+            if y0 <= y < y1 and x0 <= x < x1:
+                row, column = (y - y0) // fy, (x - x0) // fx
+                rows, columns = layer.block.mask.shape
+                return row < rows and column < columns and bool(layer.block.mask[row, column])
+        return False
+
     @property
     def shown_block(self) -> Block | None:
         """The block that covers the middle of the screen: the detail if there is one."""

@@ -125,7 +125,10 @@ class StackView(QWidget):
     def show_cursor_value(self, y: int, x: int, value: Any) -> None:
         """The exact value stored at a pixel; ignored when the cursor has moved on."""
         if self.image.cursor_value_position() == (y, x):
-            self.status.show_value(exact_number(value), self.description.signal_units)
+            if self.image.masked_at(y, x) or _is_sentinel(value, self.description.dtype):
+                self.status.show_value("masked", f"(stored: {exact_number(value)})")
+            else:
+                self.status.show_value(exact_number(value), self.description.signal_units)
 
     def set_cursor_extra(self, text: str) -> None:
         """What else is known at the cursor (q, 2θ, d)."""
@@ -281,6 +284,9 @@ class StackView(QWidget):
             self.status.show_value("")
             return
         value, block = found
+        if self.image.masked_at(y, x):
+            self.status.show_value("masked")
+            return
         text = ", ".join(str(v) for v in value) if np.ndim(value) else exact_number(value)
         units = self.description.signal_units
         if block.exactness is Exactness.POOLED:
@@ -313,6 +319,17 @@ def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[in
     return (max(1, height), max(1, width)), tuple(shape[:len(shape) - picture_axes])
 
 
+def _is_sentinel(value: Any, dtype: str) -> bool:
+    """Whether a stored integer stands for no measurement: 2ⁿ−1, or below zero where it can be."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return False
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        return False
+    return value < 0 if kind.kind == "i" else kind.kind == "u" and int(value) == int(np.iinfo(kind).max)
+
+
 def _with_rule(choices: ViewChoices, rule: LimitsRule) -> ViewChoices:
-    return ViewChoices(**{**vars(choices), "rule": rule, "limits": None})
+    return ViewChoices(**{**vars(choices), "rule": rule, "limits": None, "locked": False})
 

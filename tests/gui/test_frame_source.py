@@ -136,6 +136,16 @@ def test_that_the_cursor_value_is_the_files_own(qtbot: Any, data: FakeDataServic
     assert panel.values == [(33, 21, int(data.frames[6, 33, 21]))]
 
 
+def test_that_the_cursor_value_keeps_its_number_type(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    data.frames = np.full((10, 64, 48), 0.1, np.float32)
+    panel = Panel(source)
+    source.show_frame((6,))
+    qtbot.waitUntil(lambda: panel.frames == [6])
+    source.read_value(33, 21)
+    qtbot.waitUntil(lambda: bool(panel.values))
+    assert str(panel.values[0][2]) == "0.1", "0.10000000149011612 is not how a float32 reads"
+
+
 def test_that_the_cursor_asks_for_its_last_place_only(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
     panel = Panel(source)
     source.show_frame((6,))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PySide6.QtGui import QImage
 
-from app.errors import UsageError
+from app.errors import DataError
 from app.model.plot import PlotDescription, View
 from app.render import render_block_png, render_curve_png, render_scatter_png
 from tests.gui.viz.samples import block_of, colours_of, stack_description, statistics_of
@@ -54,7 +54,7 @@ def test_that_awkward_data_is_rendered(tmp_path: Path) -> None:
 
 
 def test_that_a_path_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="could not be written"):
+    with pytest.raises(DataError, match="could not be written"):
         render_block_png(block_of(np.eye(4)), stack_description((4, 4)), tmp_path / "missing" / "a.png")
 
 

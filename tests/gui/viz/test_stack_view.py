@@ -191,6 +191,26 @@ def test_that_a_reduced_value_says_so_until_the_exact_one_comes(stack: StackView
     assert stack.status.units.text() == "counts"
 
 
+def test_that_a_pixel_without_a_measurement_is_called_masked(stack: StackView) -> None:
+    values = ramp(1000)
+    mask = np.zeros(values.shape, bool)
+    values[12, 34], mask[12, 34] = 4_294_967_295, True
+    stack.show_block(frame(values, mask), (0,))
+    point_at(stack, 12, 34)
+    assert stack.status.value.text() == "masked"
+    stack.show_cursor_value(12, 34, np.uint32(4_294_967_295))
+    assert stack.status.value.text() == "masked"
+    assert stack.status.units.text() == "(stored: 4294967295)"
+
+
+def test_that_a_gap_pixel_at_the_edge_of_a_reduced_block_is_called_masked(stack: StackView) -> None:
+    pooled = np.full((10, 15), 99, np.uint32)
+    stack.show_block(block_of(pooled, factor=4, full_shape=(40, 60), statistics=statistics_of(pooled)), (0,))
+    point_at(stack, 12, 34)
+    stack.show_cursor_value(12, 34, np.uint32(4_294_967_295))
+    assert stack.status.value.text() == "masked"
+
+
 def test_that_keys_work_from_the_picture(stack: StackView, qtbot: QtBot) -> None:
     asked: list[tuple[int, ...]] = []
     stack.frame_requested.connect(asked.append)
