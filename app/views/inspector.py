@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.model.data import Statistics
+from app.model.limits import LimitsRule
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
@@ -132,7 +133,8 @@ class Inspector(QWidget):
 
     def _wires(self, tab: DatasetTab) -> tuple[tuple[Any, Any], ...]:
         return ((tab.described, self._described), (tab.statistics_changed, self._statistics_changed),
-                (tab.limits_changed, self._limits_changed), (tab.node_known, self._node_known))
+                (tab.limits_changed, self._limits_changed), (tab.node_known, self._node_known),
+                (tab.choices_made, self._choices_made))
 
     # -- facts arrive -----------------------------------------------------------------------------------------------
 
@@ -144,6 +146,7 @@ class Inspector(QWidget):
         self._levels_box.setVisible(picture)
         self._frame.setVisible(picture)
         self._plot.setVisible(shown)
+        self._mirror_auto()
         if description is not None:
             self._plot.show_facts(_plot_facts(description))
         self._node.hide()
@@ -164,6 +167,15 @@ class Inspector(QWidget):
 
     def _limits_changed(self, limits: tuple[float, float]) -> None:
         self._levels.set_limits(*limits)
+        self._mirror_auto()
+
+    def _choices_made(self, *_what: object) -> None:
+        self._mirror_auto()
+
+    def _mirror_auto(self) -> None:
+        """Auto is lit while the limits follow the frame."""
+        choices = getattr(self._tab.viewer, "choices", None) if self._tab is not None else None
+        self._levels.set_auto(choices is not None and choices.rule is not LimitsRule.MANUAL and not choices.locked)
 
     def _node_known(self, node: NodeInfo) -> None:
         self._node.show_facts(_node_facts(node))

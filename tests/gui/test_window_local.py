@@ -11,6 +11,7 @@ import pytest
 from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QGuiApplication
 
+from app.model.limits import LimitsRule
 from app.model.plot import View
 from app.remote.sites import Sites
 from app.session.files_model import Role, RowKind
@@ -108,6 +109,21 @@ def test_that_the_context_menu_offers_what_a_dataset_can(qtbot: Any, program: An
     words = [action.text() for action in menu.actions() if action.text()]
     assert words == ["Open", "Copy path", "Copy as Python", "Refresh"]
     menu.close()
+
+
+def test_that_auto_is_lit_while_the_limits_follow_the_frame(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "saxs/S2p5min_00070_00001.h5")
+    auto = program.window.inspector._levels.auto
+    qtbot.waitUntil(lambda: tab.statistics is not None and auto.isChecked(), timeout=PATIENCE_MS)
+    tab.set_limits(2.0, 50.0)
+    assert not auto.isChecked()
+    qtbot.mouseClick(auto, Qt.MouseButton.LeftButton)
+    assert auto.isChecked()
+    assert tab.viewer.choices.rule is not LimitsRule.MANUAL
+    tab.viewer.toolbar.lock.trigger()
+    assert not auto.isChecked(), "locked limits do not follow"
+    qtbot.mouseClick(auto, Qt.MouseButton.LeftButton)
+    assert auto.isChecked() and not tab.viewer.choices.locked
 
 
 def test_that_refresh_finds_a_new_file(qtbot: Any, program: Any, beamside_data: Path, tmp_path: Path) -> None:
