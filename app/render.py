@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import AsinhNorm, Colormap, LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
-from app.errors import StorageFullError, UsageError
+from app.errors import DataError, StorageFullError
 from app.model.data import Block, Exactness
 from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values, upper_of_drawn
 from app.model.plot import PlotDescription
@@ -29,7 +29,7 @@ def render_block_png(block: Block, description: PlotDescription, path: Path) -> 
         block: values of shape (height, width), or (height, width, 3|4) colours; the whole frame, pooled or exact.
 
     Raises:
-        UsageError: the path cannot be written.
+        DataError: the path cannot be written.
     """
     figure = Figure(figsize=(8, 7), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
@@ -60,7 +60,7 @@ def render_curve_png(x: np.ndarray | None, y: np.ndarray, errors: np.ndarray | N
         errors: like ``y``, one standard deviation.
 
     Raises:
-        UsageError: the path cannot be written.
+        DataError: the path cannot be written.
     """
     figure = Figure(figsize=(8, 6), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
@@ -88,7 +88,7 @@ def render_scatter_png(x: np.ndarray, y: np.ndarray, values: np.ndarray, descrip
     """Draw points coloured by their values; all (n,).
 
     Raises:
-        UsageError: the path cannot be written.
+        DataError: the path cannot be written.
     """
     figure = Figure(figsize=(8, 6), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
@@ -155,6 +155,6 @@ def _save(figure: Figure, path: Path) -> None:
     try:
         figure.savefig(path, format="png")
     except OSError as error:
-        kind = StorageFullError if error.errno == 28 else UsageError
-        raise kind(f"The picture could not be written to {path}.", detail=str(error),
+        kind = StorageFullError if error.errno == 28 else DataError
+        raise kind(f"The picture could not be written to {path}: {error.strerror or error}.", detail=str(error),
                    remedy="Choose a folder you may write to that has space.") from error
