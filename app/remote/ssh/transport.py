@@ -27,6 +27,7 @@ MARK = b"\x1ebeamside\x1e\n"
 _PROLOGUE = "printf '\\036beamside\\036\\n'; printf '\\036beamside\\036\\n' >&2; exec \"$@\""
 _SLICE_S = 0.5
 _CHUNK = 65536
+_MOST_BYTES = 256 * 10**6     # of one output of a command that is run to its end
 _LOG = logging.getLogger(__name__)
 
 
@@ -79,27 +80,24 @@ class SshTransport:
         """
         deadline = time.monotonic() + timeout_s
         channel = self._exec(["sh", "-c", _PROLOGUE, "beamside", *argv], min(timeout_s, CHANNEL_OPEN_S))
-        errors: list[bytes] = []
+        output, errors = bytearray(), bytearray()
         drain = threading.Thread(target=_drain, args=(channel, errors), name="ssh-stderr", daemon=True)
         feed = threading.Thread(target=_feed, args=(channel, stdin), name="ssh-stdin", daemon=True)
-        output: list[bytes] = []
         late = False
         try:
             channel.settimeout(_SLICE_S)
             drain.start()
             feed.start()
-            while True:
+            while len(output) <= _MOST_BYTES and not late:
+                late = time.monotonic() > deadline
                 try:
                     data = channel.recv(_CHUNK)
                 except TimeoutError:
-                    if time.monotonic() > deadline:
-                        late = True
-                        break
                     continue
                 if not data:
                     break
-                output.append(data)
-            if not late:
+                output += data
+            if not late and len(output) <= _MOST_BYTES:
                 late = not channel.status_event.wait(max(0.0, deadline - time.monotonic()))
             code = channel.exit_status
             died = not self.alive and not channel.exit_status_ready()
@@ -110,10 +108,14 @@ class SshTransport:
                     thread.join(5)
         if died or (code == -1 and not self.alive):
             raise self._lost()
+        if max(len(output), len(errors)) > _MOST_BYTES:
+            raise LinkError(f"“{_short(argv)}” printed more than {_MOST_BYTES // 10**6} MB at {self._host}.",
+                            detail=errors[:2000].decode("utf-8", "replace"),
+                            remedy="Check that the login shell there starts without printing for ever.")
         if late:
             raise LinkError(f"“{_short(argv)}” did not finish within {timeout_s:g} seconds at {self._host}.",
                             remedy="The facility may be busy. Try again.")
-        return CommandResult(code, _after_mark(b"".join(output)), _after_mark(b"".join(errors)))
+        return CommandResult(code, _after_mark(bytes(output)), _after_mark(bytes(errors)))
 
     def start(self, argv: Sequence[str]) -> SshStream:
         """Start a long-running command; its output is raw, with whatever start-up files print first.
@@ -133,7 +135,7 @@ class SshTransport:
         channel = self._open_channel(timeout_s)
         try:
             with _hang_up_after(channel, timeout_s):
-                channel.exec_command(shlex.join(argv))
+                channel.exec_command(shlex.join(argv).encode("utf-8", "surrogateescape"))
         except (paramiko.SSHException, EOFError, OSError) as error:
             channel.close()
             if not self.alive:
@@ -223,7 +225,8 @@ class SshStream:
                              remedy="Beamside reconnects by itself when the network is back.")
 
 
-def _drain(channel: paramiko.Channel, into: list[bytes]) -> None:
+def _drain(channel: paramiko.Channel, into: bytearray) -> None:
+    """Keep what comes on standard error; hang up when it has no end."""
     while not channel.closed or channel.recv_stderr_ready():
         try:
             data = channel.recv_stderr(_CHUNK)
@@ -231,7 +234,10 @@ def _drain(channel: paramiko.Channel, into: list[bytes]) -> None:
             continue
         if not data:
             return
-        into.append(data)
+        into += data
+        if len(into) > _MOST_BYTES:
+            channel.close()
+            return
 
 
 def _feed(channel: paramiko.Channel, data: bytes) -> None:

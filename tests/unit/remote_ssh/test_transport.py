@@ -63,6 +63,24 @@ def test_that_a_slow_command_is_hung_up_on(connect: Connect) -> None:
     assert transport.run(["echo", "still here"]).stdout == b"still here\n"
 
 
+@pytest.mark.parametrize("where", ["", " >&2"])
+def test_that_a_command_that_talks_without_end_is_hung_up_on(connect: Connect, monkeypatch: pytest.MonkeyPatch,
+                                                             where: str) -> None:
+    transport = connect()
+    start = time.monotonic()
+    with pytest.raises(LinkError, match="did not finish within 1 seconds"):
+        transport.run(["sh", "-c", f"while :; do echo on and on; sleep 0.01; done{where}"], timeout_s=1)
+    assert time.monotonic() - start < 10
+    monkeypatch.setattr("app.remote.ssh.transport._MOST_BYTES", 1_000_000)
+    with pytest.raises(LinkError, match="more than 1 MB"):
+        transport.run(["sh", "-c", f"yes{where}"])
+    assert transport.run(["echo", "still here"]).stdout == b"still here\n"
+
+
+def test_that_names_that_are_not_utf_8_reach_the_command(connect: Connect) -> None:
+    assert connect().run(["printf", "%s", b"caf\xe9".decode("utf-8", "surrogateescape")]).stdout == b"caf\xe9"
+
+
 def test_that_noise_of_start_up_files_is_left_out(connect: Connect, server: Sshd) -> None:
     if not pwd.getpwnam(server.user).pw_shell.endswith("bash"):
         missing("bash as the login shell")
