@@ -5,8 +5,10 @@ Called on a worker thread, blocks. Every remote command is constant text; paths 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import secrets
 import sys
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 _PROBE_S = 60.0
 _UPLOAD_S = 300.0
 _NICE = 10
+_AGENTS_KEPT = 4        # of other versions there may be programs that run; as in _RECEIVE
 _OLDEST = (3, 8)
 _GLIBC = (2, 14)
 _MARK = "BEAMSIDE-ANSWER "
@@ -54,12 +57,17 @@ for name, digest in zip(sys.argv[2::2], sys.argv[3::2]):
             present.append(hashlib.sha256(file.read()).hexdigest() == digest)
     except (IOError, OSError):
         present.append(False)
+    try:
+        for path in (os.path.join(folder, name), os.path.dirname(os.path.join(folder, name))):
+            os.utime(path, None)   # in use, so not among the oldest
+    except (IOError, OSError):
+        continue
 sys.stdout.write("\\nBEAMSIDE-ANSWER " + json.dumps(answer) + "\\n")
 """
 
 # Arguments: folder, name below it, SHA-256. The file's bytes come on standard input.
 _RECEIVE = """
-import errno, hashlib, json, os, sys, tempfile, time
+import errno, hashlib, json, os, shutil, sys, tempfile, time
 folder, name, digest = sys.argv[1:4]
 target = os.path.join(folder, name)
 place = os.path.dirname(target)
@@ -79,11 +87,6 @@ try:
     if whole:
         os.replace(temporary, target)
         temporary = None
-        month_ago = time.time() - 30 * 86400
-        for other in os.listdir(folder):
-            path = os.path.join(folder, other)
-            if other.startswith("agent-") and other.endswith(".zip") and os.stat(path).st_mtime < month_ago:
-                os.unlink(path)
     answer["result"] = "done" if whole else "damaged"
 except OSError as error:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -92,6 +95,22 @@ except OSError as error:
 finally:
     if temporary is not None:
         os.unlink(temporary)
+def age(path):
+    try:
+        return time.time() - os.stat(path).st_mtime
+    except OSError:
+        return 0
+def oldest(start, end, keep):
+    paths = [os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(start) and n.endswith(end)]
+    return sorted(paths, key=age)[keep:]
+if answer["result"] == "done":
+    for path in oldest("agent-", ".zip", 4) + [p for p in oldest(".upload-", "", 0) if age(p) > 3600]:
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
+    for path in oldest("plugins-", "", 2):
+        shutil.rmtree(path, ignore_errors=True)
 sys.stdout.write("\\nBEAMSIDE-ANSWER " + json.dumps(answer) + "\\n")
 """
 
@@ -168,6 +187,10 @@ def _in_place_here(upload: Upload, settings: AgentSettings) -> AgentCommand:
     except OSError as error:
         raise StorageFullError(f"The agent could not be stored in {folder}.", str(error),
                                "Make room there, or set XDG_CACHE_HOME to another folder.") from None
+    with contextlib.suppress(OSError):     # another program may be doing the same
+        os.utime(target)                   # in use, so not among the oldest
+        for old in sorted(folder.glob("agent-*.zip"), key=lambda p: p.stat().st_mtime)[:-_AGENTS_KEPT]:
+            old.unlink()
     return AgentCommand((sys.executable,), str(target), ("--readers", str(settings.workers), "--digest", upload.digest))
 
 

@@ -204,6 +204,43 @@ def test_that_the_agent_is_private_whole_and_replaced_when_it_differs(tmp_path: 
     assert len(agent_zip().data) + len(library.data) < 2 * 2**20
 
 
+@pytest.mark.parametrize("here", [True, False])
+def test_that_only_the_newest_agents_stay_in_the_cache(tmp_path: Path, own_home: Path, here: bool) -> None:
+    cache = own_home / ".cache" / "beamside" if here else tmp_path / "cache"
+    profile = LOCAL if here else SiteProfile("site", agent=AgentSettings(python=(DEBIAN_PYTHON,), cache=str(cache)))
+    cache.mkdir(exist_ok=True)
+    for age in range(8):
+        for name in (f"agent-{age:016x}.zip", f"plugins-{age:016x}/libh5bshuf.so", f".upload-{age}"):
+            (cache / name).parent.mkdir(exist_ok=True)
+            (cache / name).write_bytes(b"old")
+            for path in {cache / name, (cache / name).parent} - {cache}:
+                os.utime(path, (1.7e9 - age, 1.7e9 - age))
+    (cache / "settings-of-another.zip").touch()
+    for _ in range(2):
+        connection = Connection(profile, LocalTransport, patience=QUICK)
+        connection.open().result(60)
+        connection.close()
+    left = {path.name for path in cache.iterdir()}
+    assert {agent_zip().name, "settings-of-another.zip"} <= left
+    assert {name for name in left if name.startswith("agent-0")} == {f"agent-{age:016x}.zip" for age in range(3)}
+    if not here:
+        assert len([name for name in left if name.startswith("plugins-")]) == 2
+        assert not [name for name in left if name.startswith(".upload-")]
+
+
+def test_that_an_agent_in_use_counts_as_new(tmp_path: Path) -> None:
+    profile = SiteProfile("site", agent=AgentSettings(python=(DEBIAN_PYTHON,), cache=str(tmp_path / "cache")))
+    ages = []
+    for _ in range(2):
+        connection = Connection(profile, LocalTransport, patience=QUICK)
+        connection.open().result(60)
+        connection.close()
+        placed = tmp_path / "cache" / agent_zip().name
+        ages.append(placed.stat().st_mtime)
+        os.utime(placed, (1e9, 1e9))
+    assert ages[1] > 1.7e9
+
+
 def test_that_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     settings = AgentSettings(python=(f"ulimit -f 8; {DEBIAN_PYTHON}",), cache=str(tmp_path / "cache"))
     connection = Connection(SiteProfile("site", agent=settings), LocalTransport, patience=QUICK)
