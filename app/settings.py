@@ -30,6 +30,7 @@ class Settings:
 
     Attributes:
         window_geometry, window_state: Qt's own blobs, base64.
+        jobs_folded: the Jobs dock shows only its head.
         recent: targets, newest first.
         choices: how data was looked at (``ViewChoices`` as JSON), by :func:`app.session.memory.choices_key`.
     """
@@ -38,6 +39,7 @@ class Settings:
     window_geometry: str = ""
     window_state: str = ""
     last_site: str = "local"
+    jobs_folded: bool = True
     recent: tuple[str, ...] = ()
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
