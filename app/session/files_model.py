@@ -121,6 +121,8 @@ class FilesModel(QAbstractItemModel):
         self._root = self._new_row(None, RowKind.FOLDER, path.name, visible(str(path)), path=path, expands=True)
         if data is None:
             self._root.fetch = _Fetch.DONE
+            self._root.children = [self._new_row(self._root, RowKind.MESSAGE, "", "Not connected",
+                                                 state=RowState.QUIET)]
         self.endResetModel()
         self.root_changed.emit()
         if data is not None:

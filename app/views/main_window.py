@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QByteArray, QEvent, Qt, Signal
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication
 from PySide6.QtWidgets import QMainWindow, QMenu, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
@@ -34,7 +34,7 @@ from app.views.inspector import Inspector
 from app.views.job_desk import JOBS_PAGE, MESSAGES_PAGE, JobDesk
 from app.views.jobs_dock import JobLogDialog, JobsDock
 from app.views.labels import panel, plain_tip
-from app.views.messages import Messages, MessagesDock, NoticeBar
+from app.views.messages import Message, Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
 from app.views.start_page import StartPage
 from app.views.submit_dialog import SubmitDialog
@@ -43,6 +43,8 @@ from app.views.window_actions import WindowActions
 from app.viz.choices import ViewChoices
 from app.viz.icons import icon
 
+FIRST_SIZE = QSize(1480, 980)
+WORK_HEIGHT = 190
 _VIEW_ICONS = {View.CURVE: "curve", View.SCATTER: "curve", View.TABLE: "table", View.NONE: "file"}
 
 
@@ -67,6 +69,7 @@ class MainWindow(QMainWindow):
         self._settings = settings
         self._version = version
         self._lost: set[str] = set()
+        self._failed: dict[str, Message] = {}
         self.setWindowTitle("Beamside")
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowNestedDocks
                             | QMainWindow.DockOption.AllowTabbedDocks)
@@ -170,12 +173,14 @@ class MainWindow(QMainWindow):
         self.files_dock = PanelDock("files", "Files", {"Files": self.files_panel}, self, self.files_panel.buttons)
         self.inspector_dock = PanelDock("inspector", "Inspector", {"Inspector": self.inspector}, self)
         self.work_dock = PanelDock("work", "Jobs and messages", {"Jobs": self.jobs_dock,
-                                                                 "Messages": MessagesDock(self._messages)}, self)
+                                                                 "Messages": MessagesDock(self._messages)}, self,
+                                   height=WORK_HEIGHT)
+        self.work_dock.folded_changed.connect(self._keep_folded)
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.files_dock)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.inspector_dock)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.work_dock)
         self.resizeDocks([self.files_dock, self.inspector_dock], [370, 260], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.work_dock], [215], Qt.Orientation.Vertical)
+        self.resizeDocks([self.work_dock], [WORK_HEIGHT], Qt.Orientation.Vertical)
 
     def _build_actions(self) -> None:
         add = self._actions.add
@@ -254,6 +259,7 @@ class MainWindow(QMainWindow):
 
     def _site_failed(self, name: str, error: BaseException) -> None:
         self._messages.tell(error)
+        self._failed[name] = self._messages.all[-1]
 
     def _site_lost(self, name: str, error: BaseException | None) -> None:
         words = "The connection was lost; it is being restored." if self._session.state(name) is SiteState.LOST \
@@ -264,6 +270,8 @@ class MainWindow(QMainWindow):
         self._lost.add(name)
 
     def _mirror_site(self, name: str) -> None:
+        if name in self._failed and self._session.state(name) in (SiteState.OPENING, SiteState.OPEN):
+            self.notice.answer(self._failed.pop(name))
         if name in self._lost and self._session.state(name) is SiteState.OPEN:
             self._lost.discard(name)
             self.notice.hide()
@@ -376,17 +384,23 @@ class MainWindow(QMainWindow):
     # -- remembered -------------------------------------------------------------------------------------------------
 
     def _restore(self) -> None:
-        self.resize(1480, 980)
+        screen = self.screen().availableGeometry().size() if self.screen() is not None else FIRST_SIZE
+        self.resize(FIRST_SIZE.boundedTo(screen - QSize(8, 40)))     # with room for the window's frame
         self._first_state = self.saveState()
         if self._settings.window_geometry:
             self.restoreGeometry(QByteArray.fromBase64(self._settings.window_geometry.encode()))
         if self._settings.window_state:
             self.restoreState(QByteArray.fromBase64(self._settings.window_state.encode()))
+        self.work_dock.set_folded(self._settings.jobs_folded)
 
     def _reset_layout(self) -> None:
+        self.work_dock.set_folded(False)
         self.restoreState(self._first_state)
         for dock in (self.files_dock, self.inspector_dock, self.work_dock):
             dock.show()
+
+    def _keep_folded(self, folded: bool) -> None:
+        self._change_settings(self._settings.with_(jobs_folded=folded))
 
     def _choose_theme(self, name: str) -> None:
         self.theme_chosen.emit(name)

@@ -262,11 +262,18 @@ class NoticeBar(QFrame):
         row.addWidget(self._more)
         row.addWidget(self._close)
         self.hide()
+        self._message: Message | None = None
         messages.added.connect(self._show)
+
+    def answer(self, message: Message) -> None:
+        """What this message told has been mended: take it away if it is still the one shown."""
+        if self._message is message:
+            self.hide()
 
     def _show(self, message: Message) -> None:
         if message.severity == "info" or message.told_elsewhere:
             return
+        self._message = message
         self._icon.setPixmap(icon(message.severity, message.severity).pixmap(16, 16))  # type: ignore[arg-type]
         self._text.setText(message.summary + (f" {message.remedy}" if message.remedy else ""))
         self.show()

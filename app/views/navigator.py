@@ -51,8 +51,12 @@ class Navigator(QObject):
         """Browse this site, connecting if needed."""
         if self._session.state(name) is SiteState.OPEN:
             self._browse(name)
-        else:
-            self._session.open_site(name)
+            return
+        if self._session.data(name) is None:
+            self._site, self._data = name, None               # the tree shows no other site's files under this name
+            self._files.set_root(None, name, PurePosixPath(self._session.home(name)))
+            self.site_shown.emit(name)
+        self._session.open_site(name)
 
     def go_to_text(self, text: str) -> None:
         """A path, ``file.h5::/dataset``, ``SITE:path``; without a site, the one that is browsed."""
@@ -86,7 +90,7 @@ class Navigator(QObject):
         target = self._then.pop(name, None)
         if target is not None:
             self._arrive(target)
-        elif name != self._site:
+        elif name != self._site or self._data is None:
             self._browse(name)
         elif self._session.data(name) is not self._data:          # connected anew
             self.go_to_folder(self._files.root_path)

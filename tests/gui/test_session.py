@@ -104,3 +104,47 @@ def test_that_places_and_layout_are_there_the_next_time(qtbot: Any, qapp: Any, f
     assert not second.window.files_dock.isHidden()
     second.window.close()
     second.shut_down()
+
+
+def test_that_the_tree_never_shows_another_sites_files(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    window = program.window
+    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
+    fake_sites.error = UnreachableError("far.example does not answer.")
+    window._choose_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.FAILED)
+    assert window.navigator.site == "far"
+    assert [window.files.index(row, 0).data() for row in range(window.files.rowCount())] == ["Not connected"]
+    window._choose_site("local")
+    assert window.files.index(0, 0).data() != "Not connected"
+
+
+def test_that_a_notice_goes_when_the_site_is_reached_after_all(qtbot: Any, program: Any,
+                                                              fake_sites: FakeSites) -> None:
+    window = program.window
+    fake_sites.error = UnreachableError("far.example does not answer.")
+    window._choose_site("far")
+    qtbot.waitUntil(window.notice.isVisible)
+    fake_sites.error = None
+    window._choose_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    assert not window.notice.isVisible()
+
+
+def test_that_the_jobs_are_folded_until_wanted_and_stay_as_left(qtbot: Any, program: Any) -> None:
+    window = program.window
+    dock = window.work_dock
+    assert dock.folded
+    qtbot.waitUntil(lambda: dock.height() < 60)
+    window.top_bar.jobs_clicked.emit()
+    assert not dock.folded
+    qtbot.waitUntil(lambda: dock.height() > 120)
+    assert not window.settings.jobs_folded
+    dock.toggle_folded()
+    qtbot.waitUntil(lambda: dock.height() < 60)
+    assert window.settings.jobs_folded
+
+
+def test_that_the_window_fits_the_screen(program: Any) -> None:
+    room = program.window.screen().availableGeometry()
+    assert program.window.height() <= room.height()
+    assert program.window.width() <= room.width()
