@@ -63,6 +63,7 @@ class JobsModel(QAbstractTableModel):
         self._by_site: dict[str, tuple[Job, ...]] = {}
         self._asked_at: dict[str, float] = {}
         self._failures: dict[str, str] = {}
+        self._running_since: dict[tuple[str, str], float] = {}
         self._asking: set[str] = set()
         self._timers: dict[str, QTimer] = {}
         self._second = QTimer(self)
@@ -161,6 +162,9 @@ class JobsModel(QAbstractTableModel):
         before = {job.id: job.state for job in self._by_site.get(site, ())}
         active = self.active
         self._by_site[site] = jobs
+        for job in jobs:
+            if job.state is JobState.RUNNING:
+                self._running_since.setdefault((site, job.id), time.time())
         fresh = sorted((job for known in self._by_site.values() for job in known),
                        key=lambda job: job.submitted or float("inf"), reverse=True)
         if [(job.site, job.id) for job in fresh] == [(job.site, job.id) for job in self._jobs]:
@@ -228,7 +232,7 @@ class JobsModel(QAbstractTableModel):
         if job is None:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return cell_text(job, Column(index.column()))
+            return cell_text(job, Column(index.column()), seen_running=self._running_since.get((job.site, job.id)))
         if role == Qt.ItemDataRole.ToolTipRole:
             return job_tip(job)
         if role == JobRole.JOB:
@@ -255,8 +259,8 @@ class _Poll(FutureWatcher):
         self._model.fail_answer(self._site, BeamsideError("The last look at the jobs was interrupted."))
 
 
-def cell_text(job: Job, column: Column, now: float | None = None) -> str:
-    """What one cell says."""
+def cell_text(job: Job, column: Column, now: float | None = None, seen_running: float | None = None) -> str:
+    """What one cell says; ``seen_running``: when this computer first saw the job running."""
     if column is Column.JOB:
         return job.scheduler_id or job.id
     if column is Column.RECIPE:
@@ -266,7 +270,7 @@ def cell_text(job: Job, column: Column, now: float | None = None) -> str:
     if column is Column.PROGRESS:
         return progress_text(job)
     if column is Column.ELAPSED:
-        return elapsed_text(job, now)
+        return elapsed_text(job, now, seen_running)
     if column is Column.WHERE:
         return visible(" · ".join(part for part in (job.node, job.partition) if part))
     return result_text(job)
@@ -289,13 +293,14 @@ def progress_text(job: Job) -> str:
     return f"{fraction * 100:.0f} %" if fraction is not None else ""
 
 
-def elapsed_text(job: Job, now: float | None = None) -> str:
-    """``1:12 / 10:00``."""
+def elapsed_text(job: Job, now: float | None = None, seen_running: float | None = None) -> str:
+    """``1:12 / 10:00``; goes on even where the site's clock is ahead of ours or it does not say when a job began."""
     limit = f" / {clock_text(job.time_limit_s)}" if job.time_limit_s and not job.state.ended else ""
-    if job.started is None:
+    known = [began for began in (job.started, None if job.state.ended else seen_running) if began is not None]
+    if not known:
         return f"0:00{limit}" if not job.state.ended else ""
     end = job.ended if job.ended is not None else (job.as_of if job.stale and job.as_of else now or time.time())
-    return clock_text(end - job.started) + limit
+    return clock_text(end - min(known)) + limit
 
 
 def result_text(job: Job) -> str:

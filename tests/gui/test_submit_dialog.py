@@ -141,4 +141,7 @@ def test_that_one_call_asks_for_all_jobs_of_a_site(qtbot: Any, program: Any, fak
 def test_that_elapsed_goes_on_against_the_limit() -> None:
     running = job(1, JobState.RUNNING, started=100.0, time_limit_s=600)
     assert elapsed_text(running, now=172.0) == "1:12 / 10:00"
+    ahead = job(1, JobState.RUNNING, started=4000.0, time_limit_s=600)
+    assert elapsed_text(ahead, now=172.0, seen_running=100.0) == "1:12 / 10:00", "the site's clock is ahead"
+    assert elapsed_text(job(1, JobState.RUNNING), now=172.0, seen_running=100.0) == "1:12"
     assert cell_text(job(2, JobState.FAILED, reason="out of memory"), Column.PROGRESS) == "out of memory"
