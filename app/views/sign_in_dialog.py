@@ -18,6 +18,9 @@ from app.views.labels import PlainLabel, set_state
 from app.viz.icons import set_icon
 
 QR_PIXELS = 168
+_ANYWHERE = ("On any device with a browser – this computer or your phone – open the address, check that it shows this "
+             "code, and approve.")
+_HERE = "Open the address in a browser on this computer, check that it shows this code, and approve."
 
 
 class SignInDialog(QDialog):
@@ -73,6 +76,9 @@ class SignInDialog(QDialog):
         self._settled = False
         self._code_label.setText(visible(code.user_code))
         self._address.setText(visible(code.verification_uri))
+        here_only = _is_loopback(code.verification_uri)
+        self._steps.setText(_HERE if here_only else _ANYWHERE)
+        self._qr.setVisible(not here_only)
         self._qr.setPixmap(qr_pixmap(code.verification_uri_complete or code.verification_uri, QR_PIXELS,
                                      self.devicePixelRatioF()))
         for button in (self._copy, self._browser):
@@ -104,8 +110,7 @@ class SignInDialog(QDialog):
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _build(self, title: str) -> None:
-        self._steps = PlainLabel("On any device with a browser – this computer or your phone – open the address, "
-                                 "check that it shows this code, and approve.", "muted", wrap=True)
+        self._steps = PlainLabel(_ANYWHERE, "muted", wrap=True)
         self._address = PlainLabel("", selectable=True)
         self._address.setAccessibleName("Address to open")
         self._code_label = PlainLabel("", "code", selectable=True)
@@ -198,6 +203,12 @@ class SignInDialog(QDialog):
         self._interaction.cancel()
         self.new_code_requested.emit(self._interaction.site)
         self.accept()
+
+
+def _is_loopback(address: str) -> bool:
+    """An address that no other device, a phone for one, can reach."""
+    host = QUrl(address).host()
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def qr_pixmap(text: str, side: int, ratio: float = 1.0) -> QPixmap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from typing import Any
@@ -43,6 +44,15 @@ def test_that_the_code_is_shown_large_and_can_be_copied(qtbot: Any, dialog: Sign
     assert "valid for 9:5" in dialog.left_text
     qtbot.mouseClick(button(dialog, "Copy code"), Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "WDJB-MJHT"
+
+
+def test_that_a_phone_is_not_sent_to_an_address_of_this_computer(dialog: SignInDialog) -> None:
+    dialog.show_code(code())
+    assert dialog._qr.isVisible()
+    assert "phone" in dialog._steps.text()
+    dialog.show_code(dataclasses.replace(code(), verification_uri="https://127.0.0.1:4711/device"))
+    assert not dialog._qr.isVisible()
+    assert "phone" not in dialog._steps.text()
 
 
 def test_that_an_expired_code_offers_a_new_one(qtbot: Any, dialog: SignInDialog) -> None:
