@@ -30,6 +30,7 @@ from app.views.files_proxy import FilesProxy
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
 from app.viz.icons import set_icon
 
+_LEAST_DETAILS = 0.24                 # of the width, however long the names are
 _OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)
 
 
@@ -173,6 +174,8 @@ class FilesPanel(QWidget):
         self._tree.customContextMenuRequested.connect(self._menu_at)
         self._model.root_changed.connect(self._show_path)
         self._model.level_loaded.connect(self._walk)
+        self._model.level_loaded.connect(self._tree.share_width)
+        self._model.root_changed.connect(self._tree.share_width)
 
     def _button(self, name: str, tip: str, slot: object) -> QToolButton:
         button = QToolButton()
@@ -289,13 +292,22 @@ class _Tree(QTreeView):
         self.setExpandsOnDoubleClick(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._own_width = -1
+        self.expanded.connect(self.share_width)
+        self.collapsed.connect(self.share_width)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Names get most of the width, until the person says otherwise."""
         super().resizeEvent(event)
-        if self._own_width in (-1, self.header().sectionSize(0)):
-            self._own_width = int(self.viewport().width() * 0.68)
-            self.header().resizeSection(0, self._own_width)
+        self.share_width()
+
+    def share_width(self, *_changed: object) -> None:
+        """Names get what the second column does not need, until the person says otherwise."""
+        if self._own_width not in (-1, self.header().sectionSize(0)):
+            return
+        width = self.viewport().width()
+        names, details = self.sizeHintForColumn(0), self.sizeHintForColumn(1)
+        least = min(details, int(width * _LEAST_DETAILS))
+        self._own_width = max(width - details, min(names, width - least))
+        self.header().resizeSection(0, self._own_width)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):

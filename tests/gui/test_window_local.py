@@ -123,7 +123,8 @@ def test_that_auto_is_lit_while_the_limits_follow_the_frame(qtbot: Any, program:
     tab.viewer.toolbar.lock.trigger()
     assert not auto.isChecked(), "locked limits do not follow"
     qtbot.mouseClick(auto, Qt.MouseButton.LeftButton)
-    assert auto.isChecked() and not tab.viewer.choices.locked
+    assert auto.isChecked()
+    assert not tab.viewer.choices.locked
 
 
 def test_that_refresh_finds_a_new_file(qtbot: Any, program: Any, beamside_data: Path, tmp_path: Path) -> None:
@@ -166,3 +167,10 @@ def test_that_what_was_opened_is_found_in_the_tree(qtbot: Any, program: Any, bea
     panel = program.window.files_panel
     qtbot.waitUntil(lambda: panel.selected() is not None and panel.selected().data_path == "/exchange/theta",
                     timeout=PATIENCE_MS)
+
+
+def test_that_names_get_the_width_the_second_column_does_not_need(qtbot: Any, program: Any) -> None:
+    tree = program.window.files_panel.tree
+    qtbot.waitUntil(lambda: tree.model().rowCount() > 3, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: tree.columnWidth(0) >= min(tree.sizeHintForColumn(0), tree.viewport().width() * 3 // 4))
+    assert tree.columnWidth(0) >= tree.viewport().width() - tree.sizeHintForColumn(1)
