@@ -16,7 +16,12 @@ from app.viz.icons import app_icon, set_icon
 _IN_PICTURES = (
     ("Next / previous frame", "Page Down / Page Up   or   . / ,"), ("Play, pause", "Space"),
     ("Zoom at the cursor", "Mouse wheel"), ("Move the picture", "Drag"), ("Zoom to a box", "Ctrl+drag"),
-    ("Whole picture", "Ctrl+0"),
+    ("Whole picture", "Ctrl+0   or   double click"), ("One frame pixel on one screen pixel", "Ctrl+1"),
+    ("First / last frame", "Home / End"), ("Logarithmic colours", "L"), ("Turn by 90°", "R"), ("Grid", "G"),
+    ("Copy the picture", "Ctrl+C"),
+)
+_IN_CURVES = (
+    ("Logarithmic x / y", "X / L"), ("Zoom, move, frames, whole curve", "As in a picture"),
 )
 
 
@@ -38,6 +43,8 @@ class HelpSheet(QDialog):
         column.addLayout(_table(rows))
         column.addWidget(PlainLabel("In a picture", "title"))
         column.addLayout(_table(list(_IN_PICTURES)))
+        column.addWidget(PlainLabel("In a diagram", "title"))
+        column.addLayout(_table(list(_IN_CURVES)))
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
