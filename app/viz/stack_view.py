@@ -327,7 +327,8 @@ def _is_sentinel(value: Any, dtype: str) -> bool:
         kind = np.dtype(dtype)
     except TypeError:
         return False
-    return value < 0 if kind.kind == "i" else kind.kind == "u" and int(value) == int(np.iinfo(kind).max)
+    stored = int(value)
+    return stored < 0 if kind.kind == "i" else kind.kind == "u" and stored == int(np.iinfo(kind).max)
 
 
 def _with_rule(choices: ViewChoices, rule: LimitsRule) -> ViewChoices:
