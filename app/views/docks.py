@@ -24,6 +24,7 @@ _BODY = ("#dockBody { background: palette(button); border: 1px solid palette(mid
          " border-bottom-left-radius: 8px; border-bottom-right-radius: 8px; }")
 
 
+_FOOT = 5                              # of a folded dock: its rounded lower edge
 _UNLIMITED = 16_777_215                # QWIDGETSIZE_MAX
 
 
@@ -86,8 +87,8 @@ class PanelDock(QDockWidget):
         body.setObjectName("dockBody")
         body.setStyleSheet(_BODY)
         column = QVBoxLayout(body)
-        margin = 10 if len(bodies) > 1 else 1
-        column.setContentsMargins(margin, 4 if len(bodies) > 1 else 0, margin, margin)
+        self._margins = (10, 4, 10, 10) if len(bodies) > 1 else (1, 0, 1, 1)
+        column.setContentsMargins(*self._margins)
         column.addWidget(self._pages)
         self._body = body
         self.setTitleBarWidget(head)
@@ -117,8 +118,10 @@ class PanelDock(QDockWidget):
         if folded:
             self._open_height = max(self._open_height, self.height()) if self.isVisible() else self._open_height
         self._folded = folded
-        self._body.setVisible(not folded)
-        self.setMaximumHeight(self._head.minimumHeight() + 2 if folded else _UNLIMITED)
+        self._pages.setVisible(not folded)
+        self._body.layout().setContentsMargins(*(0,) * 4 if folded else self._margins)
+        self._body.setMaximumHeight(_FOOT if folded else _UNLIMITED)
+        self.setMaximumHeight(self._head.minimumHeight() + _FOOT if folded else _UNLIMITED)
         if not folded:
             self._window.resizeDocks([self], [self._open_height], Qt.Orientation.Vertical)
         self._show_fold()

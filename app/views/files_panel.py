@@ -304,7 +304,8 @@ class _Tree(QTreeView):
         if self._own_width not in (-1, self.header().sectionSize(0)):
             return
         width = self.viewport().width()
-        names, details = self.sizeHintForColumn(0), self.sizeHintForColumn(1)
+        names = self.sizeHintForColumn(0)
+        details = max(self.sizeHintForColumn(1), self.header().sectionSizeHint(1))
         least = min(details, int(width * _LEAST_DETAILS))
         self._own_width = max(width - details, min(names, width - least))
         self.header().resizeSection(0, self._own_width)

@@ -135,6 +135,7 @@ def test_that_the_jobs_are_folded_until_wanted_and_stay_as_left(qtbot: Any, prog
     dock = window.work_dock
     assert dock.folded
     qtbot.waitUntil(lambda: dock.height() < 60)
+    qtbot.waitUntil(lambda: dock.width() > window.width() * 0.9)
     window.top_bar.jobs_clicked.emit()
     assert not dock.folded
     qtbot.waitUntil(lambda: dock.height() > 120)
