@@ -17,6 +17,7 @@ from app.agent import links, nodes, reading, reduction
 from app.agent.attributes import sentence
 from app.agent.default_plot import Found, find, find_given
 from app.agent.description import LIMITS_RULE, Description, named, nothing
+from app.agent.direct import DirectReader
 from app.agent.images import IMAGE_PATH, ImageFile, image_kind, no_such_node, open_image
 from app.agent.opening import Generation, OpenFiles, file_path_of, generation_of, shown
 from app.agent.selection import Plan, tie
@@ -28,6 +29,7 @@ from app.protocol.errors import WireError
 Reply = Tuple[Dict[str, Any], List[Any]]
 
 MAX_WATCHED_SOURCES = 64
+MAX_SELECTED = 256
 
 
 class Selected(NamedTuple):
@@ -65,7 +67,9 @@ class Service:
         self._cache_bytes = cache_bytes
         self._files = OpenFiles()
         self._images = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, ImageFile]]
+        self._direct = DirectReader()
         self._selected = OrderedDict()  # type: OrderedDict[Any, Selected]
+        self._selected_bytes = 0
         self._masks = OrderedDict()  # type: OrderedDict[Any, Optional[Any]]
         self._plots = OrderedDict()  # type: OrderedDict[Any, Dict[str, Any]]
 
@@ -94,6 +98,8 @@ class Service:
     def close(self) -> None:
         """Close every file and forget everything."""
         self._files.close()
+        self._direct.close()
+        self._selected_bytes = 0
         for kept in (self._images, self._selected, self._masks, self._plots):
             kept.clear()
 
@@ -205,12 +211,12 @@ class Service:
         held = self._selected.pop(key, None)
         if held is None:
             held = self._read_selected(source, items)
+            self._selected_bytes += _bytes_of(held)
         self._selected[key] = held
-        kept = 0
-        for number, old in enumerate(reversed(list(self._selected))):
-            kept += _bytes_of(self._selected[old])
-            if number and kept > self._cache_bytes:
-                del self._selected[old]
+        while len(self._selected) > 1 and (self._selected_bytes > self._cache_bytes
+                                           or len(self._selected) > MAX_SELECTED):
+            _, old = self._selected.popitem(last=False)
+            self._selected_bytes -= _bytes_of(old)
         return held
 
     def _read_selected(self, source: Source, items: List[Any]) -> Selected:
@@ -222,7 +228,7 @@ class Service:
         place = source.place
         assert place is not None
         plan = reading.plan_for(place.node, items, source.signal)
-        values = reading.read_plan(place.node, plan, place.file_path, source.signal)
+        values = reading.read_plan(place.node, plan, place.file_path, source.signal, self._direct)
         invalid, mask = None, None
         if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
             mask = reading.mask_of_selection(self._pixel_mask(source, place), plan)

@@ -51,6 +51,11 @@ def bitshuffle_paths() -> List[str]:
     return [path for path in paths if os.path.isfile(path)]
 
 
+def bitshuffle_library() -> Any:
+    """libh5bshuf through ctypes, or ``None``; it also carries LZ4 and zstd, for reading stored chunks."""
+    return _bitshuffle()
+
+
 def choose_codec(kind: str, size: int, allowed: Sequence[str], rate: float) -> str:
     """The codec for ``size`` bytes of numpy kind ``kind`` on a link of ``rate`` bytes per second (0: unknown).
 

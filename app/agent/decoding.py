@@ -1,0 +1,287 @@
+"""Decoding stored chunks without HDF5: deflate, shuffle, bitshuffle (LZ4, zstd, none), LZ4, zstd, none.
+
+Bitshuffle, LZ4 and zstd use libh5bshuf where :mod:`app.protocol.codecs` finds it. Bitshuffle and LZ4 chunks are made
+of blocks that can be decoded one by one. All of it runs outside Python's and HDF5's locks. Whatever is not quite as
+expected raises :class:`Unusual`, and HDF5 itself is asked instead; nothing here guesses. Any thread.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import zlib
+from typing import Any, List, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from app.protocol.codecs import bitshuffle_library
+
+DEFLATE, SHUFFLE, LZ4, ZSTD, BITSHUFFLE = 1, 2, 32004, 32015, 32008
+CHECKPOINT = 16  # every so many blocks their place is remembered
+_HEADER = struct.Struct(">QI")
+_LENGTH = struct.Struct(">I")
+_BITSHUFFLE_LZ4, _BITSHUFFLE_ZSTD = 2, 3
+
+
+class Unusual(Exception):
+    """Something that is left to HDF5 itself."""
+
+
+class Step(NamedTuple):
+    """One filter of a pipeline, in the order of writing: HDF5's number of it and its parameters."""
+
+    code: int
+    values: Tuple[int, ...]
+
+
+class Blocks(NamedTuple):
+    """How a chunk is divided: ``size`` bytes unpacked in blocks of ``block_bytes``, and where every 16th begins."""
+
+    size: int
+    block_bytes: int
+    checkpoints: Any
+
+    @property
+    def number(self) -> int:
+        """Number of blocks, the last, shorter one included."""
+        return -(-self.size // self.block_bytes)
+
+
+def can_decode(steps: Sequence[Step]) -> bool:
+    """Whether every step is known here and its library is there."""
+    for step in steps:
+        if step.code in (BITSHUFFLE, LZ4, ZSTD):
+            if _library() is None or (step.code == BITSHUFFLE and len(step.values) < 4):
+                return False
+        elif step.code == SHUFFLE:
+            if len(step.values) < 1:
+                return False
+        elif step.code != DEFLATE:
+            return False
+    return True
+
+
+def decode(packed: Any, steps: Sequence[Step], out: Any) -> None:
+    """Decode a whole chunk.
+
+    Args:
+        packed: (n,) uint8, the chunk as stored.
+        steps: the filters that were applied to it.
+        out: (chunk bytes,) uint8, contiguous; filled.
+
+    Raises:
+        Unusual: it does not decode to exactly the size of ``out``.
+    """
+    if not steps:
+        if packed.size != out.size:
+            raise Unusual("a chunk of %d bytes instead of %d" % (packed.size, out.size))
+        out[...] = packed
+        return
+    current = packed
+    for number in range(len(steps) - 1, -1, -1):
+        target = out if number == 0 else np.empty(out.size, np.uint8)
+        _undo(steps[number], current, target)
+        current = target
+
+
+def decode_start(packed: Any, steps: Sequence[Step], out: Any, end: int) -> bool:
+    """Decode at least the first ``end`` bytes of a chunk into ``out`` if that is less work; whether it was done."""
+    if len(steps) != 1 or steps[0].code != DEFLATE or end >= out.size:
+        return False
+    try:
+        raw = zlib.decompressobj().decompress(packed, end)
+    except zlib.error as error:
+        raise Unusual(str(error)) from None
+    if len(raw) != end:
+        raise Unusual("a short chunk")
+    out[:end] = np.frombuffer(raw, np.uint8)
+    return True
+
+
+def is_in_blocks(steps: Sequence[Step]) -> bool:
+    """Whether parts of a chunk can be decoded."""
+    if len(steps) != 1:
+        return False
+    step = steps[0]
+    return step.code == LZ4 or (step.code == BITSHUFFLE and _compression(step) in (_BITSHUFFLE_LZ4, _BITSHUFFLE_ZSTD))
+
+
+def find_blocks(packed: Any, steps: Sequence[Step], size: int) -> Blocks:
+    """Where the blocks of a chunk of ``size`` bytes unpacked are: walks through their lengths once.
+
+    Raises:
+        Unusual: the lengths do not agree with the chunk.
+    """
+    block_bytes = _block_bytes(packed, steps[0], size)
+    count = -(-size // block_bytes)
+    if steps[0].code == BITSHUFFLE and not (size % block_bytes) // (8 * steps[0].values[2]) and size % block_bytes:
+        count -= 1  # fewer than 8 items are left: they follow the last block as they are
+    view, position, found = memoryview(packed), _HEADER.size, []
+    unpack, last = _LENGTH.unpack_from, packed.size - _LENGTH.size
+    for number in range(count):
+        if number % CHECKPOINT == 0:
+            found.append(position)
+        if position > last:
+            raise Unusual("a chunk that ends too early")
+        position += 4 + unpack(view, position)[0]
+    if count % CHECKPOINT == 0:
+        found.append(position)
+    if position > packed.size:
+        raise Unusual("a chunk that ends too early")
+    return Blocks(size, block_bytes, np.array(found, np.uint32))
+
+
+def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Blocks, runs: List[Tuple[int, int]],
+                  out: Any) -> None:
+    """Decode runs of blocks, each to its place.
+
+    Args:
+        packed: uint8, the stored chunk from its byte ``origin`` on, which is a checkpoint.
+        runs: (first, one past last) block, ascending.
+        out: (chunk bytes,) uint8, contiguous.
+    """
+    position = 0
+    block = int(np.searchsorted(blocks.checkpoints, origin)) * CHECKPOINT
+    view, unpack, last = memoryview(packed), _LENGTH.unpack_from, packed.size - _LENGTH.size
+    for first, end in runs:
+        checkpoint = first // CHECKPOINT
+        if checkpoint * CHECKPOINT > block:
+            block, position = checkpoint * CHECKPOINT, int(blocks.checkpoints[checkpoint]) - origin
+        while block < first:
+            if position > last:
+                raise Unusual("a chunk that ends too early")
+            position += 4 + unpack(view, position)[0]
+            block += 1
+        start, stop = first * blocks.block_bytes, min(end * blocks.block_bytes, blocks.size)
+        position += _undo_blocks(steps[0], packed[position:], blocks.block_bytes, out[start:stop])
+        block = end
+
+
+def _undo(step: Step, packed: Any, out: Any) -> None:
+    if step.code == DEFLATE:
+        _inflate(packed, out)
+    elif step.code == SHUFFLE:
+        _unshuffle(packed, step.values[0], out)
+    elif step.code == ZSTD:
+        _unzstd(packed, out)
+    elif step.code == BITSHUFFLE and _compression(step) == 0:
+        _bitunshuffle(packed, step, out)
+    else:
+        block_bytes = _block_bytes(packed, step, out.size)
+        used = _undo_blocks(step, packed[_HEADER.size:], block_bytes, out)
+        if used != packed.size - _HEADER.size:
+            raise Unusual("a chunk of another length than its blocks")
+
+
+def _inflate(packed: Any, out: Any) -> None:
+    stream = zlib.decompressobj()
+    try:
+        raw = stream.decompress(packed, out.size + 1)
+    except zlib.error as error:
+        raise Unusual(str(error)) from None
+    if len(raw) != out.size or not stream.eof:
+        raise Unusual("a deflated chunk of another size")
+    out[...] = np.frombuffer(raw, np.uint8)
+
+
+def _unshuffle(packed: Any, item_size: int, out: Any) -> None:
+    if packed.size != out.size or item_size < 1:
+        raise Unusual("a shuffled chunk of another size")
+    items = out.size // item_size
+    whole = items * item_size
+    if item_size == 1 or items <= 1:
+        out[...] = packed
+        return
+    planes, rows = packed[:whole].reshape(item_size, items), out[:whole].reshape(items, item_size)
+    part = max(1, 65536 // item_size)
+    for first in range(0, items, part):
+        rows[first:first + part] = planes[:, first:first + part].T
+    out[whole:] = packed[whole:]
+
+
+def _unzstd(packed: Any, out: Any) -> None:
+    read = _library().ZSTD_decompress(out.ctypes.data, out.size, packed.ctypes.data, packed.size)
+    if read != out.size:
+        raise Unusual("a zstd chunk of another size")
+
+
+def _bitunshuffle(packed: Any, step: Step, out: Any) -> None:
+    if packed.size != out.size or out.size % step.values[2]:
+        raise Unusual("a bitshuffled chunk of another size")
+    size = step.values[2]
+    done = _library().bshuf_bitunshuffle(packed.ctypes.data, out.ctypes.data, out.size // size, size, step.values[3])
+    if done < 0:
+        raise Unusual("bitshuffle code %d" % done)
+
+
+def _compression(step: Step) -> int:
+    return step.values[4] if len(step.values) > 4 else 0
+
+
+def _block_bytes(packed: Any, step: Step, size: int) -> int:
+    if packed.size < _HEADER.size:
+        raise Unusual("a chunk without a header")
+    unpacked, block_bytes = _HEADER.unpack_from(packed, 0)
+    if unpacked != size or block_bytes <= 0:
+        raise Unusual("a chunk of %d bytes instead of %d" % (unpacked, size))
+    if step.code == BITSHUFFLE:
+        item_size = step.values[2]
+        if item_size < 1 or block_bytes % (8 * item_size) or size % item_size:
+            raise Unusual("a block of an odd size")
+        if _compression(step) not in (_BITSHUFFLE_LZ4, _BITSHUFFLE_ZSTD):
+            raise Unusual("an unknown compression in bitshuffle")
+    return int(block_bytes)
+
+
+def _undo_blocks(step: Step, packed: Any, block_bytes: int, out: Any) -> int:
+    """Decode consecutive blocks into all of ``out``; returns how many bytes they took."""
+    if step.code == LZ4:
+        return _unlz4(packed, block_bytes, out)
+    library, item_size = _library(), step.values[2]
+    lz4 = _compression(step) == _BITSHUFFLE_LZ4
+    function = library.bshuf_decompress_lz4 if lz4 else library.bshuf_decompress_zstd
+    used = function(packed.ctypes.data, out.ctypes.data, out.size // item_size, item_size, block_bytes // item_size)
+    if used < 0 or used > packed.size:
+        raise Unusual("bitshuffle code %d" % used)
+    return int(used)
+
+
+def _unlz4(packed: Any, block_bytes: int, out: Any) -> int:
+    function, position = _library().LZ4_decompress_safe, 0
+    for start in range(0, out.size, block_bytes):
+        block = out[start:start + block_bytes]
+        if position + _LENGTH.size > packed.size:
+            raise Unusual("a chunk that ends too early")
+        length = _LENGTH.unpack_from(packed, position)[0]
+        position += _LENGTH.size
+        if position + length > packed.size:
+            raise Unusual("a chunk that ends too early")
+        if length == block.size:
+            block[...] = packed[position:position + length]
+        elif function(packed[position:].ctypes.data, block.ctypes.data, length, block.size) != block.size:
+            raise Unusual("an LZ4 block of another size")
+        position += length
+    return position
+
+
+def _library() -> Any:
+    library = bitshuffle_library()
+    return library if library is not None and _declare(library) else None
+
+
+def _declare(library: Any) -> bool:
+    if hasattr(library, "beamside_decodes"):
+        return bool(library.beamside_decodes)
+    size, pointer, number = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
+    try:
+        library.ZSTD_decompress.argtypes = [pointer, size, pointer, size]
+        library.ZSTD_decompress.restype = size
+        library.LZ4_decompress_safe.argtypes = [pointer, pointer, number, number]
+        library.LZ4_decompress_safe.restype = number
+        for function in (library.bshuf_bitunshuffle, library.bshuf_decompress_zstd):
+            function.argtypes = [pointer, pointer, size, size, size]
+            function.restype = ctypes.c_int64
+        library.beamside_decodes = True
+    except AttributeError:
+        library.beamside_decodes = False
+    return bool(library.beamside_decodes)

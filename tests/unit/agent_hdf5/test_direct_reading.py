@@ -1,0 +1,318 @@
+"""Reading without HDF5 against HDF5 itself: every type, shape, chunking, filter, fill value and selection, bit for bit.
+
+``BEAMSIDE_EXAMPLES`` says how many examples; thousands were run once, a few hundred every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from app.agent import direct, storage
+from app.agent.direct import DirectReader
+from app.agent.selection import tie
+from tests.unit.agent_hdf5.test_reading import as_wire
+
+EXAMPLES = int(os.environ.get("BEAMSIDE_EXAMPLES", "300"))
+LONG_AGO = 10**18
+
+SIMPLE = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", ">u2", ">u4", ">i4", ">f4", ">f8", "?",
+          "c8", "c16", ">c8"]
+PAIR = np.dtype([("x", "<f4"), ("n", ">i2"), ("k", "u1")])
+COLOUR = h5py.enum_dtype({"red": 0, "green": 1, "blue": 7}, basetype="u2")
+
+FILTERS: dict[str, Any] = {
+    "none": {}, "gzip": {"compression": "gzip"}, "shuffle": {"shuffle": True},
+    "shuffle gzip": {"compression": "gzip", "shuffle": True}, "lzf": {"compression": "lzf"},
+    "fletcher": {"fletcher32": True}, "gzip fletcher": {"compression": "gzip", "fletcher32": True},
+    "bitshuffle lz4": hdf5plugin.Bitshuffle(), "bitshuffle lz4 small": hdf5plugin.Bitshuffle(nelems=8),
+    "bitshuffle zstd": hdf5plugin.Bitshuffle(cname="zstd"), "bitshuffle none": hdf5plugin.Bitshuffle(cname="none"),
+    "lz4": hdf5plugin.LZ4(), "lz4 small": hdf5plugin.LZ4(nbytes=24), "zstd": hdf5plugin.Zstd(),
+    "shuffle lz4": {"shuffle": True, **hdf5plugin.LZ4()}, "blosc": hdf5plugin.Blosc(),
+}
+OURS = set(FILTERS) - {"lzf", "fletcher", "gzip fletcher", "blosc"}
+
+
+class Case:
+    """A dataset to be written and what to select of it (a class, so that failures print shortly)."""
+
+    def __init__(self, **parts: Any) -> None:
+        self.__dict__.update(parts)
+
+    def __repr__(self) -> str:
+        return f"Case({', '.join(f'{key}={value!r}' for key, value in self.__dict__.items())})"
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Any:
+    dtype = np.dtype(draw(st.sampled_from([*SIMPLE, PAIR, COLOUR, np.dtype("S3")])))
+    shape = draw(npst.array_shapes(min_dims=1, max_dims=4, min_side=1, max_side=draw(st.sampled_from([5, 12]))))
+    chunks = draw(st.one_of(st.none(), st.tuples(*(st.integers(1, n) for n in shape)), st.just(shape)))
+    filters = draw(st.sampled_from(sorted(FILTERS))) if chunks else "none"
+    return Case(
+        dtype=dtype, shape=shape, chunks=chunks, filters=filters, seed=draw(st.integers(0, 99)),
+        fill=draw(st.sampled_from([None, 1])), libver=draw(st.sampled_from(["earliest", "latest"])),
+        grown=draw(st.booleans()) if chunks else False,
+        written=draw(npst.basic_indices(shape, allow_newaxis=False)) if draw(st.booleans()) else Ellipsis,
+        selections=draw(st.lists(npst.basic_indices(shape, allow_newaxis=False), min_size=1, max_size=3)))
+
+
+def some_values(case: Any) -> Any:
+    rng = np.random.default_rng(case.seed)
+    raw = rng.poisson(3, (*case.shape, case.dtype.itemsize)).astype(np.uint8)
+    if case.dtype == COLOUR or case.dtype.kind in "?b":
+        return rng.integers(0, 2, case.shape).astype(case.dtype)
+    return raw.view(case.dtype)[..., 0] if case.dtype.itemsize > 1 else raw[..., 0].view(case.dtype)
+
+
+def write(path: Path, case: Any) -> None:
+    how = dict(FILTERS[case.filters])
+    if case.fill is not None and case.dtype.kind not in "VSb":
+        how["fillvalue"] = np.array(case.fill).astype(case.dtype)[()]
+    if case.grown:
+        how["maxshape"] = (None,) * len(case.shape)
+    with h5py.File(path, "w", libver=case.libver) as file:
+        file.create_dataset("before", data=np.arange(case.seed))
+        made = file.create_dataset("d", case.shape, case.dtype, chunks=case.chunks, **how)
+        values = some_values(case)
+        if case.written is Ellipsis or min(np.zeros(case.shape)[case.written].shape, default=1):
+            with contextlib.suppress(TypeError, ValueError):  # h5py has no negative steps for writing
+                made[case.written] = values[case.written]
+    os.utime(path, ns=(LONG_AGO, LONG_AGO))
+
+
+def bits(values: Any) -> bytes:
+    return np.ascontiguousarray(values).tobytes()
+
+
+def picked(whole: Any, index: Any) -> bytes:
+    """The bits of ``whole[index]`` (a single number would come back in native byte order)."""
+    return bits(whole.view(f"V{whole.dtype.itemsize}")[index])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("direct")
+
+
+_numbers = itertools.count()
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases())
+def test_that_every_direct_reading_equals_hdf5_bit_for_bit(folder: Path, case: Any) -> None:
+    path = folder / f"{next(_numbers)}.h5"
+    write(path, case)
+    reader = DirectReader(draw_cache(case))
+    with h5py.File(path, "r", locking=False) as file:
+        dataset = file["d"]
+        whole = dataset[()]
+        for index in case.selections:
+            plan = tie(as_wire(index), dataset.shape)
+            if 0 in plan.full_counts:
+                continue
+            found = reader.read(dataset, plan)
+            if case.filters in OURS and dataset.id.get_storage_size() and not may_lack_filters(case):
+                assert found is not None
+            if found is not None:
+                assert found.dtype == whole.dtype
+                assert bits(found) == picked(whole, index)
+    path.unlink()
+
+
+def draw_cache(case: Any) -> int:
+    """Half of the examples decode small chunks whole and keep them, the others never."""
+    return 2**20 if case.seed % 2 else 0
+
+
+def may_lack_filters(case: Any) -> bool:
+    """Whether a chunk at the edge may be as large as without filters (then HDF5 is asked)."""
+    return bool(case.filters != "none" and any(n % c for n, c in zip(case.shape, case.chunks, strict=True)))
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Frames large enough to have many blocks, in every filter."""
+    path = tmp_path_factory.mktemp("detector") / "frames.h5"
+    rng = np.random.default_rng(2)
+    frames = rng.poisson(2, (3, 301, 203)).astype(np.uint32)
+    frames[:, 100:103] = 2**32 - 1
+    with h5py.File(path, "w") as file:
+        for name in FILTERS:
+            file.create_dataset(name, data=frames, chunks=(1, 301, 203), **FILTERS[name])
+            file.create_dataset(name + " thick", data=frames, chunks=(2, 150, 203), **FILTERS[name])
+        file["contiguous"] = frames
+    os.utime(path, ns=(LONG_AGO, LONG_AGO))
+    with h5py.File(path, "r", locking=False) as file:
+        yield file
+
+
+@pytest.mark.parametrize("name", [*sorted(OURS), "contiguous"])
+@pytest.mark.parametrize("thick", ["", " thick"])
+@pytest.mark.parametrize("keeps", [0, 2**24])
+def test_that_parts_of_frames_equal_hdf5(detector: Any, name: str, thick: str, keeps: int,
+                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    if not keeps:  # also the ways of what is large
+        monkeypatch.setattr(direct, "_SMALL_SPAN", 1000)
+        monkeypatch.setattr(direct, "_KEPT_CHUNK", 0)
+    dataset = detector[name + (thick if name != "contiguous" else "")]
+    whole = dataset[()]
+    reader = DirectReader(keeps)
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        index: list[Any] = []
+        for length in whole.shape:
+            first, end = sorted(rng.integers(0, length + 1, 2).tolist())
+            kind = rng.integers(0, 4)
+            index.append(int(rng.integers(0, length)) if kind == 0 or first == end else slice(None) if kind == 1
+                         else slice(first, end, int(rng.integers(1, 5))) if kind == 2
+                         else slice(end - 1, None, -int(rng.integers(1, 9))))
+        found = reader.read(dataset, tie(as_wire(tuple(index)), dataset.shape))
+        if found is not None or not (thick and name != "none"):
+            assert bits(found) == picked(whole, tuple(index))
+
+
+def test_that_a_pixel_through_frames_decodes_one_block_of_each(detector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = DirectReader()
+    dataset = detector["bitshuffle lz4"]
+    sizes: list[int] = []
+    pread = reader._pread
+    monkeypatch.setattr(reader, "_pread", lambda fd, offset, size: sizes.append(size) or pread(fd, offset, size))
+    for column in (5, 77):
+        found = reader.read(dataset, tie([[0, 3, None], 250, column], dataset.shape))
+        assert found.reshape(-1).tolist() == dataset[:, 250, column].tolist()
+    stored = [dataset.id.get_chunk_info_by_coord((n, 0, 0)).size for n in range(3)]
+    assert sizes[:3] == stored  # the first time the blocks must be found
+    assert all(size < whole for size, whole in zip(sizes[3:], stored, strict=True))
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_that_many_chunks_are_found_with_and_without_one_walk(tmp_path: Path, indexed: bool,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    if not indexed:
+        monkeypatch.setattr(storage, "MAX_INDEXED", 10)
+    values = np.arange(50 * 6 * 6, dtype=np.int16).reshape(50, 6, 6)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        made = file.create_dataset("d", values.shape, "i2", chunks=(1, 4, 4), fillvalue=-5)
+        made[:20], made[30:, :4] = values[:20], values[30:, :4]
+    with h5py.File(tmp_path / "a.h5", "r", locking=False) as file:
+        found = DirectReader().read(file["d"], tie(["..."], values.shape))
+        assert bits(found) == bits(file["d"][()])
+
+
+def test_that_chunks_without_some_of_their_filters_are_read(tmp_path: Path) -> None:
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        made = file.create_dataset("d", (8, 8), "u2", chunks=(4, 8), compression="gzip", shuffle=True)
+        made.id.write_direct_chunk((0, 0), values[:4].tobytes(), 3)
+        made[4:] = values[4:]
+    with h5py.File(tmp_path / "a.h5", "r", locking=False) as file:
+        found = DirectReader().read(file["d"], tie(["..."], (8, 8)))
+        assert found is not None
+        assert bits(found) == bits(values)
+
+
+def test_that_a_damaged_chunk_is_left_to_hdf5(tmp_path: Path) -> None:
+    for number, how in enumerate((FILTERS["gzip"], FILTERS["bitshuffle lz4"], FILTERS["zstd"], FILTERS["lz4"])):
+        path = tmp_path / f"{number}.h5"
+        with h5py.File(path, "w") as file:
+            made = file.create_dataset("d", data=np.arange(4000, dtype=np.int32), chunks=(4000,), **how)
+            place = made.id.get_chunk_info_by_coord((0,))
+        raw = bytearray(path.read_bytes())
+        raw[place.byte_offset:place.byte_offset + 16] = b"\xff" * 16
+        path.write_bytes(bytes(raw))
+        with h5py.File(path, "r", locking=False) as file:
+            assert DirectReader().read(file["d"], tie(["..."], (4000,))) is None
+            assert DirectReader().read(file["d"], tie([3], (4000,))) is None
+
+
+def test_that_what_numpy_does_not_store_the_same_way_is_left_to_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=512) as file:
+        file["behind a user block"] = np.arange(5)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        narrow = h5py.h5t.STD_I16LE.copy()
+        narrow.set_precision(12)
+        space = h5py.h5s.create_simple((4,))
+        h5py.h5d.create(file.id, b"twelve bits", narrow, space).write(
+            h5py.h5s.ALL, h5py.h5s.ALL, np.array([1, -2, 3, 2047], np.int16))
+        file["text"] = np.array(["a", "b"], object)
+        file.create_dataset("outside", (4,), "i4", external=[(str(tmp_path / "raw.bin"), 0, 16)])
+        file.create_dataset("never filled", (4, 4), "i4", chunks=(2, 2), fill_time="never")[0, 0] = 1
+        file["scalar"] = 1.5
+    for name, paths in (("a.h5", ["behind a user block"]),
+                        ("b.h5", ["twelve bits", "text", "outside", "never filled"])):
+        with h5py.File(tmp_path / name, "r", locking=False) as file:
+            for path in paths:
+                assert DirectReader().read(file[path], tie(["..."], file[path].shape)) is None, path
+    with h5py.File(tmp_path / "b.h5", "r", locking=False) as file:
+        assert DirectReader().read(file["scalar"], tie(["..."], ())) is None
+
+
+def test_that_a_file_that_changes_while_it_is_read_is_left_to_hdf5(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["d"] = np.zeros(1000, np.int32)
+    reader, pread = DirectReader(), direct._pread_into
+
+    def meanwhile(fd: int, offset: int, target: Any) -> None:
+        pread(fd, offset, target)
+        os.utime(path, ns=(7, 7))
+
+    with h5py.File(path, "r", locking=False) as file:
+        plan = tie(["..."], (1000,))
+        assert reader.read(file["d"], plan) is not None
+        monkeypatch.setattr(direct, "_pread_into", meanwhile)
+        assert reader.read(file["d"], plan) is None
+
+
+def test_that_a_replaced_file_is_read_through_the_one_hdf5_has_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    for number in (1, 2):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file.create_dataset("d", data=np.full((9, 9), number), chunks=(3, 3), compression="gzip")
+    os.replace(tmp_path / "1.h5", path)
+    with h5py.File(path, "r", locking=False) as file:
+        os.replace(tmp_path / "2.h5", path)
+        found = DirectReader().read(file["d"], tie(["..."], (9, 9)))
+        assert found is not None
+        assert (found == 1).all()
+
+
+def test_that_what_is_kept_of_storage_and_chunks_is_bounded(tmp_path: Path) -> None:
+    values = np.arange(40 * 64 * 64, dtype=np.uint16).reshape(40, 64, 64)
+    reader = DirectReader(cache_bytes=50_000)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number in range(30):
+            file.create_dataset(str(number), data=values, chunks=(4, 64, 64), compression="gzip")
+    os.utime(tmp_path / "a.h5", ns=(LONG_AGO, LONG_AGO))
+    with h5py.File(tmp_path / "a.h5", "r", locking=False) as file:
+        for number in range(30):
+            for frame in (3, 4, 39):
+                found = reader.read(file[str(number)], tie([frame], values.shape))
+                assert bits(found) == bits(values[frame])
+    assert sum(one.nbytes for one in reader._decoded.values()) <= 50_000
+    assert len(reader._storages._kept) <= 16
+
+
+def test_that_the_storage_of_a_file_just_written_is_not_remembered(tmp_path: Path) -> None:
+    reader = DirectReader()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["d"] = np.arange(5)
+    os.utime(tmp_path / "a.h5", ns=(time.time_ns(), time.time_ns()))
+    with h5py.File(tmp_path / "a.h5", "r", locking=False) as file:
+        assert reader.read(file["d"], tie(["..."], (5,))) is not None
+    assert not reader._storages._kept
