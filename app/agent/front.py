@@ -1,6 +1,6 @@
 """The agent's front: answers HELLO before anything is imported, reads requests, hands them to workers and file threads.
 
-Standard library only. Main thread: reads the wire. Others: one writer (outbox), four for files, one watcher, one per
+Standard library only. Main thread: reads the wire. Others: one writer (outbox), those for files, one watcher, one per
 worker. It keeps nothing: when the wire closes, it ends with everything it started.
 """
 
@@ -12,16 +12,17 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 from app.agent import folders
+from app.agent.file_threads import FileThreads
 from app.agent.outbox import Outbox
 from app.agent.stdio import write_all
 from app.agent.supervisor import WorkerPool, WorkerSettings
 from app.agent.watching import Generation, Watcher
-from app.agent.work import Task, TaskQueue, Wanted
+from app.agent.work import Task, Wanted
 from app.protocol import codecs
-from app.protocol.errors import ProtocolError, WireError
+from app.protocol.errors import ProtocolError
 from app.protocol.framing import Frame, FrameDecoder, marker_line
 from app.protocol.messages import (
     Bye,
@@ -41,7 +42,6 @@ from app.protocol.messages import (
 from app.protocol.replies import encode_reply
 from app.protocol.version import PROTOCOL_VERSION
 
-_FILE_THREADS = 4
 _CLOSE_S = 2.0
 _METADATA = ("nodes", "plot")
 _FILES = ("list_folder", "stat", "watch")
@@ -68,7 +68,7 @@ class Front:
         self._settings = settings
         self._wanted = Wanted()
         self._outbox = Outbox(lambda data: write_all(wire_out, data), self._wanted, self._wire_lost)
-        self._files = TaskQueue()
+        self._files = FileThreads(self._outbox, self._file_result, self._encoded, settings.worker.time_limit_s)
         self._watcher = Watcher(self._changed, settings.watch_s)
         self._metadata = self._pool("nodes", 1)
         self._data = self._pool("read", settings.readers)
@@ -82,8 +82,7 @@ class Front:
         write_all(self._wire_out, marker_line(self._settings.nonce))
         self._outbox.start()
         self._outbox.send(Hello(codecs=codecs.available_codecs(), facts=self._facts()))
-        for index in range(_FILE_THREADS):
-            threading.Thread(target=self._serve_files, name="agent-files-%d" % index, daemon=True).start()
+        self._files.start()
         self._watcher.start()
         threading.Thread(target=self._end_when_idle, name="agent-idle", daemon=True).start()
         try:
@@ -156,21 +155,8 @@ class Front:
         else:
             self._data.put(task)
 
-    def _serve_files(self) -> None:
-        while True:
-            task = self._files.get()
-            if task is None:
-                return
-            outgoing = self._outbox.open_reply(task)
-            try:
-                result = self._file_result(task)
-                for frame in encode_reply(task.stream, result, (), self._codecs, self._rate):
-                    self._outbox.put(outgoing, frame)
-            except WireError as error:
-                self._outbox.fail(outgoing, error)
-            except Exception as error:
-                self._outbox.fail(outgoing, WireError("internal", "The agent met an error it did not expect.",
-                                                      repr(error), "Please report it with the details."))
+    def _encoded(self, task: Task, result: Dict[str, Any]) -> Iterator[Frame]:
+        return encode_reply(task.stream, result, (), self._codecs, self._rate)
 
     def _file_result(self, task: Task) -> Dict[str, Any]:
         method, path = task.request.method, str(task.request.params.get("path", "~"))

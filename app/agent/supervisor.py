@@ -26,6 +26,7 @@ from app.protocol.messages import PRIORITIES, Error, from_frame
 _FOREGROUND = 3
 _READ_BYTES = 256 * 1024
 _POLL_S = 0.25
+_KILL_S = 5.0
 _KILLED = (-9, -15)
 
 
@@ -79,9 +80,15 @@ class WorkerProcess:
         return self._frames.get(timeout=timeout_s)
 
     def end(self) -> Optional[int]:
-        """Kill it, if it runs, and take everything away; its exit status."""
+        """Kill it, if it runs, and take everything away; its exit status.
+
+        A process that waits for a file server that is gone cannot be killed: it is left behind (``None``).
+        """
         self._process.kill()
-        status = self._process.wait()
+        try:
+            status = self._process.wait(_KILL_S)
+        except subprocess.TimeoutExpired:
+            return None
         while self._reader.is_alive():
             try:
                 self._frames.get(timeout=0.05)

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
+from app.agent import folders
+from app.agent.supervisor import WorkerProcess
 from app.protocol.framing import FrameDecoder, FrameType, MarkerScanner, marker_line
 from app.protocol.messages import Bye, Cancel, Error, Hello, Message, Ping, Pong, Reply, Request, encode
 from app.protocol.replies import ReplyAssembler
 from app.remote.agent_session import AgentSession
-from app.remote.agent_zip import agent_zip, build_agent_zip
+from app.remote.agent_zip import build_agent_zip
 from app.remote.local_transport import LocalTransport
 
 DEADLINE_S = 30.0
@@ -28,10 +30,11 @@ FAKE = Path(__file__).parents[2] / "contract" / "fake_service.py"
 class Agent:
     """A running agent and the session with it."""
 
-    def __init__(self, folder: Path, options: tuple[str, ...], python: tuple[str, ...], fake: bool) -> None:
+    def __init__(self, folder: Path, options: tuple[str, ...], python: tuple[str, ...], fake: bool,
+                 replaced: dict[str, str]) -> None:
         zip_file = folder / "agent.zip"
-        zip_file.write_bytes((build_agent_zip({"app/agent/service.py": FAKE.read_text("utf-8")}) if fake
-                              else agent_zip()).data)
+        service = {"app/agent/service.py": FAKE.read_text("utf-8")} if fake else {}
+        zip_file.write_bytes(build_agent_zip({**service, **replaced}).data)
         self.messages: queue.Queue[Message] = queue.Queue()
         self.ended: queue.Queue[BaseException] = queue.Queue()
         self._transport = LocalTransport()
@@ -65,8 +68,9 @@ class Agent:
 def start(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
     made: list[Agent] = []
 
-    def make(*options: str, python: tuple[str, ...] = (sys.executable,), fake: bool = True) -> Agent:
-        made.append(Agent(tmp_path, options, python, fake))
+    def make(*options: str, python: tuple[str, ...] = (sys.executable,), fake: bool = True,
+             replaced: dict[str, str] | None = None) -> Agent:
+        made.append(Agent(tmp_path, options, python, fake, replaced or {}))
         return made[-1]
 
     yield make
@@ -96,6 +100,33 @@ def test_that_a_worker_that_hangs_is_replaced_after_its_time_limit(start: Callab
     assert error.kind == "worker_lost"
     assert error.summary == "Reading /hang took longer than 0.5 s and was given up."
     assert agent.answer(2)["signal"].isdigit()
+
+
+def test_that_a_mount_that_does_not_answer_costs_its_own_requests_only(start: Callable[..., Agent]) -> None:
+    hangs = "    folder = resolve(path)\n    import time\n    time.sleep(1000 if 'gone' in path else 0)"
+    hanging = Path(folders.__file__).read_text("utf-8").replace("    folder = resolve(path)", hangs)
+    agent = start("--time-limit-s", "0.5", replaced={"app/agent/folders.py": hanging})
+    agent.hello()
+    for stream in range(1, 9):
+        agent.ask(stream, "list_folder", path="/mnt/gone")
+    agent.ask(9, "list_folder", path="/")
+    told = [agent.messages.get(timeout=DEADLINE_S) for _ in range(9)]
+    assert {message.stream for message in told} == set(range(1, 10))
+    assert {(error.kind, error.summary) for error in told if isinstance(error, Error)} == {
+        ("data", "The file system did not answer for “/mnt/gone” within 0.5 s.")}
+    assert [message.stream for message in told if isinstance(message, Reply)] == [9]
+    agent.ask(10, "agent_status")
+    assert agent.answer(10)["held_bytes"] == 0
+
+
+def test_that_a_worker_that_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.agent.supervisor._KILL_S", 0.2)
+    worker = WorkerProcess((sys.executable, "-c", "import time; time.sleep(1000)"))
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess.Popen, "kill", lambda self: None)     # as in a read of a file server that is gone
+        assert worker.end() is None
+    assert worker.running
+    assert worker.end() == -signal.SIGKILL
 
 
 def test_that_a_worker_killed_while_idle_costs_nothing(start: Callable[..., Agent]) -> None:
