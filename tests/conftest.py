@@ -7,6 +7,7 @@ Each test gets its own home and XDG directories and a keyring that keeps nothing
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from tests.peers.need import CI, missing, system_tests_wanted
 from tests.peers.slurm import SlurmFacility, slurm_facility
 
 ROOT = Path(__file__).parent.parent
+# Whoever starts the tests in the background has Ctrl+C ignored, and what the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
