@@ -1,0 +1,118 @@
+"""``sites``, ``sign-in``, ``sign-out``, ``recipes`` and the job commands where there is no facility to ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import pytest
+
+from tests.cli.running import InProcess
+
+PROFILE = """schema = 1
+name = "{name}"
+title = "A test"
+verified = "unverified"
+[identity]
+method = "none"
+[ssh]
+host = "127.0.0.1"
+port = 1
+"""
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(PROFILE.format(name="mine"), encoding="utf-8")
+    return path
+
+
+def names(run: InProcess) -> list[str]:
+    return [site["name"] for site in run.ok("sites")["sites"]]
+
+
+def test_that_sites_are_added_shown_and_removed(run: InProcess, profile: Path, tmp_path: Path) -> None:
+    assert "local" in names(run)
+    assert "mine" not in names(run)
+    run.ok("sites", "add", profile)
+    assert "mine" in names(run)
+    shown = run.ok("sites", "show", "mine")
+    assert (shown["name"], shown["title"], shown["ssh"]["host"], shown["ssh"]["port"]) == ("mine", "A test", "127.0.0.1", 1)
+    profile.unlink()   # it was copied
+    assert run.ok("sites", "show", "mine") == shown
+    run.ok("sites", "remove", "mine")
+    assert "mine" not in names(run)
+    assert run.fails(3, "tree", "mine:x.h5")["kind"] == "not_found"   # now it is a file's name
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (("schema = 1", "schema = 9"), ["schema"]), (('name = "mine"', 'name = "M"'), ["name"]),
+    (('name = "mine"', 'name = "local"'), ["local"]),
+    (("port = 1", 'port = "one"'), ["ssh", "port"]), (("port = 1", "port = 99999"), ["ssh", "port"]),
+    (('method = "none"', 'method = "magic"'), ["identity", "method"]), (("[ssh]", "[ssh"), ["TOML"]),
+    (("port = 1", "prot = 1"), ["prot"]), (("port = 1", "ProxyCommand = 'x'"), ["ProxyCommand"]),
+    (('[ssh]', '[batch]\nsystem = "lsf"\n[ssh]'), ["batch", "system"]),
+])
+def test_that_a_wrong_profile_is_told_by_file_and_key(run: InProcess, profile: Path, change: tuple[str, str], words: list[str]) -> None:
+    profile.write_text(profile.read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+    summary = run.fails(2, "sites", "add", profile)["summary"]
+    assert all(word in summary for word in words), summary
+    assert names(run).count("local") == 1
+    assert "mine" not in names(run)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\0" * 10, None])
+def test_that_what_is_no_profile_is_told(run: InProcess, profile: Path, content: bytes | None) -> None:
+    if content is None:
+        profile.unlink()
+        profile.mkdir()
+    else:
+        profile.write_bytes(content)
+    assert run.fails(2, "sites", "add", profile)["kind"] == "usage"
+
+
+@pytest.mark.parametrize("argv", [
+    ["sites", "show", "nowhere"], ["sites", "remove", "nowhere"], ["sites", "remove", "local"], ["sign-in", "nowhere"],
+    ["sign-out", "nowhere"], ["sign-in", "local"], ["recipes", "nowhere"], ["jobs", "nowhere"], ["job", "nowhere:1"],
+    ["sites", "add", "no such file.toml"], ["submit", "no-recipe", "x.h5"],
+    ["submit", "azimuthal-integration", "x.h5", "mine:y.h5"], ["ls", "x.h5::/a"],
+])
+def test_that_unknown_names_are_wrong_usage(run: InProcess, profile: Path, argv: list[str]) -> None:
+    run.ok("sites", "add", profile)
+    error = run.fails(2, *argv)
+    assert error["kind"] == "usage"
+    assert error["remedy"] or "local" in argv or "nowhere" in error["summary"]
+
+
+def test_that_signing_out_of_what_needs_no_sign_in_is_done(run: InProcess, profile: Path) -> None:
+    run.ok("sites", "add", profile)
+    run.ok("sign-out", "local")
+    run.ok("sign-out", "mine")
+
+
+def test_that_the_recipes_say_what_they_take(run: InProcess) -> None:
+    recipes = run.ok("recipes")["recipes"]
+    assert recipes == run.ok("recipes", "local")["recipes"]
+    recipe = next(r for r in recipes if r["name"] == "azimuthal-integration")
+    assert recipe["version"]
+    assert {"npt", "unit", "poni"} <= {p["name"] for p in recipe["parameters"]}
+
+
+def test_that_a_site_without_batch_system_says_so(run: InProcess, tmp_path: Path) -> None:
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = 1
+    for more in ([], ["--dry-run"], ["--wait"]):
+        error = run.fails(6, "submit", "azimuthal-integration", path, *more)
+        assert "local" in error["summary"]
+        assert error["remedy"]
+    assert run.ok("jobs") == {"jobs": []}
+    for command in ("job", "cancel"):
+        for text in ("20260101-000000-nothing", "local:nothing", "..", "a/b", "-1x"):
+            if not text.startswith("-"):
+                assert run.fails(6, command, text)["kind"] == "unknown_job"
+    for setting in ("npt=many", "npt=1", "nothing=1", "unit=miles"):
+        done = run("submit", "azimuthal-integration", path, "--set", setting)
+        assert done.code in (2, 6)
+        assert done.error["summary"]
