@@ -55,6 +55,10 @@ class OpenIdProvider:
         """How many requests there were for ``path``."""
         return int(self._order({"count": path})["count"])
 
+    def issued(self) -> list[str]:
+        """Every access, refresh and ID token and every device code that it gave out."""
+        return [str(secret) for secret in self._order({"issued": True})["issued"]]
+
     def approve(self, code: DeviceCode, user: str = "alice") -> None:
         """Play the person: sign in as ``user`` and approve."""
         visit(code.verification_uri_complete, self.pki, user)

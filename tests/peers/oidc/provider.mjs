@@ -2,6 +2,7 @@
 // It says {"issuer", "port"} on its first output line; after that it obeys one JSON object per input line:
 //   {"fail": {"path": "/token", "status": 503, "times": 2}}   the next requests for that path fail
 //   {"count": "/token"}                                        answers {"count": n} since the start
+//   {"issued": true}                                           answers {"issued": […]}: all tokens and device codes
 // Loopback only. The person's part is played over HTTP (openid_provider.py).
 import fs from 'node:fs';
 import https from 'node:https';
@@ -30,6 +31,7 @@ const clients = [{
 
 const failures = [];
 const counts = new Map();
+const issued = [];
 let callback = null;
 
 const server = https.createServer({ key: fs.readFileSync(settings.key), cert: fs.readFileSync(settings.certificate) }, (req, res) => {
@@ -86,6 +88,9 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
   provider.proxy = true;
   provider.use(async (ctx, next) => {   // the library leaves the interval at the default of five seconds
     await next();
+    for (const name of ['access_token', 'refresh_token', 'id_token', 'device_code']) {
+      if (ctx.body?.[name]) issued.push(ctx.body[name]);
+    }
     if (ctx.oidc?.route === 'device_authorization' && ctx.body?.device_code) ctx.body.interval = settings.interval_s;
   });
   callback = provider.callback();
@@ -95,5 +100,6 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
 readline.createInterface({ input: process.stdin }).on('line', (line) => {
   const order = JSON.parse(line);
   if (order.fail) failures.push(order.fail);
-  process.stdout.write(JSON.stringify({ count: counts.get(order.count) ?? 0 }) + '\n');
+  if (order.issued) process.stdout.write(JSON.stringify({ issued }) + '\n');
+  else process.stdout.write(JSON.stringify({ count: counts.get(order.count) ?? 0 }) + '\n');
 }).on('close', () => process.exit(0));   // the test is gone

@@ -1,0 +1,100 @@
+"""After a whole journey no token and no private key is in a log, an argument list, an environment or a file."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from app.model.jobs import JobSpec, JobState, Resources
+from app.model.site import AgentSettings, BatchSettings, CertificateAuthority, SiteProfile, SshSettings
+from app.recipes.catalogue import shipped_recipes
+from app.remote.jobs import JobService
+from app.remote.sites import Sites
+from tests.peers.certificate_endpoint import certificate_endpoint
+from tests.peers.interaction import FakePerson
+from tests.peers.openid_provider import OpenIdProvider, openid_provider
+from tests.peers.pki import make_pki
+from tests.peers.slurm import SlurmFacility
+
+PATIENCE_S = 60.0
+
+
+class Onlooker:
+    """Notes the argument list and environment of every process that it can see, again and again."""
+
+    def __init__(self) -> None:
+        self.seen: set[bytes] = set()
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="onlooker")
+
+    def __enter__(self) -> Onlooker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._enough.wait(0.02):
+            for process in Path("/proc").glob("[0-9]*"):
+                for name in ("cmdline", "environ"):
+                    with contextlib.suppress(OSError):
+                        self.seen.add((process / name).read_bytes())
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Iterator[OpenIdProvider]:
+    with openid_provider(make_pki(tmp_path / "pki"), access_token_s=600) as running:
+        yield running
+
+
+def test_that_secrets_are_nowhere_after_a_journey(slurm: SlurmFacility, provider: OpenIdProvider, own_home: Path,
+                                                  caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    user = slurm.users[0]
+    recipe = replace(shipped_recipes()["azimuthal-integration"], name="trial", parameters=(), environment="",
+                     program="import os, sys; print(dict(os.environ), sys.argv)",
+                     resources=Resources(time_limit_min=5, cpus=1, memory_mb=300))
+    with (certificate_endpoint(provider, slurm.authority, {"alice": user}, slurm.host) as authority,
+          Onlooker() as onlooker):
+        profile = SiteProfile(
+            "real", identity=provider.settings(), batch=BatchSettings("slurm"),
+            ssh=SshSettings(slurm.host, slurm.port, "", ("certificate",), (slurm.host_key_line,),
+                            certificate_authority=CertificateAuthority("conch", authority, str(provider.pki.ca))),
+            agent=AgentSettings(python=(sys.executable, "/usr/bin/python3")))
+        sites = Sites((profile,))
+        person = FakePerson(on_code=provider.approve)
+        assert sites.sign_in("real", person).subject == "alice"
+        connection = sites.open("real", person)
+        connection.open().result(PATIENCE_S)
+        try:
+            assert connection.data.list_folder(PurePosixPath("~")).result(PATIENCE_S).path
+            jobs = JobService(profile, lambda: connection.transport, {"trial": recipe})
+            job = jobs.submit(JobSpec("real", "trial", ("/etc/hostname",), {}, Resources()))
+            deadline = time.monotonic() + PATIENCE_S
+            while not jobs.job(job.id).state.ended:
+                assert time.monotonic() < deadline, slurm.logs()
+                threading.Event().wait(0.2)
+            assert jobs.job(job.id).state is JobState.COMPLETED
+            assert "PATH" in jobs.log(job.id), "the job's own environment was looked at"
+        finally:
+            connection.close()
+        secrets = provider.issued()
+        sites.sign_out("real")
+    assert len(secrets) >= 4, "a device code and three tokens at least"
+    places = {"the log": "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith(
+        "tests")).encode(), "an argument list or environment": b"\0".join(onlooker.seen)}
+    places |= {str(file): file.read_bytes() for root in (own_home, slurm.layout.root / "home", slurm.layout.root / "log")
+               for file in root.rglob("*") if file.is_file() and not file.is_symlink()}
+    assert any(name.endswith("job.sh") for name in places), "the job's folder is among the places"
+    assert [name for name, content in places.items() for secret in secrets if secret.encode() in content] == []
+    assert [name for name, content in places.items() if b"PRIVATE KEY" in content] == []
