@@ -93,8 +93,9 @@ def test_that_secrets_are_nowhere_after_a_journey(slurm: SlurmFacility, provider
     assert len(secrets) >= 4, "a device code and three tokens at least"
     places = {"the log": "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith(
         "tests")).encode(), "an argument list or environment": b"\0".join(onlooker.seen)}
-    places |= {str(file): file.read_bytes() for root in (own_home, slurm.layout.root / "home", slurm.layout.root / "log")
-               for file in root.rglob("*") if file.is_file() and not file.is_symlink()}
+    roots = (own_home, slurm.layout.root / "home", slurm.layout.root / "log")
+    places |= {str(file): file.read_bytes() for root in roots for file in root.rglob("*")
+               if file.is_file() and not file.is_symlink()}
     assert any(name.endswith("job.sh") for name in places), "the job's folder is among the places"
     assert [name for name, content in places.items() for secret in secrets if secret.encode() in content] == []
     assert [name for name, content in places.items() if b"PRIVATE KEY" in content] == []
