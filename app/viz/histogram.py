@@ -147,7 +147,7 @@ class HistogramPlot(QWidget):
             self.setCursor(Qt.CursorShape.ArrowCursor if self._line_at(x) is None else Qt.CursorShape.SplitHCursor)
             return
         low, high = self._limits
-        value = self._to_value(x)
+        value = float(f"{self._to_value(x):.3g}")             # a hand is no finer
         low, high = (value, high) if self._dragged == 0 else (low, value)
         if low < high:
             self._limits = (low, high)

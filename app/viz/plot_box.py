@@ -8,6 +8,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt, Signal
 
 _WHEEL_STEP = 1.2
+_BOX_COLOUR = (76, 155, 255)           # seen on every colour map and in both themes
 
 # pyqtgraph drops moves that come too fast, the last one too: the readout would name another pixel than the pointer's.
 pg.setConfigOptions(mouseRateLimit=0)
@@ -35,6 +36,8 @@ class PlotBox(pg.ViewBox):
                          defaultPadding=0.0 if square_pixels else 0.03)
         self.enableAutoRange(enable=not square_pixels)
         self.setAcceptHoverEvents(True)
+        self.rbScaleBox.setPen(pg.mkPen(_BOX_COLOUR, width=1))
+        self.rbScaleBox.setBrush(pg.mkBrush(*_BOX_COLOUR, 50))
 
     def wheelEvent(self, event: Any, axis: int | None = None) -> None:
         steps = event.delta() / 120.0

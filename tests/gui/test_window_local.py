@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QScrollArea
 
 from app.model.limits import LimitsRule
 from app.model.plot import View
@@ -125,6 +126,11 @@ def test_that_auto_is_lit_while_the_limits_follow_the_frame(qtbot: Any, program:
     qtbot.mouseClick(auto, Qt.MouseButton.LeftButton)
     assert auto.isChecked()
     assert not tab.viewer.choices.locked
+
+
+def test_that_a_click_beside_the_picture_leaves_page_down_to_it(qtbot: Any, program: Any) -> None:
+    area = program.window.inspector.findChild(QScrollArea)
+    assert not area.focusPolicy() & Qt.FocusPolicy.ClickFocus & ~Qt.FocusPolicy.TabFocus
 
 
 def test_that_refresh_finds_a_new_file(qtbot: Any, program: Any, beamside_data: Path, tmp_path: Path) -> None:

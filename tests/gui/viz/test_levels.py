@@ -45,6 +45,16 @@ def test_that_dragging_a_line_tells_new_limits(levels: LevelsView) -> None:
     assert not levels.auto.isChecked()
 
 
+def test_that_a_dragged_limit_is_a_round_number(levels: LevelsView) -> None:
+    told = edits(levels)
+    x = round(levels.plot.line_position(1) or 0)
+    QTest.mousePress(levels.plot, Qt.MouseButton.LeftButton, pos=QPoint(x, 30))
+    QTest.mouseMove(levels.plot, QPoint(x - 61, 30))
+    QTest.mouseRelease(levels.plot, Qt.MouseButton.LeftButton, pos=QPoint(x - 61, 30))
+    high = told[-1][1]
+    assert high == float(f"{high:.3g}")
+
+
 def test_that_lines_do_not_cross(levels: LevelsView) -> None:
     told = edits(levels)
     start = levels.plot.line_position(1)
