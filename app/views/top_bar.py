@@ -71,6 +71,7 @@ class TopBar(QWidget):
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setMaxVisibleItems(12)
+        completer.popup().setObjectName("completions")
         self.go_to.setCompleter(completer)
         self._who_dot = PlainLabel("●")
         self._who = PlainLabel("")
