@@ -88,10 +88,17 @@ def test_that_an_index_outside_is_a_sentence() -> None:
 def test_that_nothing_half_written_is_left_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr(np, "save", full)
+    monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(StorageFullError):
         read_whole(FakeArrayService(np.zeros((2, 2), np.int32)), ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_that_a_disk_that_is_really_full_is_told() -> None:
+    service = FakeArrayService(np.zeros((2000, 2000), np.int32))
+    with pytest.raises(StorageFullError, match="no space left"):
+        read_whole(service, ReadRequest(REFERENCE), Path("/dev/full"), _wait)  # type: ignore[arg-type]
 
 
 def test_that_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
