@@ -12,7 +12,7 @@ from typing import Callable, Deque, List, Optional
 
 from app.agent.work import Task, Wanted
 from app.protocol.errors import WireError
-from app.protocol.framing import LAST, Frame
+from app.protocol.framing import LAST, MORE, Frame
 from app.protocol.messages import PRIORITIES, Error, Message, encode, to_frame
 
 _HIGH_WATER = 32 * 1024 * 1024
@@ -65,7 +65,7 @@ class Outbox:
             while self._held > _HIGH_WATER and outgoing.frames and not self._closed \
                     and self._wanted.wants(outgoing.task):
                 self._condition.wait(0.5)
-            outgoing.complete = bool(frame.flags & LAST)
+            outgoing.complete = frame.flags & (LAST | MORE) == LAST
             if self._closed or not self._wanted.wants(outgoing.task):
                 self._condition.notify_all()
                 return

@@ -1,4 +1,4 @@
-"""What a worker process of the agent does with data files: ``nodes``, ``plot`` and ``read``.
+"""What a worker process of the agent does with data files: ``nodes``, ``plot``, ``read``, ``project``, ``profile``.
 
 One :class:`Service` per worker, called from one thread. Keeps a few files open and the last selections in memory,
 each for the generation (size, time) of the file it came from. Never writes, never locks; every failure a person can
@@ -7,13 +7,14 @@ meet is a ``WireError`` with one sentence and what to do.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import OrderedDict
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from app.agent import links, nodes, reading, reduction
+from app.agent import links, nodes, reading, reduction, stack
 from app.agent.attributes import sentence
 from app.agent.default_plot import Found, find, find_given
 from app.agent.description import LIMITS_RULE, Description, named, nothing
@@ -73,13 +74,15 @@ class Service:
         self._masks = OrderedDict()  # type: OrderedDict[Any, Optional[Any]]
         self._plots = OrderedDict()  # type: OrderedDict[Any, Dict[str, Any]]
 
-    def handle(self, method: str, params: Dict[str, Any]) -> Reply:
-        """Answer one request.
+    def handle(self, method: str, params: Dict[str, Any], waiting: Optional[stack.Waiting] = None) -> Reply:
+        """Answer one request; those over a whole stack tell ``waiting`` of their progress.
 
         Raises:
             WireError: whatever went wrong, in a sentence.
         """
         answer = {"nodes": self._nodes, "plot": self._plot, "read": self._read}.get(method)
+        if method in stack.METHODS:
+            answer = functools.partial(self._over_stack, method, waiting or stack.Waiting())
         if answer is None:
             raise WireError("internal", "The agent does not know the request “%s”." % method)
         try:
@@ -169,6 +172,16 @@ class Service:
         return {"signal": source.signal, "full_shape": [int(n) for n in selected.values.shape],
                 "exactness": exactness, "factor": list(factor), "reduce": method, "statistics": statistics,
                 "generation": list(source.generation), "mask": has_mask}, arrays
+
+    def _over_stack(self, method: str, waiting: stack.Waiting, params: Dict[str, Any]) -> Reply:
+        source = self._source(file_path_of(str(params["file"])), params.get("data_path"))
+        if source.place is None:
+            assert source.image is not None
+            return stack.answer(method, params, stack.Stack(source.signal, source.image.values, source.file_path, True,
+                                                            None, source.generation), waiting)
+        mask = self._pixel_mask(source, source.place)
+        return stack.answer(method, params, stack.Stack(source.signal, source.place.node, source.place.file_path, False,
+                                                        mask, source.generation), waiting)
 
     def _is_plain(self, source: Source) -> bool:
         return source.place is None or source.place.node.dtype.subdtype is None

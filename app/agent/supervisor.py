@@ -20,8 +20,8 @@ from app.agent.outbox import Outbox, Outgoing
 from app.agent.stdio import write_all
 from app.agent.work import Task, TaskQueue, Wanted
 from app.protocol.errors import ProtocolError, WireError
-from app.protocol.framing import LAST, Frame, FrameDecoder, FrameType
-from app.protocol.messages import PRIORITIES, Error, from_frame
+from app.protocol.framing import LAST, MORE, Frame, FrameDecoder, FrameType
+from app.protocol.messages import PRIORITIES, Cancel, Error, from_frame, to_frame
 
 _FOREGROUND = 3
 _READ_BYTES = 256 * 1024
@@ -261,7 +261,11 @@ class _Attendant:
         except OSError:
             return answered
         heard, unwanted_since = time.monotonic(), 0.0
+        told = False
         while True:
+            if not told and not self._pool._wanted.wants(task):
+                told = True
+                _tell_unwanted(process, task)
             try:
                 frame = process.receive(_POLL_S)
             except queue.Empty:
@@ -274,9 +278,9 @@ class _Attendant:
             heard = time.monotonic()
             if frame.type not in (FrameType.REPLY, FrameType.ERROR) or frame.stream != task.stream:
                 continue
-            answered = True
+            answered = not frame.flags & MORE
             self._pool._outbox.put(outgoing, frame)
-            if frame.type is FrameType.ERROR or frame.flags & LAST:
+            if frame.type is FrameType.ERROR or frame.flags & (LAST | MORE) == LAST:
                 return None
 
     def _check_patience(self, task: Task, silence_s: float, unwanted_s: float) -> None:
@@ -292,6 +296,14 @@ class _Attendant:
     def _end(self) -> Optional[int]:
         process, self._process, self._ready = self._process, None, False
         return None if process is None else process.end()
+
+
+def _tell_unwanted(process: WorkerProcess, task: Task) -> None:
+    """Let the worker hear that it may stop; it does where its work has pieces."""
+    try:
+        process.send(to_frame(Cancel(task.stream)))
+    except OSError:
+        return  # it is gone, which its pipe is about to say
 
 
 def file_name(task: Task) -> str:

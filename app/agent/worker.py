@@ -1,7 +1,7 @@
 """A worker process: the only place where HDF5 is touched. It answers one request at a time over its pipes.
 
 Started by the front with ``--worker``; it may crash or hang, the front then starts another. Main thread only, plus a
-watchdog that ends it when the front is gone.
+watchdog that ends it when the front is gone, and a thread that reads the pipe, so that a cancel is heard during work.
 """
 
 from __future__ import annotations
@@ -9,21 +9,33 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import os
+import queue
 import signal
 import sys
 import threading
 import time
 import traceback
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from app.agent.stdio import claim_stdio, write_all
-from app.protocol.errors import WireError
+from app.protocol.errors import ProtocolError, WireError
 from app.protocol.framing import Frame, FrameDecoder
-from app.protocol.messages import MESSAGE_BYTES, Bye, Error, Hello, Message, Request, encode, from_frame, to_frame
+from app.protocol.messages import (
+    MESSAGE_BYTES,
+    Bye,
+    Cancel,
+    Error,
+    Hello,
+    Request,
+    encode,
+    from_frame,
+    to_frame,
+)
 from app.protocol.replies import encode_reply
 
 _PR_SET_PDEATHSIG = 1
 _WATCHDOG_S = 2.0
+_IN_PIECES = ("project", "profile")
 
 
 def run_worker(memory_mb: int, cache_mb: int) -> int:
@@ -43,13 +55,13 @@ def run_worker(memory_mb: int, cache_mb: int) -> int:
                                          "Name another Python in the site profile.")))
         return 1
     write_all(wire_out, encode(Hello(facts=facts)))
-    for message in _messages(wire_in):
-        if isinstance(message, Request):
-            for frame in _answer(service, message):
-                write_all(wire_out, frame.encode())
-        elif isinstance(message, Bye):
-            break
-    return 0
+    inbox = _Inbox(wire_in)
+    while True:
+        request = inbox.next()
+        if request is None:
+            return 0
+        for frame in _answer(service, request, _Asker(request, inbox, wire_out)):
+            write_all(wire_out, frame.encode())
 
 
 def _load_service(cache_bytes: int) -> Tuple[Any, Dict[str, Any]]:
@@ -61,20 +73,71 @@ def _load_service(cache_bytes: int) -> Tuple[Any, Dict[str, Any]]:
                                   "hdf5": h5py.version.hdf5_version}
 
 
-def _messages(wire_in: int) -> Iterator[Message]:
-    decoder = FrameDecoder()
-    while True:
-        data = os.read(wire_in, 65536)
-        if not data:
-            return
-        for frame in decoder.feed(data):
-            yield from_frame(frame)
+class _Inbox:
+    """Reads the pipe on a thread of its own: requests are kept in order, a cancel is seen at once."""
+
+    def __init__(self, wire_in: int) -> None:
+        self._wire_in = wire_in
+        self._requests = queue.Queue()  # type: queue.Queue[Optional[Request]]
+        self._cancelled = 0
+        self._ended = False
+        threading.Thread(target=self._read, name="worker-inbox", daemon=True).start()
+
+    def next(self) -> Optional[Request]:
+        """The next request; ``None``: there will be none."""
+        return self._requests.get()
+
+    def wants(self, stream: int) -> bool:
+        """Whether the front still waits for this stream."""
+        return not self._ended and self._cancelled != stream
+
+    def _read(self) -> None:
+        decoder = FrameDecoder()
+        while not self._ended:
+            try:
+                data = os.read(self._wire_in, 65536)
+                messages = [from_frame(frame) for frame in decoder.feed(data)]
+            except (OSError, ProtocolError):
+                data, messages = b"", []
+            for message in messages:
+                if isinstance(message, Request):
+                    self._requests.put(message)
+                elif isinstance(message, Cancel):
+                    self._cancelled = message.stream
+            self._ended = not data or any(isinstance(message, Bye) for message in messages)
+        self._requests.put(None)
 
 
-def _answer(service: Any, request: Request) -> Iterator[Frame]:
+class _Asker:
+    """Who waits for a request that is answered in pieces (``app.agent.stack.Waiting``)."""
+
+    def __init__(self, request: Request, inbox: _Inbox, wire_out: int) -> None:
+        self.rate = request.rate
+        self._request = request
+        self._inbox = inbox
+        self._wire_out = wire_out
+
+    def tell(self, result: Dict[str, Any], arrays: List[Any]) -> int:
+        """Send an intermediate reply; the bytes it took."""
+        request, sent = self._request, 0
+        for frame in encode_reply(request.stream, result, arrays, request.codecs, request.rate, MESSAGE_BYTES, True):
+            write_all(self._wire_out, frame.encode())
+            sent += frame.size
+        return sent
+
+    def check(self) -> None:
+        """Raise ``WireError`` when nobody waits any more."""
+        if not self._inbox.wants(self._request.stream):
+            raise WireError("cancelled", "No longer wanted.")
+
+
+def _answer(service: Any, request: Request, asker: _Asker) -> Iterator[Frame]:
     started = time.perf_counter()
     try:
-        result, arrays = service.handle(request.method, request.params)
+        if request.method in _IN_PIECES:
+            result, arrays = service.handle(request.method, request.params, asker)
+        else:
+            result, arrays = service.handle(request.method, request.params)
         result = dict(result, agent_s=round(time.perf_counter() - started, 6))
         yield from encode_reply(request.stream, result, arrays, request.codecs, request.rate, MESSAGE_BYTES)
     except WireError as error:
