@@ -9,7 +9,6 @@ import argparse
 import logging
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from app.commands.context import Context
 from app.commands.data import run_get, run_ls, run_plot, run_tree
 from app.commands.facility import run_facility
 from app.commands.jobs import run_cancel, run_job, run_jobs, run_recipes, run_submit
-from app.commands.output import Output
+from app.commands.output import Output, escape_what_the_terminal_has_not, leave_standard_output
 from app.commands.sites import run_sign_in, run_sign_out, run_sites
 from app.errors import BeamsideError, CancelledByUserError, UsageError
 from app.model.data import Reduction
@@ -49,6 +48,7 @@ def main(argv: Sequence[str]) -> int | WindowWanted:
     as_json = "--json" in argv
     debug = "--debug" in argv
     output = Output(as_json)
+    escape_what_the_terminal_has_not()
     if not debug and not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())   # else Python writes warnings to standard error
     try:
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int | WindowWanted:
         output.error(CancelledByUserError("Interrupted."))
         return CancelledByUserError.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_standard_output()
         return 0
     except Exception as error:   # a bug: told once, never as a traceback first
         if debug:
@@ -94,7 +94,7 @@ def _run(argv: Sequence[str], output: Output) -> int | WindowWanted:
 
 @contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end a command as Ctrl+C does: connections and half-written files are cleared away."""
+    """SIGTERM and a closed terminal end a command as Ctrl+C does: connections and half-written files are cleared."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
+import os
 import sys
 import unicodedata
-from typing import Any
+from typing import Any, TextIO
 
-from app.errors import BeamsideError
+from app.errors import BeamsideError, DataError, StorageFullError
 
 
 class Output:
@@ -22,9 +25,9 @@ class Output:
         """Print the result: ``value`` with ``--json``, else ``text``."""
         self._result_printed = True
         if self.as_json:
-            print(json.dumps(jsonable(value), allow_nan=False), flush=True)
+            _print_result(json.dumps(jsonable(value), allow_nan=False))
         elif text:
-            print(visible(text, keep="\n\t"), flush=True)
+            _print_result(visible(text, keep="\n\t"))
 
     def say(self, text: str) -> None:
         """Progress: one sentence."""
@@ -33,19 +36,48 @@ class Output:
     def event(self, name: str, fields: dict[str, Any], text: str) -> None:
         """Something the caller must know while the command runs, e.g. a device code."""
         if self.as_json:
-            print(json.dumps({"event": name, **jsonable(fields)}), file=sys.stderr, flush=True)
+            _print(json.dumps({"event": name, **jsonable(fields)}), sys.stderr)
         else:
-            print(visible(text, keep="\n"), file=sys.stderr, flush=True)
+            _print(visible(text, keep="\n"), sys.stderr)
 
     def error(self, error: BeamsideError) -> None:
         """The error, one line each for what happened and what to do."""
         if self.as_json:   # what goes wrong after the result does not become a second object on standard output
-            print(json.dumps({"error": jsonable(error.as_json())}), flush=True,
-                  file=sys.stderr if self._result_printed else sys.stdout)
+            _print(json.dumps({"error": jsonable(error.as_json())}),
+                   sys.stderr if self._result_printed else sys.stdout)
             return
         for line in (error.summary, error.remedy):
             if line:
-                print(visible(line), file=sys.stderr, flush=True)
+                _print(visible(line), sys.stderr)
+
+
+def _print_result(text: str) -> None:
+    try:
+        _print(text, sys.stdout)
+    except BrokenPipeError:   # whoever read it has seen enough
+        raise
+    except OSError as error:
+        leave_standard_output()
+        kind = StorageFullError if error.errno == errno.ENOSPC else DataError
+        raise kind(f"The result cannot be written to standard output: {error.strerror or error}.",
+                   remedy="Send it somewhere with space.") from None
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    if stream is not None:   # closed by whoever started us; print() would take standard output instead
+        print(text, file=stream, flush=True)
+
+
+def leave_standard_output() -> None:
+    """Let what cannot be written go nowhere, so that it is not tried again at the end of the program."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def escape_what_the_terminal_has_not() -> None:
+    """Characters that the terminal's encoding lacks are printed escaped instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def jsonable(value: Any) -> Any:

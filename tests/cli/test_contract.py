@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -209,6 +210,33 @@ def test_that_a_reader_that_goes_away_is_no_error(shell: Shell, tmp_path: Path) 
     done = finished(process)
     assert "Traceback" not in done.err
     assert "BrokenPipe" not in done.err
+
+
+def test_that_a_result_that_cannot_be_written_is_told(shell: Shell, small: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with open("/dev/full", "wb") as full:
+        done = shell("tree", str(small), "--json", stdout=full)
+        assert (done.code, json.loads(done.err)["error"]["kind"]) == (3, "storage_full")
+
+
+def test_that_closed_streams_are_left_alone(shell: Shell, small: Path) -> None:
+    def close_errors() -> None:
+        os.close(2)
+
+    done = shell("tree", str(small.with_name("no.h5")), stderr=None, preexec_fn=close_errors)
+    assert (done.code, done.out) == (3, "")
+    for number in (0, 1):
+        assert shell("tree", str(small), preexec_fn=partial(os.close, number)).code == 0
+
+
+@pytest.mark.parametrize("command", [["tree"], ["plot"], ["get", "-o", "/dev/null"]])
+def test_that_a_poor_terminal_gets_escapes(shell: Shell, small: Path, command: list[str]) -> None:
+    env = shell.environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")
+    done = shell(*command, str(small), env=env)
+    assert done.code == 0
+    assert done.out.isascii()
+    assert "\\xd7" in done.out
 
 
 # --- folders of its own ---
