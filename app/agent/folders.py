@@ -21,7 +21,7 @@ def resolve(path: str) -> str:
         WireError: it cannot be a path.
     """
     if "\0" in path:
-        raise WireError("not_found", "A path cannot contain a zero byte.")
+        raise WireError("not_found", "A path cannot contain a zero byte.", "", "Check the path.")
     expanded = os.path.expanduser(path)
     return os.path.normpath(os.path.join(os.path.expanduser("~"), expanded))
 
@@ -72,9 +72,11 @@ def error_of(error: OSError, path: str) -> WireError:
         return WireError("permission", "You may not read “%s”." % shown, detail,
                          "Ask its owner or the facility for access.")
     if error.errno == errno.ENAMETOOLONG:
-        return WireError("not_found", "A name in “%s…” is too long to exist." % shown[:80], detail)
+        return WireError("not_found", "A name in “%s…” is too long to exist." % shown[:80], detail,
+                         "Check the path.")
     if error.errno == errno.ELOOP:
-        return WireError("not_found", "The links at “%s” lead in a circle." % shown, detail)
+        return WireError("not_found", "The links at “%s” lead in a circle." % shown, detail,
+                         "Name the folder that is meant, or ask the owner of the links.")
     return WireError("data", "“%s” could not be read." % shown, detail, "Try again later.")
 
 

@@ -67,7 +67,7 @@ def tie(items: List[Any], shape: Tuple[int, ...], data_path: str = "") -> Plan:
     named = sum(1 for item in items if item != "...")
     dots = sum(1 for item in items if item == "...")
     if dots > 1:
-        raise WireError("selection", "A selection can have only one “...”.")
+        raise WireError("selection", "A selection can have only one “...”.", "", "Write “:” for the others.")
     if named > len(shape):
         raise WireError("selection", "The selection names %d axes, but %s has %d (shape %s)."
                         % (named, data_path or "the dataset", len(shape), "×".join(map(str, shape)) or "scalar"),

@@ -36,7 +36,8 @@ def encode_array(array: numpy.ndarray[Any, Any], allowed: Sequence[str] = (codec
     """
     import numpy
     if array.dtype.hasobject:
-        raise WireError("unreadable", "Values of this type cannot be sent.", "dtype %s" % array.dtype)
+        raise WireError("unreadable", "Values of this type cannot be sent.", "dtype %s" % array.dtype,
+                        "Read them beside the data, with h5py.")
     solid = numpy.ascontiguousarray(array)
     raw = solid.reshape(-1).view(numpy.uint8).data if solid.nbytes else memoryview(b"")
     codec = codecs.choose_codec(solid.dtype.kind, solid.nbytes, allowed, rate)

@@ -53,7 +53,8 @@ def parse_assignments(recipe: Recipe, assignments: Iterable[str]) -> dict[str, A
     for text in assignments:
         key, separator, value = text.partition("=")
         if not separator:
-            raise RecipeError(f"“{text}” is not of the form key=value.")
+            raise RecipeError(f"“{text}” is not of the form key=value.",
+                              remedy="Write for example --set npt=1000.")
         parameter = recipe.parameter(key.strip())
         out[parameter.name] = value_of(parameter, value.strip()) if value.strip() else None
     return out

@@ -222,7 +222,8 @@ def not_written(folder: PurePosixPath, errors: str) -> BeamsideError:
     if re.search(r"permission denied|read-only|not permitted", errors, re.I):
         return PermissionError_(f"You may not write the job's folder {folder}.", errors.strip(),
                                 "Ask the facility for the right to write there; nothing was submitted.")
-    return BatchError(f"The job's folder {folder} could not be written.", errors.strip())
+    return BatchError(f"The job's folder {folder} could not be written.", errors.strip(),
+                      "Look at the details, or show them to the facility's support.")
 
 
 def _index(home: PurePosixPath) -> PurePosixPath:

@@ -122,9 +122,11 @@ class JobService:
         parent_state, *states = self._store.probe([parent, *(file_of(text) for text, _ in files)])
         for (text, what), state in zip(files, states, strict=True):
             if not state.exists:
-                raise NotFoundError(f"The {what} {file_of(text)} is not at {self._title}, or you may not look there.")
+                raise NotFoundError(f"The {what} {file_of(text)} is not at {self._title}, or you may not look there.",
+                                    remedy="Check the path.")
             if not state.readable:
-                raise PermissionError_(f"You may not read the {what} {file_of(text)}.")
+                raise PermissionError_(f"You may not read the {what} {file_of(text)}.",
+                                       remedy="Ask its owner or the facility for access.")
         job_id = new_job_id()
         folder = (parent if parent_state.writable else home_folder(home)) / job_id
         resources = self._resources(spec.resources, recipe.resources)
@@ -214,7 +216,8 @@ class JobService:
             if wrong:
                 if dialect.may_have_accepted(result.error_text) or result.exit_code in (126, 127):
                     raise dialect.unreachable(result.exit_code, result.error_text)
-                raise BatchError(f"The job {job.id} could not be cancelled: {wrong}", result.error_text.strip())
+                raise BatchError(f"The job {job.id} could not be cancelled: {wrong}", result.error_text.strip(),
+                                 "Try again; if it stays so, ask the facility to end it.")
         return self.job(job.id)
 
     # -- Submission ---------------------------------------------------------------------------------------------------

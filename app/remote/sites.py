@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app import paths
-from app.errors import LinkError, SignInError, UnreachableError, UsageError
+from app.errors import DataError, LinkError, SignInError, UnreachableError, UsageError
 from app.model.identity import Identity
 from app.model.site import LOCAL, IdentityMethod, SiteProfile
 from app.recipes.catalogue import shipped_recipes
@@ -84,11 +84,20 @@ class Sites:
         return self._files.get(name)
 
     def add(self, file: Path) -> SiteProfile:
-        """Take a profile into the user's own."""
+        """Take a profile into the user's own.
+
+        Raises:
+            UsageError: what is wrong with it.
+            DataError: the configuration folder cannot be written.
+        """
         profile = read_profile(file)
         folder = paths.config_dir() / "sites"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{profile.name}.toml").write_text(file.read_text("utf-8"), "utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{profile.name}.toml").write_text(file.read_text("utf-8"), "utf-8")
+        except OSError as error:
+            raise DataError(f"The site profile cannot be stored in {folder}: {error.strerror or error}.",
+                            remedy="Name another configuration folder with --config.") from None
         self.reload()
         return profile
 
@@ -98,12 +107,17 @@ class Sites:
         self.reload()
 
     def remove(self, name: str) -> None:
-        """Forget one of the user's own profiles."""
-        self.profile(name)
-        file = paths.config_dir() / "sites" / f"{name}.toml"
-        if not file.exists():
-            raise UsageError(f"“{name}” is not one of your own sites, so it cannot be removed.")
-        file.unlink()
+        """Forget one of the user's own profiles, a broken one too."""
+        own = {file.stem: file for file in (paths.config_dir() / "sites").glob("*.toml")}
+        if name not in own:
+            self.profile(name)   # says so when there is no such site at all
+            raise UsageError(f"“{name}” is not one of your own sites, so it cannot be removed.",
+                             remedy="Those added with “beamside sites add” can be.")
+        try:
+            own[name].unlink()
+        except OSError as error:
+            raise DataError(f"The site profile {own[name]} cannot be removed: {error.strerror or error}.",
+                            remedy="Remove the file yourself.") from None
         self.reload()
 
     def identity(self, name: str) -> Identity | None:
@@ -194,5 +208,6 @@ def read_profile(file: Path) -> SiteProfile:
     except FileNotFoundError:
         raise UsageError(f"There is no file {file}.", remedy="Check the path of the site profile.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The site profile {file} cannot be read.", detail=str(error)) from None
+        raise UsageError(f"The site profile {file} cannot be read.", detail=str(error),
+                         remedy="It must be a text file (TOML, UTF-8) that you may read.") from None
     return parse_profile(text, file.name)

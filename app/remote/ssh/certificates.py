@@ -134,7 +134,8 @@ class CertificateHolder:
     def _ask(self, profile: SiteProfile, tokens: TokenSource, interaction: Interaction) -> Certificate:
         authority = profile.ssh.certificate_authority
         if authority is None:
-            raise ProviderError(f"The profile “{profile.name}” names no certificate authority.")
+            raise ProviderError(f"The profile “{profile.name}” names no certificate authority.",
+                            remedy="Add [ssh.certificate_authority], or take “certificate” out of its login methods.")
         adapter = ADAPTERS.get(authority.kind)
         if adapter is None:
             raise ProviderError(f"Certificate authorities of the kind “{authority.kind}” are not supported yet.",
@@ -207,9 +208,9 @@ def check(offer: Offer, public_line: str, user: str, now: float, clock_sentence:
     if not principals:
         raise _unusable("it names no account")
     if now > identity.valid_before:
-        raise _unusable(f"it ended at {_clock(identity.valid_before)}", clock_sentence)
+        raise _untimely(f"it ended at {_clock(identity.valid_before)}", clock_sentence)
     if now < identity.valid_after - _SKEW_S:
-        raise _unusable(f"it is not valid before {_clock(identity.valid_after)}", clock_sentence)
+        raise _untimely(f"it is not valid before {_clock(identity.valid_after)}", clock_sentence)
     name = user or offer.user or principals[0]
     if name not in principals:
         raise _unusable(f"it is for {', '.join(principals)}, not for {name}")
@@ -221,8 +222,15 @@ def check(offer: Offer, public_line: str, user: str, now: float, clock_sentence:
 
 def _unusable(why: str, detail: str = "") -> LoginRefusedError:
     return LoginRefusedError(f"The facility's SSH certificate cannot be used: {why}.", detail=detail,
-                             remedy="Check this computer's clock, then tell the facility." if "clock" in detail
-                             else "Tell the facility's support.")
+                             remedy="Tell the facility's support.")
+
+
+def _untimely(why: str, clock_sentence: str) -> LoginRefusedError:
+    if not clock_sentence:
+        return _unusable(why)
+    cause = clock_sentence[0].lower() + clock_sentence[1:]
+    return LoginRefusedError(f"The facility's SSH certificate cannot be used: {why}, and {cause}",
+                             remedy="Set this computer's clock, then connect again.")
 
 
 def _clock(seconds: float) -> str:
