@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from app.commands.output import Output
-from app.errors import CancelledByUserError, LinkLostError, SignInNeededError
+from app.errors import CancelledByUserError, LinkLostError, SignInNeededError, UsageError
 from app.model.data import DataReference
 from app.model.target import Target
 from app.remote.connection import Connection
@@ -71,7 +71,11 @@ class Context:
     def target(self, text: str) -> Target:
         target = Target.parse(text, set(self.sites.names()))
         if target.site == "local":
-            absolute = Path(os.path.abspath(os.path.expanduser(target.file or ".")))
+            try:
+                absolute = Path(os.path.abspath(os.path.expanduser(target.file or ".")))
+            except FileNotFoundError:
+                raise UsageError("The current folder is not there any more.",
+                                 remedy="Go to another folder, or name the file by its whole path.") from None
             return Target(target.site, absolute.as_posix(), target.data_path)
         return Target(target.site, target.file or "~", target.data_path)
 

@@ -116,3 +116,31 @@ def test_that_a_site_without_batch_system_says_so(run: InProcess, tmp_path: Path
         done = run("submit", "azimuthal-integration", path, "--set", setting)
         assert done.code in (2, 6)
         assert done.error["summary"]
+
+
+def test_that_a_configuration_that_cannot_be_written_is_told(run: InProcess, profile: Path) -> None:
+    assert "cannot be stored" in run.fails(3, "--config", profile, "sites", "add", profile)["summary"]
+    assert names(run) == ["local"] or "mine" not in names(run)
+
+
+def test_that_a_broken_profile_hides_no_other_site_and_can_be_removed(run: InProcess, profile: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    run.ok("--config", config, "sites", "add", profile)
+    stored = next(config.rglob("mine.toml"))
+    stored.write_text("schema = [", encoding="utf-8")
+    done = run("--config", config, "sites")
+    assert "local" in [site["name"] for site in done.value["sites"]]
+    assert "mine.toml" in done.err
+    run.ok("--config", config, "sites", "remove", "mine")
+    assert not stored.exists()
+    assert run("--config", config, "sites").err == ""
+
+
+def test_that_a_folder_that_is_gone_is_told(run: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run.fails(2, "ls")["kind"] == "usage"
+    assert run.ok("ls", tmp_path)["entries"] == []
+    monkeypatch.chdir(tmp_path)
