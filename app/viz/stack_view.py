@@ -111,7 +111,7 @@ class StackView(QWidget):
         elif self._limits is None:
             self._use_limits(limits_of_values(block, self._choices.normalization))
         self.image.show_block(block, None if whole else region, leading)
-        self.status.shown.setText(f"shown {block.shown}" if block.exactness is Exactness.POOLED else "exact")
+        self._say_what_is_shown(block)
         if self.slider is not None:
             self.slider.frame_shown(leading)
 
@@ -293,6 +293,17 @@ class StackView(QWidget):
             fy, fx = block.factor
             units = f"{units} ({block.reduction.value} of {fy}×{fx})".strip()
         self.status.show_value(text, units)
+
+    def _say_what_is_shown(self, block: Block) -> None:
+        shown = f"shown {block.shown}" if block.exactness is Exactness.POOLED else "exact"
+        missing = self.description.missing
+        if not missing:
+            self.status.shown.setText(shown)
+            return
+        words = "a linked file is missing" if len(missing) == 1 else f"{len(missing)} linked files are missing"
+        self.status.shown.setText(f"{shown} · {words}")
+        if not np.any(block.values):
+            self.overlay.show_message(f"Nothing is here: {words}, such as “{visible(missing[0])}”.")
 
     def _on_retry(self) -> None:
         self.overlay.clear()

@@ -148,6 +148,15 @@ def test_that_logarithmic_limits_are_positive(qtbot: QtBot) -> None:
     assert 0 < stack.limits[0] < stack.limits[1]
 
 
+def test_that_sparse_counts_use_a_decade_of_colours(qtbot: QtBot) -> None:
+    view = shown(qtbot, SHAPE, "log")
+    values = np.zeros((40, 60), np.uint32)
+    values[::9, ::11] = 1
+    values[3, 4], values[20, 30] = 252, 2
+    view.show_block(frame(values), (0,))
+    assert view.limits == (1.0, 10.0)
+
+
 def test_that_a_maximum_reduced_overview_is_not_white(qtbot: QtBot) -> None:
     stack = shown(qtbot, (3, 320, 480), "log")
     counts = np.random.default_rng(0).poisson(3, (320, 480)).astype(np.uint32)
@@ -209,6 +218,19 @@ def test_that_a_gap_pixel_at_the_edge_of_a_reduced_block_is_called_masked(stack:
     point_at(stack, 12, 34)
     stack.show_cursor_value(12, 34, np.uint32(4_294_967_295))
     assert stack.status.value.text() == "masked"
+
+
+def test_that_missing_files_are_not_taken_for_black_frames(qtbot: QtBot) -> None:
+    view = StackView(replace(stack_description(SHAPE, "log"), missing=("data_0001.h5::/data",)))
+    qtbot.addWidget(view)
+    view.show()
+    values = np.zeros((40, 60), np.uint32)
+    view.show_block(frame(values), (0,))
+    assert "a linked file is missing" in view.status.shown.text()
+    assert view.overlay.panel.isVisible()
+    values[5, 5] = 7
+    view.show_block(frame(values), (1,))
+    assert not view.overlay.panel.isVisible()
 
 
 def test_that_keys_work_from_the_picture(stack: StackView, qtbot: QtBot) -> None:
