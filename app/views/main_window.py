@@ -150,7 +150,7 @@ class MainWindow(QMainWindow):
         self._tabs.setMovable(True)
         self._tabs.setTabsClosable(True)
         self._tabs.setUsesScrollButtons(True)
-        self._tabs.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self._tabs.setElideMode(Qt.TextElideMode.ElideNone)      # rather scrolled than “c…a”
         self._tabs.addTab(self.start_page, icon("home", "muted"), "Start")
         for side in (QTabBar.ButtonPosition.LeftSide, QTabBar.ButtonPosition.RightSide):
             self._tabs.tabBar().setTabButton(0, side, None)  # type: ignore[arg-type]
@@ -179,8 +179,6 @@ class MainWindow(QMainWindow):
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.files_dock)
         self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.inspector_dock)
         self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.work_dock)
-        self.resizeDocks([self.files_dock, self.inspector_dock], [370, 260], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.work_dock], [WORK_HEIGHT], Qt.Orientation.Vertical)
 
     def _build_actions(self) -> None:
         add = self._actions.add
@@ -386,6 +384,9 @@ class MainWindow(QMainWindow):
     def _restore(self) -> None:
         screen = self.screen().availableGeometry().size() if self.screen() is not None else FIRST_SIZE
         self.resize(FIRST_SIZE.boundedTo(screen - QSize(8, 40)))     # with room for the window's frame
+        files = min(370, max(270, self.width() // 4))                # a small screen is for the picture
+        self.resizeDocks([self.files_dock, self.inspector_dock], [files, min(260, files)], Qt.Orientation.Horizontal)
+        self.resizeDocks([self.work_dock], [WORK_HEIGHT], Qt.Orientation.Vertical)
         self._first_state = self.saveState()
         if self._settings.window_geometry:
             self.restoreGeometry(QByteArray.fromBase64(self._settings.window_geometry.encode()))
@@ -430,5 +431,5 @@ class MainWindow(QMainWindow):
 
 
 def _tab_text(title: str) -> str:
-    text = title if len(title) <= 42 else f"{title[:20]}…{title[-20:]}"
+    text = title if len(title) <= 32 else f"{title[:16]}…{title[-15:]}"
     return text.replace("&", "&&")
