@@ -86,7 +86,7 @@ class PanelDock(QDockWidget):
         body = QFrame()
         body.setObjectName("dockBody")
         body.setStyleSheet(_BODY)
-        column = QVBoxLayout(body)
+        self._column = column = QVBoxLayout(body)
         self._margins = (10, 4, 10, 10) if len(bodies) > 1 else (1, 0, 1, 1)
         column.setContentsMargins(*self._margins)
         column.addWidget(self._pages)
@@ -119,7 +119,7 @@ class PanelDock(QDockWidget):
             self._open_height = max(self._open_height, self.height()) if self.isVisible() else self._open_height
         self._folded = folded
         self._pages.setVisible(not folded)
-        self._body.layout().setContentsMargins(*(0,) * 4 if folded else self._margins)
+        self._column.setContentsMargins(*(0,) * 4 if folded else self._margins)
         self._body.setMaximumHeight(_FOOT if folded else _UNLIMITED)
         self.setMaximumHeight(self._head.minimumHeight() + _FOOT if folded else _UNLIMITED)
         if not folded:

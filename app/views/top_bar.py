@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QCompleter,
     QHBoxLayout,
     QLineEdit,
+    QListView,
     QMenu,
     QPushButton,
     QSizePolicy,
@@ -71,7 +72,9 @@ class TopBar(QWidget):
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setMaxVisibleItems(12)
-        completer.popup().setObjectName("completions")
+        popup = QListView()
+        popup.setObjectName("completions")
+        completer.setPopup(popup)
         self.go_to.setCompleter(completer)
         self._who_dot = PlainLabel("●")
         self._who = PlainLabel("")
