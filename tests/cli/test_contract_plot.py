@@ -67,7 +67,8 @@ def rules_file(file: h5py.File, case: str) -> None:
     nxdata(second, "d2", (3,))
     second.attrs["default"] = "d10"
     file.attrs["default"] = {"default": "e10", "soft": "alias", "direct": "e10/d10", "absolute": "/e10/d10",
-                             "dead": "nothing", "half": "e2", "dangling": "alias", "entry": "", "bytes": np.bytes_(b"e10"),
+                             "dead": "nothing", "half": "e2", "dangling": "alias", "entry": "",
+                             "bytes": np.bytes_(b"e10"),
                              "array": np.array(["e10"], dtype=h5py.string_dtype())}[case]
     if case == "entry":
         del file.attrs["default"]
@@ -198,8 +199,10 @@ def limits_of(values: np.ndarray, bad: np.ndarray) -> tuple[float, float]:
     return float(np.percentile(good, 1)), float(np.percentile(good, 99))
 
 
-@pytest.mark.parametrize(("dtype", "sentinels"), [("u4", [2**32 - 1]), ("u2", [65535]), ("i4", [-1, -2]), ("f4", [np.nan, np.inf])])
-def test_that_limits_are_percentiles_of_the_good_pixels(run: InProcess, tmp_path: Path, dtype: str, sentinels: list[Any]) -> None:
+@pytest.mark.parametrize(("dtype", "sentinels"), [("u4", [2**32 - 1]), ("u2", [65535]), ("i4", [-1, -2]),
+                                                  ("f4", [np.nan, np.inf])])
+def test_that_limits_are_percentiles_of_the_good_pixels(run: InProcess, tmp_path: Path, dtype: str,
+                                                        sentinels: list[Any]) -> None:
     rng = np.random.default_rng(3)
     path = tmp_path / "l.h5"
     values = rng.poisson(200, (3, 300, 200)).astype(dtype)
@@ -277,7 +280,8 @@ def test_that_every_measured_file_shows_what_it_should(run: InProcess, beamside_
 
 
 @pytest.mark.parametrize("name", ["saxs/1998spheres.h5", "nexus/chopper.nxs", "tomo/tooth.h5"])
-def test_that_a_picture_is_written_and_the_answer_stays(run: InProcess, beamside_data: Path, tmp_path: Path, name: str) -> None:
+def test_that_a_picture_is_written_and_the_answer_stays(run: InProcess, beamside_data: Path, tmp_path: Path,
+                                                            name: str) -> None:
     value = plot(run, beamside_data / name, "--png", tmp_path / "p.png")
     assert value == plot(run, beamside_data / name)
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
