@@ -20,6 +20,7 @@ from app.viz.icons import set_icon
 QR_PIXELS = 168
 _ANYWHERE = ("On any device with a browser – this computer or your phone – open the address, check that it shows this "
              "code, and approve.")
+_NO_BROWSER = "No browser could be opened from here. Type the address into one yourself; it asks for this code."
 _HERE = "Open the address in a browser on this computer, check that it shows this code, and approve."
 
 
@@ -190,8 +191,9 @@ class SignInDialog(QDialog):
     def _open_browser(self) -> None:
         if self._code is not None:
             address = QUrl(self._code.verification_uri_complete or self._code.verification_uri)
-            if address.scheme() in ("https", "http"):
-                QDesktopServices.openUrl(address)
+            if address.scheme() not in ("https", "http") or not QDesktopServices.openUrl(address):
+                self._steps.setText(_NO_BROWSER)
+                set_state(self._steps, "warning")
 
     def _copy_code(self) -> None:
         if self._code is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QPushButton
 
 from app.errors import CodeExpiredError
@@ -53,6 +53,14 @@ def test_that_a_phone_is_not_sent_to_an_address_of_this_computer(dialog: SignInD
     dialog.show_code(dataclasses.replace(code(), verification_uri="https://127.0.0.1:4711/device"))
     assert not dialog._qr.isVisible()
     assert "phone" not in dialog._steps.text()
+
+
+def test_that_a_browser_that_does_not_open_is_told(qtbot: Any, dialog: SignInDialog,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda _address: False)
+    dialog.show_code(code())
+    qtbot.mouseClick(button(dialog, "Open browser"), Qt.MouseButton.LeftButton)
+    assert "No browser could be opened" in dialog._steps.text()
 
 
 def test_that_an_expired_code_offers_a_new_one(qtbot: Any, dialog: SignInDialog) -> None:
