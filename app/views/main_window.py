@@ -43,6 +43,7 @@ from app.views.window_actions import WindowActions
 from app.viz.choices import ViewChoices
 from app.viz.icons import icon
 
+DEMO_SITE = "demo"
 FIRST_SIZE = QSize(1480, 980)
 WORK_HEIGHT = 190
 _VIEW_ICONS = {View.CURVE: "curve", View.SCATTER: "curve", View.TABLE: "table", View.NONE: "file"}
@@ -221,7 +222,7 @@ class MainWindow(QMainWindow):
         navigator.opened.connect(self.files_panel.reveal)
         navigator.failed.connect(self._messages.tell)
         self.start_page.site_chosen.connect(self._choose_site)
-        self.start_page.place_chosen.connect(navigator.go_to_text)
+        self.start_page.place_chosen.connect(self._go_to_place)
         self.start_page.demo_requested.connect(self.demo_requested)
         self.top_bar.site_chosen.connect(self._choose_site)
         self.top_bar.went_to.connect(self._go)
@@ -240,6 +241,14 @@ class MainWindow(QMainWindow):
     def _choose_site(self, name: str) -> None:
         self.top_bar.show_site(name)
         self.navigator.go_to_site(name)
+
+    def _go_to_place(self, text: str) -> None:
+        """A recent place; one of the demo facility starts it."""
+        if text.startswith(f"{DEMO_SITE}:") and DEMO_SITE not in self._session.names():
+            self.navigator.go_when_open(text, DEMO_SITE)
+            self.demo_requested.emit()
+        else:
+            self.navigator.go_to_text(text)
 
     def _site_shown(self, name: str) -> None:
         self.top_bar.show_site(name)

@@ -67,6 +67,10 @@ class Navigator(QObject):
             target = Target(self._site, target.file, target.data_path)
         self.go_to(target)
 
+    def go_when_open(self, text: str, site: str) -> None:
+        """Go there once this site, which is not known yet, is connected."""
+        self._then[site] = Target.parse(text, {*self._session.names(), site})
+
     def go_to(self, target: Target) -> None:
         """Open a target as soon as its site is connected."""
         if self._session.data(target.site) is None or self._session.state(target.site) is not SiteState.OPEN:

@@ -149,3 +149,13 @@ def test_that_the_window_fits_the_screen(program: Any) -> None:
     room = program.window.screen().availableGeometry()
     assert program.window.height() <= room.height()
     assert program.window.width() <= room.width()
+
+
+def test_that_a_place_of_the_demo_facility_starts_it(qtbot: Any, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    window = program.window
+    asked: list[bool] = []
+    window.demo_requested.disconnect(program.start_demo)
+    window.demo_requested.connect(lambda: asked.append(True))
+    window.start_page.place_chosen.emit("demo:/data/visitor/a.h5")
+    assert asked == [True]
+    assert window.navigator._then["demo"].file == "/data/visitor/a.h5"
