@@ -10,13 +10,14 @@ from __future__ import annotations
 import ctypes
 import struct
 import zlib
-from typing import Any, List, NamedTuple, Sequence, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from app.protocol.codecs import bitshuffle_library
 
 DEFLATE, SHUFFLE, LZ4, ZSTD, BITSHUFFLE = 1, 2, 32004, 32015, 32008
+HEADER_BYTES = 12
 CHECKPOINT = 16  # every so many blocks their place is remembered
 _HEADER = struct.Struct(">QI")
 _LENGTH = struct.Struct(">I")
@@ -35,7 +36,10 @@ class Step(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """How a chunk is divided: ``size`` bytes unpacked in blocks of ``block_bytes``, and where every 16th begins."""
+    """How a chunk is divided: ``size`` bytes unpacked in blocks of ``block_bytes``, and where every 16th begins.
+
+    ``checkpoints`` go as far as the lengths were followed: from the start of the stored chunk, uint32.
+    """
 
     size: int
     block_bytes: int
@@ -45,6 +49,10 @@ class Blocks(NamedTuple):
     def number(self) -> int:
         """Number of blocks, the last, shorter one included."""
         return -(-self.size // self.block_bytes)
+
+    def reach(self, block: int) -> bool:
+        """Whether a checkpoint at or behind ``block`` is known, or there is none behind it."""
+        return -(-block // CHECKPOINT) < len(self.checkpoints) or self.number // CHECKPOINT < len(self.checkpoints)
 
 
 def can_decode(steps: Sequence[Step]) -> bool:
@@ -106,29 +114,32 @@ def is_in_blocks(steps: Sequence[Step]) -> bool:
     return step.code == LZ4 or (step.code == BITSHUFFLE and _compression(step) in (_BITSHUFFLE_LZ4, _BITSHUFFLE_ZSTD))
 
 
-def find_blocks(packed: Any, steps: Sequence[Step], size: int) -> Blocks:
-    """Where the blocks of a chunk of ``size`` bytes unpacked are: walks through their lengths once.
+def first_blocks(header: Any, steps: Sequence[Step], size: int) -> Blocks:
+    """The blocks of a chunk of ``size`` bytes unpacked, by its first :data:`HEADER_BYTES` stored bytes.
 
     Raises:
-        Unusual: the lengths do not agree with the chunk.
+        Unusual: the header does not agree with the chunk.
     """
-    block_bytes = _block_bytes(packed, steps[0], size)
-    count = -(-size // block_bytes)
-    if steps[0].code == BITSHUFFLE and not (size % block_bytes) // (8 * steps[0].values[2]) and size % block_bytes:
+    return Blocks(size, _block_bytes(header, steps[0], size), np.array([_HEADER.size], np.uint32))
+
+
+def find_blocks(packed: Any, steps: Sequence[Step], blocks: Blocks, block: int) -> Optional[Blocks]:
+    """Follow the lengths of the blocks until one knows where ``block`` is; ``None``: ``packed`` ends before."""
+    found = blocks.checkpoints.tolist()
+    position, number = found[-1], (len(found) - 1) * CHECKPOINT
+    count = blocks.number
+    if steps[0].code == BITSHUFFLE and 0 < blocks.size % blocks.block_bytes < 8 * steps[0].values[2]:
         count -= 1  # fewer than 8 items are left: they follow the last block as they are
-    view, position, found = memoryview(packed), _HEADER.size, []
-    unpack, last = _LENGTH.unpack_from, packed.size - _LENGTH.size
-    for number in range(count):
+    end = min(count, -(-block // CHECKPOINT) * CHECKPOINT)
+    view, unpack, last = memoryview(packed), _LENGTH.unpack_from, packed.size - _LENGTH.size
+    while number < end:
+        if position > last:
+            return None
+        position += 4 + unpack(view, position)[0]
+        number += 1
         if number % CHECKPOINT == 0:
             found.append(position)
-        if position > last:
-            raise Unusual("a chunk that ends too early")
-        position += 4 + unpack(view, position)[0]
-    if count % CHECKPOINT == 0:
-        found.append(position)
-    if position > packed.size:
-        raise Unusual("a chunk that ends too early")
-    return Blocks(size, block_bytes, np.array(found, np.uint32))
+    return None if position > packed.size else blocks._replace(checkpoints=np.array(found, np.uint32))
 
 
 def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Blocks, runs: List[Tuple[int, int]],

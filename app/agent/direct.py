@@ -16,7 +16,18 @@ from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
-from app.agent.decoding import CHECKPOINT, Unusual, decode, decode_blocks, decode_start, find_blocks, is_in_blocks
+from app.agent.decoding import (
+    CHECKPOINT,
+    HEADER_BYTES,
+    Blocks,
+    Unusual,
+    decode,
+    decode_blocks,
+    decode_start,
+    find_blocks,
+    first_blocks,
+    is_in_blocks,
+)
 from app.agent.selection import Axis, Plan
 from app.agent.storage import Chunk, Storage, Storages, descriptor_of
 
@@ -135,30 +146,35 @@ class DirectReader:
         """Decode only the blocks that are needed; False: it is as well to decode all of them."""
         size, shape = storage.chunk_bytes, storage.chunks
         assert shape is not None
-        blocks, packed, origin = storage.tables.get(number), None, 0
+        blocks = storage.tables.get(number)
         if blocks is None:
-            packed = self._pread(fd, chunk.offset, chunk.size)
-            blocks = find_blocks(packed, steps, size)
-            storage.keep_table(number, blocks)
+            blocks = first_blocks(self._pread(fd, chunk.offset, min(HEADER_BYTES, chunk.size)), steps, size)
         runs = _runs(shape, wanted, storage.dtype.itemsize)
-        if len(runs) > MAX_RUNS * 16:
-            return False
         needed = _merged(runs[:, 0] // blocks.block_bytes, (runs[:, 1] - 1) // blocks.block_bytes + 1)
         count = sum(end - first for first, end in needed)
-        if size <= _KEPT_CHUNK and 2 * count > blocks.number and blocks.number > 1:
+        if size <= min(_KEPT_CHUNK, self._cache_bytes) and 2 * count > blocks.number:
             return False
-        if packed is None:
-            origin = int(blocks.checkpoints[needed[0][0] // CHECKPOINT])
-            last = -(-needed[-1][1] // CHECKPOINT)
-            end = int(blocks.checkpoints[last]) if last < len(blocks.checkpoints) else chunk.size
-            packed = self._pread(fd, chunk.offset + origin, end - origin)
-        else:
-            origin = int(blocks.checkpoints[0])
-            packed = packed[origin:]
+        first, end = needed[0][0], needed[-1][1]
+        if not blocks.reach(end):
+            blocks = self._found_blocks(fd, chunk, steps, blocks, end)
+            storage.keep_table(number, blocks)
+        origin = int(blocks.checkpoints[first // CHECKPOINT])
+        behind = -(-end // CHECKPOINT)
+        stop = int(blocks.checkpoints[behind]) if behind < len(blocks.checkpoints) else chunk.size
         raw = self._scratch_of(size)
-        decode_blocks(packed, origin, steps, blocks, needed, raw)
+        decode_blocks(self._pread(fd, chunk.offset + origin, stop - origin), origin, steps, blocks, needed, raw)
         target[...] = raw.view(storage.dtype).reshape(shape)[wanted]
         return True
+
+    def _found_blocks(self, fd: int, chunk: Chunk, steps: List[Any], blocks: Blocks, end: int) -> Blocks:
+        """Where the blocks up to ``end`` are; reads as much of the chunk as is likely enough for that."""
+        likely = min(chunk.size, chunk.size * end // blocks.number * 5 // 4 + 65536)
+        found = find_blocks(self._pread(fd, chunk.offset, likely), steps, blocks, end)
+        if found is None:
+            found = find_blocks(self._pread(fd, chunk.offset, chunk.size), steps, blocks, end)
+        if found is None:
+            raise Unusual("a chunk that ends too early")
+        return found
 
     def _read_plain(self, fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
         """Bytes that lie in the file as they are in memory."""

@@ -16,9 +16,9 @@ from h5py import h5s
 
 from app.agent import links
 from app.agent.attributes import sentence, value_json
-from app.agent.direct import DirectReader
 from app.agent.selection import Plan, tie
 from app.agent.sources import absent_source_filters, filter_sentence, filters_of, trouble_with
+from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
 
 MAX_BYTES = 2 ** 30
@@ -38,18 +38,18 @@ def plan_for(dataset: Any, items: List[Any], data_path: str) -> Plan:
     return plan
 
 
-def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str, direct: Optional[DirectReader] = None) -> Any:
+def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str, reader: Optional[SourceReader] = None) -> Any:
     """The selected values, an array with the shape of the plan (array-typed elements add their own axes).
 
     Args:
-        direct: reads what it can without HDF5, the same bits faster.
+        reader: reads what it can without HDF5, the same bits faster.
 
     Raises:
         WireError: kind ``unreadable`` with what is missing or damaged.
     """
     if 0 in plan.full_counts:
         return np.empty(plan.shape, _storable(dataset.dtype))
-    found = direct.read(dataset, plan) if direct is not None else None
+    found = reader.read(dataset, plan, file_path) if reader is not None else None
     if found is not None:
         return found.reshape(plan.shape)
     absent = [step.name for step in filters_of(dataset) if not step.available]

@@ -18,13 +18,13 @@ from app.agent import links, nodes, reading, reduction, stack
 from app.agent.attributes import sentence
 from app.agent.default_plot import Found, find, find_given
 from app.agent.description import LIMITS_RULE, Description, named, nothing
-from app.agent.direct import DirectReader
 from app.agent.images import IMAGE_PATH, ImageFile, image_kind, no_such_node, open_image
 from app.agent.opening import Generation, OpenFiles, file_path_of, generation_of, shown
 from app.agent.selection import Plan, tie
 from app.agent.sources import MAX_SOURCES, is_virtual, virtual_files
 from app.agent.statistics import statistics_of
 from app.agent.validity import invalid_mask, is_pooled_kind
+from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
 
 Reply = Tuple[Dict[str, Any], List[Any]]
@@ -68,7 +68,7 @@ class Service:
         self._cache_bytes = cache_bytes
         self._files = OpenFiles()
         self._images = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, ImageFile]]
-        self._direct = DirectReader()
+        self._reader = SourceReader()
         self._selected = OrderedDict()  # type: OrderedDict[Any, Selected]
         self._selected_bytes = 0
         self._masks = OrderedDict()  # type: OrderedDict[Any, Optional[Any]]
@@ -101,7 +101,7 @@ class Service:
     def close(self) -> None:
         """Close every file and forget everything."""
         self._files.close()
-        self._direct.close()
+        self._reader.close()
         self._selected_bytes = 0
         for kept in (self._images, self._selected, self._masks, self._plots):
             kept.clear()
@@ -241,7 +241,7 @@ class Service:
         place = source.place
         assert place is not None
         plan = reading.plan_for(place.node, items, source.signal)
-        values = reading.read_plan(place.node, plan, place.file_path, source.signal, self._direct)
+        values = reading.read_plan(place.node, plan, place.file_path, source.signal, self._reader)
         invalid, mask = None, None
         if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
             mask = reading.mask_of_selection(self._pixel_mask(source, place), plan)

@@ -22,7 +22,7 @@ MAX_INDEXED = 200_000
 MAX_BLOCK_TABLES = 8 * 2 ** 20  # bytes of tables of blocks per dataset
 _ASKED_SINGLY = 32
 _KEPT = 16
-_SETTLED_NS = 2 * 10 ** 9  # a file changed less than this ago may change again without its time telling
+SETTLED_NS = 2 * 10 ** 9  # a file changed less than this ago may change again without its time telling
 
 _serials = itertools.count()
 
@@ -49,7 +49,7 @@ class Storage:
         self.offset = None if self.chunks else dataset.id.get_offset()
         self.steps = tuple(Step(int(code), tuple(int(n) for n in values)) for code, _, values, _ in
                            (plist.get_filter(number) for number in range(plist.get_nfilters())))
-        self.fill = _fill_value(dataset, plist)
+        self.fill = fill_value(dataset, plist)
         self.tables = OrderedDict()  # type: OrderedDict[int, Any]
         self._table_bytes = 0
         self._found: Dict[int, Optional[Chunk]] = {}
@@ -90,6 +90,9 @@ class Storage:
 
     def keep_table(self, number: int, table: Any) -> None:
         """Remember where the blocks of a chunk are, as long as there is room."""
+        old = self.tables.pop(number, None)
+        if old is not None:
+            self._table_bytes -= old.checkpoints.nbytes + 200
         self.tables[number] = table
         self._table_bytes += table.checkpoints.nbytes + 200
         while self._table_bytes > MAX_BLOCK_TABLES:
@@ -125,7 +128,7 @@ class Storages:
             self._kept.move_to_end(key)
             return self._kept[key]
         storage = _storage_of(dataset)
-        if abs(time.time_ns() - status.st_mtime_ns) > _SETTLED_NS:
+        if abs(time.time_ns() - status.st_mtime_ns) > SETTLED_NS:
             self._kept[key] = storage
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
@@ -144,10 +147,18 @@ def descriptor_of(dataset: Any) -> int:
 def is_stored_as_read(dataset: Any) -> bool:
     """Whether the stored bytes of each value are what numpy has in memory for it."""
     dtype = dataset.dtype
-    if dtype.hasobject or dtype.subdtype is not None or not dtype.itemsize:
+    if dtype.hasobject or dtype.subdtype is not None or not dtype.itemsize or _has_gaps(dtype):
         return False
     stored = dataset.id.get_type()
     return bool(stored == h5t.py_create(dtype) or stored == h5t.py_create(dtype, logical=True))
+
+
+def _has_gaps(dtype: Any) -> bool:
+    """Whether fields leave bytes between them, which mean nothing and come back as anything."""
+    if dtype.subdtype is not None:
+        return _has_gaps(dtype.subdtype[0])
+    parts = [dtype.fields[name][0] for name in dtype.names or ()]
+    return bool(parts) and (sum(part.itemsize for part in parts) != dtype.itemsize or any(map(_has_gaps, parts)))
 
 
 def _storage_of(dataset: Any) -> Optional[Storage]:
@@ -168,7 +179,7 @@ def _storage_of(dataset: Any) -> Optional[Storage]:
     return storage if can_decode(storage.steps) else None
 
 
-def _fill_value(dataset: Any, plist: Any) -> Optional[Any]:
+def fill_value(dataset: Any, plist: Any) -> Optional[Any]:
     """What stands where nothing was written; ``None``: HDF5 must say."""
     if plist.get_fill_time() == h5d.FILL_TIME_NEVER or plist.fill_value_defined() == h5d.FILL_VALUE_UNDEFINED:
         return None
