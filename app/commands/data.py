@@ -40,7 +40,7 @@ def run_plot(arguments: argparse.Namespace, context: Context) -> int:
     reference = context.reference(arguments.target)
     data = context.data(reference.site)
     description = wait(data.plot(reference))
-    if arguments.png:
+    if arguments.png is not None:
         from app.commands.picture import save_picture
         save_picture(data, reference, description, Path(arguments.png))
     context.output.result(plot_json(description), plot_text(description))
