@@ -285,7 +285,10 @@ def progress_of(job: Job) -> float | None:
 
 def progress_text(job: Job) -> str:
     """The reason while waiting or after a failure; the step while running."""
-    if job.state in (JobState.QUEUED, JobState.HELD, JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN):
+    if job.state is JobState.FAILED:
+        last = next((line.strip() for line in reversed(job.last_lines) if line.strip()), "")
+        return visible(" · ".join(part for part in (job.reason, last) if part))
+    if job.state in (JobState.QUEUED, JobState.HELD, JobState.CANCELLED, JobState.UNKNOWN):
         return visible(job.reason)
     if job.state is JobState.RUNNING and job.progress is None:
         return visible(job.progress_text) or "started"

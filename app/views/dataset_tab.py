@@ -47,9 +47,11 @@ class DatasetTab(QWidget):
     failed = Signal(object)
     retitled = Signal(str)
 
-    def __init__(self, data: DataService, reference: DataReference, viewed: Viewed,
+    def __init__(self, data: DataService, reference: DataReference, viewed: Viewed, made_by: str = "",
                  parent: QWidget | None = None) -> None:
+        """``made_by``: the job whose result this is, as its title says it."""
         super().__init__(parent)
+        self._made_by = made_by
         self._data = data
         self._viewed = viewed
         self.reference = reference
@@ -78,6 +80,9 @@ class DatasetTab(QWidget):
     def title(self) -> str:
         """Short words for the tab: the node and its file."""
         file, path = self.reference.file_path.name, self.reference.data_path.rstrip("/")
+        if self._made_by:
+            signal = (self.description.signal or path) if self.description else path
+            return visible(f"{signal.rsplit('/', 1)[-1]} · {self._made_by}")
         return visible(f"{path.rsplit('/', 1)[-1]} · {file}" if path else file)
 
     @property

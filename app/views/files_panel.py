@@ -305,8 +305,9 @@ class _Tree(QTreeView):
             return
         width = self.viewport().width()
         names = self.sizeHintForColumn(0)
-        details = max(self.sizeHintForColumn(1), self.header().sectionSizeHint(1))
-        least = min(details, int(width * _LEAST_DETAILS))
+        content = self.sizeHintForColumn(1)
+        details = max(content, self.header().sectionSizeHint(1))
+        least = min(content, int(width * _LEAST_DETAILS))
         self._own_width = max(width - details, min(names, width - least))
         self.header().resizeSection(0, self._own_width)
 

@@ -65,6 +65,14 @@ class JobDesk(QObject):
         prefix = f"{job.site}:"
         self._navigator.go_to_text(output if output.startswith(prefix) else prefix + output)
 
+    def maker_of(self, reference: DataReference) -> str:
+        """``job 8812``: the job among those known whose result this is; ``""``: none."""
+        for row in range(self._model.rowCount()):
+            job = self._model.job_at(row)
+            if job is not None and job.site == reference.site and job.folder == str(reference.file_path.parent):
+                return f"job {job.scheduler_id or job.id}"
+        return ""
+
     def show_log(self, job: Job) -> JobLogDialog:
         """The last lines of a job, followed."""
         dialog = JobLogDialog(self._session, self._model, job, self._window)

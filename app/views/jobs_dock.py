@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QColor, QFontDatabase, QGuiApplication, QPainter
+from PySide6.QtGui import QAction, QColor, QFontDatabase, QGuiApplication, QPainter, QTextOption
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -276,7 +276,7 @@ class JobLogDialog(QDialog):
         self._head = PlainLabel("", "title", wrap=True, selectable=True)
         self._text = QPlainTextEdit()
         self._text.setReadOnly(True)
-        self._text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self._text.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self._text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self._text.setAccessibleName("The job's last lines")
         self._text.setPlainText(visible("\n".join(job.last_lines), keep_lines=True))

@@ -119,7 +119,8 @@ class MainWindow(QMainWindow):
         data = self._session.data(reference.site)
         if data is None:
             return None
-        tab = DatasetTab(data, reference, self._viewed)
+        tab = DatasetTab(data, reference, self._viewed, self.job_desk.maker_of(reference))
+        tab.retitled.connect(functools.partial(self._retitle, tab))
         tab.failed.connect(self._messages.keep)
         tab.described.connect(functools.partial(self._described, tab))
         tab.choices_made.connect(functools.partial(self._remember_choices, tab))
@@ -301,6 +302,9 @@ class MainWindow(QMainWindow):
             widget.close_sources()
             self._tabs.removeTab(position)
             widget.deleteLater()
+
+    def _retitle(self, tab: DatasetTab, title: str) -> None:
+        self._tabs.setTabText(self._tabs.indexOf(tab), _tab_text(title))
 
     def _tab_changed(self, _position: int) -> None:
         tab = self.current_tab

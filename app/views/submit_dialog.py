@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QFontDatabase
 from PySide6.QtWidgets import (
     QComboBox,
@@ -67,7 +67,7 @@ class SubmitDialog(QDialog):
         self._then_submit = False
         self.fields: dict[str, ParameterField] = {}
         self.setWindowTitle(visible(recipe.title))
-        self.resize(680, 700)
+        self.resize(QSize(680, 700).boundedTo(self.screen().availableGeometry().size() - QSize(20, 60)))
         self._build()
         FutureWatcher(session.submit(service.partitions), self, self._take_partitions, self._no_partitions)
         data = session.data(self._site)
@@ -295,7 +295,8 @@ class SubmitDialog(QDialog):
         if not self._then_submit:
             if self._preview.isHidden():
                 self._preview.show()
-                self.resize(max(self.width(), 780), self.height() + 220)
+                room = self.screen().availableGeometry().size() - QSize(20, 60)
+                self.resize(QSize(max(self.width(), 780), self.height() + 220).boundedTo(room))
                 self._split.setSizes([380, 240])
             self._say(f"Would be handed in as {visible(draft.name)}, into {visible(str(draft.folder))}.", "ok")
             return

@@ -15,7 +15,7 @@ from app.model.jobs import Job, JobState
 from app.session.jobs_model import Column, JobsModel, cell_text, elapsed_text
 from app.session.session import SiteState
 from app.views.submit_dialog import SubmitDialog
-from tests.gui.fakes import FakeSites, folder
+from tests.gui.fakes import FakeSites, folder, stack
 
 REFERENCE = DataReference("far", PurePosixPath("/data/raw/scan.h5"), "/entry/data/data")
 
@@ -144,4 +144,23 @@ def test_that_elapsed_goes_on_against_the_limit() -> None:
     ahead = job(1, JobState.RUNNING, started=4000.0, time_limit_s=600)
     assert elapsed_text(ahead, now=172.0, seen_running=100.0) == "1:12 / 10:00", "the site's clock is ahead"
     assert elapsed_text(job(1, JobState.RUNNING), now=172.0, seen_running=100.0) == "1:12"
+    failed = job(2, JobState.FAILED, reason="exit code 1", last_lines=("reading", "x.npy is not a PONI file", ""))
+    assert cell_text(failed, Column.PROGRESS) == "exit code 1 · x.npy is not a PONI file"
     assert cell_text(job(2, JobState.FAILED, reason="out of memory"), Column.PROGRESS) == "out of memory"
+
+
+def test_that_a_result_is_titled_by_its_job(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    program.window.navigator.go_to_site("far")
+    done = job(8812, JobState.COMPLETED, folder="/data/out/8812", outputs=("/data/out/8812/result.h5::/entry/reduced",))
+    fake_sites.data.plots["far:/data/out/8812/result.h5::/entry/reduced"] = stack("/entry/reduced/I")
+    program.jobs.take_answer("far", [done])
+    program.window.open_result(done)
+    qtbot.waitUntil(lambda: program.window.tabs.tabText(program.window.tabs.count() - 1) == "I · job 8812")
+
+
+def test_that_the_form_with_its_script_fits_the_screen(qtbot: Any, dialog: SubmitDialog) -> None:
+    qtbot.mouseClick(dialog.preview_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "python run.py" in dialog.script)
+    room = dialog.screen().availableGeometry()
+    assert dialog.height() <= room.height()
+    assert dialog.width() <= room.width()
