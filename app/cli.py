@@ -23,11 +23,13 @@ from app.commands.facility import run_facility
 from app.commands.jobs import run_cancel, run_job, run_jobs, run_recipes, run_submit
 from app.commands.output import Output, escape_what_the_terminal_has_not, leave_standard_output
 from app.commands.sites import run_sign_in, run_sign_out, run_sites
+from app.commands.stack import PROFILE_NUMBERS, run_profile, run_project
 from app.errors import BeamsideError, CancelledByUserError, UsageError
 from app.model.data import Reduction
+from app.model.stack import StackOperation
 from app.remote.sites import Sites
 
-_VALUES_WITH_DASHES = ("--select", "--set")
+_VALUES_WITH_DASHES = ("--select", "--set", "--point", "--roi")
 Command = Callable[[argparse.Namespace, Context], int]
 
 
@@ -143,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     _add_data_commands(add)
+    _add_stack_commands(add)
     _add_site_commands(add)
     _add_job_commands(add)
     facility = add("facility", None, "run the demo facility in the foreground").add_subparsers(
@@ -169,6 +172,20 @@ def _add_data_commands(add: Callable[[str, Command, str], argparse.ArgumentParse
     get.add_argument("--fit", metavar="HEIGHTxWIDTH", help="pool the last two axes to this size")
     get.add_argument("--reduce", choices=[r.value for r in Reduction], default=Reduction.MAX.value)
     get.add_argument("-o", "--output", metavar="OUT.npy", required=True)
+
+
+def _add_stack_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
+    profile = add("profile", run_profile, "follow a pixel or a region through all frames of a stack")
+    profile.add_argument("target", metavar="TARGET")
+    profile.add_argument("--point", metavar="Y,X", help="one pixel")
+    profile.add_argument("--roi", metavar="Y0:Y1,X0:X1", help="a region")
+    profile.add_argument("--number", choices=PROFILE_NUMBERS, default=PROFILE_NUMBERS[0],
+                         help="what to write of the region in each frame (valid: how many pixels)")
+    profile.add_argument("-o", "--output", metavar="OUT.npy", required=True)
+    project = add("project", run_project, "reduce all frames of a stack to one")
+    project.add_argument("target", metavar="TARGET")
+    project.add_argument("--op", choices=[operation.value for operation in StackOperation], required=True)
+    project.add_argument("-o", "--output", metavar="OUT.npy", required=True)
 
 
 def _add_site_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:

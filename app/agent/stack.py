@@ -1,21 +1,23 @@
 """Reductions over a whole stack: ``project`` (all frames into one) and ``profile`` (a pixel or region of every frame).
 
-Runs in a worker process of the agent: the main thread accumulates, one more reads ahead. Memory is bounded by two
-slabs and the result, whatever the stack's size. Progress and fair partial pictures are told on the way; it is given up
-between two slabs when nobody waits any more. Never writes, never keeps anything.
+Runs in a worker process of the agent: the main thread accumulates, two more read and decode ahead. Memory is bounded
+by a few slabs and the result, whatever the stack's size. Progress and fair partial pictures are told on the way; it is
+given up between two slabs when nobody waits any more. Never writes, never keeps anything.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from app.agent import reading, reduction
 from app.agent.accumulating import OPERATIONS, Accumulator, accumulator_for, bytes_needed
+from app.agent.direct import DirectReader
 from app.agent.region import Region
 from app.agent.selection import tie
 from app.agent.slabs import Slab, Walk, Window, walk_for
@@ -29,6 +31,7 @@ TELL_S = 0.25
 FIRST_PARTIAL_S = 0.1
 PARTIAL_S = 0.3
 PARTIAL_SHARE = 5
+READERS = 2
 MAX_BYTES = 2 ** 30
 
 
@@ -183,41 +186,51 @@ def _walk(stack: Stack, window: Window) -> Walk:
 
 
 def _read_ahead(stack: Stack, walk: Walk, waiting: Waiting) -> Iterator[Tuple[Slab, Any]]:
-    """Each slab with its values, which are the caller's until it asks for the next; the next is read meanwhile."""
-    buffers = [np.empty(walk.slab_elements, stack.dtype) for _ in range(1 if stack.in_memory else 2)]
-    with ThreadPoolExecutor(1, "worker-read") as reader:
+    """Each slab with its values, which are the caller's until it asks for the next; others are read meanwhile."""
+    count = 1 if stack.in_memory else READERS
+    buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
+    idle = deque(DirectReader() for _ in range(count))
+    with ThreadPoolExecutor(count, "worker-read") as readers:
         under_way = deque()  # type: deque[Tuple[Slab, Any]]
-        try:
-            for number, slab in enumerate(walk.slabs()):
-                waiting.check()
+        slabs = enumerate(walk.slabs())
+
+        def begin(more: int) -> None:
+            for number, slab in itertools.islice(slabs, more):
                 buffer = buffers[number % len(buffers)]
-                if under_way:
-                    before, future = under_way.popleft()
-                    values = future.result()
-                    under_way.append((slab, reader.submit(_read, stack, slab, walk.window, buffer)))
-                    yield before, values
-                else:
-                    under_way.append((slab, reader.submit(_read, stack, slab, walk.window, buffer)))
+                under_way.append((slab, readers.submit(_read, stack, slab, walk.window, buffer, idle)))
+
+        try:
             waiting.check()
-            last, future = under_way.popleft()
-            yield last, future.result()
+            begin(count)
+            while under_way:
+                waiting.check()
+                slab, future = under_way.popleft()
+                values = future.result()
+                begin(1)
+                yield slab, values
         finally:
             for _, future in under_way:
                 future.cancel()
 
 
-def _read(stack: Stack, slab: Slab, window: Window, buffer: Any) -> Any:
+def _read(stack: Stack, slab: Slab, window: Window, buffer: Any, idle: Deque[DirectReader]) -> Any:
     """The values of a slab as (frames, rows, columns), in native byte order."""
     index = slab.part(window)
     shape = (slab.frames, slab.rows[1] - slab.rows[0], window.width)
     if stack.in_memory:
         return np.ascontiguousarray(stack.data[index], stack.dtype).reshape(shape)
     target = buffer[:shape[0] * shape[1] * shape[2]].reshape(tuple(part.stop - part.start for part in index))
+    plan = tie([[part.start, part.stop, 1] for part in index], stack.data.shape, stack.signal)
+    direct = idle.popleft()
+    try:
+        if stack.data.dtype == stack.dtype and direct.read_into(stack.data, plan, target):
+            return target.reshape(shape)
+    finally:
+        idle.append(direct)
     try:
         stack.data.read_direct(target, index)
         return target.reshape(shape)
     except Exception:  # reading it once more as `read` does says what is wrong, or finds a way
-        plan = tie([[part.start, part.stop, 1] for part in index], stack.data.shape, stack.signal)
         values = reading.read_plan(stack.data, plan, stack.file_path, stack.signal)
         return np.ascontiguousarray(values, stack.dtype).reshape(shape)
 

@@ -19,10 +19,11 @@ from app.errors import AgentError, BeamsideError, LinkLostError, error_of_kind
 from app.model.data import Block, DataReference, ReadRequest
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.plot import PlotDescription
+from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile, StackProgress, StackProjection
 from app.protocol.errors import ProtocolError, WireError
 from app.protocol.messages import MESSAGE_BYTES, Cancel, Epoch, Error, Event, Message, Reply, Request
 from app.protocol.replies import ReplyAssembler
-from app.remote import conversions
+from app.remote import conversions, stack_conversions
 from app.remote.agent_session import AgentSession
 from app.remote.seams import Watch
 
@@ -32,12 +33,15 @@ _METADATA_PRIORITY = 1
 _MOST_ATTEMPTS = 5
 GONE = (0, 0)
 
+_BACKGROUND_PRIORITY = 5
+
 Convert = Callable[[dict[str, Any], list[Any], int, float], Any]
+Part = Callable[[dict[str, Any], list[Any], int, float], None]
 
 
 @dataclass(eq=False)
 class _Call:
-    """A request that waits for its answer; ``convert`` makes the answer's value."""
+    """A request that waits for its answer; ``convert`` makes its value, ``part`` is given what comes before."""
 
     method: str
     params: dict[str, Any]
@@ -45,9 +49,11 @@ class _Call:
     priority: int = _METADATA_PRIORITY
     view: str = ""
     epoch: int = 0
+    part: Part | None = None
     future: Future[Any] = field(default_factory=Future)
     stream: int = 0
     attempts: int = 0
+    received: int = 0
     started: float = field(default_factory=time.monotonic)
     assembler: ReplyAssembler = field(default_factory=lambda: ReplyAssembler(MESSAGE_BYTES))
 
@@ -118,10 +124,41 @@ class AgentClient:
         """Numbers, exact or reduced to what the asker can show. Older than the view's newest epoch: cancelled."""
         call = _Call("read", conversions.read_params(request),
                      lambda r, a, n, s: conversions.block(request, r, a, n, s), priority, view, epoch)
-        if view and not self._supersede(view, epoch):
-            _cancel(call)
-            return call.future
-        return self._ask(call)
+        return self._ask_for_view(call)
+
+    def project(self, reference: DataReference, operation: StackOperation, *, fit: tuple[int, int] | None = None,
+                on_partial: Callable[[StackProjection], None] | None = None,
+                on_progress: Callable[[StackProgress], None] | None = None, priority: int = _BACKGROUND_PRIORITY,
+                view: str = "", epoch: int = 0) -> Future[StackProjection]:
+        """All frames of a stack in one, exact.
+
+        Args:
+            fit: (height, width) to which partial pictures are pooled; ``None``: no partial pictures.
+            on_partial: told, on the reader thread, of pictures of some of the frames, spread evenly over the stack.
+            on_progress: told, on the reader thread, how far it is.
+        """
+        def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
+            if on_progress is not None:
+                on_progress(stack_conversions.progress(result))
+            if on_partial is not None and arrays:
+                on_partial(stack_conversions.projection(reference, result, arrays, received, seconds))
+
+        params = stack_conversions.project_params(reference, operation, fit if on_partial is not None else None)
+        return self._ask_for_view(_Call(
+            "project", params, lambda r, a, n, s: stack_conversions.projection(reference, r, a, n, s), priority, view,
+            epoch, part))
+
+    def profile(self, reference: DataReference, place: PixelPoint | PixelRegion, *,
+                on_progress: Callable[[StackProgress], None] | None = None, priority: int = _BACKGROUND_PRIORITY,
+                view: str = "", epoch: int = 0) -> Future[StackProfile]:
+        """One pixel or region through all frames of a stack, exact; ``on_progress`` is told on the reader thread."""
+        def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
+            if on_progress is not None:
+                on_progress(stack_conversions.progress(result))
+
+        return self._ask_for_view(_Call(
+            "profile", stack_conversions.profile_params(reference, place),
+            lambda r, a, n, s: stack_conversions.profile(reference, r, a, n, s), priority, view, epoch, part))
 
     def new_epoch(self, view: str, epoch: int) -> None:
         """Nothing older than ``epoch`` is wanted by ``view`` any more; its Futures settle as cancelled."""
@@ -218,6 +255,12 @@ class AgentClient:
             if watch is not None:
                 self._changed(watch, message.data.get("generation"))
 
+    def _ask_for_view(self, call: _Call) -> Future[Any]:
+        if call.view and not self._supersede(call.view, call.epoch):
+            _cancel(call)
+            return call.future
+        return self._ask(call)
+
     def _ask(self, call: _Call) -> Future[Any]:
         call.future.add_done_callback(lambda future: self._cancelled(call) if future.cancelled() else None)
         with self._lock:
@@ -262,7 +305,12 @@ class AgentClient:
             if not call.assembler.add(reply):
                 return
             result, arrays = call.assembler.finish()
-            value = call.convert(result, arrays, call.assembler.received, time.monotonic() - call.started)
+            call.received += call.assembler.received
+            if reply.more:
+                call.assembler = ReplyAssembler(MESSAGE_BYTES)
+                _tell_part(call, result, arrays)
+                return
+            value = call.convert(result, arrays, call.received, time.monotonic() - call.started)
         except ProtocolError as error:
             self._forget(call)
             _fail(call, error_of_kind(error.kind, error.summary, error.detail, error.remedy))
@@ -276,7 +324,7 @@ class AgentClient:
             _fail(call, AgentError("The agent's answer could not be understood.", repr(error), "Please report it."))
             return
         self._forget(call)
-        log.debug("%s #%d: %d bytes, %.0f ms", call.method, call.stream, call.assembler.received,
+        log.debug("%s #%d: %d bytes, %.0f ms", call.method, call.stream, call.received,
                   1000 * (time.monotonic() - call.started))
         if call.future.set_running_or_notify_cancel():
             call.future.set_result(value)
@@ -328,6 +376,15 @@ class AgentClient:
 
 def _generation(value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1])) if isinstance(value, list) and len(value) == 2 else GONE
+
+
+def _tell_part(call: _Call, result: dict[str, Any], arrays: list[Any]) -> None:
+    if call.part is None or call.future.cancelled():
+        return
+    try:
+        call.part(result, arrays, call.received, time.monotonic() - call.started)
+    except Exception:
+        log.exception("a listener of progress failed, or was sent what it could not understand")
 
 
 def _settle_error(call: _Call, error: Error) -> None:

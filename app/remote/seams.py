@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from app.model.data import Block, DataReference, ReadRequest
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.plot import PlotDescription
+from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile, StackProgress, StackProjection
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,13 @@ class DataService(Protocol):
               expand: bool | None = None) -> Future[tuple[NodeInfo, ...]]: ...   # expand: docs/protocol.md, `nodes`
     def plot(self, reference: DataReference) -> Future[PlotDescription]: ...
     def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0) -> Future[Block]: ...
+    def project(self, reference: DataReference, operation: StackOperation, *, fit: tuple[int, int] | None = None,
+                on_partial: Callable[[StackProjection], None] | None = None,
+                on_progress: Callable[[StackProgress], None] | None = None, priority: int = 5, view: str = "",
+                epoch: int = 0) -> Future[StackProjection]: ...
+    def profile(self, reference: DataReference, place: PixelPoint | PixelRegion, *,
+                on_progress: Callable[[StackProgress], None] | None = None, priority: int = 5, view: str = "",
+                epoch: int = 0) -> Future[StackProfile]: ...
     def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None],
               known: tuple[int, int] | None = None) -> Watch: ...
     def status(self) -> dict[str, Any]: ...            # {"latency_s", "bytes_received", "rate_bytes_s", "agent": {...}}

@@ -63,6 +63,17 @@ def read_whole(data: DataService, request: ReadRequest, out: Path, wait: Wait,
         return _read_pieces(data, request, pieces, lead, file, wait, progress)
 
 
+def write_array(values: np.ndarray, out: Path) -> None:
+    """Write an array that is here already to ``out``, as :func:`read_whole` does.
+
+    Raises:
+        DataError: ``out`` cannot be written.
+    """
+    with _written(out) as file:
+        _write_header(file, values.dtype, values.shape)
+        file.write(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+
 def split(request: ReadRequest, shape: tuple[int, ...], itemsize: int) -> tuple[list[ReadRequest], tuple[int, ...]]:
     """Cut a request along its slowest axes so that no piece is much larger than ``PIECE_BYTES`` before pooling.
 

@@ -343,7 +343,7 @@ def test_that_it_stops_within_a_frame_when_nobody_waits(tmp_path: Path) -> None:
     with pytest.raises(WireError) as caught:
         project(path, "max", asked, service=service)
     assert caught.value.kind == "cancelled"
-    assert asked.looks == 4
+    assert asked.looks == 4   # one before, one before each slab
     assert service.handle("read", {"file": str(path), "data_path": "/x", "selection": [0]})[1][0].all()
 
 
