@@ -17,8 +17,11 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from app.errors import (
+    AgentError,
     BatchError,
     BeamsideError,
+    HostKeyChangedError,
+    HostKeyUnknownError,
     LinkError,
     LinkLostError,
     NotFoundError,
@@ -43,8 +46,8 @@ from app.remote.seams import CommandResult, Transport
 _log = logging.getLogger(__name__)
 _NEWEST = 200
 _LAST_LINES = 20
-_ATTEMPTS = 4
-_BETWEEN_ATTEMPTS_S = 1.0
+_PATIENCE_S = 60.0      # with a link that is lost during a submission: it restores itself
+_BETWEEN_ATTEMPTS_S = 0.5
 _PARTITIONS_FRESH_S = 120.0
 _HISTORY_LAGS_S = 15.0
 
@@ -146,7 +149,7 @@ class JobService:
         """
         dialect = self._dialect()
         draft = what if isinstance(what, Draft) else self.prepare(what)
-        answer = self._deliver(draft, self._in_login_shell(dialect.submit_argv(SCRIPT)))
+        answer = self._deliver(draft, self._in_login_shell(dialect.submit_argv(SCRIPT)), draft is what)
         job = Job(draft.id, draft.site, draft.name, draft.recipe.name, draft.recipe.version, JobState.QUEUED,
                   submitted=draft.created, folder=str(draft.folder), as_of=time.time(),
                   partition=draft.resources.partition,
@@ -222,20 +225,26 @@ class JobService:
 
     # -- Submission ---------------------------------------------------------------------------------------------------
 
-    def _deliver(self, draft: Draft, argv: Sequence[str]) -> Submission:
+    def _deliver(self, draft: Draft, argv: Sequence[str], kept: bool) -> Submission:
         """Send the draft, again after a lost link: the folder can be claimed only once."""
-        files = folder_files(draft)
-        for attempt in range(1, _ATTEMPTS + 1):
+        files, give_up = folder_files(draft), 0.0
+        while True:
             try:
                 return self._store.submit(draft.folder, files, argv)
+            except (HostKeyChangedError, HostKeyUnknownError, AgentError):
+                raise
             except LinkError as error:
-                if attempt == _ATTEMPTS:
+                now = time.monotonic()
+                give_up = give_up or now + _PATIENCE_S
+                if now >= give_up:
                     raise LinkLostError(
-                        "The connection was lost while the job was submitted.", error.detail or error.summary,
-                        "If it arrived, it is in the list of jobs; submitting it again makes no second one.") from error
+                        f"The connection was lost while the job {draft.id} was submitted.",
+                        error.detail or error.summary,
+                        "If it arrived, it is in the list of jobs; submitting it again makes no second one." if kept
+                        else "Look for it in the list of jobs before you submit again: that would be another job.") \
+                        from error
                 _log.info("submission of %s: %s Trying again.", draft.id, error.summary)
-                threading.Event().wait(_BETWEEN_ATTEMPTS_S)
-        raise AssertionError("unreachable")
+            threading.Event().wait(_BETWEEN_ATTEMPTS_S)
 
     def _after_refusal(self, dialect: Dialect, draft: Draft, job: Job, errors: str) -> Job:
         """A refusal is raised and its folder removed, unless the job may exist all the same: then it is looked for."""

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from app.errors import (
+    HostKeyChangedError,
     LinkLostError,
     NotFoundError,
     PermissionError_,
@@ -21,6 +22,7 @@ from app.errors import (
 from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.model.site import LOCAL, BatchSettings, DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.catalogue import shipped_recipes
+from app.remote.job_draft import Draft
 from app.remote.job_store import home_folder, job_folder
 from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
@@ -170,7 +172,8 @@ def test_that_nothing_a_user_types_is_run(service: JobService, spec: JobSpec, sl
     assert not list(tmp_path.rglob("owned"))
 
 
-@pytest.mark.parametrize("breaks", [["before"], ["within"], ["after"], ["within", "after", "before"]])
+@pytest.mark.parametrize("breaks", [["before"], ["within"], ["after"], ["within", "after", "before"],
+                                    ["after", *["before"] * 6]])
 def test_that_a_link_lost_during_submission_makes_exactly_one_job(
         service: JobService, spec: JobSpec, slurm: FakeSlurm, link: FakeLink, breaks: list[str]) -> None:
     draft = service.prepare(spec)
@@ -183,13 +186,44 @@ def test_that_a_link_lost_during_submission_makes_exactly_one_job(
 
 
 def test_that_a_link_that_stays_lost_leaves_a_draft_that_can_be_submitted_again(
-        service: JobService, spec: JobSpec, slurm: FakeSlurm, link: FakeLink) -> None:
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, link: FakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.remote.jobs._PATIENCE_S", 1.5)
     draft = service.prepare(spec)
-    link.breaks = ["after", "before", "before", "before"]
-    with pytest.raises(LinkLostError, match="while the job was submitted"):
+    link.breaks = ["after", *["before"] * 30]
+    with pytest.raises(LinkLostError, match=f"while the job {draft.id} was submitted") as caught:
         service.submit(draft)
+    assert "makes no second one" in caught.value.remedy
+    link.breaks = []
     assert service.submit(draft).scheduler_id == "100"
     assert slurm.numbers() == ["100"]
+
+
+def test_that_a_lost_submission_without_a_draft_warns_of_a_second_job(
+        service: JobService, spec: JobSpec, link: FakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.remote.jobs._PATIENCE_S", 0.0)
+    prepare = service.prepare
+
+    def prepared_before_the_link_broke(spec: JobSpec) -> Draft:
+        draft = prepare(spec)
+        link.breaks = ["before"] * 3
+        return draft
+
+    monkeypatch.setattr(service, "prepare", prepared_before_the_link_broke)
+    with pytest.raises(LinkLostError) as caught:
+        service.submit(spec)
+    assert caught.value.remedy == "Look for it in the list of jobs before you submit again: that would be another job."
+
+
+def test_that_another_host_key_ends_a_submission_at_once(service: JobService, spec: JobSpec, link: FakeLink,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = service.prepare(spec)
+
+    def refuse(*_: object, **__: object) -> CommandResult:
+        raise HostKeyChangedError("Another key.")
+
+    monkeypatch.setattr(link, "run", refuse)
+    with pytest.raises(HostKeyChangedError):
+        service.submit(draft)
 
 
 def test_that_a_draft_submitted_twice_is_one_job(service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
