@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from app.commands.context import Context
-from app.errors import BatchError, UnknownJobError, UsageError
+from app.errors import BatchError, BeamsideError, UnknownJobError, UsageError
 from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import parse_assignments
@@ -53,7 +53,18 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def run_jobs(arguments: argparse.Namespace, context: Context) -> int:
-    jobs = [job for site in batch_sites(arguments.site, context) for job in context.jobs(site).jobs()]
+    jobs: list[Job] = []
+    failed: list[BeamsideError] = []
+    sites = batch_sites(arguments.site, context)
+    for site in sites:
+        try:
+            jobs += context.jobs(site).jobs()
+        except BeamsideError as error:
+            failed.append(error)
+            if len(sites) > 1:     # one site that is down hides no other's jobs
+                context.output.event("site_failed", {"site": site, **error.as_json()}, f"{site}: {error.summary}")
+    if failed and len(failed) == len(sites):
+        raise failed[0]
     context.output.result({"jobs": [job.as_json() for job in jobs]},
                           "\n".join(job_text(job) for job in jobs) or "No jobs.")
     return 0
