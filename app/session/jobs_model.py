@@ -21,7 +21,7 @@ from app.model.units import clock_text
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session, SiteState
 
-COLUMNS = ("Job", "Recipe", "State", "Progress", "Elapsed / limit", "Where", "Result")
+COLUMNS = ("Job", "Analysis", "State", "Progress", "Elapsed / limit", "Where", "Result")
 SOON_MS = 1000                       # the first look after a submission or a cancellation
 
 Index = QModelIndex | QPersistentModelIndex
@@ -264,7 +264,7 @@ def cell_text(job: Job, column: Column, now: float | None = None, seen_running: 
     if column is Column.JOB:
         return job.scheduler_id or job.id
     if column is Column.RECIPE:
-        return visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
+        return visible(job.name) or _recipe_text(job)
     if column is Column.STATE:
         return job.state.value
     if column is Column.PROGRESS:
@@ -315,9 +315,14 @@ def result_text(job: Job) -> str:
     return ""
 
 
+def _recipe_text(job: Job) -> str:
+    return visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
+
+
 def job_tip(job: Job) -> str:
     reason = f": {visible(job.reason)}" if job.reason else ""
-    lines = [visible(job.name), job.state.value + reason, visible(job.folder)]
+    lines = [visible(job.name), _recipe_text(job), job.state.value + reason, *(visible(line) for line in job.last_lines[-3:]),
+             visible(job.folder)]
     if job.stale:
         when = f" (last known {datetime.fromtimestamp(job.as_of):%H:%M})" if job.as_of else ""
         lines.append(visible(job.stale) + when)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -144,6 +145,9 @@ def test_that_elapsed_goes_on_against_the_limit() -> None:
     ahead = job(1, JobState.RUNNING, started=4000.0, time_limit_s=600)
     assert elapsed_text(ahead, now=172.0, seen_running=100.0) == "1:12 / 10:00", "the site's clock is ahead"
     assert elapsed_text(job(1, JobState.RUNNING), now=172.0, seen_running=100.0) == "1:12"
+    named = dataclasses.replace(running, name="Azimuthal integration of spheres_0001.nxs")
+    assert cell_text(named, Column.RECIPE) == "Azimuthal integration of spheres_0001.nxs"
+    assert cell_text(dataclasses.replace(running, name=""), Column.RECIPE) == "Azimuthal integration 1.0"
     failed = job(2, JobState.FAILED, reason="exit code 1", last_lines=("reading", "x.npy is not a PONI file", ""))
     assert cell_text(failed, Column.PROGRESS) == "exit code 1 · x.npy is not a PONI file"
     assert cell_text(job(2, JobState.FAILED, reason="out of memory"), Column.PROGRESS) == "out of memory"
