@@ -1,7 +1,7 @@
 """A second Beamside for sign-in tests: ``python -m tests.peers.signin_program ACTION SETTINGS``; one JSON line out.
 
 SETTINGS is a file with issuer, client_id, scopes and ca_file. ACTION: ``sign-in`` (a robot approves), ``who``,
-``renew N`` (N forced renewals), ``sign-out``.
+``renew N`` (N forced renewals), ``renew-when-told`` (one for each line of input, answered by a line), ``sign-out``.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ def main(action: str, file: str, *arguments: str) -> dict[str, Any]:
             tokens.add(session.access_token())
             session._access = (next(iter(tokens)), time.time())   # as if it were running out
         return {"tokens": len(tokens)}
+    if action == "renew-when-told":
+        for count, _ in enumerate(sys.stdin, 1):
+            session.access_token()
+            session._access = ("", time.time())
+            print(count, flush=True)
+        return {}
     if action == "sign-out":
         return {"revoked": session.sign_out()}
     known = session.identity

@@ -29,8 +29,8 @@ class Programs:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         action, *rest = arguments
         argv = [sys.executable, "-m", "tests.peers.signin_program", action, str(self._settings), *rest]
-        return subprocess.Popen(argv, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True)
+        return subprocess.Popen(argv, cwd=ROOT, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True)
 
     def run(self, *arguments: str) -> dict[str, Any]:
         return answer(self.start(*arguments))
@@ -93,6 +93,21 @@ def test_that_programs_that_renew_at_once_do_not_void_the_session(programs: Prog
     assert [answer(program) for program in running] == [{"tokens": 6}] * 3
     assert programs.run("renew", "1") == {"tokens": 1}
     assert provider.count("/token") == 1 + 3 * 6 + 1
+
+
+def test_that_windows_that_renew_in_turn_use_each_others_newest_token(programs: Programs) -> None:
+    programs.run("sign-in")
+    windows = [programs.start("renew-when-told") for _ in range(2)]
+    for turn in range(1, 4):
+        for window in windows:
+            assert window.stdin is not None
+            assert window.stdout is not None
+            window.stdin.write("renew\n")
+            window.stdin.flush()
+            said = window.stdout.readline()
+            assert said == f"{turn}\n", said
+    for window in windows:
+        window.communicate(timeout=60)
 
 
 def test_that_a_program_killed_between_renewals_costs_nothing(programs: Programs) -> None:
