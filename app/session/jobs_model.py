@@ -321,8 +321,8 @@ def _recipe_text(job: Job) -> str:
 
 def job_tip(job: Job) -> str:
     reason = f": {visible(job.reason)}" if job.reason else ""
-    lines = [visible(job.name), _recipe_text(job), job.state.value + reason, *(visible(line) for line in job.last_lines[-3:]),
-             visible(job.folder)]
+    last = [visible(line) for line in job.last_lines[-3:]]
+    lines = [visible(job.name), _recipe_text(job), job.state.value + reason, *last, visible(job.folder)]
     if job.stale:
         when = f" (last known {datetime.fromtimestamp(job.as_of):%H:%M})" if job.as_of else ""
         lines.append(visible(job.stale) + when)

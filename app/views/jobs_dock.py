@@ -76,7 +76,7 @@ class JobsDock(QWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setStretchLastSection(False)
-        for column, width in zip(Column, (70, 300, 105, 270, 120, 130, 100), strict=True):
+        for column, width in zip(Column, (60, 340, 105, 270, 120, 130, 100), strict=True):
             header.resizeSection(column, width)
         header.setSectionResizeMode(Column.PROGRESS, QHeaderView.ResizeMode.Stretch)
         self._empty = PlainLabel("No jobs yet. Open a dataset and choose an analysis; its job appears here and is "
