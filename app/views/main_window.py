@@ -305,6 +305,8 @@ class MainWindow(QMainWindow):
 
     def _retitle(self, tab: DatasetTab, title: str) -> None:
         self._tabs.setTabText(self._tabs.indexOf(tab), _tab_text(title))
+        if tab is self.current_tab:
+            self.setWindowTitle(f"{title} – Beamside")
 
     def _tab_changed(self, _position: int) -> None:
         tab = self.current_tab

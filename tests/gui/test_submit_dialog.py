@@ -160,6 +160,7 @@ def test_that_a_result_is_titled_by_its_job(qtbot: Any, program: Any, fake_sites
     program.jobs.take_answer("far", [done])
     program.window.open_result(done)
     qtbot.waitUntil(lambda: program.window.tabs.tabText(program.window.tabs.count() - 1) == "I · job 8812")
+    assert program.window.windowTitle() == "I · job 8812 – Beamside"
 
 
 def test_that_the_form_with_its_script_fits_the_screen(qtbot: Any, dialog: SubmitDialog) -> None:
