@@ -14,6 +14,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
+from app.agent.service import Service
 from app.errors import SelectionError, WorkerLostError
 from app.model.data import DataReference, ReadRequest, Selection
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProgress, StackProjection
@@ -135,3 +136,30 @@ def test_that_a_killed_worker_costs_one_more_try_and_then_one_sentence(connect: 
     assert "endless.h5" in error.summary
     small = connection.data.project(at(endless, "/small"), StackOperation.MAX).result(DEADLINE_S)
     assert small.values.tolist() == np.arange(12).reshape(3, 4).tolist()
+
+
+def test_that_every_type_is_reduced_alike_by_every_python(connection: Connection, tmp_path: Path) -> None:
+    dice = np.random.default_rng(8)
+    path = tmp_path / "types.h5"
+    types = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", ">u2", ">f4", "?")
+    with h5py.File(path, "w") as file:
+        for dtype in types:
+            values = dice.integers(0, 2, (30, 9, 8)).astype(dtype) if dtype == "?" else dice.integers(
+                -3, 120, (30, 9, 8)).astype(dtype)
+            file.create_dataset(dtype, data=values, chunks=(4, 3, 8), compression="gzip")
+    service = Service()
+    for dtype in types:
+        for operation in StackOperation:
+            theirs = connection.data.project(at(path, "/" + dtype), operation).result(DEADLINE_S)
+            ours = service.handle("project", {"file": str(path), "data_path": "/" + dtype, "op": operation.value})[1]
+            assert theirs.values.dtype == ours[0].dtype
+            np.testing.assert_allclose(theirs.values, ours[0], rtol=1e-12, err_msg=f"{operation} {dtype}")
+        region = connection.data.profile(at(path, "/" + dtype), PixelRegion((1, 8), (2, None))).result(DEADLINE_S)
+        columns = service.handle("profile", {"file": str(path), "data_path": "/" + dtype,
+                                             "roi": [[1, 8, None], [2, None, None]]})[1]
+        for found, wanted in zip((region.total, region.mean, region.minimum, region.maximum, region.valid), columns,
+                                 strict=True):
+            assert found is not None
+            assert found.dtype == wanted.dtype
+            np.testing.assert_allclose(found, wanted, rtol=1e-12, err_msg=dtype)
+    service.close()
