@@ -55,7 +55,13 @@ class LocalTransport:
             stdout, stderr = process.communicate(stdin, timeout_s)
         except subprocess.TimeoutExpired:
             _kill_group(process)
-            process.communicate()
+            with contextlib.suppress(subprocess.TimeoutExpired):     # a child that left the group may hold the pipes
+                process.communicate(timeout=_CLOSE_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_CLOSE_S)
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
             raise LinkError(f"“{argv[0]}” did not finish within {timeout_s:.0f} s.",
                             remedy="Try again; the computer may be busy.") from None
         return CommandResult(max(process.returncode, -1), stdout, stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,18 @@ def test_that_a_command_that_takes_too_long_is_an_error_in_time(transport: Trans
     assert time.monotonic() - started < 20
     assert "did not finish" in late.value.summary
     assert transport.run(["echo", "still"]).stdout == b"still\n"
+
+
+def test_that_a_command_whose_child_keeps_its_output_is_an_error_in_time(transport: Transport, tmp_path: Path) -> None:
+    child = "setsid sh -c 'echo $$ > \"$0\"; exec sleep 60' \"$0\" & sleep 60"
+    started = time.monotonic()
+    try:
+        with pytest.raises(LinkError):
+            transport.run(["sh", "-c", child, str(tmp_path / "pid")], timeout_s=1)
+        assert time.monotonic() - started < 20
+    finally:
+        if (tmp_path / "pid").exists():
+            transport.run(["kill", "-9", (tmp_path / "pid").read_text().strip()])
 
 
 def test_that_home_and_user_are_those_of_the_account(transport: Transport) -> None:
