@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence, QResizeEvent
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -27,10 +26,11 @@ from app.session.files_model import FilesModel, Role, RowKind
 from app.session.snippet import python_snippet
 from app.session.vocabulary import Recipe
 from app.views.files_proxy import FilesProxy
-from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
+from app.views.files_tree import FilesTree
+from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip, set_state
 from app.viz.icons import set_icon
 
-_LEAST_DETAILS = 0.24                 # of the width, however long the names are
+_NOTHING_FITS = "Nothing that is opened below fits. Folders and files are searched once they are unfolded."
 _OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)
 
 
@@ -148,11 +148,9 @@ class FilesPanel(QWidget):
         self._filter.setPlaceholderText("Filter (text, glob or /regex/)")
         self._filter.setAccessibleName("Filter the files")
         self._filter.setClearButtonEnabled(True)
-        self._filter_fault = PlainLabel(wrap=True)
-        self._filter_fault.setProperty("state", "error")
-        self._filter_fault.hide()
-        self._tree = _Tree()
-        self._tree.setModel(self._proxy)
+        self._filter_note = PlainLabel(wrap=True)
+        self._filter_note.hide()
+        self._tree = FilesTree(self._proxy)
         header = self._tree.header()
         header.setStretchLastSection(True)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
@@ -163,7 +161,7 @@ class FilesPanel(QWidget):
         column.addLayout(head)
         column.addWidget(self._crumb_bar)
         column.addWidget(self._filter)
-        column.addWidget(self._filter_fault)
+        column.addWidget(self._filter_note)
         column.addWidget(self._tree, 1)
         self._show_path()
 
@@ -209,9 +207,13 @@ class FilesPanel(QWidget):
         self._crumbs.addWidget(here, 1)
 
     def _filter_changed(self, text: str) -> None:
+        self._tree.remember_chosen()
         fault = self._proxy.set_filter(text)
-        self._filter_fault.setText(fault)
-        self._filter_fault.setVisible(bool(fault))
+        nothing = not fault and bool(text.strip()) and self._proxy.rowCount() == 0
+        self._filter_note.setText(fault or (_NOTHING_FITS if nothing else ""))
+        self._filter_note.setVisible(bool(fault) or nothing)
+        set_state(self._filter_note, "error" if fault else "idle")
+        self._tree.unfold_again()
 
     # -- what -------------------------------------------------------------------------------------------------------
 
@@ -273,51 +275,6 @@ class FilesPanel(QWidget):
 
     def _copy(self, text: str, _checked: bool = False) -> None:
         QGuiApplication.clipboard().setText(text)
-
-
-class _Tree(QTreeView):
-    """The tree with the habits of a file browser: Ctrl+C copies the path."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setAccessibleName("Folders, files and what is inside them")
-        self.setUniformRowHeights(True)
-        self.setAnimated(False)
-        self.setIndentation(14)
-        self.setAllColumnsShowFocus(True)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.setExpandsOnDoubleClick(False)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._own_width = -1
-        self.expanded.connect(self.share_width)
-        self.collapsed.connect(self.share_width)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        super().resizeEvent(event)
-        self.share_width()
-
-    def share_width(self, *_changed: object) -> None:
-        """Names get what the second column does not need, until the person says otherwise."""
-        if self._own_width not in (-1, self.header().sectionSize(0)):
-            return
-        width = self.viewport().width()
-        names = self.sizeHintForColumn(0)
-        content = self.sizeHintForColumn(1)
-        details = max(content, self.header().sectionSizeHint(1))
-        least = min(content, int(width * _LEAST_DETAILS))
-        self._own_width = max(width - details, min(names, width - least))
-        self.header().resizeSection(0, self._own_width)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.matches(QKeySequence.StandardKey.Copy):
-            reference = self.currentIndex().siblingAtColumn(0).data(Role.REFERENCE)
-            if reference is not None:
-                QGuiApplication.clipboard().setText(str(reference))
-            return
-        super().keyPressEvent(event)
 
 
 def _cut(name: str) -> str:

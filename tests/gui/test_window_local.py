@@ -180,3 +180,23 @@ def test_that_names_get_the_width_the_second_column_does_not_need(qtbot: Any, pr
     qtbot.waitUntil(lambda: tree.model().rowCount() > 3, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: tree.columnWidth(0) >= min(tree.sizeHintForColumn(0), tree.viewport().width() * 3 // 4))
     assert tree.columnWidth(1) <= max(tree.sizeHintForColumn(1), tree.header().sectionSizeHint(1)) + 8
+
+
+def test_that_a_filter_forgets_nothing_when_it_is_cleared(qtbot: Any, program: Any, beamside_data: Path) -> None:
+    panel = program.window.files_panel
+    go(qtbot, program, "saxs/1998spheres.h5")
+
+    def chosen() -> str:
+        return str(panel.tree.currentIndex().siblingAtColumn(0).data(Role.NAME))
+
+    qtbot.waitUntil(lambda: chosen() == "1998spheres.h5", timeout=PATIENCE_MS)
+    folder = panel.tree.currentIndex().parent()
+    assert panel.tree.isExpanded(folder)
+    panel._filter.setText("no such name")
+    assert panel.tree.model().rowCount() == 0
+    assert "unfolded" in panel._filter_note.text()
+    panel._filter.setText("1998")
+    assert not panel._filter_note.isVisible()
+    panel._filter.setText("")
+    qtbot.waitUntil(lambda: chosen() == "1998spheres.h5")
+    assert panel.tree.isExpanded(panel.tree.currentIndex().parent())
