@@ -19,6 +19,8 @@ from app.protocol.codecs import bitshuffle_library
 DEFLATE, SHUFFLE, LZ4, ZSTD, BITSHUFFLE = 1, 2, 32004, 32015, 32008
 HEADER_BYTES = 12
 CHECKPOINT = 16  # every so many blocks their place is remembered
+_UNSHUFFLED = 1 << 14
+_MOST_DEFLATED = 1032  # zlib cannot make more bytes out of one
 _HEADER = struct.Struct(">QI")
 _LENGTH = struct.Struct(">I")
 _BITSHUFFLE_LZ4, _BITSHUFFLE_ZSTD = 2, 3
@@ -185,12 +187,13 @@ def _undo(step: Step, packed: Any, out: Any) -> None:
 
 
 def _inflate(packed: Any, out: Any) -> None:
-    stream = zlib.decompressobj()
+    if packed.size * _MOST_DEFLATED < out.size:
+        raise Unusual("a deflated chunk that is too short")
     try:
-        raw = stream.decompress(packed, out.size + 1)
+        raw = zlib.decompress(packed, zlib.MAX_WBITS, out.size)
     except zlib.error as error:
         raise Unusual(str(error)) from None
-    if len(raw) != out.size or not stream.eof:
+    if len(raw) != out.size:
         raise Unusual("a deflated chunk of another size")
     out[...] = np.frombuffer(raw, np.uint8)
 
@@ -204,9 +207,9 @@ def _unshuffle(packed: Any, item_size: int, out: Any) -> None:
         out[...] = packed
         return
     planes, rows = packed[:whole].reshape(item_size, items), out[:whole].reshape(items, item_size)
-    part = max(1, 65536 // item_size)
-    for first in range(0, items, part):
-        rows[first:first + part] = planes[:, first:first + part].T
+    for first in range(0, items, _UNSHUFFLED):  # by parts that stay in the cache
+        for number in range(item_size):
+            rows[first:first + _UNSHUFFLED, number] = planes[number, first:first + _UNSHUFFLED]
     out[whole:] = packed[whole:]
 
 

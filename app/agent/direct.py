@@ -152,7 +152,7 @@ class DirectReader:
         runs = _runs(shape, wanted, storage.dtype.itemsize)
         needed = _merged(runs[:, 0] // blocks.block_bytes, (runs[:, 1] - 1) // blocks.block_bytes + 1)
         count = sum(end - first for first, end in needed)
-        if size <= min(_KEPT_CHUNK, self._cache_bytes) and 2 * count > blocks.number:
+        if size <= min(_KEPT_CHUNK, self._cache_bytes) and 4 * count > blocks.number:
             return False
         first, end = needed[0][0], needed[-1][1]
         if not blocks.reach(end):

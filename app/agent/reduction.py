@@ -28,7 +28,8 @@ def factor_for(length: int, limit: int) -> int:
     return factor
 
 
-def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any] = None) -> Tuple[Any, Optional[Any]]:
+def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any] = None,
+         by_value: bool = False) -> Tuple[Any, Optional[Any]]:
     """Pool the last two axes.
 
     Args:
@@ -36,6 +37,7 @@ def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[An
         factor: (fy, fx), powers of two.
         method: one of :data:`METHODS`.
         invalid: bool like ``values``, True where no valid pixel stands; ``None``: all are valid.
+        by_value: ``invalid`` comes from the values alone, without a pixel mask (extremes then need no look at it).
 
     Returns:
         The pooled array, (…, ceil(height / fy), ceil(width / fx)), and where no valid pixel went into it
@@ -46,6 +48,8 @@ def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[An
         picked = np.ascontiguousarray(native[..., ::factor[0], ::factor[1]])
         gone = None if invalid is None else np.ascontiguousarray(invalid[..., ::factor[0], ::factor[1]])
         return picked, gone if gone is not None and gone.any() else None
+    if method in ("max", "min") and by_value and invalid is not None and native.dtype.kind in "iu":
+        return _extreme_by_value(native, factor, method)
     if method in ("max", "min"):
         return _extreme(native, factor, method, invalid)
     return _summed(native, factor, method, invalid)
@@ -62,6 +66,41 @@ def _extreme(values: Any, factor: Tuple[int, int], method: str, invalid: Optiona
     if mask_value is not None:
         pooled[gone] = mask_value
     return pooled, gone
+
+
+def _extreme_by_value(values: Any, factor: Tuple[int, int], method: str) -> Tuple[Any, Optional[Any]]:
+    """Extremes of integers where only values mark what is invalid: they are put where they lose every comparison.
+
+    The largest unsigned number becomes 0 by adding 1 to all, negative numbers are large as unsigned ones.
+    """
+    unsigned = values.view("u%d" % values.dtype.itemsize)
+    if method == "min":
+        pooled = _blocks(unsigned, factor, np.minimum).view(values.dtype)
+    elif values.dtype.kind == "i":
+        pooled = _blocks(values, factor, np.maximum)
+    else:
+        pooled = _raised_blocks(values, factor)
+    gone = pooled < 0 if values.dtype.kind == "i" else pooled == np.iinfo(values.dtype).max
+    if not gone.any():
+        return pooled, None
+    pooled[gone] = sentinel_of(values.dtype)
+    return pooled, gone
+
+
+def _raised_blocks(values: Any, factor: Tuple[int, int]) -> Any:
+    """Maxima after adding 1, the sum's overflow wanted, minus 1; by strips of rows that stay in the cache."""
+    height, width = values.shape[-2:]
+    frames, one = values.reshape(-1, height, width), values.dtype.type(1)
+    pooled = np.empty((len(frames), -(-height // factor[0]), -(-width // factor[1])), values.dtype)
+    rows = max(1, _STRIP // max(1, width * factor[0])) * factor[0]
+    strip = np.empty((min(rows, height), width), values.dtype)
+    for number in range(len(frames)):
+        for first in range(0, height, rows):
+            stop = min(first + rows, height)
+            raised = np.add(frames[number, first:stop], one, out=strip[:stop - first])
+            pooled[number, first // factor[0]:-(-stop // factor[0])] = _blocks(raised, factor, np.maximum)
+    np.subtract(pooled, one, out=pooled)
+    return pooled.reshape(values.shape[:-2] + pooled.shape[1:])
 
 
 def _filled_blocks(values: Any, factor: Tuple[int, int], combine: Any, invalid: Any, neutral: Any) -> Tuple[Any, Any]:

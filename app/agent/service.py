@@ -62,13 +62,13 @@ class Source(NamedTuple):
 
 
 class Service:
-    """Answers requests about files; ``cache_bytes`` bounds the values it keeps."""
+    """Answers requests about files; ``cache_bytes`` bounds what it keeps, a third of it decoded chunks."""
 
     def __init__(self, cache_bytes: int = 256 * 2 ** 20) -> None:
-        self._cache_bytes = cache_bytes
+        self._cache_bytes = cache_bytes - cache_bytes // 3
         self._files = OpenFiles()
         self._images = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, ImageFile]]
-        self._reader = SourceReader()
+        self._reader = SourceReader(cache_bytes // 3)
         self._selected = OrderedDict()  # type: OrderedDict[Any, Selected]
         self._selected_bytes = 0
         self._masks = OrderedDict()  # type: OrderedDict[Any, Optional[Any]]
@@ -159,7 +159,7 @@ class Service:
             factor = (reduction.factor_for(values.shape[-2], int(fit[0])),
                       reduction.factor_for(values.shape[-1], int(fit[1])))
         if factor != (1, 1):
-            values, gone = reduction.pool(values, factor, method, gone)
+            values, gone = reduction.pool(values, factor, method, gone, selected.by_value)
             exactness = "pooled"
         statistics = {}  # type: Dict[str, Any]
         if params.get("statistics", True):

@@ -48,10 +48,13 @@ class Mapping(NamedTuple):
 
 
 class SourceReader:
-    """Reads datasets without HDF5 where that can be, virtual ones from their sources."""
+    """Reads datasets without HDF5 where that can be, virtual ones from their sources.
 
-    def __init__(self) -> None:
-        self._direct = DirectReader()
+    ``cache_bytes`` bounds the decoded chunks it keeps.
+    """
+
+    def __init__(self, cache_bytes: int = 64 * 2 ** 20) -> None:
+        self._direct = DirectReader(cache_bytes)
         self._files = OpenFiles()
         self._mappings = OrderedDict()  # type: OrderedDict[Any, Optional[Mapping]]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,8 @@ from hypothesis.extra import numpy as npst
 from app.agent import direct, storage
 from app.agent.direct import DirectReader
 from app.agent.selection import tie
-from tests.unit.agent_hdf5.test_reading import as_wire
+from app.agent.service import Service
+from tests.unit.agent_hdf5.test_reading import as_wire, read
 
 EXAMPLES = int(os.environ.get("BEAMSIDE_EXAMPLES", "300"))
 LONG_AGO = 10**18
@@ -294,6 +297,55 @@ def test_that_a_replaced_file_is_read_through_the_one_hdf5_has_open(tmp_path: Pa
         found = DirectReader().read(file["d"], tie(["..."], (9, 9)))
         assert found is not None
         assert (found == 1).all()
+
+
+_WRITER = """
+import sys, os, h5py, hdf5plugin, numpy as np
+path, step = sys.argv[1], int(sys.argv[2])
+with h5py.File(path, "a", locking=False) as file:
+    if step == 0:
+        file.create_dataset("d", (1, 40, 50), "u2", chunks=(1, 40, 50), maxshape=(None, 40, 50),
+                            **hdf5plugin.Bitshuffle())
+    data = file["d"]
+    data.resize((step + 1, 40, 50))
+    rng = np.random.default_rng(step)
+    data[step] = rng.poisson(step + 1, (40, 50))
+    data[0] = rng.integers(0, 2 ** min(16, 3 * step + 1), (40, 50))  # its chunk grows and moves
+    np.save(sys.argv[3], data[()])
+os.utime(path, ns=(10**17 + step, 10**17 + step))
+"""
+
+
+def test_that_a_file_that_grows_between_readings_is_read_as_it_is_then(tmp_path: Path) -> None:
+    path, copy = tmp_path / "a.h5", tmp_path / "copy.npy"
+    with h5py.File(tmp_path / "near.h5", "w") as file:
+        file["far"] = h5py.ExternalLink("a.h5", "/d")
+        layout = h5py.VirtualLayout((1, 40, 50), "u2")
+        layout[:] = h5py.VirtualSource("a.h5", "d", (1, 40, 50))[:]
+        file.create_virtual_dataset("first", layout)
+    service = Service()
+    for step in range(6):
+        subprocess.run([sys.executable, "-c", _WRITER, str(path), str(step), str(copy)], check=True, timeout=60)
+        stored = np.load(copy)
+        for frame in range(step + 1):
+            for name, data_path in (("a.h5", "/d"), ("near.h5", "/far")):
+                _, arrays = read(service, tmp_path / name, data_path, [frame])
+                assert bits(arrays[0]) == bits(stored[frame])
+                assert read(service, tmp_path / name, data_path, [frame, 20, 30])[1][0] == stored[frame, 20, 30]
+        assert read(service, tmp_path / "a.h5", "/d", ["...", 7, 8])[1][0].tolist() == stored[:, 7, 8].tolist()
+    service.close()
+
+
+def test_that_a_file_replaced_between_readings_by_one_of_the_same_size_is_read_anew(tmp_path: Path) -> None:
+    path, service = tmp_path / "a.h5", Service()
+    for number in range(1, 5):
+        with h5py.File(tmp_path / "new.h5", "w") as file:
+            file.create_dataset("d", data=np.full((4, 30, 30), number, np.int32), chunks=(2, 30, 30), **FILTERS["lz4"])
+        os.utime(tmp_path / "new.h5", ns=(LONG_AGO, LONG_AGO + number))
+        os.replace(tmp_path / "new.h5", path)
+        for selection in ([3], [0, 2, 5], ["...", [3, 9, 2]]):
+            assert (read(service, path, "/d", selection)[1][0] == number).all()
+    service.close()
 
 
 def test_that_what_is_kept_of_storage_and_chunks_is_bounded(tmp_path: Path) -> None:

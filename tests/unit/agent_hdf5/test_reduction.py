@@ -60,7 +60,7 @@ def test_that_pooling_equals_a_loop_over_blocks(values: Any, fy: int, fx: int, m
                                                 data: st.DataObject) -> None:
     masked = data.draw(npst.arrays(bool, values.shape)) if data.draw(st.booleans()) else None
     invalid = invalid_mask(values, 2, masked)
-    pooled, gone = pool(values, (fy, fx), method, invalid)
+    pooled, gone = pool(values, (fy, fx), method, invalid, by_value=masked is None)
     full = np.zeros(values.shape, bool) if invalid is None else np.asarray(invalid)
     expected, empty = block_by_block(values, (fy, fx), method, full)
 
