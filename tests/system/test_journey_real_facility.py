@@ -3,7 +3,9 @@ OpenID provider, from the command line."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +126,9 @@ def test_that_the_journey_ends_at_the_result(site: Site, tmp_path: Path) -> None
     assert (pooled["factor"], pooled["exactness"]) == ([4, 4], "pooled")
     assert pooled["sum"] == int(frame.sum(dtype=object))
 
-    job = user.ok("submit", "azimuthal-integration", target, "--set", f"poni={site.raw}/geometry.poni",
-                  "--set", "npt=500", "--partition", "debug", "--time", "10", "--wait", timeout_s=300)
+    with _link_cut_once(site, user):
+        job = user.ok("submit", "azimuthal-integration", target, "--set", f"poni={site.raw}/geometry.poni",
+                      "--set", "npt=500", "--partition", "debug", "--time", "10", "--wait", timeout_s=300)
     assert job["state"] == "completed"
     assert job["exit_code"] == 0
     assert job["folder"].startswith(str(site.raw.parent / "PROCESSED_DATA"))
@@ -138,6 +141,29 @@ def test_that_the_journey_ends_at_the_result(site: Site, tmp_path: Path) -> None
     assert [(j["id"], j["state"], j["outputs"]) for j in seen] == [(job["id"], "completed", job["outputs"])]
     log = elsewhere.ok("job", f"realsite:{job['id']}", "--log")["log"]
     assert "Traceback" not in log
+
+
+@contextlib.contextmanager
+def _link_cut_once(site: Site, user: Commands) -> Iterator[None]:
+    """Every connection to the site is killed while the command follows its job."""
+    ended = threading.Event()
+    cut = []
+
+    def watch() -> None:
+        while not ended.wait(0.05):
+            if any(event.get("event") == "job_state" for event in user.events):
+                site.facility.sshd.cut()
+                cut.append(True)
+                return
+
+    watcher = threading.Thread(target=watch, name="link cutter")
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+    assert cut, "the link was cut while the job was followed"
 
 
 def _assert_result_is_pyfais(user: Commands, output: str, frame: np.ndarray, tmp_path: Path) -> None:
