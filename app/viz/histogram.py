@@ -13,6 +13,7 @@ from app.viz.theme import theme_of
 
 _GRAB_PIXELS = 8
 _MARGIN = 4
+_FAR = 20.0                            # times the upper limit: there the data ends, and the limits stand too close
 
 
 class LevelsView(QWidget):
@@ -113,6 +114,7 @@ class HistogramPlot(QWidget):
         self._log = False
         self._limits: tuple[float, float] | None = None
         self._dragged: int | None = None
+        self._spread_when_grabbed = False
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Histogram")
@@ -139,6 +141,7 @@ class HistogramPlot(QWidget):
         return None if self._limits is None else self._to_pixel(self._limits[which])
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._spread_when_grabbed = self._spread()         # the axis stays as it is under the hand
         self._dragged = self._line_at(event.position().x()) if event.button() == Qt.MouseButton.LeftButton else None
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -156,6 +159,7 @@ class HistogramPlot(QWidget):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._dragged = None
+        self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = theme_of(self)
@@ -200,9 +204,17 @@ class HistogramPlot(QWidget):
         low, high = float(self._edges[0]), float(self._edges[-1])
         if self._limits is not None:
             low, high = min(low, self._limits[0]), max(high, self._limits[1])
-        if not self._log:
+        if not self._spread():
             return low, high if high > low else low + 1.0
         return float(np.log10(self._floor())), float(np.log10(high))
+
+    def _spread(self) -> bool:
+        """Whether the axis is logarithmic: as the colours are, or where few bright pixels leave the limits no room."""
+        if self._dragged is not None:
+            return self._spread_when_grabbed
+        if self._log or self._limits is None or not self._edges.size or self._edges[0] < 0:
+            return self._log
+        return bool(self._limits[1] > 0 and self._edges[-1] > _FAR * self._limits[1])
 
     def _floor(self) -> float:
         """The smallest positive number a logarithmic axis reaches down to."""
@@ -214,14 +226,14 @@ class HistogramPlot(QWidget):
 
     def _to_pixel(self, value: float) -> float:
         start, stop = self._span()
-        laid_out = float(np.log10(max(value, self._floor()))) if self._log else value
+        laid_out = float(np.log10(max(value, self._floor()))) if self._spread() else value
         return _MARGIN + (laid_out - start) / ((stop - start) or 1.0) * (self.width() - 2 * _MARGIN)
 
     def _to_value(self, pixel: float) -> float:
         start, stop = self._span()
         share = min(max((pixel - _MARGIN) / max(1, self.width() - 2 * _MARGIN), 0.0), 1.0)
         laid_out = start + share * (stop - start)
-        return float(10.0**laid_out) if self._log else laid_out
+        return float(10.0**laid_out) if self._spread() else laid_out
 
     def _line_at(self, x: float) -> int | None:
         if self._limits is None:

@@ -110,3 +110,13 @@ def test_that_no_statistics_is_no_trouble(levels: LevelsView) -> None:
     levels.show_statistics(Statistics())
     levels.set_limits(0, 0)
     assert not levels.grab().isNull()
+
+
+def test_that_a_few_bright_pixels_do_not_press_the_limits_together(levels: LevelsView) -> None:
+    values = np.append(np.arange(12).repeat(100), 6510)
+    levels.show_statistics(statistics_of(values), "linear")
+    levels.set_limits(0, 10)
+    low, high = levels.plot.line_position(0), levels.plot.line_position(1)
+    assert low is not None
+    assert high is not None
+    assert high - low > 30
