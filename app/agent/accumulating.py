@@ -12,7 +12,7 @@ std is the population's (numpy's ``ddof=0``), float64, by Welford's updating met
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -53,6 +53,52 @@ class Accumulator:
     def picture(self) -> Picture:
         """The result so far (a new array), and where no frame had a valid pixel (``None``: nowhere, or not known)."""
         raise NotImplementedError
+
+
+class ValidCounts:
+    """How many valid values each pixel has had. Gaps seldom move: while they do not, one number per strip is enough.
+
+    Every frame must come in the same strips.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._counts = np.zeros(size, np.uint32)
+        self._valid = np.zeros(size, bool)
+        self._alike: Dict[Tuple[int, int], int] = {}
+
+    def add(self, valid: Any, where: slice) -> int:
+        """Count a strip of one more frame.
+
+        Returns:
+            How often each of its valid pixels has been valid, if all of them as often; else 0, and :meth:`of` says.
+        """
+        strip, before = (where.start, where.stop), self._valid[where]
+        alike = self._alike.get(strip)
+        if alike is None:
+            before[...] = valid
+            self._alike[strip] = 1
+            return 1
+        if alike and np.array_equal(before, valid):
+            self._alike[strip] = alike + 1
+            return alike + 1
+        counts = self._counts[where]
+        if alike:
+            np.multiply(before, np.uint32(alike), out=counts)
+            self._alike[strip] = 0
+        counts += valid.view(np.uint8)
+        return 0
+
+    def of(self, where: slice) -> Any:
+        """The counts of a strip whose pixels differ; not to be changed."""
+        return self._counts[where]
+
+    def all(self) -> Any:
+        """The counts of all pixels, a new array."""
+        counts = self._counts.copy()
+        for (first, end), alike in self._alike.items():
+            if alike:
+                np.multiply(self._valid[first:end], np.uint32(alike), out=counts[first:end])
+        return counts
 
 
 class Extreme(Accumulator):
@@ -100,13 +146,14 @@ class Total(Accumulator):
         super().__init__(shape, dtype)
         self._mean = operation == "mean"
         size = shape[0] * shape[1]
-        self._count = np.zeros(size, np.uint32)
+        self._counts = ValidCounts(size)
         self._low = np.zeros(size, np.float64 if self.dtype.kind == "f" else np.uint64)
         self._high = np.zeros(size, np.uint64) if self.dtype.kind in "iu" and self.dtype.itemsize == 8 else None
         self._strip = np.empty(STRIP, self.dtype if self.dtype.kind == "f" else unsigned_type(self.dtype))
+        self._wide = np.empty(STRIP, np.uint64)
 
     def _take(self, part: Any, where: slice) -> None:
-        low, count, valid = self._low[where], self._count[where], self._invalid[:part.size]
+        low, valid = self._low[where], self._invalid[:part.size]
         if self.dtype.kind == "f":
             np.isfinite(part, out=valid)
             with np.errstate(over="ignore", invalid="ignore"):
@@ -115,20 +162,23 @@ class Total(Accumulator):
             found = counted(part, self._strip)
             np.not_equal(found, 0, out=valid)
             if self._high is None:
-                low += found
+                wide = self._wide[:part.size]
+                wide[...] = found  # apart from the addition, which would do it piece by piece
+                low += wide
             else:
                 self._high[where] += found >> np.uint64(32)
                 low += found & np.uint64(_LOW)
-        count += valid.view(np.uint8)
+        self._counts.add(valid, where)
 
     def picture(self) -> Picture:
-        gone = self._count == 0
+        count = self._counts.all()
+        gone = count == 0
         values = self._low.copy()  # type: Any
         if self.dtype.kind != "f":
-            values = without_ones(self._low, self._high, self._count, self.dtype)
+            values = without_ones(self._low, self._high, count, self.dtype)
         if self._mean:
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = values / self._count
+                values = values / count
         values[gone] = sentinel_of(values.dtype)
         return values.reshape(self.shape), gone.reshape(self.shape)
 
@@ -139,12 +189,12 @@ class Spread(Accumulator):
     def __init__(self, shape: Tuple[int, int], dtype: Any) -> None:
         super().__init__(shape, dtype)
         size = shape[0] * shape[1]
-        self._count = np.zeros(size, np.uint32)  # type: Any
+        self._counts = ValidCounts(size)
         self._mean, self._squares = np.zeros(size), np.zeros(size)  # type: Any, Any
         self._values, self._step, self._part = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP)
 
     def _take(self, part: Any, where: slice) -> None:
-        mean, count, invalid = self._mean[where], self._count[where], self._invalid[:part.size]
+        mean, invalid = self._mean[where], self._invalid[:part.size]
         values, step = self._values[:part.size], self._step[:part.size]
         share = self._part[:part.size]  # type: Any
         mark_invalid(part, invalid)
@@ -152,20 +202,24 @@ class Spread(Accumulator):
         if invalid.any():
             np.copyto(values, mean, where=invalid)
         np.logical_not(invalid, out=invalid)
-        count += invalid.view(np.uint8)
+        times = self._counts.add(invalid, where)
         with np.errstate(over="ignore", invalid="ignore"):
             np.subtract(values, mean, out=step)
-            np.maximum(count, 1, out=share, casting="unsafe")
-            np.divide(step, share, out=share)
+            if times:
+                np.divide(step, times, out=share)
+            else:
+                np.maximum(self._counts.of(where), 1, out=share, casting="unsafe")
+                np.divide(step, share, out=share)
             mean += share
             values -= mean
             values *= step
             self._squares[where] += values
 
     def picture(self) -> Picture:
-        gone = self._count == 0
+        count = self._counts.all()
+        gone = count == 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.sqrt(self._squares / self._count)
+            values = np.sqrt(self._squares / count)
         values[gone] = np.nan
         return values.reshape(self.shape), gone.reshape(self.shape)
 
@@ -181,8 +235,8 @@ def bytes_needed(operation: str, shape: Tuple[int, int], dtype: Any) -> int:
     """What an accumulator and its picture take together."""
     pixel = np.dtype(dtype).itemsize * 2
     if operation in ("sum", "mean"):
-        pixel = 28 + (8 if np.dtype(dtype).itemsize == 8 else 0)
-    return shape[0] * shape[1] * (28 if operation == "std" else pixel)
+        pixel = 34 + (8 if np.dtype(dtype).itemsize == 8 else 0)
+    return shape[0] * shape[1] * (34 if operation == "std" else pixel)
 
 
 def unsigned_type(dtype: Any) -> Any:

@@ -10,11 +10,12 @@ from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
-from app.agent.accumulating import counted, mark_invalid, unsigned_type, without_ones
+from app.agent.accumulating import counted, unsigned_type, without_ones
 from app.agent.slabs import Slab, Window
 from app.agent.validity import sentinel_of
 
 _LOW = (1 << 32) - 1
+_LONG_ROW = 1000
 
 
 class Region:
@@ -38,6 +39,7 @@ class Region:
         self._maximum = np.full(leading, -np.inf if floating else 0, kind)
         self._minimum = np.full(leading, np.inf if floating else np.iinfo(kind).max, kind)
         self._first = np.zeros(leading, self._dtype)
+        self._scratch = np.empty(0, kind)
 
     def add(self, values: Any, slab: Slab) -> None:
         """Take the region's pixels of a slab: (frames, rows, columns)."""
@@ -46,36 +48,42 @@ class Region:
         frames = values.reshape(len(values), -1)
         if slab.rows[0] == self._window.top:
             self._first[where] = frames[:, 0].reshape(shape)
-        invalid = np.empty(frames.shape, bool)
-        mark_invalid(frames, invalid)
+        gone = None
         if self._mask is not None:
             first = slab.rows[0] - self._window.top
-            invalid |= self._mask[first:first + values.shape[1]].reshape(-1)
-        self._valid[where] += (frames.shape[1] - np.count_nonzero(invalid, axis=1)).reshape(shape)
+            gone = self._mask[first:first + values.shape[1]].reshape(-1)
         if self._dtype.kind == "f":
-            self._add_floats(frames, invalid, where, shape)
+            self._add_floats(frames, gone, where, shape)
         else:
-            self._add_integers(frames, invalid, where, shape)
+            self._add_integers(frames, gone, where, shape)
 
-    def _add_floats(self, frames: Any, invalid: Any, where: Tuple[slice, ...], shape: Tuple[int, ...]) -> None:
+    def _add_floats(self, frames: Any, gone: Optional[Any], where: Tuple[slice, ...], shape: Tuple[int, ...]) -> None:
+        valid = np.isfinite(frames)
+        if gone is not None:
+            valid &= ~gone
+        self._valid[where] += _counts(valid).reshape(shape)
         with np.errstate(over="ignore", invalid="ignore"):
-            self._low[where] += np.where(invalid, 0, frames).sum(axis=1, dtype=np.float64).reshape(shape)
+            self._low[where] += np.where(valid, frames, 0).sum(axis=1, dtype=np.float64).reshape(shape)
         for held, combine, neutral in ((self._maximum, np.maximum, -np.inf), (self._minimum, np.minimum, np.inf)):
-            found = combine.reduce(np.where(invalid, self._dtype.type(neutral), frames), axis=1)
+            found = combine.reduce(np.where(valid, frames, self._dtype.type(neutral)), axis=1)
             held[where] = combine(held[where], found.reshape(shape))
 
-    def _add_integers(self, frames: Any, invalid: Any, where: Tuple[slice, ...], shape: Tuple[int, ...]) -> None:
+    def _add_integers(self, frames: Any, gone: Optional[Any], where: Tuple[slice, ...], shape: Tuple[int, ...]) -> None:
         kind = self._maximum.dtype
-        plus_one = counted(frames, np.empty(frames.size, kind))
-        plus_one[invalid] = 0
+        if self._scratch.size < frames.size:
+            self._scratch = np.empty(frames.size, kind)
+        plus_one, plain = counted(frames, self._scratch), frames.view(kind)
+        if gone is not None:
+            plus_one[:, gone] = 0
+            plain = np.where(gone, kind.type(np.iinfo(kind).max), plain)
+        self._valid[where] += _counts(plus_one).reshape(shape)
         if self._high is None:
             self._low[where] += plus_one.sum(axis=1, dtype=np.uint64).reshape(shape)
         else:
             self._high[where] += (plus_one >> kind.type(32)).sum(axis=1, dtype=np.uint64).reshape(shape)
             self._low[where] += (plus_one & kind.type(_LOW)).sum(axis=1, dtype=np.uint64).reshape(shape)
         self._maximum[where] = np.maximum(self._maximum[where], plus_one.max(axis=1).reshape(shape))
-        least = np.where(invalid, np.iinfo(kind).max, frames.view(kind)).astype(kind, copy=False).min(axis=1)
-        self._minimum[where] = np.minimum(self._minimum[where], least.reshape(shape))
+        self._minimum[where] = np.minimum(self._minimum[where], plain.min(axis=1).reshape(shape))
 
     def point(self) -> List[Any]:
         """Of a region of one pixel: its values as stored, and which of them are valid."""
@@ -95,3 +103,10 @@ class Region:
             mask_value = sentinel_of(column.dtype)
             column[none] = 0 if mask_value is None else mask_value
         return columns + [self._valid]
+
+
+def _counts(frames: Any) -> Any:
+    """How many elements of each row are not zero."""
+    if frames.shape[1] > _LONG_ROW:  # numpy counts a whole array much faster than along an axis
+        return np.array([np.count_nonzero(row) for row in frames], np.int64)
+    return np.count_nonzero(frames, axis=1)

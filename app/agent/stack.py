@@ -7,24 +7,19 @@ given up between two slabs when nobody waits any more. Never writes, never keeps
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-import h5py
 import numpy as np
 
-from app.agent import reading, reduction
+from app.agent import reduction
 from app.agent.accumulating import OPERATIONS, Accumulator, accumulator_for, bytes_needed
-from app.agent.direct import DirectReader
+from app.agent.frames import Stack as Stack
+from app.agent.frames import read_ahead, walk_through
 from app.agent.region import Region
-from app.agent.selection import Plan, tie
-from app.agent.slabs import Slab, Walk, Window, walk_for
-from app.agent.sources import is_virtual, virtual_files
+from app.agent.selection import tie
+from app.agent.slabs import Window
 from app.agent.validity import is_pooled_kind, sentinel_of
-from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
 
 Reply = Tuple[Dict[str, Any], List[Any]]
@@ -34,8 +29,6 @@ TELL_S = 0.25
 FIRST_PARTIAL_S = 0.1
 PARTIAL_S = 0.3
 PARTIAL_SHARE = 5
-READERS = 2
-CACHE_BYTES = 8 * 2 ** 20
 MAX_BYTES = 2 ** 30
 
 
@@ -55,25 +48,6 @@ class Waiting:
         """Raise ``WireError`` of kind ``cancelled`` when nobody waits any more."""
 
 
-class Stack(NamedTuple):
-    """What is gone through: an HDF5 dataset, or an array that is in memory already.
-
-    ``pixel_mask``: bool of one frame's shape, True where masked, or ``None``.
-    """
-
-    signal: str
-    data: Any
-    file_path: str
-    in_memory: bool
-    pixel_mask: Optional[Any]
-    generation: Tuple[int, int]
-
-    @property
-    def dtype(self) -> Any:
-        """The stored type in native byte order."""
-        return np.dtype(self.data.dtype.str).newbyteorder("=")
-
-
 def answer(method: str, params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
     """Answer ``project`` or ``profile``.
 
@@ -91,13 +65,13 @@ def _project(params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
     shape = stack.data.shape
     if bytes_needed(operation, shape[-2:], stack.dtype) > MAX_BYTES:
         raise WireError("selection", "The frames of %s are too large to be projected." % stack.signal,
-                        "%d×%d" % shape[-2:], "At most about 38 million pixels can be.")
-    walk = _walk(stack, Window(0, shape[-2], 0, shape[-1]))
+                        "%d×%d" % shape[-2:], "At most about 25 million pixels can be.")
+    walk = walk_through(stack, Window(0, shape[-2], 0, shape[-1]))
     held = accumulator_for(operation, shape[-2:], stack.dtype)
     facts = {"signal": stack.signal, "op": operation, "of": walk.frames, "frames": 0, "exactness": "partial",
              "factor": [1, 1], "mask": False, "generation": list(stack.generation)}  # type: Dict[str, Any]
     pace = _Pace(waiting)
-    for slab, values in _read_ahead(stack, walk, waiting):
+    for slab, values in read_ahead(stack, walk, waiting.check):
         held.add(values, slab.rows[0])
         if not slab.completes:
             continue
@@ -140,7 +114,7 @@ def _with_mask(facts: Dict[str, Any], values: Any, gone: Optional[Any]) -> Reply
 
 def _profile(params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
     point, window = params.get("point"), _window(params, stack)
-    walk = _walk(stack, window)
+    walk = walk_through(stack, window)
     mask = stack.pixel_mask
     if mask is not None:
         mask = mask[window.top:window.bottom, window.left:window.right]
@@ -149,7 +123,7 @@ def _profile(params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
              "window": list(window), "exactness": "partial",
              "generation": list(stack.generation)}  # type: Dict[str, Any]
     pace = _Pace(waiting)
-    for slab, values in _read_ahead(stack, walk, waiting):
+    for slab, values in read_ahead(stack, walk, waiting.check):
         region.add(values, slab)
         facts["frames"] += slab.frames if slab.completes else 0
         if pace.word_is_due():
@@ -182,95 +156,6 @@ def _refuse_what_is_no_stack(stack: Stack) -> None:
     if 0 in shape:
         raise WireError("selection", "%s is empty: its shape is %s." % (stack.signal, "×".join(map(str, shape))),
                         remedy="If it is being written, try again later.")
-
-
-def _walk(stack: Stack, window: Window) -> Walk:
-    shape = tuple(int(length) for length in stack.data.shape)
-    return walk_for(shape, None if stack.in_memory else _chunks_of(stack), stack.dtype.itemsize, window)
-
-
-def _chunks_of(stack: Stack) -> Optional[Tuple[int, ...]]:
-    """The chunks in which the values are stored; of a virtual dataset those of its first source."""
-    if not is_virtual(stack.data):
-        chunks = stack.data.chunks
-        return None if chunks is None else tuple(int(length) for length in chunks)
-    try:
-        source, path = virtual_files(stack.data, stack.file_path)[0]
-        with h5py.File(source, "r", locking=False) as file:
-            chunks = file[path].chunks
-    except Exception:  # absent or unusual: its frames are read one by one
-        return None
-    more = len(stack.data.shape) - len(chunks or ())
-    return None if chunks is None or more < 0 else (1,) * more + tuple(int(length) for length in chunks)
-
-
-def _read_ahead(stack: Stack, walk: Walk, waiting: Waiting) -> Iterator[Tuple[Slab, Any]]:
-    """Each slab with its values, which are the caller's until it asks for the next; others are read meanwhile."""
-    count = 1 if stack.in_memory else READERS
-    buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
-    idle = deque(_Reader(stack) for _ in range(count))
-    with ThreadPoolExecutor(count, "worker-read") as readers:
-        under_way = deque()  # type: deque[Tuple[Slab, Any]]
-        slabs = enumerate(walk.slabs())
-
-        def begin(more: int) -> None:
-            for number, slab in itertools.islice(slabs, more):
-                buffer = buffers[number % len(buffers)]
-                under_way.append((slab, readers.submit(_read, stack, slab, walk.window, buffer, idle)))
-
-        try:
-            waiting.check()
-            begin(count)
-            while under_way:
-                waiting.check()
-                slab, future = under_way.popleft()
-                values = future.result()
-                begin(1)
-                yield slab, values
-        finally:
-            for _, future in under_way:
-                future.cancel()
-
-
-def _read(stack: Stack, slab: Slab, window: Window, buffer: Any, idle: Deque[_Reader]) -> Any:
-    """The values of a slab as (frames, rows, columns), in native byte order."""
-    index = slab.part(window)
-    shape = (slab.frames, slab.rows[1] - slab.rows[0], window.width)
-    if stack.in_memory:
-        return np.ascontiguousarray(stack.data[index], stack.dtype).reshape(shape)
-    target = buffer[:shape[0] * shape[1] * shape[2]].reshape(tuple(part.stop - part.start for part in index))
-    plan = tie([[part.start, part.stop, 1] for part in index], stack.data.shape, stack.signal)
-    reader = idle.popleft()
-    try:
-        found = reader.read(plan, target)
-        if found is not None:
-            return found.reshape(shape)
-    finally:
-        idle.append(reader)
-    try:
-        stack.data.read_direct(target, index)
-        return target.reshape(shape)
-    except Exception:  # reading it once more as `read` does says what is wrong, or finds a way
-        values = reading.read_plan(stack.data, plan, stack.file_path, stack.signal)
-        return np.ascontiguousarray(values, stack.dtype).reshape(shape)
-
-
-class _Reader:
-    """What one thread needs to read slabs without HDF5, where that can be."""
-
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
-        self._virtual = not stack.in_memory and is_virtual(stack.data)
-        self._sources, self._direct = SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES)
-
-    def read(self, plan: Plan, target: Any) -> Optional[Any]:
-        """The values, in ``target`` or in an array of their own; ``None``: HDF5 must read them."""
-        stack = self._stack
-        if stack.data.dtype != stack.dtype:
-            return None
-        if self._virtual:
-            return self._sources.read(stack.data, plan, stack.file_path)
-        return target if self._direct.read_into(stack.data, plan, target) else None
 
 
 class _Pace:

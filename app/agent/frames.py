@@ -1,0 +1,133 @@
+"""Reads the frames of a stack slab by slab, ahead of who uses them: two threads read and decode, HDF5 where it must.
+
+Runs in a worker process of the agent; the slabs come out on the thread that asks. Holds a few slabs in memory, whatever
+the stack's size. Never writes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Deque, Iterator, NamedTuple, Optional, Tuple
+
+import h5py
+import numpy as np
+
+from app.agent import reading
+from app.agent.direct import DirectReader
+from app.agent.selection import Plan, tie
+from app.agent.slabs import Slab, Walk, Window, walk_for
+from app.agent.sources import is_virtual, virtual_files
+from app.agent.virtual import SourceReader
+
+READERS = 2
+CACHE_BYTES = 8 * 2 ** 20
+
+
+class Stack(NamedTuple):
+    """What is gone through: an HDF5 dataset, or an array that is in memory already.
+
+    ``pixel_mask``: bool of one frame's shape, True where masked, or ``None``.
+    """
+
+    signal: str
+    data: Any
+    file_path: str
+    in_memory: bool
+    pixel_mask: Optional[Any]
+    generation: Tuple[int, int]
+
+    @property
+    def dtype(self) -> Any:
+        """The stored type in native byte order."""
+        return np.dtype(self.data.dtype.str).newbyteorder("=")
+
+
+def walk_through(stack: Stack, window: Window) -> Walk:
+    shape = tuple(int(length) for length in stack.data.shape)
+    return walk_for(shape, None if stack.in_memory else _chunks_of(stack), stack.dtype.itemsize, window)
+
+
+def _chunks_of(stack: Stack) -> Optional[Tuple[int, ...]]:
+    """The chunks in which the values are stored; of a virtual dataset those of its first source."""
+    if not is_virtual(stack.data):
+        chunks = stack.data.chunks
+        return None if chunks is None else tuple(int(length) for length in chunks)
+    try:
+        source, path = virtual_files(stack.data, stack.file_path)[0]
+        with h5py.File(source, "r", locking=False) as file:
+            chunks = file[path].chunks
+    except Exception:  # absent or unusual: its frames are read one by one
+        return None
+    more = len(stack.data.shape) - len(chunks or ())
+    return None if chunks is None or more < 0 else (1,) * more + tuple(int(length) for length in chunks)
+
+
+def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None]) -> Iterator[Tuple[Slab, Any]]:
+    """Each slab with its values, which are the caller's until it asks for the next; others are read meanwhile."""
+    count = 1 if stack.in_memory else READERS
+    buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
+    idle = deque(_Reader(stack) for _ in range(count))
+    with ThreadPoolExecutor(count, "worker-read") as readers:
+        under_way = deque()  # type: deque[Tuple[Slab, Any]]
+        slabs = enumerate(walk.slabs())
+
+        def begin(more: int) -> None:
+            for number, slab in itertools.islice(slabs, more):
+                buffer = buffers[number % len(buffers)]
+                under_way.append((slab, readers.submit(_read, stack, slab, walk.window, buffer, idle)))
+
+        try:
+            check()
+            begin(count)
+            while under_way:
+                check()
+                slab, future = under_way.popleft()
+                values = future.result()
+                begin(1)
+                yield slab, values
+        finally:
+            for _, future in under_way:
+                future.cancel()
+
+
+def _read(stack: Stack, slab: Slab, window: Window, buffer: Any, idle: Deque[_Reader]) -> Any:
+    """The values of a slab as (frames, rows, columns), in native byte order."""
+    index = slab.part(window)
+    shape = (slab.frames, slab.rows[1] - slab.rows[0], window.width)
+    if stack.in_memory:
+        return np.ascontiguousarray(stack.data[index], stack.dtype).reshape(shape)
+    target = buffer[:shape[0] * shape[1] * shape[2]].reshape(tuple(part.stop - part.start for part in index))
+    plan = tie([[part.start, part.stop, 1] for part in index], stack.data.shape, stack.signal)
+    reader = idle.popleft()
+    try:
+        found = reader.read(plan, target)
+        if found is not None:
+            return found.reshape(shape)
+    finally:
+        idle.append(reader)
+    try:
+        stack.data.read_direct(target, index)
+        return target.reshape(shape)
+    except Exception:  # reading it once more as `read` does says what is wrong, or finds a way
+        values = reading.read_plan(stack.data, plan, stack.file_path, stack.signal)
+        return np.ascontiguousarray(values, stack.dtype).reshape(shape)
+
+
+class _Reader:
+    """What one thread needs to read slabs without HDF5, where that can be."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._virtual = not stack.in_memory and is_virtual(stack.data)
+        self._sources, self._direct = SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES)
+
+    def read(self, plan: Plan, target: Any) -> Optional[Any]:
+        """The values, in ``target`` or in an array of their own; ``None``: HDF5 must read them."""
+        stack = self._stack
+        if stack.data.dtype != stack.dtype:
+            return None
+        if self._virtual:
+            return self._sources.read(stack.data, plan, stack.file_path)
+        return target if self._direct.read_into(stack.data, plan, target) else None
