@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QGuiApplication
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError
@@ -350,6 +350,7 @@ class MainWindow(QMainWindow):
     # -- small verbs ------------------------------------------------------------------------------------------------
 
     def _go(self, text: str) -> None:
+        self._tabs.currentWidget().setFocus(Qt.FocusReason.OtherFocusReason)     # unless what is done wants it
         if not self._actions.run(text):
             self.navigator.go_to_text(text)
 
@@ -414,6 +415,8 @@ class MainWindow(QMainWindow):
         self.restoreState(self._first_state)
         for dock in (self.files_dock, self.inspector_dock, self.work_dock):
             dock.show()
+        self.work_dock.set_folded(True)
+        self._keep_folded(True)
 
     def _keep_folded(self, folded: bool) -> None:
         self._change_settings(self._settings.with_(jobs_folded=folded))
@@ -428,6 +431,12 @@ class MainWindow(QMainWindow):
     def _change_settings(self, settings: Settings) -> None:
         self._settings = settings
         self.settings_changed.emit(settings)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        for dock in (self.files_dock, self.inspector_dock, self.work_dock):
+            if dock.isFloating():
+                QTimer.singleShot(0, dock, dock.raise_)        # it was shown first and would lie behind
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() is QEvent.Type.PaletteChange:

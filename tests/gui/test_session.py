@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from PySide6.QtCore import Qt
 
 from app.application import Program
 from app.errors import LinkLostError, UnreachableError
@@ -159,3 +160,14 @@ def test_that_a_place_of_the_demo_facility_starts_it(qtbot: Any, program: Any, m
     window.start_page.place_chosen.emit("demo:/data/visitor/a.h5")
     assert asked == [True]
     assert window.navigator._then["demo"].file == "/data/visitor/a.h5"
+
+
+def test_that_the_keys_go_back_to_the_content_after_a_command(qtbot: Any, program: Any) -> None:
+    window = program.window
+    window.activateWindow()
+    for command, wants in (("Reset the layout", False), ("Filter files", True)):
+        window.top_bar.go_to.setFocus()
+        window.top_bar.go_to.setText(command)
+        qtbot.keyClick(window.top_bar.go_to, Qt.Key.Key_Return)
+        assert not window.top_bar.go_to.hasFocus()
+        assert window.files_panel._filter.hasFocus() is wants
