@@ -29,6 +29,7 @@ TELL_S = 0.25
 FIRST_PARTIAL_S = 0.1
 PARTIAL_S = 0.3
 PARTIAL_SHARE = 5
+UNKNOWN_RATE = 2e6
 MAX_BYTES = 2 ** 30
 
 
@@ -180,6 +181,6 @@ class _Pace:
 
     def sent_picture(self, size: int) -> None:
         now = time.monotonic()
-        cost = now - self._made_from + (size / self._rate if self._rate else 0.0)
+        cost = now - self._made_from + size / (self._rate or UNKNOWN_RATE)
         self._picture_at = now + max(PARTIAL_S, PARTIAL_SHARE * cost)
         self._word_at = now + TELL_S
