@@ -1,7 +1,8 @@
 """A small service that can be told to misbehave; tests put it into an agent in place of the real one.
 
-The file name says what happens: ``crash``, ``hang``, ``slow-SECONDS``, ``wait-FILE`` (until FILE exists), ``square-N``
-(N×N int32), ``pid`` (which process answers), ``env-NAME``. Runs at the site, so Python 3.8 and numpy only.
+The file name says what happens: ``crash``, ``hang``, ``mark-NAME`` (hangs, and makes the file to say so),
+``slow-SECONDS``, ``wait-FILE`` (until FILE exists), ``square-N`` (N×N int32), ``pid`` (which process answers),
+``env-NAME``. Runs at the site, so Python 3.8 and numpy only.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ class FakeService:
         if word == "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         elif word == "hang":
+            time.sleep(1000)
+        elif word == "mark":
+            open(params["file"], "w").close()
             time.sleep(1000)
         elif word == "slow":
             time.sleep(float(rest))

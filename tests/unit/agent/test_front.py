@@ -198,12 +198,16 @@ def test_that_it_ends_with_its_workers_when_the_client_is_gone(tmp_path: Path, l
     assert process.returncode == 0
 
 
-def test_that_workers_end_when_the_front_is_killed(start: Callable[..., Agent]) -> None:
+def test_that_workers_end_when_the_front_is_killed(start: Callable[..., Agent], tmp_path: Path) -> None:
     agent = start("--readers", "1")
     pid = agent.hello().facts["pid"]
     agent.ask(1, "read", file="/pid")
     worker = int(agent.answer(1)["signal"])
-    agent.ask(2, "read", file="/hang")
+    agent.ask(2, "read", file=str(tmp_path / "mark-hangs"))
+    patience = 500
+    while not (tmp_path / "mark-hangs").exists() and patience:
+        patience -= 1
+        queue_pause()
     os.kill(pid, signal.SIGKILL)
     agent.ended.get(timeout=DEADLINE_S)
     deadline = 200
