@@ -82,6 +82,7 @@ class SignInDialog(QDialog):
         self._qr.setVisible(not here_only)
         self._qr.setPixmap(qr_pixmap(code.verification_uri_complete or code.verification_uri, QR_PIXELS,
                                      self.devicePixelRatioF()))
+        self._copy.setText("Copy code")
         for button in (self._copy, self._browser):
             button.setEnabled(True)
         self._new.setVisible(False)

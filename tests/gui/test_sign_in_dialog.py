@@ -44,6 +44,8 @@ def test_that_the_code_is_shown_large_and_can_be_copied(qtbot: Any, dialog: Sign
     assert "valid for 9:5" in dialog.left_text
     qtbot.mouseClick(button(dialog, "Copy code"), Qt.MouseButton.LeftButton)
     assert QGuiApplication.clipboard().text() == "WDJB-MJHT"
+    dialog.show_code(code(text="ABCD-EFGH"))
+    assert button(dialog, "Copy code").isEnabled(), "it said Copied of a code that was not"
 
 
 def test_that_a_phone_is_not_sent_to_an_address_of_this_computer(dialog: SignInDialog) -> None:
