@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import platform
@@ -117,8 +118,7 @@ def cases(folder: Path) -> list[Case]:
         numbers[name] = (numbers.get(name, -1) + 1) % count
         return numbers[name]
 
-    def add(what: str, name: str, ours: Callable[[Any, int], list[Any]], theirs: Callable[[Any, int], Any],
-            through: int = 1) -> None:
+    def add(what: str, name: str, ours: Callable[[Any, int], list[Any]], theirs: Callable[[Any, int], Any]) -> None:
         dataset, reader, path = open_hdf5(str(folder / name))["d"], SourceReader(), str(folder / name)
         plain = h5py.File(path, "r")["d"]
         count = dataset.shape[0]
@@ -127,7 +127,7 @@ def cases(folder: Path) -> list[Case]:
             if reader.read(dataset, tie(ours(dataset, next_frame(what + "o", count)), dataset.shape), path) is None:
                 raise SystemExit(f"{what} was not read directly")
 
-        found.append((what, read, lambda: theirs(plain, next_frame(what + "p", count)), through))
+        found.append((what, read, lambda: theirs(plain, next_frame(what + "p", count)), 1))
 
     def add_frames(words: str, name: str) -> None:
         add(f"{words}: frame", name, lambda d, i: [i], lambda d, i: d[i])
@@ -139,9 +139,16 @@ def cases(folder: Path) -> list[Case]:
     with h5py.File(str(folder / EIGER), "r") as file:
         count = file["d"].shape[0]
         frame = file["d"][1]
-    places = iter(range(10 ** 6))
-    add("z-profile of a new pixel, a frame", EIGER, lambda d, i: [[None, None, None], 1100, 10 + next(places)],
-        lambda d, i: [d[n, 1100, 900] for n in range(0, count, 10)], count)
+    columns, dataset, plain = itertools.count(10), open_hdf5(str(folder / EIGER))["d"], h5py.File(folder / EIGER)["d"]
+
+    def profile(reader: Any) -> None:
+        if reader.read(dataset, tie(["...", 1100, next(columns)], dataset.shape), str(folder / EIGER)) is None:
+            raise SystemExit("a profile was not read directly")
+
+    known = SourceReader()
+    for words, whose in (("the first", SourceReader), ("another pixel then", lambda: known)):
+        found.append((f"z-profile of a pixel, {words}: a frame", lambda whose=whose: profile(whose()),
+                      lambda: [plain[n, 1100, next(columns)] for n in range(0, count, 10)], count))
     add("4M uint32, virtual dataset: frame", VIRTUAL, lambda d, i: [i], lambda d, i: d[i])
     add_frames("4M uint32, shuffle + deflate", EIGER_GZIP)
     for words, name in (("512³ float32, contiguous", PLAIN), ("512³ float32, chunks of 64³", CUBES)):
@@ -155,7 +162,7 @@ def cases(folder: Path) -> list[Case]:
                   lambda: plain_statistics(frame), 1))
     found.append(("statistics, 4M float32", lambda: statistics_of(noise, None, True),
                   lambda: plain_float_statistics(noise), 1))
-    service, plain = Service(0), h5py.File(str(folder / EIGER), "r")["d"]
+    service = Service(0)
 
     def asked() -> None:
         service.handle("read", {"file": str(folder / EIGER), "data_path": "/d", "selection": [next_frame("s", count)],

@@ -87,11 +87,25 @@ def decode(packed: Any, steps: Sequence[Step], out: Any) -> None:
             raise Unusual("a chunk of %d bytes instead of %d" % (packed.size, out.size))
         out[...] = packed
         return
+    _undo(steps[0], decoded(packed, steps[1:], out.size), out)
+
+
+def decoded(packed: Any, steps: Sequence[Step], size: int) -> Any:
+    """As :func:`decode`, in a buffer of its own (``packed`` itself when there are no steps)."""
     current = packed
-    for number in range(len(steps) - 1, -1, -1):
-        target = out if number == 0 else np.empty(out.size, np.uint8)
-        _undo(steps[number], current, target)
-        current = target
+    for step in reversed(steps):
+        if step.code == DEFLATE:
+            current = _inflated(current, size)
+        else:
+            target = np.empty(size, np.uint8)
+            _undo(step, current, target)
+            current = target
+    return current
+
+
+def is_shuffled(steps: Sequence[Step], item_size: int) -> bool:
+    """Whether the first filter put the first bytes of all items together, then the second ones, and so on."""
+    return len(steps) > 1 and steps[0].code == SHUFFLE and steps[0].values[0] == item_size > 1
 
 
 def decode_start(packed: Any, steps: Sequence[Step], out: Any, end: int) -> bool:
@@ -172,7 +186,7 @@ def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Block
 
 def _undo(step: Step, packed: Any, out: Any) -> None:
     if step.code == DEFLATE:
-        _inflate(packed, out)
+        out[...] = _inflated(packed, out.size)
     elif step.code == SHUFFLE:
         _unshuffle(packed, step.values[0], out)
     elif step.code == ZSTD:
@@ -186,16 +200,16 @@ def _undo(step: Step, packed: Any, out: Any) -> None:
             raise Unusual("a chunk of another length than its blocks")
 
 
-def _inflate(packed: Any, out: Any) -> None:
-    if packed.size * _MOST_DEFLATED < out.size:
+def _inflated(packed: Any, size: int) -> Any:
+    if packed.size * _MOST_DEFLATED < size:
         raise Unusual("a deflated chunk that is too short")
     try:
-        raw = zlib.decompress(packed, zlib.MAX_WBITS, out.size)
+        raw = zlib.decompress(packed, zlib.MAX_WBITS, size)
     except zlib.error as error:
         raise Unusual(str(error)) from None
-    if len(raw) != out.size:
+    if len(raw) != size:
         raise Unusual("a deflated chunk of another size")
-    out[...] = np.frombuffer(raw, np.uint8)
+    return np.frombuffer(raw, np.uint8)
 
 
 def _unshuffle(packed: Any, item_size: int, out: Any) -> None:

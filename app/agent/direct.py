@@ -24,9 +24,11 @@ from app.agent.decoding import (
     decode,
     decode_blocks,
     decode_start,
+    decoded,
     find_blocks,
     first_blocks,
     is_in_blocks,
+    is_shuffled,
 )
 from app.agent.selection import Axis, Plan
 from app.agent.storage import Chunk, Storage, Storages, descriptor_of
@@ -135,7 +137,11 @@ class DirectReader:
             self._keep(storage, number, whole)
             target[...] = whole[wanted]
             return
-        raw, packed = self._scratch_of(size), self._pread(fd, chunk.offset, chunk.size)
+        packed = self._pread(fd, chunk.offset, chunk.size)
+        if is_shuffled(steps, storage.dtype.itemsize):
+            _take_shuffled(decoded(packed, steps[1:], size), shape, wanted, target)
+            return
+        raw = self._scratch_of(size)
         runs = _runs(shape, wanted, storage.dtype.itemsize)
         if not decode_start(packed, steps, raw, int(runs[-1, 1])):
             decode(packed, steps, raw)
@@ -293,6 +299,16 @@ def _merged(firsts: Any, ends: Any) -> List[Tuple[int, int]]:
     begin = firsts[np.concatenate([[0], breaks + 1])]
     stop = ends[np.concatenate([breaks, [len(ends) - 1]])]
     return list(zip(begin.tolist(), stop.tolist()))
+
+
+def _take_shuffled(raw: Any, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
+    """Put only the wanted values of a shuffled chunk together again."""
+    item_size = target.dtype.itemsize
+    planes = raw.reshape((item_size,) + shape)
+    values = np.empty(target.shape + (item_size,), np.uint8)
+    for number in range(item_size):
+        values[..., number] = planes[number][wanted]
+    target[...] = values.view(target.dtype)[..., 0]
 
 
 def _gather(view: Any, shift: int, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
