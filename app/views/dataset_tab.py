@@ -61,6 +61,7 @@ class DatasetTab(QWidget):
         self.viewer: StackView | CurveView | TableView | None = None
         self._source: FrameSource | CurveSource | TableSource | None = None
         self._asking: FutureWatcher | None = None
+        self._was: tuple[tuple[int, ...], ViewChoices] | None = None
         self._error = ErrorPanel()
         self._error.retry_requested.connect(self.reload)
         self._loading = PlainLabel("Looking at the file…", "muted")
@@ -102,7 +103,9 @@ class DatasetTab(QWidget):
     # -- verbs ------------------------------------------------------------------------------------------------------
 
     def reload(self) -> None:
-        """Ask again how the data wants to be shown, and show it."""
+        """Ask again how the data wants to be shown, and show it: the same frame, looked at in the same way."""
+        if isinstance(self.viewer, StackView):
+            self._was = (self.viewer.leading, self.viewer.choices)
         self._drop_viewer()
         self._pages.setCurrentWidget(self._loading)
         if self._asking is not None:
@@ -179,6 +182,11 @@ class DatasetTab(QWidget):
         viewer.retry_requested.connect(source.retry)
         viewer.limits_changed.connect(self.limits_changed)
         viewer.choices_changed.connect(self._choices_changed)
+        if self._was is not None:
+            leading, choices = self._was
+            viewer.set_choices(choices)
+            if len(leading) == len(viewer.leading):
+                viewer.set_frame(leading)
         self._place(viewer)
         self._show_counter()
 

@@ -264,6 +264,9 @@ class MainWindow(QMainWindow):
             tab = self._tabs.widget(position)
             if isinstance(tab, DatasetTab) and tab.reference.site == name and data is not None:
                 tab.use_service(data)
+        current = self.current_tab
+        if current is not None and current.reference.site == name:
+            self.files_panel.reveal(current.reference)         # the tree was listed anew
 
     def _site_failed(self, name: str, error: BaseException) -> None:
         self._messages.tell(error)

@@ -70,6 +70,7 @@ def test_that_tabs_and_tree_read_from_the_new_connection(qtbot: Any, program: An
     program.session.open_site("far")
     qtbot.waitUntil(lambda: any(kind == "plot" for kind, _ in fresh.asked))
     qtbot.waitUntil(lambda: program.window.files.rowCount() == 2)
+    qtbot.waitUntil(lambda: program.window.files_panel.selected() == program.window.current_tab.reference)
 
 
 def test_that_latency_and_rate_are_shown(qtbot: Any, program: Any) -> None:
@@ -171,3 +172,18 @@ def test_that_the_keys_go_back_to_the_content_after_a_command(qtbot: Any, progra
         qtbot.keyClick(window.top_bar.go_to, Qt.Key.Key_Return)
         assert not window.top_bar.go_to.hasFocus()
         assert window.files_panel._filter.hasFocus() is wants
+
+
+def test_that_refreshing_keeps_the_frame_and_the_way_of_looking(qtbot: Any, program: Any) -> None:
+    connect(qtbot, program)
+    program.window.navigator.go_to_text("/home/me/a.h5")
+    qtbot.waitUntil(lambda: program.window.current_tab is not None
+                    and program.window.current_tab.viewer is not None)
+    tab = program.window.current_tab
+    tab.viewer.set_frame((7,))
+    tab.set_limits(3.0, 30.0)
+    before = tab.viewer
+    tab.reload()
+    qtbot.waitUntil(lambda: tab.viewer is not None and tab.viewer is not before)
+    assert tab.leading == (7,)
+    qtbot.waitUntil(lambda: tab.viewer.limits == (3.0, 30.0))
