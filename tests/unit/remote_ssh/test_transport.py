@@ -74,6 +74,7 @@ def test_that_a_command_that_talks_without_end_is_hung_up_on(connect: Connect, m
     monkeypatch.setattr("app.remote.ssh.transport._MOST_BYTES", 1_000_000)
     with pytest.raises(LinkError, match="more than 1 MB"):
         transport.run(["sh", "-c", f"yes{where}"])
+    assert time.monotonic() - start < 20, "as soon as it is too much, not at the deadline"
     assert transport.run(["echo", "still here"]).stdout == b"still here\n"
 
 
