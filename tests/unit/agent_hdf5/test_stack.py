@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from app.agent import accumulating, slabs, stack
+from app.agent.frames import walk_through
 from app.agent.service import Service
 from app.agent.slabs import Window, bit_reversed, walk_for
 from app.agent.validity import sentinel_of
@@ -345,6 +346,28 @@ def test_that_it_stops_within_a_frame_when_nobody_waits(tmp_path: Path) -> None:
     assert caught.value.kind == "cancelled"
     assert asked.looks == 4   # one before, one before each slab
     assert service.handle("read", {"file": str(path), "data_path": "/x", "selection": [0]})[1][0].all()
+
+
+@pytest.mark.usefixtures("small_slabs")
+def test_that_a_virtual_stack_is_read_in_the_chunks_of_its_sources(tmp_path: Path) -> None:
+    values = random_stack(np.random.default_rng(2), (16, 12, 50), "u2")
+    whole = h5py.VirtualLayout(values.shape, values.dtype)
+    for number in range(2):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as source:
+            source.create_dataset("d", data=values[8 * number:8 * number + 8], chunks=(4, 12, 50), compression="gzip")
+        whole[8 * number:8 * number + 8] = h5py.VirtualSource(f"{number}.h5", "d", (8, 12, 50))
+    with h5py.File(tmp_path / "stack.h5", "w") as file:
+        file.create_virtual_dataset("x", whole, fillvalue=7)
+    for missing in (False, True):
+        if missing:
+            (tmp_path / "0.h5").unlink()
+            values[:8] = 7
+        with h5py.File(tmp_path / "stack.h5", locking=False) as file:
+            seen = stack.Stack("/x", file["x"], str(tmp_path / "stack.h5"), False, None, (0, 0))
+            assert walk_through(seen, Window(0, 12, 0, 50)).blocks == ((1,) if missing else (4,))
+        for operation in ("max", "sum"):
+            found = project(tmp_path / "stack.h5", operation)[1][0]
+            assert np.array_equal(found, expected_projection(values, operation))
 
 
 def test_that_damage_is_told_as_reading_tells_it(tmp_path: Path) -> None:
