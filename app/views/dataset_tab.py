@@ -143,7 +143,7 @@ class DatasetTab(QWidget):
     def _described(self, description: PlotDescription) -> None:
         self._asking = None
         self.description = description
-        if description.view is View.NONE:
+        if description.view is View.NONE and description.signal is None:
             self._show_nothing(description)
         elif description.view in _PICTURES:
             self._show_pictures(description)

@@ -20,6 +20,7 @@ from app.session.session import SiteState
 from app.views.dataset_tab import DatasetTab
 from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
+from app.viz.table_view import TableView
 
 PATIENCE_MS = 20_000
 
@@ -200,3 +201,12 @@ def test_that_a_filter_forgets_nothing_when_it_is_cleared(qtbot: Any, program: A
     panel._filter.setText("")
     qtbot.waitUntil(lambda: chosen() == "1998spheres.h5")
     assert panel.tree.isExpanded(panel.tree.currentIndex().parent())
+
+
+@pytest.mark.parametrize("target", ["edge/unicode.h5::/scalar_unicode", "nexus/chopper.nxs::/entry/instrument/name"])
+def test_that_a_text_opens_as_text(qtbot: Any, program: Any, target: str) -> None:
+    tab = go(qtbot, program, target)
+    assert isinstance(tab.viewer, TableView)
+    qtbot.waitUntil(lambda: tab.viewer.table.model() is not None or tab.viewer.text.toPlainText() != "",
+                    timeout=PATIENCE_MS)
+    assert tab._error.summary == ""
