@@ -220,7 +220,7 @@ class Service:
         return True
 
     def _select(self, source: Source, items: List[Any]) -> Selected:
-        key = (source.file_path, source.generation, source.signal, repr(items), self._freshness(source))
+        key = (source.file_path, source.generation, source.signal, repr(items), self._freshness(source, items))
         held = self._selected.pop(key, None)
         if held is None:
             held = self._read_selected(source, items)
@@ -256,14 +256,23 @@ class Service:
                 self._masks.popitem(last=False)
         return self._masks[key]
 
-    def _freshness(self, source: Source) -> Any:
+    def _freshness(self, source: Source, items: List[Any]) -> Any:
         """What else than the file itself the values depend on: the other files of a virtual dataset or a link."""
         if source.place is None:
             return None
         paths = [source.place.file_path] if source.place.file_path != source.file_path else []
-        if is_virtual(source.place.node):
-            others = virtual_files(source.place.node, source.place.file_path)
-            count = source.place.node.id.get_create_plist().get_virtual_count()
+        node = source.place.node
+        touched = None
+        if is_virtual(node):
+            plan = tie(items, tuple(int(n) for n in node.shape), source.signal)
+            touched = None if 0 in plan.shape else self._reader.sources_of(node, plan, source.place.file_path)
+        if touched is not None:
+            if len(touched) > MAX_WATCHED_SOURCES:
+                return object()
+            paths.extend(path for path in touched if path != source.file_path)
+        elif is_virtual(node):
+            others = virtual_files(node, source.place.file_path)
+            count = node.id.get_create_plist().get_virtual_count()
             if len(others) > MAX_WATCHED_SOURCES or count > MAX_SOURCES or any("%" in path for path, _ in others):
                 return object()
             paths.extend(path for path, _ in others if path != source.file_path)

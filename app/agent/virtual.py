@@ -72,6 +72,17 @@ class SourceReader:
         finally:
             self._files.close()  # who opens a source next, HDF5 too, must see it as it is then
 
+    def sources_of(self, dataset: Any, plan: Plan, file_path: str) -> Optional[List[str]]:
+        """The other files that the values of a plan of a virtual dataset come from; ``None``: not known."""
+        try:
+            mapping = self._mapping_of(dataset) if plan.axes else None
+        except (OSError, RuntimeError, ValueError, TypeError, NotImplementedError, AttributeError):
+            mapping = None
+        if mapping is None:
+            return None
+        names = OrderedDict((mapping.pieces[number].file, None) for number, _, _ in _touched(mapping, plan))
+        return [located(name, file_path) for name in names if name != "."]
+
     def close(self) -> None:
         """Forget everything."""
         self._direct.close()
@@ -83,14 +94,11 @@ class SourceReader:
             return None
         out = np.full(plan.full_counts, mapping.fill, dataset.dtype)
         ascending = out[tuple(slice(None, None, -1) if axis.step < 0 else slice(None) for axis in plan.axes)]
-        first = np.array([axis.bounds[0] for axis in plan.axes], np.int64)
-        step = np.array([abs(axis.step) for axis in plan.axes], np.int64)
-        length = np.array([axis.length for axis in plan.axes], np.int64)
-        begin = np.clip(-((first - mapping.starts) // step), 0, length)
-        end = np.clip(-((first - mapping.ends) // step), 0, length)
-        for number in np.flatnonzero((begin < end).all(axis=1)).tolist():
-            target = ascending[tuple(slice(int(a), int(b)) for a, b in zip(begin[number], end[number]))]
-            inside = first + begin[number] * step - mapping.starts[number]
+        for number, begin, end in _touched(mapping, plan):
+            target = ascending[tuple(slice(a, b) for a, b in zip(begin, end))]
+            inside = [axis.bounds[0] + a * abs(axis.step) - int(first)
+                      for axis, a, first in zip(plan.axes, begin, mapping.starts[number])]
+            step = [abs(axis.step) for axis in plan.axes]
             piece = mapping.pieces[number]
             box = (mapping.ends[number] - mapping.starts[number]).tolist()
             source = self._source(dataset, file_path, piece)
@@ -191,7 +199,18 @@ def _box(space: Any) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
     return tuple(int(n) for n in start), tuple(int(n * b) for n, b in zip(count, block))
 
 
-def _source_axes(source: Any, piece: Piece, box: List[int], inside: Any, step: Any,
+def _touched(mapping: Mapping, plan: Plan) -> List[Tuple[int, List[int], List[int]]]:
+    """The pieces a plan touches: number, and from where to where along each axis of the reply."""
+    first = np.array([axis.bounds[0] for axis in plan.axes], np.int64)
+    step = np.array([abs(axis.step) for axis in plan.axes], np.int64)
+    length = np.array([axis.length for axis in plan.axes], np.int64)
+    begin = np.clip(-((first - mapping.starts) // step), 0, length)
+    end = np.clip(-((first - mapping.ends) // step), 0, length)
+    return [(number, begin[number].tolist(), end[number].tolist())
+            for number in np.flatnonzero((begin < end).all(axis=1)).tolist()]
+
+
+def _source_axes(source: Any, piece: Piece, box: List[int], inside: List[int], step: List[int],
                  lengths: Tuple[int, ...]) -> Tuple[Axis, ...]:
     """What of a source is wanted: the axes of the block that are longer than 1 follow each other in both."""
     shape = tuple(int(n) for n in source.shape)
@@ -207,7 +226,7 @@ def _source_axes(source: Any, piece: Piece, box: List[int], inside: Any, step: A
             axes.append(Axis(start, 1, 1, False))
         else:
             number = long.pop(0)
-            axes.append(Axis(start + int(inside[number]), lengths[number], int(step[number]), False))
+            axes.append(Axis(start + inside[number], lengths[number], step[number], False))
     return tuple(axes)
 
 

@@ -114,6 +114,17 @@ def test_that_sources_are_read_without_hdf5(tmp_path: Path, monkeypatch: pytest.
         assert bits(found) == bits(frames[::-1, 10:20, 5])
 
 
+def test_that_only_the_files_a_selection_comes_from_are_looked_at(tmp_path: Path) -> None:
+    layout = h5py.VirtualLayout((4, 3), "i4")
+    for number in range(4):
+        layout[number] = h5py.VirtualSource(f"{number}.h5", "d", (3,))
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file.create_virtual_dataset("v", layout)
+    with h5py.File(tmp_path / "master.h5", "r", locking=False) as file:
+        found = SourceReader().sources_of(file["v"], tie([[3, 0, -2]], (4, 3)), str(tmp_path / "master.h5"))
+        assert sorted(found or []) == [str(tmp_path / "1.h5"), str(tmp_path / "3.h5")]
+
+
 def test_that_a_source_that_shrank_or_lies_elsewhere_is_left_to_hdf5(tmp_path: Path,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cwd").mkdir()
