@@ -125,10 +125,11 @@ class StackView(QWidget):
     def show_cursor_value(self, y: int, x: int, value: Any) -> None:
         """The exact value stored at a pixel; ignored when the cursor has moved on."""
         if self.image.cursor_value_position() == (y, x):
-            if self.image.masked_at(y, x) or _is_sentinel(value, self.description.dtype):
+            if _is_sentinel(value, self.description.dtype):
                 self.status.show_value("masked", f"(stored: {exact_number(value)})")
-            else:
-                self.status.show_value(exact_number(value), self.description.signal_units)
+                return
+            note = " (masked)" if self.image.masked_at(y, x) else ""
+            self.status.show_value(exact_number(value), f"{self.description.signal_units}{note}".strip())
 
     def set_cursor_extra(self, text: str) -> None:
         """What else is known at the cursor (q, 2θ, d)."""

@@ -210,6 +210,9 @@ def test_that_a_pixel_without_a_measurement_is_called_masked(stack: StackView) -
     stack.show_cursor_value(12, 34, np.uint32(4_294_967_295))
     assert stack.status.value.text() == "masked"
     assert stack.status.units.text() == "(stored: 4294967295)"
+    stack.show_cursor_value(12, 34, np.uint32(17))
+    assert stack.status.value.text() == "17", "a pixel that a mask leaves out has its number still"
+    assert stack.status.units.text() == "counts (masked)"
 
 
 def test_that_a_gap_pixel_at_the_edge_of_a_reduced_block_is_called_masked(stack: StackView) -> None:
