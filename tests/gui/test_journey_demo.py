@@ -36,6 +36,7 @@ NAME = "spheres_0001.nxs"
 def test_that_the_journey_ends_at_the_result(qtbot: Any, start: Any, tmp_path: Path) -> None:
     demo = DemoFacility(tmp_path / "facility", ("data=small", "poll_s=1"))
     program = start(Sites(), demo=demo)
+    program.window.resize(1480, 980)                   # a pixel of the frame is a place on the screen
     qtbot.mouseClick(program.window.start_page.demo_button, Qt.MouseButton.LeftButton)
     _sign_in(qtbot, program, demo)
 
