@@ -14,9 +14,9 @@ from types import TracebackType
 from typing import TypeVar
 
 from app.commands.output import Output
-from app.errors import CancelledByUserError, LinkLostError, SignInNeededError, UsageError
+from app.errors import CancelledByUserError, LinkLostError, NotFoundError, SignInNeededError, UsageError
 from app.model.data import DataReference
-from app.model.target import Target
+from app.model.target import Target, site_prefix
 from app.remote.connection import Connection
 from app.remote.jobs import JobService
 from app.remote.seams import DataService, DeviceCode
@@ -76,6 +76,11 @@ class Context:
             except FileNotFoundError:
                 raise UsageError("The current folder is not there any more.",
                                  remedy="Go to another folder, or name the file by its whole path.") from None
+            prefix = site_prefix(target.file)
+            if prefix and not os.path.lexists(absolute):
+                raise NotFoundError(f"There is no file “{target.file}”, and no site called “{prefix}”.",
+                                    remedy=f"Known sites: {', '.join(self.sites.names())}. "
+                                           "Add one with: beamside sites add FILE")
             return Target(target.site, absolute.as_posix(), target.data_path)
         return Target(target.site, target.file or "~", target.data_path)
 

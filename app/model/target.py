@@ -29,3 +29,9 @@ class Target:
     def __str__(self) -> str:
         text = self.file + (f"::{self.data_path}" if self.data_path is not None else "")
         return text if self.site == "local" else f"{self.site}:{text}"
+
+
+def site_prefix(text: str) -> str:
+    """What stands where a site's name would, in a text that was taken for a file; ``""``: nothing does."""
+    match = _SITE.match(text)
+    return match.group(1) if match and not match.group(2).startswith(":/") else ""

@@ -179,3 +179,10 @@ def test_that_depth_one_begins_with_the_node_itself(run: Any, stack: Path) -> No
     _, value = run("tree", str(stack), "--depth", "0")
     assert [n["path"] for n in value["nodes"]] == ["/"]
     assert set(value["nodes"][0]) <= {"path", "kind", "object", "nx_class", "attributes"}
+
+
+def test_that_a_site_nobody_knows_is_named(run: Any) -> None:
+    code, value = run("ls", "nowhere:/data")
+    assert (code, value["error"]["kind"]) == (3, "not_found")
+    assert "no site called “nowhere”" in value["error"]["summary"]
+    assert "local" in value["error"]["remedy"]
