@@ -31,7 +31,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 @pytest.fixture(scope="session")
 def beamside_data() -> Path:
     """The measured files: $BEAMSIDE_DATA, or ``../shared/data`` beside the checkout."""
-    folder = Path(os.environ.get("BEAMSIDE_DATA") or ROOT.parent / "shared" / "data")
+    folder = Path(os.environ.get("BEAMSIDE_DATA") or ROOT.parent / "shared" / "data").resolve()
     if not folder.is_dir():
         missing(f"the measured data ({folder}); set BEAMSIDE_DATA to where it is")
     return folder
