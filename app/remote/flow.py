@@ -1,9 +1,13 @@
 """How many bytes of replies may be under way: measured rate × round trip, so that nothing stale fills the link.
 
-Pure arithmetic on times that are passed in; used by the reader thread only.
+Pure arithmetic on times that are passed in; used by the reader thread only. The rate is a high quantile of what was
+measured in the last seconds: windows in which the agent was computing or nobody asked are slow, and say nothing of the
+link. Believing them would close the credit, and a closed credit measures slow again.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 START_BYTES = 512 * 1024
 MIN_BYTES = 64 * 1024
@@ -12,8 +16,10 @@ _NEAR_S = 0.005
 _NEAR_MIN_BYTES = 2 * 1024 * 1024
 _WINDOW_S = 0.05
 _PAUSE_S = 0.25
-_SMOOTHING = 0.4
-_HEADROOM = 1.5
+_REMEMBERED_S = 10.0
+_QUANTILE = 0.8
+_HEADROOM = 2.0              # what is open when credit is given must last a round trip, until more arrives
+_GIVE_BELOW = 0.75
 
 
 class FlowMeter:
@@ -28,6 +34,7 @@ class FlowMeter:
         self._window_start: float | None = None
         self._window_bytes = 0
         self._last = 0.0
+        self._measured: deque[tuple[float, float]] = deque()
 
     @property
     def target(self) -> int:
@@ -56,10 +63,16 @@ class FlowMeter:
             self._window_bytes += size
             elapsed = now - self._window_start
             if elapsed >= _WINDOW_S:
-                measured = self._window_bytes / elapsed
-                self.rate = measured if not self.rate else self.rate + _SMOOTHING * (measured - self.rate)
+                self._remember(self._window_bytes / elapsed, now)
                 self._window_start, self._window_bytes = now, 0
         self._last = now
+
+    def _remember(self, rate: float, now: float) -> None:
+        self._measured.append((now, rate))
+        while self._measured[0][0] < now - _REMEMBERED_S:
+            self._measured.popleft()
+        ordered = sorted(rate for _, rate in self._measured)
+        self.rate = ordered[int(_QUANTILE * (len(ordered) - 1) + 0.5)]
 
     def round_trip(self, seconds: float) -> None:
         """A PING was answered after ``seconds``."""
@@ -68,9 +81,9 @@ class FlowMeter:
             self._best_latency_s = seconds
 
     def grant(self) -> int:
-        """The credit to give now; 0 while more than half of the target is still open."""
+        """The credit to give now; 0 while most of the target is still open."""
         target = self.target
-        if self._outstanding > target // 2:
+        if self._outstanding > _GIVE_BELOW * target:
             return 0
         amount = target - self._outstanding
         self._outstanding = target

@@ -20,9 +20,9 @@ def stream(rate: float, latency_s: float, seconds: float) -> FlowMeter:
 
 
 @pytest.mark.parametrize(("rate", "latency_s", "expected"), [
-    (6.25e6, 0.03, 1.5 * 6.25e6 * 0.03), (1.25e6, 0.08, 1.5 * 1.25e6 * 0.08), (125e6, 0.03, 1.5 * 125e6 * 0.03),
+    (6.25e6, 0.03, 2 * 6.25e6 * 0.03), (1.25e6, 0.08, 2 * 1.25e6 * 0.08), (125e6, 0.03, 2 * 125e6 * 0.03),
     (1e5, 0.02, MIN_BYTES), (1e9, 0.1, MAX_BYTES)])
-def test_that_credit_is_one_and_a_half_times_what_the_link_holds(rate: float, latency_s: float,
+def test_that_credit_is_twice_what_the_link_holds(rate: float, latency_s: float,
                                                                  expected: float) -> None:
     meter = stream(rate, latency_s, 5)
     assert meter.rate == pytest.approx(rate, rel=0.05)
@@ -34,6 +34,27 @@ def test_that_pauses_do_not_count_as_a_slow_link() -> None:
     meter.received(1000, 500.0, continues=False)
     meter.received(1000, 900.0, continues=False)
     assert meter.rate == pytest.approx(6.25e6, rel=0.05)
+
+
+def test_that_the_time_the_agent_takes_for_a_frame_is_not_the_links() -> None:
+    meter, now, size = FlowMeter(), 100.0, 32 * 1024
+    meter.start()
+    meter.round_trip(0.03)
+    for _ in range(40):                        # frames of 0.44 MB, a tenth of a second of waiting before each
+        now += 0.1
+        for part in range(14):
+            now += size / 6.25e6
+            meter.received(size, now, continues=part > 0)
+            meter.grant()
+    assert meter.rate == pytest.approx(6.25e6, rel=0.1)
+
+
+def test_that_a_link_that_became_slow_is_noticed() -> None:
+    meter, now, size = stream(6.25e6, 0.03, 5), 105.0, 32 * 1024
+    for _ in range(int(12 * 1e6 / size)):
+        now += size / 1e6
+        meter.received(size, now, continues=True)
+    assert meter.rate == pytest.approx(1e6, rel=0.1)
 
 
 def test_that_everything_received_is_granted_again_sooner_or_later() -> None:
