@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-_DATA = Path(os.environ.get("BEAMSIDE_DATA") or Path(__file__).parents[4] / "shared" / "data")
+_DATA = Path(os.environ.get("BEAMSIDE_DATA") or Path(__file__).parents[4] / "shared" / "data").resolve()
 _REFUSED = ("3790_infinite_loop.h5", "cve-2025-2912.h5", "h5clear_status_noclose.h5", "h5clear_fsm_persist_greater.h5")
 _HDF5 = (".h5", ".hdf5", ".nxs", ".nx", ".nc", ".cxi")
 
