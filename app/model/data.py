@@ -36,10 +36,16 @@ class Reduction(Enum):
 
 
 class Exactness(Enum):
-    """What the numbers of a reply are, against those stored."""
+    """What the numbers of a reply are, against those stored.
+
+    EXACT: the stored values. POOLED: each stands for ``factor`` stored ones, reduced. QUANTISED: pooled or not, rounded
+    by at most ``max_error``. PARTIAL: only ``parts`` of the picture have arrived, the rest is a coarser guess.
+    """
 
     EXACT = "exact"
     POOLED = "pooled"
+    QUANTISED = "quantised"
+    PARTIAL = "partial"
 
 
 Index = int | slice
@@ -116,7 +122,8 @@ class ReadRequest:
         fit: (height, width) in device pixels to which the last two selected axes are pooled by the smallest
             power of two that fits; ``None``: exact.
         statistics: whether full-resolution statistics of the selection are wanted with it.
-        generation: the data generation the asker believes in; ``None``: any.
+        preview: (height, width) of a coarse picture that is wanted first, as a part; ``None``: none.
+        draft: it is looked at in passing: values may be rounded (QUANTISED) where that saves the link much.
     """
 
     reference: DataReference
@@ -124,6 +131,8 @@ class ReadRequest:
     fit: tuple[int, int] | None = None
     reduction: Reduction = Reduction.MAX
     statistics: bool = True
+    preview: tuple[int, int] | None = None
+    draft: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,6 +173,10 @@ class Block:
         factor: (fy, fx) pooling factors, (1, 1) when exact.
         full_shape: the shape of the selection before pooling.
         generation: (size_bytes, mtime_ns) of the file when it was read.
+        max_error: the largest difference that rounding made, in the values' units; 0 unless QUANTISED.
+        parts: (arrived, wanted) while PARTIAL.
+        missing: sentences about what could not be read (the source of a virtual dataset); its pixels are masked.
+        self_contained: no other file had a part in it, so ``generation`` alone says whether it still holds.
     """
 
     values: np.ndarray
@@ -179,11 +192,44 @@ class Block:
     generation: tuple[int, int] = (0, 0)
     bytes_received: int = 0
     seconds: float = 0.0
+    max_error: float = 0.0
+    parts: tuple[int, int] | None = None
+    missing: tuple[str, ...] = ()
+    self_contained: bool = True
 
     @property
     def shown(self) -> str:
-        """How the picture is reduced, in the status line's words: ``exact`` or ``1/4, max``."""
+        """How the picture is reduced, in the status line's words: ``exact``, ``1/4, max``, ``1/8, max, ±0.02``."""
         if self.exactness is Exactness.EXACT:
             return "exact"
+        if self.exactness is Exactness.PARTIAL and self.parts is not None:
+            return f"{self.parts[0]} of {self.parts[1]} parts"
         fy, fx = self.factor
-        return f"1/{fy}, {self.reduction.value}" if fy == fx else f"1/{fy}×1/{fx}, {self.reduction.value}"
+        words = []
+        if self.factor != (1, 1):
+            words = [f"1/{fy}" if fy == fx else f"1/{fy}×1/{fx}", self.reduction.value]
+        if self.exactness is Exactness.QUANTISED:
+            words.append(f"±{self.max_error:.2g}")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True, eq=False)
+class LineProfile:
+    """Stored values along a straight line through one frame, at full resolution.
+
+    Attributes:
+        start, end: (y, x) in frame pixels, centres at whole numbers.
+        distance: float64 (n,), pixels from ``start``, one step per pixel of length.
+        values: float64 (n,), the mean of the valid stored values across ``width``; NaN where none is valid.
+        width: pixels across the line that were averaged; 1: the nearest pixel's stored value.
+        generation: (size_bytes, mtime_ns) of the file when it was read.
+    """
+
+    reference: DataReference
+    start: tuple[float, float]
+    end: tuple[float, float]
+    width: int
+    distance: np.ndarray
+    values: np.ndarray
+    signal: str = ""
+    generation: tuple[int, int] = (0, 0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from app.model.data import Block, DataReference, ReadRequest
+from app.model.data import Block, DataReference, LineProfile, ReadRequest
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.plot import PlotDescription
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile, StackProgress, StackProjection
@@ -74,13 +74,28 @@ class DataService(Protocol):
     Cancelling a Future tells the agent. ``view`` names the asker (a viewer's panel): a newer request of the same
     view with a higher ``epoch`` makes older ones settle as cancelled. Priorities: 0 cursor and statistics, 1 coarse
     preview, 2 visible, 3 exact 1:1, 4 prefetch, 5 background.
+
+    ``on_part``, ``on_description`` are told on the client's reader thread, before the Future settles. Parts of a
+    ``read``: a coarse preview (if asked for), then the picture itself without statistics (if they were asked for);
+    the Future has picture and statistics. A part's statistics hold ``limits`` only, estimated from the pooled picture.
+    ``show`` is ``plot`` and the ``read`` of the frame it begins with in one round trip: the description first (its
+    ``limits`` ``None`` unless cheap), then the parts; the Future has the description with limits, and the block
+    (``None``: it is no picture).
     """
 
     def list_folder(self, path: PurePosixPath) -> Future[FolderListing]: ...
     def nodes(self, reference: DataReference, depth: int | None = 1, attributes: bool = True,
               expand: bool | None = None) -> Future[tuple[NodeInfo, ...]]: ...   # expand: docs/protocol.md, `nodes`
     def plot(self, reference: DataReference) -> Future[PlotDescription]: ...
-    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0) -> Future[Block]: ...
+    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0,
+             on_part: Callable[[Block], None] | None = None) -> Future[Block]: ...
+    def show(self, reference: DataReference, fit: tuple[int, int], *, preview: tuple[int, int] | None = None,
+             on_description: Callable[[PlotDescription], None] | None = None,
+             on_part: Callable[[Block], None] | None = None, priority: int = 2, view: str = "",
+             epoch: int = 0) -> Future[tuple[PlotDescription, Block | None]]: ...
+    def line(self, reference: DataReference, leading: tuple[int, ...], start: tuple[float, float],
+             end: tuple[float, float], *, width: int = 1, priority: int = 0, view: str = "",
+             epoch: int = 0) -> Future[LineProfile]: ...
     def project(self, reference: DataReference, operation: StackOperation, *, fit: tuple[int, int] | None = None,
                 on_partial: Callable[[StackProjection], None] | None = None,
                 on_progress: Callable[[StackProgress], None] | None = None, priority: int = 5, view: str = "",
