@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from app.errors import AgentError
-from app.model.data import Block, Exactness, ReadRequest, Reduction, Statistics
+from app.model.data import (
+    Block,
+    DataReference,
+    Exactness,
+    LineProfile,
+    ReadRequest,
+    Reduction,
+    Selection,
+    Statistics,
+)
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
 
@@ -18,11 +27,26 @@ _PLOT_FIELDS = {f.name for f in fields(PlotDescription)}
 _STATISTICS_FIELDS = {f.name for f in fields(Statistics)}
 
 
-def read_params(request: ReadRequest) -> dict[str, Any]:
-    """The parameters of ``read``."""
+def read_params(request: ReadRequest, parts: bool = False) -> dict[str, Any]:
+    """The parameters of ``read``. ``parts``: the asker listens to what comes before the last reply."""
     return {"file": str(request.reference.file_path), "data_path": request.reference.data_path or None,
             "selection": request.selection.as_wire(), "fit": list(request.fit) if request.fit else None,
-            "reduce": request.reduction.value, "statistics": request.statistics}
+            "reduce": request.reduction.value, "statistics": request.statistics,
+            "preview": list(request.preview) if request.preview else None, "draft": request.draft, "parts": parts}
+
+
+def show_params(reference: DataReference, fit: tuple[int, int],
+                preview: tuple[int, int] | None = None) -> dict[str, Any]:
+    """The parameters of ``show``."""
+    return {"file": str(reference.file_path), "data_path": reference.data_path or None, "fit": list(fit),
+            "preview": list(preview) if preview else None}
+
+
+def line_params(reference: DataReference, leading: tuple[int, ...], start: tuple[float, float],
+                end: tuple[float, float], width: int) -> dict[str, Any]:
+    """The parameters of ``line``."""
+    return {"file": str(reference.file_path), "data_path": reference.data_path or None, "leading": list(leading),
+            "start": list(start), "end": list(end), "width": width}
 
 
 def folder_listing(result: dict[str, Any]) -> FolderListing:
@@ -44,7 +68,7 @@ def plot(result: dict[str, Any]) -> PlotDescription:
 
 def block(request: ReadRequest, result: dict[str, Any], arrays: list[np.ndarray], received: int,
           seconds: float) -> Block:
-    """The block of a ``read``.
+    """The block of a reply of ``read`` that carries a picture, the last or a part.
 
     Raises:
         AgentError: the arrays are not those the result describes.
@@ -52,15 +76,122 @@ def block(request: ReadRequest, result: dict[str, Any], arrays: list[np.ndarray]
     if len(arrays) != (2 if result.get("mask") else 1):
         raise AgentError("The agent sent a picture without its numbers.", f"{len(arrays)} arrays", "Reload it.")
     values = arrays[0]
-    numbers = {key: _frozen(value) for key, value in (result.get("statistics") or {}).items()
-               if key in _STATISTICS_FIELDS}
     factor = result.get("factor") or [1, 1]
-    generation = result.get("generation") or [0, 0]
     return Block(values, request.reference, request.selection, tuple(result["full_shape"]),
                  Exactness(result["exactness"]), (int(factor[0]), int(factor[1])),
-                 Reduction(result.get("reduce") or request.reduction.value), Statistics(**numbers),
+                 Reduction(result.get("reduce") or request.reduction.value), _statistics(result),
                  _mask(arrays[1], values.shape) if result.get("mask") else None, str(result.get("signal") or ""),
-                 (int(generation[0]), int(generation[1])), received, seconds)
+                 _generation(result), received, seconds, max_error=float(result.get("max_error") or 0.0),
+                 missing=tuple(str(text) for text in result.get("missing") or ()),
+                 self_contained=bool(result.get("self_contained", True)))
+
+
+class Reading:
+    """The replies of one ``read``, in the order in which they come; asked again, it begins anew by itself.
+
+    Used on the reader thread only.
+    """
+
+    def __init__(self, request: ReadRequest) -> None:
+        self._request = request
+        self._picture: Block | None = None
+
+    def part(self, result: dict[str, Any], arrays: list[np.ndarray], received: int, seconds: float) -> Block:
+        """A part: a preview, or the picture itself.
+
+        Raises:
+            AgentError: the arrays are not those the result describes.
+        """
+        made = block(self._request, result, arrays, received, seconds)
+        if result.get("part") == "picture":
+            self._picture = made
+        return made
+
+    def whole(self, result: dict[str, Any], arrays: list[np.ndarray], received: int, seconds: float) -> Block:
+        """What the Future has: picture and statistics, whether they came together or one after the other.
+
+        Raises:
+            AgentError: the arrays are not those the result describes, or the picture never came.
+        """
+        if result.get("part") != "statistics":
+            return block(self._request, result, arrays, received, seconds)
+        picture, self._picture = self._picture, None
+        if picture is None or arrays or picture.generation != _generation(result):
+            raise AgentError("The agent sent statistics without the picture they belong to.", remedy="Reload it.")
+        return replace(picture, statistics=_statistics(result), bytes_received=received, seconds=seconds)
+
+
+class Showing:
+    """The replies of one ``show``, in the order in which they come. Used on the reader thread only."""
+
+    def __init__(self, reference: DataReference, fit: tuple[int, int],
+                 preview: tuple[int, int] | None = None) -> None:
+        self._reference, self._fit, self._preview = reference, fit, preview
+        self._reading: Reading | None = None
+
+    def part(self, result: dict[str, Any], arrays: list[np.ndarray], received: int,
+             seconds: float) -> PlotDescription | Block:
+        """A part: the description first, then the parts of the picture.
+
+        Raises:
+            AgentError: it is not what the result describes.
+        """
+        if result.get("part") == "description":
+            described = plot(result["description"])
+            self._reading = self._reading_of(described, result)
+            return described
+        if self._reading is None:
+            raise AgentError("The agent sent a picture without its description.", remedy="Reload it.")
+        return self._reading.part(result, arrays, received, seconds)
+
+    def whole(self, result: dict[str, Any], arrays: list[np.ndarray], received: int,
+              seconds: float) -> tuple[PlotDescription, Block | None]:
+        """What the Future has: the description with limits, and the block (``None``: it is no picture).
+
+        Raises:
+            AgentError: it is not what the result describes.
+        """
+        described = plot(result["description"])
+        if result.get("selection") is None:
+            return described, None
+        reading = self._reading or self._reading_of(described, result)
+        assert reading is not None
+        self._reading = None
+        return described, reading.whole(result, arrays, received, seconds)
+
+    def _reading_of(self, described: PlotDescription, result: dict[str, Any]) -> Reading | None:
+        items = result.get("selection")
+        if items is None or described.signal is None:
+            return None
+        selection = Selection(tuple(Ellipsis if item == "..." else int(item) for item in items))
+        return Reading(ReadRequest(replace(self._reference, data_path=described.signal), selection, self._fit,
+                                   Reduction(described.reduction), preview=self._preview))
+
+
+def line_profile(reference: DataReference, start: tuple[float, float], end: tuple[float, float], width: int,
+                 result: dict[str, Any], arrays: list[np.ndarray]) -> LineProfile:
+    """The answer of ``line``.
+
+    Raises:
+        AgentError: the arrays are not those the result describes.
+    """
+    if len(arrays) != 2 or any(array.ndim != 1 or array.dtype != np.float64 for array in arrays) \
+            or arrays[0].shape != arrays[1].shape:
+        raise AgentError("The agent sent other numbers than it announced.",
+                         remedy="Ask again; if it happens again, please report it.")
+    return LineProfile(reference, start, end, width, arrays[0], arrays[1], str(result.get("signal") or ""),
+                       _generation(result))
+
+
+def _statistics(result: dict[str, Any]) -> Statistics:
+    numbers = {key: _frozen(value) for key, value in (result.get("statistics") or {}).items()
+               if key in _STATISTICS_FIELDS}
+    return Statistics(**numbers)
+
+
+def _generation(result: dict[str, Any]) -> tuple[int, int]:
+    size, mtime_ns = result.get("generation") or (0, 0)
+    return int(size), int(mtime_ns)
 
 
 def _mask(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
