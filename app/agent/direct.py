@@ -12,7 +12,7 @@ import itertools
 import mmap
 import os
 from collections import OrderedDict
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -39,8 +39,25 @@ MAX_RUNS = 4096
 _KEPT_CHUNK = 4 * 2 ** 20
 _SMALL_SPAN = 2 ** 20
 
+_LEFT_TO_HDF5 = (Unusual, OSError, ValueError, RuntimeError, KeyError, TypeError, NotImplementedError)
+
 Slices = Tuple[slice, ...]
 Hit = Tuple[int, slice, slice]
+
+
+class Stored(NamedTuple):
+    """A chunk as it lies in the file, which holds exactly what was selected.
+
+    Attributes:
+        data: its stored bytes.
+        filters: those that were applied to it, in the order of writing: HDF5's number of each and its parameters.
+        shape, dtype: of the selection, once the filters are undone.
+    """
+
+    data: bytes
+    filters: Tuple[Tuple[int, Tuple[int, ...]], ...]
+    shape: Tuple[int, ...]
+    dtype: Any
 
 
 class DirectReader:
@@ -67,7 +84,7 @@ class DirectReader:
             fd = descriptor_of(dataset)
             before = os.fstat(fd)
             storage = self._storages.of(dataset, before)
-            if storage is None:
+            if storage is None or not storage.is_decodable:
                 return False
             ascending = tuple(Axis(axis.bounds[0], axis.length, abs(axis.step), axis.dropped) for axis in plan.axes)
             out = out[tuple(slice(None, None, -1) if axis.step < 0 else slice(None) for axis in plan.axes)]
@@ -78,9 +95,37 @@ class DirectReader:
             else:
                 self._read_chunks(fd, dataset, storage, ascending, out)
             after = os.fstat(fd)
-        except (Unusual, OSError, ValueError, RuntimeError, KeyError, TypeError, NotImplementedError):
+        except _LEFT_TO_HDF5:
             return False  # HDF5 reads it, or says what is wrong
         return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+    def stored_chunk(self, dataset: Any, plan: Plan) -> Optional[Stored]:
+        """The one stored chunk that holds the selection and nothing else, whether or not it can be decoded here.
+
+        ``None``: there is none, or its file changed meanwhile. Raises nothing for what can be read otherwise.
+        """
+        if not plan.axes or not hasattr(os, "preadv"):
+            return None
+        try:
+            fd = descriptor_of(dataset)
+            before = os.fstat(fd)
+            storage = self._storages.of(dataset, before)
+            if storage is None or storage.chunks is None or not _is_one_chunk(storage, plan):
+                return None
+            place = tuple(axis.start // length for axis, length in zip(plan.axes, storage.chunks))
+            chunk = storage.find(dataset, place)
+            if chunk is None or chunk.size > 2 * storage.chunk_bytes + _SMALL_SPAN:
+                return None
+            data = bytes(self._pread(fd, chunk.offset, chunk.size))
+            after = os.fstat(fd)
+        except _LEFT_TO_HDF5:
+            return None
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            return None
+        applied = storage.steps_of(chunk)
+        if not applied and len(data) != storage.chunk_bytes:
+            return None
+        return Stored(data, tuple((step.code, step.values) for step in applied), plan.shape, storage.dtype)
 
     def close(self) -> None:
         """Forget everything."""
@@ -114,7 +159,7 @@ class DirectReader:
                     at_edge: bool) -> None:
         assert storage.chunks is not None
         shape, size = storage.chunks, storage.chunk_bytes
-        steps = [step for bit, step in enumerate(storage.steps) if not chunk.skipped >> bit & 1]
+        steps = storage.steps_of(chunk)
         if not steps:
             if chunk.size != size:
                 raise Unusual("a chunk of another size")
@@ -246,6 +291,12 @@ def hits_of(axis: Axis, length: int) -> List[Hit]:
         hits.append((index, slice(taken, taken + more), _slice(inside, more, axis.step)))
         taken += more
     return hits
+
+
+def _is_one_chunk(storage: Storage, plan: Plan) -> bool:
+    """Whether a plan is all of one chunk that lies inside the dataset as a whole."""
+    return all(axis.length == length and axis.start % length == 0 and (axis.step == 1 or length == 1)
+               for axis, length in zip(plan.axes, storage.chunks or ()))
 
 
 def _slice(start: int, count: int, step: int) -> slice:

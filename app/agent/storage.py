@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 from collections import OrderedDict
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 from h5py import h5d, h5i, h5o, h5t
@@ -38,7 +38,10 @@ class Chunk(NamedTuple):
 
 
 class Storage:
-    """A dataset's storage. ``chunks`` is ``None`` where it is contiguous, then ``offset`` says where."""
+    """A dataset's storage. ``chunks`` is ``None`` where it is contiguous, then ``offset`` says where.
+
+    ``is_decodable``: its filters can be undone here without HDF5.
+    """
 
     def __init__(self, dataset: Any) -> None:
         self.serial = next(_serials)
@@ -49,6 +52,7 @@ class Storage:
         self.offset = None if self.chunks else dataset.id.get_offset()
         self.steps = tuple(Step(int(code), tuple(int(n) for n in values)) for code, _, values, _ in
                            (plist.get_filter(number) for number in range(plist.get_nfilters())))
+        self.is_decodable = can_decode(self.steps)
         self.fill = fill_value(dataset, plist)
         self.tables = OrderedDict()  # type: OrderedDict[int, Any]
         self._table_bytes = 0
@@ -63,6 +67,10 @@ class Storage:
         for length in self.chunks or ():
             count *= length
         return count * int(self.dtype.itemsize)
+
+    def steps_of(self, chunk: Chunk) -> List[Step]:
+        """The filters that were applied to a chunk, in the order of writing."""
+        return [step for bit, step in enumerate(self.steps) if not chunk.skipped >> bit & 1]
 
     def number_of(self, place: Tuple[int, ...]) -> int:
         """The number of the chunk at a place of the grid of chunks."""
@@ -122,7 +130,7 @@ class Storages:
         self._kept = OrderedDict()  # type: OrderedDict[Key, Optional[Storage]]
 
     def of(self, dataset: Any, status: os.stat_result) -> Optional[Storage]:
-        """How a dataset is stored, if its bytes can be read without HDF5."""
+        """How a dataset is stored, if its bytes can be found without HDF5."""
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, int(h5o.get_info(dataset.id).addr))
         if key in self._kept:
             self._kept.move_to_end(key)
@@ -176,7 +184,7 @@ def _storage_of(dataset: Any) -> Optional[Storage]:
     if layout == h5d.CONTIGUOUS:
         size = int(np.prod(storage.shape, dtype=object)) * storage.dtype.itemsize
         return storage if storage.offset is not None and dataset.id.get_storage_size() == size else None
-    return storage if can_decode(storage.steps) else None
+    return storage
 
 
 def fill_value(dataset: Any, plist: Any) -> Optional[Any]:

@@ -18,7 +18,7 @@ from h5py import h5d, h5o, h5s
 
 from app.agent import links
 from app.agent.decoding import Unusual
-from app.agent.direct import DirectReader
+from app.agent.direct import DirectReader, Stored
 from app.agent.opening import OpenFiles
 from app.agent.selection import Axis, Plan
 from app.agent.sources import located
@@ -28,6 +28,8 @@ from app.protocol.errors import WireError
 MAX_PIECES = 20_000
 MAX_COMPARED = 2000
 _KEPT = 4
+_LEFT_TO_HDF5 = (Unusual, WireError, links.BrokenLink, OSError, RuntimeError, KeyError, ValueError, TypeError,
+                 NotImplementedError, AttributeError)  # the last: an h5py that cannot tell what is needed
 
 
 class Piece(NamedTuple):
@@ -66,8 +68,23 @@ class SourceReader:
             if dataset.id.get_create_plist().get_layout() != h5d.VIRTUAL:
                 return self._direct.read(dataset, plan)
             return self._read_virtual(dataset, plan, file_path)
-        except (Unusual, WireError, links.BrokenLink, OSError, RuntimeError, KeyError, ValueError, TypeError,
-                NotImplementedError, AttributeError):  # the last: an h5py that cannot tell what is needed
+        except _LEFT_TO_HDF5:
+            return None
+        finally:
+            self._files.close()  # who opens a source next, HDF5 too, must see it as it is then
+
+    def stored_chunk(self, dataset: Any, plan: Plan, file_path: str) -> Optional[Stored]:
+        """The one stored chunk, of a virtual dataset that of its source, that holds the selection and nothing else.
+
+        It may be one that cannot be decoded here. ``None``: there is none.
+        """
+        if not plan.axes:
+            return None
+        try:
+            if dataset.id.get_create_plist().get_layout() != h5d.VIRTUAL:
+                return self._direct.stored_chunk(dataset, plan)
+            return self._stored_virtual(dataset, plan, file_path)
+        except _LEFT_TO_HDF5:
             return None
         finally:
             self._files.close()  # who opens a source next, HDF5 too, must see it as it is then
@@ -94,17 +111,26 @@ class SourceReader:
             return None
         out = np.full(plan.full_counts, mapping.fill, dataset.dtype)
         ascending = out[tuple(slice(None, None, -1) if axis.step < 0 else slice(None) for axis in plan.axes)]
-        for number, begin, end in _touched(mapping, plan):
-            target = ascending[tuple(slice(a, b) for a, b in zip(begin, end))]
-            inside = [axis.bounds[0] + a * abs(axis.step) - int(first)
-                      for axis, a, first in zip(plan.axes, begin, mapping.starts[number])]
-            step = [abs(axis.step) for axis in plan.axes]
-            piece = mapping.pieces[number]
-            box = (mapping.ends[number] - mapping.starts[number]).tolist()
-            source = self._source(dataset, file_path, piece)
+        for touched in _touched(mapping, plan):
+            target = ascending[tuple(slice(a, b) for a, b in zip(*touched[1:]))]
+            source = self._source(dataset, file_path, mapping.pieces[touched[0]])
             if source is not None:
-                self._fill(source, _source_axes(source, piece, box, inside, step, target.shape), target)
+                self._fill(source, _axes_in(source, mapping, plan, touched), target)
         return out
+
+    def _stored_virtual(self, dataset: Any, plan: Plan, file_path: str) -> Optional[Stored]:
+        mapping = self._mapping_of(dataset)
+        touched = _touched(mapping, plan) if mapping is not None else []
+        if mapping is None or len(touched) != 1 or any(axis.step < 0 < axis.length - 1 for axis in plan.axes):
+            return None
+        number, begin, end = touched[0]
+        if any(begin) or tuple(end) != plan.full_counts:
+            return None
+        source = self._source(dataset, file_path, mapping.pieces[number])
+        if source is None:
+            return None
+        found = self._direct.stored_chunk(source, Plan(_axes_in(source, mapping, plan, touched[0])))
+        return None if found is None else found._replace(shape=plan.shape)
 
     def _source(self, dataset: Any, file_path: str, piece: Piece) -> Optional[Any]:
         """The dataset a piece comes from; ``None``: its file is not there, its part stays the fill value."""
@@ -208,6 +234,17 @@ def _touched(mapping: Mapping, plan: Plan) -> List[Tuple[int, List[int], List[in
     end = np.clip(-((first - mapping.ends) // step), 0, length)
     return [(number, begin[number].tolist(), end[number].tolist())
             for number in np.flatnonzero((begin < end).all(axis=1)).tolist()]
+
+
+def _axes_in(source: Any, mapping: Mapping, plan: Plan, touched: Tuple[int, List[int], List[int]]) -> Tuple[Axis, ...]:
+    """What of its source a piece that a plan touches wants."""
+    number, begin, end = touched
+    step = [abs(axis.step) for axis in plan.axes]
+    inside = [axis.bounds[0] + a * n - int(first)
+              for axis, a, n, first in zip(plan.axes, begin, step, mapping.starts[number])]
+    box = (mapping.ends[number] - mapping.starts[number]).tolist()
+    return _source_axes(source, mapping.pieces[number], box, inside, step,
+                        tuple(b - a for a, b in zip(begin, end)))
 
 
 def _source_axes(source: Any, piece: Piece, box: List[int], inside: List[int], step: List[int],
