@@ -16,7 +16,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     options = _parser().parse_args(arguments)
     if options.worker:
         from app.agent.worker import run_worker
-        return run_worker(options.memory_mb, options.cache_mb)
+        return run_worker(options.memory_mb, options.cache_mb, options.threads)
     if options.plugins:
         os.environ["HDF5_PLUGIN_PATH"] = os.pathsep.join(
             part for part in (options.plugins, os.environ.get("HDF5_PLUGIN_PATH", "")) if part)
@@ -26,7 +26,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     from app.agent.stdio import claim_stdio
     from app.agent.supervisor import WorkerSettings, worker_command
     wire_in, wire_out = claim_stdio()
-    command = worker_command(options.memory_mb, options.cache_mb)
+    command = worker_command(options.memory_mb, options.cache_mb, options.threads)
     worker = WorkerSettings(command, time_limit_s=options.time_limit_s)
     status = Front(wire_in, wire_out, FrontSettings(options.nonce, worker, options.readers, options.idle_s,
                                                     options.watch_s, options.digest)).run()
@@ -41,6 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--readers", type=int, default=2, help="worker processes that read data")
     parser.add_argument("--memory-mb", type=int, default=0, help="memory bound of each worker (0: none)")
     parser.add_argument("--cache-mb", type=int, default=256, help="what each worker may keep of what it read")
+    parser.add_argument("--threads", type=int, default=2,
+                        help="threads that may compute in each worker (0: one for each core there is)")
     parser.add_argument("--nice", type=int, default=0, help="lower the priority by this much")
     parser.add_argument("--plugins", default="", help="folder with HDF5 filter libraries")
     parser.add_argument("--time-limit-s", type=float, default=60.0, help="longest silence of a working worker")

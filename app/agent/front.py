@@ -124,11 +124,11 @@ class Front:
             self._outbox.grant(message.amount)
         elif isinstance(message, Epoch):
             self._wanted.new_epoch(message.view, message.epoch)
-            self._outbox.recheck()
+            self._recheck()
         elif isinstance(message, Cancel):
             self._watcher.remove(message.stream)
             self._wanted.cancel(message.stream)
-            self._outbox.recheck()
+            self._recheck()
         elif isinstance(message, Ping):
             self._outbox.send(Pong(message.token))
         elif isinstance(message, Hello):
@@ -147,13 +147,19 @@ class Front:
     def _accept(self, request: Request) -> None:
         task = Task(request)
         self._wanted.add(task)
-        self._outbox.recheck()
+        self._recheck()
         if request.method in _FILES or request.method == "agent_status":
             self._files.put(task)
         elif request.method in _METADATA:
             self._metadata.put(task)
         else:
             self._data.put(task)
+
+    def _recheck(self) -> None:
+        """Something may be no longer wanted: what waits for being sent is dropped, and workers at it are told."""
+        self._outbox.recheck()
+        self._metadata.recheck()
+        self._data.recheck()
 
     def _encoded(self, task: Task, result: Dict[str, Any]) -> Iterator[Frame]:
         return encode_reply(task.stream, result, (), self._codecs, self._rate)

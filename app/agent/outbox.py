@@ -1,7 +1,8 @@
 """Decides what is sent next: control messages at once, reply fragments by priority and only on the client's credit.
 
 One writer thread; any thread may put. A fragment is chosen only when it may be sent (late binding), so a newer, more
-urgent reply overtakes the rest of an older one, and what nobody wants any more is dropped here.
+urgent reply overtakes the rest of an older one, and what nobody wants any more is dropped here. Within one stream the
+order is kept: what was put before an urgent fragment goes with it.
 """
 
 from __future__ import annotations
@@ -12,19 +13,44 @@ from typing import Callable, Deque, List, Optional
 
 from app.agent.work import Task, Wanted
 from app.protocol.errors import WireError
-from app.protocol.framing import LAST, MORE, Frame
-from app.protocol.messages import PRIORITIES, Error, Message, encode, to_frame
+from app.protocol.framing import LAST, MORE, URGENT, Frame
+from app.protocol.messages import Error, Message, encode, to_frame
 
 _HIGH_WATER = 32 * 1024 * 1024
+_PREVIEW = 1
+_HURRIED = (2, 3, 4)    # priorities whose urgent fragments go as previews
 
 
 class Outgoing:
-    """The fragments of one reply that wait for being sent."""
+    """The fragments of one stream that wait for being sent."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.frames: Deque[Frame] = deque()
         self.complete = False
+        self._urgent = 0
+
+    @property
+    def priority(self) -> int:
+        """Of its next fragment: that of the request, unless an urgent one waits behind it."""
+        own = self.task.request.priority
+        return _PREVIEW if self._urgent and own in _HURRIED else own
+
+    def append(self, frame: Frame) -> None:
+        self._urgent += bool(frame.flags & URGENT)
+        self.frames.append(frame)
+
+    def take(self) -> Frame:
+        frame = self.frames.popleft()
+        self._urgent -= bool(frame.flags & URGENT)
+        return frame
+
+    def clear(self) -> int:
+        """Throw everything away; the bytes it was."""
+        size = sum(frame.size for frame in self.frames)
+        self.frames.clear()
+        self._urgent = 0
+        return size
 
 
 class Outbox:
@@ -36,7 +62,7 @@ class Outbox:
         self._on_lost = on_lost
         self._condition = threading.Condition()
         self._control: Deque[bytes] = deque()
-        self._replies: List[Deque[Outgoing]] = [deque() for _ in range(PRIORITIES)]
+        self._replies: List[Outgoing] = []
         self._held = 0
         self._credit = 0
         self._closed = False
@@ -56,7 +82,7 @@ class Outbox:
         """A place for the fragments of a task's reply."""
         outgoing = Outgoing(task)
         with self._condition:
-            self._replies[task.request.priority].append(outgoing)
+            self._replies.append(outgoing)
         return outgoing
 
     def put(self, outgoing: Outgoing, frame: Frame) -> None:
@@ -69,16 +95,15 @@ class Outbox:
             if self._closed or not self._wanted.wants(outgoing.task):
                 self._condition.notify_all()
                 return
-            outgoing.frames.append(frame)
+            outgoing.append(frame)
             self._held += frame.size
             self._condition.notify_all()
 
     def fail(self, outgoing: Outgoing, error: WireError) -> None:
         """End a reply, begun or not, with an error."""
         with self._condition:
-            self._held -= sum(frame.size for frame in outgoing.frames)
-            outgoing.frames.clear()
-            outgoing.frames.append(to_frame(Error.of(outgoing.task.stream, error)))
+            self._held -= outgoing.clear()
+            outgoing.append(to_frame(Error.of(outgoing.task.stream, error)))
             self._held += outgoing.frames[0].size
             outgoing.complete = True
             self._condition.notify_all()
@@ -133,25 +158,23 @@ class Outbox:
                 self._condition.wait()
 
     def _next_fragment(self) -> Optional[Frame]:
-        for queue in self._replies:
-            for outgoing in list(queue):
-                if not self._wanted.wants(outgoing.task):
-                    self._held -= sum(frame.size for frame in outgoing.frames)
-                    outgoing.frames.clear()
-                    if outgoing.complete:
-                        self._end(queue, outgoing)
-                    continue
-                if outgoing.frames and self._credit > 0:
-                    return self._take(queue, outgoing)
-        return None
-
-    def _take(self, queue: Deque[Outgoing], outgoing: Outgoing) -> Frame:
-        frame = outgoing.frames.popleft()
+        """The most urgent one, the oldest of equals; what is unwanted is thrown away on the way."""
+        best: Optional[Outgoing] = None
+        for outgoing in list(self._replies):
+            if not self._wanted.wants(outgoing.task):
+                self._held -= outgoing.clear()
+                if outgoing.complete:
+                    self._end(outgoing)
+            elif outgoing.frames and (best is None or outgoing.priority < best.priority):
+                best = outgoing
+        if best is None or self._credit <= 0:
+            return None
+        frame = best.take()
         self._held -= frame.size
-        if outgoing.complete and not outgoing.frames:
-            self._end(queue, outgoing)
+        if best.complete and not best.frames:
+            self._end(best)
         return frame
 
-    def _end(self, queue: Deque[Outgoing], outgoing: Outgoing) -> None:
-        queue.remove(outgoing)
+    def _end(self, outgoing: Outgoing) -> None:
+        self._replies.remove(outgoing)
         self._wanted.forget(outgoing.task)

@@ -62,9 +62,13 @@ class Source(NamedTuple):
 
 
 class Service:
-    """Answers requests about files; ``cache_bytes`` bounds what it keeps, a third of it decoded chunks."""
+    """Answers requests about files; ``cache_bytes`` bounds what it keeps, a third of it decoded chunks.
 
-    def __init__(self, cache_bytes: int = 256 * 2 ** 20) -> None:
+    ``threads`` bounds how many may compute at once in this process, the caller's included.
+    """
+
+    def __init__(self, cache_bytes: int = 256 * 2 ** 20, threads: int = 2) -> None:
+        self._threads = threads
         self._cache_bytes = cache_bytes - cache_bytes // 3
         self._files = OpenFiles()
         self._images = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, ImageFile]]

@@ -41,8 +41,8 @@ class Waiting:
 
     rate = 0.0
 
-    def tell(self, result: Dict[str, Any], arrays: List[Any]) -> int:
-        """Send an intermediate reply; the bytes it took."""
+    def tell(self, result: Dict[str, Any], arrays: List[Any], urgent: bool = False) -> int:
+        """Send an intermediate reply; the bytes it took. ``urgent``: before everything that is visible."""
         return 0
 
     def check(self) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from app.agent.outbox import Outbox, Outgoing
 from app.agent.stdio import write_all
@@ -47,6 +47,13 @@ class WorkerSettings:
     abandon_s: float = 5.0
 
 
+class Wake:
+    """Stands in a worker's queue for: look again whether the work is wanted."""
+
+
+WAKE = Wake()
+
+
 class WorkerProcess:
     """One worker: its pipes and the thread that reads from it into a queue."""
 
@@ -56,7 +63,7 @@ class WorkerProcess:
         assert self._process.stdout is not None
         self._stdin = self._process.stdin.fileno()
         self._stdout = self._process.stdout.fileno()
-        self._frames: queue.Queue[Optional[Frame]] = queue.Queue(maxsize=64)
+        self._frames: queue.Queue[Union[Frame, Wake, None]] = queue.Queue(maxsize=64)
         self._reader = threading.Thread(target=self._read, name="agent-worker-read", daemon=True)
         self._reader.start()
 
@@ -71,7 +78,14 @@ class WorkerProcess:
     def send(self, frame: Frame) -> None:
         write_all(self._stdin, frame.encode())
 
-    def receive(self, timeout_s: float) -> Optional[Frame]:
+    def wake(self) -> None:
+        """Let ``receive`` return :data:`WAKE` soon, if nothing else is there."""
+        try:
+            self._frames.put_nowait(WAKE)
+        except queue.Full:
+            return  # it does not wait
+
+    def receive(self, timeout_s: float) -> Union[Frame, Wake, None]:
         """The next frame; ``None``: the worker is gone.
 
         Raises:
@@ -139,6 +153,11 @@ class WorkerPool:
     def put(self, task: Task) -> None:
         self._queue.put(task)
 
+    def recheck(self) -> None:
+        """Something is no longer wanted: let workers that are at it hear so now."""
+        for worker in self._workers:
+            worker.recheck()
+
     def facts(self) -> List[Dict[str, Any]]:
         """What is known of the workers, for ``status``."""
         return [dict(worker.facts) for worker in self._workers]
@@ -165,6 +184,7 @@ class _Attendant:
         self._name = name
         self._process: Optional[WorkerProcess] = None
         self._ready = False
+        self._task: Optional[Task] = None
         self.facts: Dict[str, Any] = {"name": name, "restarts": -1}
         self.thread = threading.Thread(target=self._run, name="agent-" + name, daemon=True)
 
@@ -177,6 +197,11 @@ class _Attendant:
             except OSError:
                 return
 
+    def recheck(self) -> None:
+        process, task = self._process, self._task
+        if process is not None and task is not None and not self._pool._wanted.wants(task):
+            process.wake()
+
     def _run(self) -> None:
         while True:
             self._warm_up()
@@ -184,10 +209,12 @@ class _Attendant:
             if task is None:
                 break
             outgoing = self._pool._outbox.open_reply(task)
+            self._task = task
             try:
                 self._serve_or_retry(task, outgoing)
             except WireError as error:
                 self._pool._outbox.fail(outgoing, error)
+            self._task = None
         self._end()
 
     def _warm_up(self) -> None:
@@ -213,10 +240,7 @@ class _Attendant:
             self._await_hello(self._process)
 
     def _await_hello(self, process: WorkerProcess) -> None:
-        try:
-            frame = process.receive(self._settings.start_limit_s)
-        except queue.Empty:
-            frame = None
+        frame = self._first_frame(process)
         if frame is not None and frame.type is FrameType.HELLO:
             self._ready = True
             hello = from_frame(frame)
@@ -228,6 +252,15 @@ class _Attendant:
             assert isinstance(message, Error)
             raise message.as_exception()
         raise WireError("agent", "A worker did not start at the site.", "", "Reconnect, or try another login node.")
+
+    def _first_frame(self, process: WorkerProcess) -> Optional[Frame]:
+        try:
+            frame = process.receive(self._settings.start_limit_s)
+            while isinstance(frame, Wake):
+                frame = process.receive(self._settings.start_limit_s)
+            return frame
+        except queue.Empty:
+            return None
 
     def _serve_or_retry(self, task: Task, outgoing: Outgoing) -> None:
         """Serve a task; once more if its worker was killed from outside before it had answered anything."""
@@ -275,6 +308,8 @@ class _Attendant:
                 continue
             if frame is None:
                 return answered
+            if isinstance(frame, Wake):
+                continue
             heard = time.monotonic()
             if frame.type not in (FrameType.REPLY, FrameType.ERROR) or frame.stream != task.stream:
                 continue
@@ -335,10 +370,10 @@ def describe_status(status: Optional[int]) -> str:
     return "The worker process was ended by %s." % name
 
 
-def worker_command(memory_mb: int, cache_mb: int) -> Tuple[str, ...]:
+def worker_command(memory_mb: int, cache_mb: int, threads: int) -> Tuple[str, ...]:
     """The argument list that starts a worker from the same source as this process."""
     import __main__
     source = getattr(__main__, "__file__", None) or sys.argv[0]
     place = os.path.dirname(os.path.abspath(source)) if os.path.basename(source) == "__main__.py" else source
     return (sys.executable, "-I", "-X", "utf8", place, "--worker", "--memory-mb", str(memory_mb),
-            "--cache-mb", str(cache_mb))
+            "--cache-mb", str(cache_mb), "--threads", str(threads))

@@ -35,10 +35,9 @@ from app.protocol.replies import encode_reply
 
 _PR_SET_PDEATHSIG = 1
 _WATCHDOG_S = 2.0
-_IN_PIECES = ("project", "profile")
 
 
-def run_worker(memory_mb: int, cache_mb: int) -> int:
+def run_worker(memory_mb: int, cache_mb: int, threads: int) -> int:
     """Serve requests until the front closes the pipe."""
     wire_in, wire_out = claim_stdio()
     faulthandler.enable()
@@ -48,7 +47,7 @@ def run_worker(memory_mb: int, cache_mb: int) -> int:
     os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        service, facts = _load_service(cache_mb * 2 ** 20)
+        service, facts = _load_service(cache_mb * 2 ** 20, threads or _cores())
     except Exception as error:
         write_all(wire_out, encode(Error(0, "agent", "The agent's Python could not load numpy and h5py.",
                                          "".join(traceback.format_exception_only(type(error), error)).strip(),
@@ -60,17 +59,26 @@ def run_worker(memory_mb: int, cache_mb: int) -> int:
         request = inbox.next()
         if request is None:
             return 0
-        for frame in _answer(service, request, _Asker(request, inbox, wire_out)):
+        asker = _Asker(request, inbox, wire_out)
+        for frame in _answer(service, request, asker):
             write_all(wire_out, frame.encode())
 
 
-def _load_service(cache_bytes: int) -> Tuple[Any, Dict[str, Any]]:
+def _load_service(cache_bytes: int, threads: int) -> Tuple[Any, Dict[str, Any]]:
     import h5py
     import numpy
 
     from app.agent.service import Service
-    return Service(cache_bytes), {"pid": os.getpid(), "numpy": numpy.__version__, "h5py": h5py.__version__,
+    return Service(cache_bytes, threads), {"pid": os.getpid(), "numpy": numpy.__version__, "h5py": h5py.__version__,
                                   "hdf5": h5py.version.hdf5_version}
+
+
+def _cores() -> int:
+    """The cores this process may use: those of its batch allocation, where there is one."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
 
 
 class _Inbox:
@@ -109,7 +117,7 @@ class _Inbox:
 
 
 class _Asker:
-    """Who waits for a request that is answered in pieces (``app.agent.stack.Waiting``)."""
+    """Who waits for a request (``app.agent.stack.Waiting``): parts go to him, and his cancel is heard."""
 
     def __init__(self, request: Request, inbox: _Inbox, wire_out: int) -> None:
         self.rate = request.rate
@@ -117,13 +125,31 @@ class _Asker:
         self._inbox = inbox
         self._wire_out = wire_out
 
-    def tell(self, result: Dict[str, Any], arrays: List[Any]) -> int:
-        """Send an intermediate reply; the bytes it took."""
-        request, sent = self._request, 0
-        for frame in encode_reply(request.stream, result, arrays, request.codecs, request.rate, MESSAGE_BYTES, True):
+    def tell(self, result: Dict[str, Any], arrays: List[Any], urgent: bool = False) -> int:
+        """Send an intermediate reply; the bytes it took.
+
+        Raises:
+            WireError: nobody waits any more.
+        """
+        sent = 0
+        for frame in self.fragments(result, arrays, True, urgent):
             write_all(self._wire_out, frame.encode())
             sent += frame.size
         return sent
+
+    def fragments(self, result: Dict[str, Any], arrays: List[Any], more: bool = False,
+                  urgent: bool = False) -> Iterator[Frame]:
+        """The fragments of a reply, as long as somebody waits: looked at before encoding and before each.
+
+        Raises:
+            WireError: nobody waits any more.
+        """
+        self.check()
+        request = self._request
+        for frame in encode_reply(request.stream, result, arrays, request.codecs, request.rate, MESSAGE_BYTES, more,
+                                  urgent):
+            self.check()
+            yield frame
 
     def check(self) -> None:
         """Raise ``WireError`` when nobody waits any more."""
@@ -134,12 +160,10 @@ class _Asker:
 def _answer(service: Any, request: Request, asker: _Asker) -> Iterator[Frame]:
     started = time.perf_counter()
     try:
-        if request.method in _IN_PIECES:
-            result, arrays = service.handle(request.method, request.params, asker)
-        else:
-            result, arrays = service.handle(request.method, request.params)
+        asker.check()
+        result, arrays = service.handle(request.method, request.params, asker)
         result = dict(result, agent_s=round(time.perf_counter() - started, 6))
-        yield from encode_reply(request.stream, result, arrays, request.codecs, request.rate, MESSAGE_BYTES)
+        yield from asker.fragments(result, arrays)
     except WireError as error:
         yield _error_frame(request, error)
     except MemoryError:

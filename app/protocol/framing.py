@@ -23,6 +23,7 @@ NOISE_BYTES = 1024 * 1024
 FIRST = 1
 LAST = 2
 MORE = 4
+URGENT = 8
 
 
 class FrameType(IntEnum):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Tuple, Union
 
 from app.protocol.errors import ProtocolError, WireError
-from app.protocol.framing import FIRST, LAST, MORE, Frame, FrameType
+from app.protocol.framing import FIRST, LAST, MORE, URGENT, Frame, FrameType
 from app.protocol.version import PROTOCOL_VERSION
 
 PRIORITIES = 6
@@ -54,6 +54,7 @@ class Reply:
     """One fragment of a reply. The first carries the sizes of the whole: see ``replies``.
 
     ``more``: with the last fragment, that another reply follows on the stream (progress, a partial result).
+    ``urgent``: on every fragment of a reply that goes before what is visible (a coarse preview).
     """
 
     stream: int
@@ -65,6 +66,7 @@ class Reply:
     json_raw: int = 0
     json_codec: str = "raw"
     more: bool = False
+    urgent: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def to_frame(message: Message) -> Frame:
         if message.first:
             header = _dump({"total": message.total, "json": message.json_bytes, "raw": message.json_raw,
                             "codec": message.json_codec})
-        flags = (FIRST if message.first else 0) | (LAST if message.last else 0) | (MORE if message.more else 0)
+        flags = ((FIRST if message.first else 0) | (LAST if message.last else 0) | (MORE if message.more else 0)
+                 | (URGENT if message.urgent else 0))
         return Frame(FrameType.REPLY, message.stream, flags, header, message.payload)
     if isinstance(message, Request):
         header = _dump({"method": message.method, "priority": message.priority, "view": message.view,
@@ -207,13 +210,14 @@ def _request(frame: Frame) -> Message:
 
 def _reply(frame: Frame) -> Message:
     first, last, more = bool(frame.flags & FIRST), bool(frame.flags & LAST), bool(frame.flags & MORE)
+    urgent = bool(frame.flags & URGENT)
     if more and not last:
         raise ProtocolError("A reply announces another before its own end.")
     if not first:
-        return Reply(frame.stream, frame.payload, False, last, more=more)
+        return Reply(frame.stream, frame.payload, False, last, more=more, urgent=urgent)
     head = _load(frame.header)
     reply = Reply(frame.stream, frame.payload, True, last, _count(head, "total"), _count(head, "json"),
-                  _count(head, "raw"), _text(head, "codec"), more)
+                  _count(head, "raw"), _text(head, "codec"), more, urgent)
     if reply.json_bytes > reply.total:
         raise ProtocolError("A reply's text (%d bytes) is longer than the reply." % reply.json_bytes)
     return reply

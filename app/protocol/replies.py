@@ -26,8 +26,12 @@ _FAST_LINK = 100e6
 
 def encode_reply(stream: int, result: Dict[str, Any], arrays: Sequence[numpy.ndarray[Any, Any]] = (),
                  allowed: Sequence[str] = (codecs.RAW,), rate: float = 0.0,
-                 message_bytes: int = 2 ** 62, more: bool = False) -> Iterator[Frame]:
-    """The fragments of a reply, at most 64 KiB each. ``more``: another reply follows on the stream.
+                 message_bytes: int = 2 ** 62, more: bool = False, urgent: bool = False) -> Iterator[Frame]:
+    """The fragments of a reply, at most 64 KiB each.
+
+    Args:
+        more: another reply follows on the stream.
+        urgent: it is sent before what is visible, whatever the priority of its request.
 
     Raises:
         WireError: it would be longer than ``message_bytes``.
@@ -49,18 +53,18 @@ def encode_reply(stream: int, result: Dict[str, Any], arrays: Sequence[numpy.nda
         raise WireError("selection", "The selection is too large to be sent in one piece.",
                         "%d bytes; the limit is %d." % (total, message_bytes),
                         "Select less, or ask for a reduced view.")
-    return _fragments(stream, parts, total, len(text), raw_length, codec, more)
+    return _fragments(stream, parts, total, len(text), raw_length, codec, more, urgent)
 
 
 def _fragments(stream: int, parts: List[memoryview], total: int, json_bytes: int, json_raw: int,
-               codec: str, more: bool) -> Iterator[Frame]:
+               codec: str, more: bool, urgent: bool) -> Iterator[Frame]:
     sent, first = 0, True
     for part in parts:
         for start in range(0, part.nbytes, FRAGMENT_BYTES):
             piece = bytes(part[start:start + FRAGMENT_BYTES])
             sent += len(piece)
             last = sent == total
-            yield to_frame(Reply(stream, piece, first, last, total, json_bytes, json_raw, codec, more and last))
+            yield to_frame(Reply(stream, piece, first, last, total, json_bytes, json_raw, codec, more and last, urgent))
             first = False
 
 

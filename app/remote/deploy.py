@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _PROBE_S = 60.0
 _UPLOAD_S = 300.0
 _NICE = 10
+_LOGIN_THREADS = 2
 _AGENTS_KEPT = 4        # of other versions there may be programs that run; as in _RECEIVE
 _OLDEST = (3, 8)
 _GLIBC = (2, 14)
@@ -191,11 +192,13 @@ def _in_place_here(upload: Upload, settings: AgentSettings) -> AgentCommand:
         os.utime(target)                   # in use, so not among the oldest
         for old in sorted(folder.glob("agent-*.zip"), key=lambda p: p.stat().st_mtime)[:-_AGENTS_KEPT]:
             old.unlink()
-    return AgentCommand((sys.executable,), str(target), ("--readers", str(settings.workers), "--digest", upload.digest))
+    return AgentCommand((sys.executable,), str(target), ("--readers", str(settings.workers), "--threads", "0",
+                                                        "--digest", upload.digest))
 
 
 def _options(profile: SiteProfile, upload: Upload) -> tuple[str, ...]:
-    options = ("--readers", str(max(1, profile.agent.workers)), "--digest", upload.digest)
+    threads = _LOGIN_THREADS if profile.agent.run == "login" else 0
+    options = ("--readers", str(max(1, profile.agent.workers)), "--threads", str(threads), "--digest", upload.digest)
     if profile.is_local:
         return options
     return (*options, "--nice", str(_NICE), "--memory-mb", str(profile.agent.memory_mb))

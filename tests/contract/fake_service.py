@@ -21,10 +21,10 @@ from app.protocol.errors import WireError
 class FakeService:
     """Answers ``read`` and ``nodes`` alike."""
 
-    def __init__(self, cache_bytes: int = 0) -> None:
+    def __init__(self, cache_bytes: int = 0, threads: int = 0) -> None:
         self.cache_bytes = cache_bytes
 
-    def handle(self, method: str, params: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    def handle(self, method: str, params: dict[str, Any], waiting: Any = None) -> tuple[dict[str, Any], list[Any]]:
         word, _, rest = os.path.basename(params["file"]).partition("-")
         signal_text = ""
         if word == "crash":
