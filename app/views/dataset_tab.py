@@ -8,21 +8,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError
-from app.model.data import Block, DataReference, Statistics
+from app.model.data import Block, DataReference
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.session.curve_source import CurveSource, TableSource
 from app.session.frame_source import FrameSource, Region, signal_reference
 from app.session.future_watcher import FutureWatcher
+from app.session.snippet import python_snippet
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.labels import PlainLabel
 from app.views.messages import ErrorPanel, Message, message_of
+from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
@@ -31,21 +33,10 @@ from app.viz.table_view import TableView
 _PICTURES = (View.IMAGE, View.STACK, View.VOLUME)
 
 
-class DatasetTab(QWidget):
-    """A viewer with its source.
+class DatasetTab(ViewerTab):
+    """A viewer with its source."""
 
-    Signals:
-        described(PlotDescription); statistics_changed(Statistics); limits_changed((lo, hi));
-        node_known(NodeInfo); choices_made(PlotDescription, ViewChoices); failed(exception); retitled(text).
-    """
-
-    described = Signal(object)
-    statistics_changed = Signal(object)
-    limits_changed = Signal(object)
-    node_known = Signal(object)
-    choices_made = Signal(object, object)
-    failed = Signal(object)
-    retitled = Signal(str)
+    viewer: StackView | CurveView | TableView | None
 
     def __init__(self, data: DataService, reference: DataReference, viewed: Viewed, made_by: str = "",
                  parent: QWidget | None = None) -> None:
@@ -55,10 +46,7 @@ class DatasetTab(QWidget):
         self._data = data
         self._viewed = viewed
         self.reference = reference
-        self.description: PlotDescription | None = None
-        self.statistics: Statistics | None = None
-        self.node: NodeInfo | None = None
-        self.viewer: StackView | CurveView | TableView | None = None
+        self.viewer = None
         self._source: FrameSource | CurveSource | TableSource | None = None
         self._asking: FutureWatcher | None = None
         self._was: tuple[tuple[int, ...], ViewChoices] | None = None
@@ -99,6 +87,9 @@ class DatasetTab(QWidget):
     @property
     def is_picture(self) -> bool:
         return isinstance(self.viewer, StackView)
+
+    def python(self, host: str) -> str:
+        return python_snippet(self.signal_reference, self.leading, host)
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 

@@ -31,8 +31,8 @@ from app.model.text import visible
 from app.model.units import number_text
 from app.session.files_model import short_type
 from app.session.vocabulary import Recipe
-from app.views.dataset_tab import DatasetTab
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
+from app.views.viewer_tab import ViewerTab
 from app.viz.histogram import LevelsView
 from app.viz.icons import set_icon
 
@@ -52,7 +52,7 @@ class Inspector(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._tab: DatasetTab | None = None
+        self._tab: ViewerTab | None = None
         self._levels = LevelsView()
         self._levels.limits_edited.connect(self._set_limits)
         self._levels.auto_requested.connect(self._set_auto)
@@ -81,7 +81,7 @@ class Inspector(QWidget):
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
-    def show_tab(self, tab: DatasetTab | None) -> None:
+    def show_tab(self, tab: ViewerTab | None) -> None:
         """Mirror another tab from now on; ``None``: nothing is open."""
         if self._tab is not None:
             for signal, slot in self._wires(self._tab):
@@ -132,7 +132,7 @@ class Inspector(QWidget):
         outer.addWidget(scroll, 1)
         outer.addLayout(self._recipes)
 
-    def _wires(self, tab: DatasetTab) -> tuple[tuple[Any, Any], ...]:
+    def _wires(self, tab: ViewerTab) -> tuple[tuple[Any, Any], ...]:
         return ((tab.described, self._described), (tab.statistics_changed, self._statistics_changed),
                 (tab.limits_changed, self._limits_changed), (tab.node_known, self._node_known),
                 (tab.choices_made, self._choices_made))

@@ -39,6 +39,7 @@ from app.views.navigator import Navigator
 from app.views.start_page import StartPage
 from app.views.submit_dialog import SubmitDialog
 from app.views.top_bar import TopBar
+from app.views.viewer_tab import TabWish, ViewerTab
 from app.views.window_actions import WindowActions
 from app.viz.choices import ViewChoices
 from app.viz.icons import icon
@@ -103,9 +104,9 @@ class MainWindow(QMainWindow):
         return self._tabs
 
     @property
-    def current_tab(self) -> DatasetTab | None:
+    def current_tab(self) -> ViewerTab | None:
         widget = self._tabs.currentWidget()
-        return widget if isinstance(widget, DatasetTab) else None
+        return widget if isinstance(widget, ViewerTab) else None
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -120,14 +121,29 @@ class MainWindow(QMainWindow):
         if data is None:
             return None
         tab = DatasetTab(data, reference, self._viewed, self.job_desk.maker_of(reference))
-        tab.retitled.connect(functools.partial(self._retitle, tab))
-        tab.failed.connect(self._messages.keep)
         tab.described.connect(functools.partial(self._described, tab))
         tab.choices_made.connect(functools.partial(self._remember_choices, tab))
-        position = self._tabs.addTab(tab, icon("image", "muted"), _tab_text(tab.title))
-        self._tabs.setTabToolTip(position, plain_tip(visible(str(reference))))
-        self._tabs.setCurrentIndex(position)
+        self._add_tab(tab)
         return tab
+
+    def show_tab(self, wish: TabWish) -> ViewerTab:
+        """Show a tab that another one asked for: the one that is open already, or a new one."""
+        for position in range(self._tabs.count()):
+            widget = self._tabs.widget(position)
+            if isinstance(widget, ViewerTab) and widget.key == wish.key:
+                self._tabs.setCurrentIndex(position)
+                return widget
+        tab = wish.make()
+        self._add_tab(tab)
+        return tab
+
+    def _add_tab(self, tab: ViewerTab) -> None:
+        tab.retitled.connect(functools.partial(self._retitle, tab))
+        tab.failed.connect(self._messages.keep)
+        tab.tab_requested.connect(self.show_tab)
+        position = self._tabs.addTab(tab, icon(tab.icon_name or "image", "muted"), _tab_text(tab.title))
+        self._tabs.setTabToolTip(position, plain_tip(visible(str(tab.reference))))
+        self._tabs.setCurrentIndex(position)
 
     def submit(self, recipe: Recipe, reference: DataReference) -> SubmitDialog | None:
         """Open the form of a recipe for this data."""
@@ -262,7 +278,7 @@ class MainWindow(QMainWindow):
         data = self._session.data(name)
         for position in range(self._tabs.count()):
             tab = self._tabs.widget(position)
-            if isinstance(tab, DatasetTab) and tab.reference.site == name and data is not None:
+            if isinstance(tab, ViewerTab) and tab.reference.site == name and data is not None:
                 tab.use_service(data)
         current = self.current_tab
         if current is not None and current.reference.site == name:
@@ -301,12 +317,12 @@ class MainWindow(QMainWindow):
 
     def close_tab(self, position: int) -> None:
         widget = self._tabs.widget(position)
-        if isinstance(widget, DatasetTab):
+        if isinstance(widget, ViewerTab):
             widget.close_sources()
             self._tabs.removeTab(position)
             widget.deleteLater()
 
-    def _retitle(self, tab: DatasetTab, title: str) -> None:
+    def _retitle(self, tab: ViewerTab, title: str) -> None:
         self._tabs.setTabText(self._tabs.indexOf(tab), _tab_text(title))
         if tab is self.current_tab:
             self.setWindowTitle(f"{title} – Beamside")
@@ -329,12 +345,13 @@ class MainWindow(QMainWindow):
         """Icons of tabs do not follow the theme by themselves."""
         for position in range(self._tabs.count()):
             tab = self._tabs.widget(position)
-            name = _VIEW_ICONS.get(tab.description.view, "image") if isinstance(tab, DatasetTab) and tab.description \
-                else "file" if isinstance(tab, DatasetTab) else "home"
+            name = tab.icon_name if isinstance(tab, ViewerTab) and tab.icon_name \
+                else _VIEW_ICONS.get(tab.description.view, "image") if isinstance(tab, ViewerTab) and tab.description \
+                else "file" if isinstance(tab, ViewerTab) else "home"
             self._tabs.setTabIcon(position, icon(name, "muted"))
 
-    def _offer_recipes(self, tab: DatasetTab | None) -> None:
-        if tab is None or not tab.is_picture:
+    def _offer_recipes(self, tab: ViewerTab | None) -> None:
+        if not isinstance(tab, DatasetTab) or not tab.is_picture:
             self.inspector.show_recipes(())
             return
         service = self._session.jobs(tab.reference.site)
@@ -385,7 +402,8 @@ class MainWindow(QMainWindow):
         if reference is not None:
             tab = self.current_tab
             host = self._session.profile(reference.site).ssh.host
-            QGuiApplication.clipboard().setText(python_snippet(reference, tab.leading if tab else (), host))
+            text = tab.python(host) if tab is not None else python_snippet(reference, (), host)
+            QGuiApplication.clipboard().setText(text)
 
     def _close_current(self) -> None:
         self.close_tab(self._tabs.currentIndex())
@@ -449,7 +467,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         for position in range(self._tabs.count()):
             widget = self._tabs.widget(position)
-            if isinstance(widget, DatasetTab):
+            if isinstance(widget, ViewerTab):
                 widget.close_sources()
         self._change_settings(self._settings.with_(
             window_geometry=bytes(self.saveGeometry().toBase64().data()).decode(),
