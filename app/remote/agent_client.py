@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from app.errors import AgentError, BeamsideError, LinkLostError, error_of_kind
-from app.model.data import Block, DataReference, ReadRequest
+from app.model.data import Block, DataReference, LineProfile, ReadRequest
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.plot import PlotDescription
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile, StackProgress, StackProjection
@@ -120,11 +120,56 @@ class AgentClient:
         params = {"file": str(reference.file_path), "data_path": reference.data_path or None}
         return self._ask(_Call("plot", params, lambda r, a, n, s: conversions.plot(r)))
 
-    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0) -> Future[Block]:
-        """Numbers, exact or reduced to what the asker can show. Older than the view's newest epoch: cancelled."""
-        call = _Call("read", conversions.read_params(request),
-                     lambda r, a, n, s: conversions.block(request, r, a, n, s), priority, view, epoch)
-        return self._ask_for_view(call)
+    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0,
+             on_part: Callable[[Block], None] | None = None) -> Future[Block]:
+        """Numbers, exact or reduced to what the asker can show. Older than the view's newest epoch: cancelled.
+
+        Args:
+            on_part: told, on the reader thread, of the preview and of the picture before its statistics are there.
+        """
+        reading = conversions.Reading(request)
+
+        def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
+            block = reading.part(result, arrays, received, seconds)
+            if on_part is not None:
+                on_part(block)
+
+        params = conversions.read_params(request, parts=on_part is not None)
+        return self._ask_for_view(_Call("read", params, reading.whole, priority, view, epoch, part))
+
+    def show(self, reference: DataReference, fit: tuple[int, int], *, preview: tuple[int, int] | None = None,
+             on_description: Callable[[PlotDescription], None] | None = None,
+             on_part: Callable[[Block], None] | None = None, priority: int = 2, view: str = "",
+             epoch: int = 0) -> Future[tuple[PlotDescription, Block | None]]:
+        """What a file or node asks to be shown as, and the picture it begins with, in one round trip.
+
+        Args:
+            fit: (height, width) in device pixels to which the picture is pooled.
+            preview: (height, width) of a coarse picture that is wanted first.
+            on_description: told, on the reader thread, before any picture is there.
+            on_part: as in ``read``.
+        """
+        showing = conversions.Showing(reference, fit, preview)
+
+        def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
+            came = showing.part(result, arrays, received, seconds)
+            if isinstance(came, Block):
+                if on_part is not None:
+                    on_part(came)
+            elif on_description is not None:
+                on_description(came)
+
+        return self._ask_for_view(_Call("show", conversions.show_params(reference, fit, preview), showing.whole,
+                                        priority, view, epoch, part))
+
+    def line(self, reference: DataReference, leading: tuple[int, ...], start: tuple[float, float],
+             end: tuple[float, float], *, width: int = 1, priority: int = 0, view: str = "",
+             epoch: int = 0) -> Future[LineProfile]:
+        """Stored values along a straight line through the frame at ``leading``, at full resolution."""
+        params = conversions.line_params(reference, leading, start, end, width)
+        return self._ask_for_view(_Call(
+            "line", params, lambda r, a, n, s: conversions.line_profile(reference, start, end, width, r, a), priority,
+            view, epoch))
 
     def project(self, reference: DataReference, operation: StackOperation, *, fit: tuple[int, int] | None = None,
                 on_partial: Callable[[StackProjection], None] | None = None,
