@@ -17,8 +17,8 @@ import numpy as np
 from app.agent import links, nodes, reading, reduction, stack
 from app.agent.attributes import sentence
 from app.agent.default_plot import Found, find, find_given
-from app.agent.description import LIMITS_RULE, Description, named, nothing
-from app.agent.images import IMAGE_PATH, ImageFile, image_kind, no_such_node, open_image
+from app.agent.description import Description, named, nothing
+from app.agent.openable import Openable, Openables
 from app.agent.opening import Generation, OpenFiles, file_path_of, generation_of, shown
 from app.agent.selection import Plan, tie
 from app.agent.sources import MAX_SOURCES, is_virtual, virtual_files
@@ -58,7 +58,7 @@ class Source(NamedTuple):
     file_path: str
     generation: Generation
     place: Optional[links.Place]
-    image: Optional[ImageFile]
+    other: Optional[Openable]
 
 
 class Service:
@@ -71,7 +71,7 @@ class Service:
         self._threads = threads
         self._cache_bytes = cache_bytes - cache_bytes // 3
         self._files = OpenFiles()
-        self._images = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, ImageFile]]
+        self._others = Openables()
         self._reader = SourceReader(cache_bytes // 3)
         self._selected = OrderedDict()  # type: OrderedDict[Any, Selected]
         self._selected_bytes = 0
@@ -106,8 +106,9 @@ class Service:
         """Close every file and forget everything."""
         self._files.close()
         self._reader.close()
+        self._others.close()
         self._selected_bytes = 0
-        for kept in (self._images, self._selected, self._masks, self._plots):
+        for kept in (self._selected, self._masks, self._plots):
             kept.clear()
 
     def _nodes(self, params: Dict[str, Any]) -> Reply:
@@ -115,9 +116,9 @@ class Service:
         data_path = str(params.get("data_path") or "/")
         depth, attributes = params.get("depth"), bool(params.get("attributes", True))
         expand = bool(params.get("expand", False))
-        image = self._image(file_path)
-        if image is not None:
-            return {"file": file_path, "nodes": image.nodes(data_path, depth, attributes, expand)}, []
+        other = self._others.get(file_path)
+        if other is not None:
+            return {"file": file_path, "nodes": other.nodes(data_path, depth, attributes, expand)}, []
         root = self._root(file_path)
         place = links.resolve(root.node, data_path)
         if expand:
@@ -130,9 +131,9 @@ class Service:
     def _plot(self, params: Dict[str, Any]) -> Reply:
         file_path = file_path_of(str(params["file"]))
         data_path = params.get("data_path")
-        image = self._image(file_path)
-        if image is not None:
-            return self._image_plot(image, data_path), []
+        other = self._others.get(file_path)
+        if other is not None:
+            return self._other_plot(other, data_path), []
         key = (file_path, data_path, generation_of(file_path))
         if key in self._plots:
             return dict(self._plots[key]), []
@@ -180,9 +181,10 @@ class Service:
     def _over_stack(self, method: str, waiting: stack.Waiting, params: Dict[str, Any]) -> Reply:
         source = self._source(file_path_of(str(params["file"])), params.get("data_path"))
         if source.place is None:
-            assert source.image is not None
-            return stack.answer(method, params, stack.Stack(source.signal, source.image.values, source.file_path, True,
-                                                            None, source.generation), waiting)
+            assert source.other is not None
+            data = source.other.array(source.signal)
+            return stack.answer(method, params, stack.Stack(source.signal, data, source.file_path, True, None,
+                                                            source.generation), waiting)
         mask = self._pixel_mask(source, source.place)
         return stack.answer(method, params, stack.Stack(source.signal, source.place.node, source.place.file_path, False,
                                                         mask, source.generation), waiting)
@@ -194,11 +196,9 @@ class Service:
         if data_path and "::/" in data_path and not self._holds(file_path, data_path):
             file_path, _, rest = data_path.partition("::")
             data_path = rest
-        image = self._image(file_path)
-        if image is not None:
-            if data_path not in (None, "", "/", IMAGE_PATH):
-                raise no_such_node(file_path, str(data_path))
-            return Source(IMAGE_PATH, file_path, generation_of(file_path), None, image)
+        other = self._others.get(file_path)
+        if other is not None:
+            return Source(other.signal(data_path), file_path, other.generation, None, other)
         place = None
         if data_path:
             root = self._root(file_path)
@@ -215,7 +215,7 @@ class Service:
 
     def _holds(self, file_path: str, data_path: str) -> bool:
         """Whether the text that looks like ``FILE::/path`` is the path of a node in this file."""
-        if not data_path.startswith("/") or self._image(file_path) is not None:
+        if not data_path.startswith("/") or self._others.get(file_path) is not None:
             return False
         try:
             links.resolve(self._root(file_path).node, data_path)
@@ -237,11 +237,11 @@ class Service:
         return held
 
     def _read_selected(self, source: Source, items: List[Any]) -> Selected:
-        if source.image is not None:
-            values = source.image.values
-            plan = tie(items, values.shape, IMAGE_PATH)
-            chosen = np.ascontiguousarray(values[_numpy_index(plan)]).reshape(plan.shape)
-            return Selected(chosen, invalid_mask(chosen, values.ndim), True, {})
+        if source.other is not None:
+            array = source.other.array(source.signal)
+            plan = tie(items, array.shape, source.signal)
+            chosen = np.ascontiguousarray(array[_numpy_index(plan)]).reshape(plan.shape)
+            return Selected(chosen, invalid_mask(chosen, array.ndim), True, {})
         place = source.place
         assert place is not None
         plan = reading.plan_for(place.node, items, source.signal)
@@ -302,23 +302,11 @@ class Service:
             statistics = selected.counted()
         answer["limits"] = statistics.get("limits")
 
-    def _image_plot(self, image: ImageFile, data_path: Optional[str]) -> Dict[str, Any]:
-        if data_path not in (None, "", "/", IMAGE_PATH):
-            raise no_such_node(image.path, str(data_path))
-        answer = nothing(Found("given" if data_path else "largest", None, None, "", ()))
-        kind = image.values.dtype.kind
-        counts = kind == "i" or (kind == "u" and "TIFF" not in image.kind)
-        answer.update({
-            "view": "image" if image.values.ndim == 2 else "stack", "signal": IMAGE_PATH,
-            "axes": [None] * image.values.ndim, "axes_units": [""] * image.values.ndim,
-            "colormap": "inferno" if counts else "gray", "normalization": "log" if counts else "linear",
-            "limits_rule": LIMITS_RULE, "frame": 0, "shape": list(image.values.shape),
-            "dtype": str(image.values.dtype), "title": shown(os.path.basename(image.path)),
-            "reduction": "max" if counts else "mean"})
-        source = Source(IMAGE_PATH, image.path, generation_of(image.path), None, image)
-        items = _frame_items(answer["view"], 0, image.values.shape)
-        selected = self._select(source, items)
-        answer["limits"] = selected.counted().get("limits")
+    def _other_plot(self, other: Openable, data_path: Optional[str]) -> Dict[str, Any]:
+        answer = other.description(data_path)
+        source = Source(answer["signal"], other.path, other.generation, None, other)
+        items = _frame_items(answer["view"], answer["frame"], tuple(answer["shape"]))
+        answer["limits"] = self._select(source, items).counted().get("limits")
         return answer
 
     def _find(self, file_path: str, data_path: Optional[str]) -> Found:
@@ -328,24 +316,6 @@ class Service:
     def _root(self, file_path: str) -> links.Place:
         file, _ = self._files.get(file_path)
         return links.resolve(file, "/")._replace(file_path=file_path)
-
-    def _image(self, file_path: str) -> Optional[ImageFile]:
-        """The image file at a path, or ``None`` when it is of another kind."""
-        generation = generation_of(file_path)
-        held = self._images.get(file_path)
-        if held is not None and held[0] == generation:
-            return held[1]
-        try:
-            kind = image_kind(file_path)
-        except OSError:
-            return None  # opening it as HDF5 says why
-        if not kind:
-            return None
-        image = open_image(file_path, kind)
-        self._images[file_path] = (generation, image)
-        while len(self._images) > 2:
-            self._images.popitem(last=False)
-        return image
 
 
 def _frame_items(view: str, frame: Optional[int], shape: Tuple[int, ...]) -> List[Any]:
