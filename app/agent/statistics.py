@@ -42,10 +42,10 @@ def statistics_of(values: Any, invalid: Optional[Any], by_value: bool = False) -
     else:
         native = native.view(np.uint8) if native.dtype.kind == "b" else native
         _integer_statistics(native, invalid, by_value, found)
-    if "valid_maximum" in found:
-        where = _first_of(native, found["valid_maximum"], invalid)
+    for end in ("minimum", "maximum"):
+        where = _first_of(native, found["valid_" + end], invalid) if "valid_" + end in found else None
         if where is not None:
-            found["maximum_at"] = [int(n) for n in np.unravel_index(where, native.shape)]
+            found[end + "_at"] = [int(n) for n in np.unravel_index(where, native.shape)]
     return found
 
 

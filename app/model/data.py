@@ -142,7 +142,8 @@ class Statistics:
     ``minimum``, ``maximum``, ``total`` are over all finite stored values, sentinels included (integers exact);
     ``valid_*`` leave sentinels and masked pixels out. ``None``: not numeric or nothing finite.
     ``limits`` are the 1st and 99th percentile of the valid values; ``percentiles`` holds (percent, value) pairs for
-    0.1, 1, 50, 99 and 99.9. ``maximum_at`` is the index of ``valid_maximum`` in the selection.
+    0.1, 1, 50, 99 and 99.9. ``minimum_at`` and ``maximum_at`` are the indices in the selection where ``valid_minimum``
+    and ``valid_maximum`` stand first.
     """
 
     minimum: int | float | None = None
@@ -156,6 +157,7 @@ class Statistics:
     valid_mean: float | None = None
     valid_total: int | float | None = None
     valid_std: float | None = None
+    minimum_at: tuple[int, ...] | None = None
     maximum_at: tuple[int, ...] | None = None
     limits: tuple[float, float] | None = None
     percentiles: tuple[tuple[float, float], ...] = ()

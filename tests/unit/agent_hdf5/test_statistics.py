@@ -62,6 +62,7 @@ def test_that_integer_statistics_are_exact(values: Any, data: st.DataObject) -> 
     assert (found["valid_minimum"], found["valid_maximum"], found["valid_total"]) == (min(good), max(good), sum(good))
     assert found["valid_mean"] == pytest.approx(sum(good) / len(good))
     assert values[tuple(found["maximum_at"])] == max(good)
+    assert values[tuple(found["minimum_at"])] == min(good)
     assert [value for _, value in found["percentiles"]] == pytest.approx(
         [float(p) for p in np.percentile(np.array(good, np.float64), PERCENTS)], rel=1e-9, abs=1e-9)
     edges = found["histogram_edges"]
@@ -145,6 +146,7 @@ def test_that_frames_of_every_kind_agree_with_sorting_all_of_them(name: str, mas
     assert (found["minimum"], found["maximum"]) == (finite.min(), finite.max())
     assert (found["valid_minimum"], found["valid_maximum"]) == (valid[0], valid[-1])
     assert frame[tuple(found["maximum_at"])] == valid[-1]
+    assert frame[tuple(found["minimum_at"])] == valid[0]
     if frame.dtype.kind in "iu":
         assert found["total"] == sum(frame.reshape(-1).tolist())
         assert found["valid_total"] == sum(valid.tolist())
