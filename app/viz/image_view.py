@@ -9,47 +9,30 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QPainterPath, QPen, QShowEvent
-from PySide6.QtWidgets import QGraphicsPathItem, QHBoxLayout, QWidget
+from PySide6.QtGui import QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app.model.data import Block
 from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
-from app.viz.colouring import ColourScale, to_rgba
+from app.viz.colouring import ColourScale
 from app.viz.image_axes import PixelAxis
 from app.viz.orientation import Orientation
+from app.viz.picture_layer import PictureLayer, Region
+from app.viz.pixel_grid import PixelGrid
 from app.viz.plot_box import Canvas, PlotBox
 from app.viz.theme import Theme, theme_of
 
-Region = tuple[int, int, int, int]
+__all__ = ["ImageView", "Region"]
 
 REGION_DEBOUNCE_MS = 80
 _MAX_SCREEN_PIXELS_PER_DATA_PIXEL = 200.0
-_GRID_FROM_SCREEN_PIXELS = 8.0
 _MARGIN = 0.02
 _REACH = 10
 _STALE_OPACITY = 0.3
-_GRID_OPACITY = 0.4
-
-
-class _Layer:
-    """One drawn block: the picture item with the numbers it shows."""
-
-    def __init__(self, box: PlotBox, z: int) -> None:
-        self.item = pg.ImageItem(axisOrder="row-major")
-        self.item.setZValue(z)
-        self.item.setVisible(False)
-        box.addItem(self.item, ignoreBounds=True)
-        self.block: Block | None = None
-        self.region: Region = (0, 0, 0, 0)
-        self.leading: tuple[int, ...] = ()
-
-    def clear(self) -> None:
-        self.block = None
-        self.item.setVisible(False)
+_AROUND_A_PLACE = 32                   # frame pixels shown on each side of a place gone to
 
 
 class ImageView(QWidget):
@@ -58,6 +41,7 @@ class ImageView(QWidget):
     region_changed = Signal(float, float, float, float, int, int)
     cursor_moved = Signal(object, object)
     frame_drawn = Signal()
+    geometry_changed = Signal()
 
     def __init__(self, frame_shape: tuple[int, int], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -82,9 +66,8 @@ class ImageView(QWidget):
         layout.addWidget(self.canvas, 1)
         layout.addWidget(self.colour_bar)
 
-        self._base, self._detail = _Layer(self.box, 0), _Layer(self.box, 1)
-        self._grid = QGraphicsPathItem()
-        self._grid.setZValue(5)
+        self._base, self._detail = PictureLayer(self.box, 0), PictureLayer(self.box, 1)
+        self._grid = PixelGrid()
         self.box.addItem(self._grid, ignoreBounds=True)
         self._debounce = QTimer(self, singleShot=True, interval=REGION_DEBOUNCE_MS)
         self._debounce.timeout.connect(self._announce_region)
@@ -117,7 +100,7 @@ class ImageView(QWidget):
             other.clear()
         layer.block, layer.region, layer.leading = block, region, leading
         self._colour(layer)
-        self._place(layer)
+        layer.place(self._orientation)
         layer.item.setVisible(True)
         self._show_surroundings(True)
         if layer is self._base and self._whole_frame:
@@ -162,28 +145,17 @@ class ImageView(QWidget):
     def shown_at(self, y: int, x: int) -> tuple[Any, Block] | None:
         """The number drawn at a full-frame pixel and its block: exact, or reduced over the block's factor."""
         for layer in (self._detail, self._base):
-            if layer.block is None:
-                continue
-            y0, y1, x0, x1 = layer.region
-            if y0 <= y < y1 and x0 <= x < x1:
-                fy, fx = layer.block.factor
-                row, column = (y - y0) // fy, (x - x0) // fx
-                rows, columns = layer.block.values.shape[:2]
-                if row < rows and column < columns:
-                    return layer.block.values[row, column], layer.block
+            found = layer.shown_at(y, x)
+            if found is not None and layer.block is not None:
+                return found[0], layer.block
         return None
 
     def masked_at(self, y: int, x: int) -> bool:
         """Whether the picture is grey at a full-frame pixel: no valid number stands there."""
         for layer in (self._detail, self._base):
-            if layer.block is None or layer.block.mask is None:
-                continue
-            y0, y1, x0, x1 = layer.region
-            fy, fx = layer.block.factor
-            if y0 <= y < y1 and x0 <= x < x1:
-                row, column = (y - y0) // fy, (x - x0) // fx
-                rows, columns = layer.block.mask.shape
-                return row < rows and column < columns and bool(layer.block.mask[row, column])
+            found = layer.shown_at(y, x)
+            if found is not None:
+                return found[1]
         return False
 
     @property
@@ -215,6 +187,11 @@ class ImageView(QWidget):
         self.box.setRange(QRectF(left, top, right - left, bottom - top), padding=0)
         self._schedule_region()
 
+    def go_to(self, y: float, x: float) -> None:
+        """Bring a pixel to the middle, large enough to be seen with its neighbours."""
+        y, x = y + 0.5, x + 0.5
+        self.zoom_to(y - _AROUND_A_PLACE, y + _AROUND_A_PLACE, x - _AROUND_A_PLACE, x + _AROUND_A_PLACE)
+
     def zoom_one_to_one(self) -> None:
         """One frame pixel on one device pixel, around the middle of the screen."""
         (left, right), (top, bottom) = self.box.viewRange()
@@ -239,6 +216,20 @@ class ImageView(QWidget):
         per_y, per_x = self._device_pixels_per_data_pixel()
         return y0, y1, x0, x1, max(1, round((y1 - y0) * per_y)), max(1, round((x1 - x0) * per_x))
 
+    def scene_point(self, y: float, x: float) -> QPointF:
+        """Where a place of the frame is drawn: the scene's coordinates, which are the canvas's pixels."""
+        return self.box.mapViewToScene(QPointF(*self._orientation.to_view(x, y)))
+
+    def frame_place(self, point: QPointF) -> tuple[float, float]:
+        """(y, x) in the frame of a point of the scene; pixel n covers n … n + 1; may lie outside the frame."""
+        view = self.box.mapSceneToView(point)
+        x, y = self._orientation.from_view(view.x(), view.y())
+        return y, x
+
+    def point_at(self, position: QPointF) -> None:
+        """The pointer is here (in the scene) though others have its events."""
+        self._on_mouse_moved(position)
+
     def cursor_value_position(self) -> tuple[int, int] | None:
         """(y, x) of the full-frame pixel under the cursor."""
         return self._cursor
@@ -252,10 +243,7 @@ class ImageView(QWidget):
         self.canvas.setBackground(theme.plot_background)
         for name in ("left", "bottom"):
             self.canvas.getAxis(name).follow_theme(theme)
-        pen = QPen(QColor(theme.plot_grid))
-        pen.setCosmetic(True)
-        self._grid.setPen(pen)
-        self._grid.setOpacity(_GRID_OPACITY)
+        self._grid.follow_theme(theme.plot_grid)
         self.colour_bar.follow_theme()
         for layer in (self._base, self._detail):
             self._colour(layer)
@@ -299,49 +287,21 @@ class ImageView(QWidget):
         vertical = self.box.height() * ratio / max(bottom - top, 1e-12)
         return (horizontal, vertical) if self._orientation.swapped else (vertical, horizontal)
 
-    def _colour(self, layer: _Layer) -> None:
-        if layer.block is None:
-            return
-        values = layer.block.values
-        if values.ndim == 3:
-            rgba = np.ascontiguousarray(values[..., :4])
-        else:
-            rgba = to_rgba(values, layer.block.mask, self.scale, theme_of(self).mask_rgb)
-        layer.item.setImage(rgba, autoLevels=False, levels=None)
-
-    def _place(self, layer: _Layer) -> None:
-        if layer.block is None:
-            return
-        rows, columns = layer.block.values.shape[:2]
-        fy, fx = layer.block.factor
-        y0, _, x0, _ = layer.region
-        # The last pooled row and column may stand for fewer pixels than the others: they are drawn past the edge.
-        covered = (y0, y0 + rows * fy, x0, x0 + columns * fx)
-        layer.item.setTransform(self._orientation.transform(covered, rows, columns))
+    def _colour(self, layer: PictureLayer) -> None:
+        layer.colour(self.scale, theme_of(self).mask_rgb)
 
     def _apply_orientation(self) -> None:
         self.box.invertX(self._orientation.invert_h)
         self.box.invertY(not self._orientation.invert_v)
         for layer in (self._base, self._detail):
-            self._place(layer)
+            layer.place(self._orientation)
+        self.geometry_changed.emit()
 
     def _update_grid(self) -> None:
-        per_y, per_x = self._device_pixels_per_data_pixel()
-        per_pixel = min(per_y, per_x) / self.devicePixelRatioF()
-        visible = self.choices.grid
-        self._grid.setVisible(visible)
-        if not visible:
-            return
-        y0, y1, x0, x1, _, _ = self.visible_region
-        step = 1.0 if per_pixel >= _GRID_FROM_SCREEN_PIXELS else _round_step(80.0 / max(per_pixel, 1e-12))
-        path = QPainterPath()
-        for x in np.arange(math.ceil(x0 / step) * step, x1 + step / 2, step):
-            path.moveTo(QPointF(*self._orientation.to_view(x, y0)))
-            path.lineTo(QPointF(*self._orientation.to_view(x, y1)))
-        for y in np.arange(math.ceil(y0 / step) * step, y1 + step / 2, step):
-            path.moveTo(QPointF(*self._orientation.to_view(x0, y)))
-            path.lineTo(QPointF(*self._orientation.to_view(x1, y)))
-        self._grid.setPath(path)
+        self._grid.setVisible(self.choices.grid)
+        if self.choices.grid:
+            per_pixel = min(self._device_pixels_per_data_pixel()) / self.devicePixelRatioF()
+            self._grid.lay_over(self.visible_region[:4], per_pixel, self._orientation)
 
     def _on_moved_by_user(self) -> None:
         self._whole_frame = False
@@ -352,12 +312,14 @@ class ImageView(QWidget):
             self.reset_zoom()
         else:
             self._schedule_region()
+        self.geometry_changed.emit()
 
     def _on_range_changed(self, *_: Any) -> None:
         for axis in ("left", "bottom"):
             self.canvas.getAxis(axis).redraw()
         self._update_grid()
         self._schedule_region()
+        self.geometry_changed.emit()
 
     def _schedule_region(self) -> None:
         self._debounce.start()
@@ -368,8 +330,7 @@ class ImageView(QWidget):
             self.region_changed.emit(*region)
 
     def _on_mouse_moved(self, position: QPointF) -> None:
-        point = self.box.mapSceneToView(position)
-        x, y = self._orientation.from_view(point.x(), point.y())
+        y, x = self.frame_place(position)
         inside = self.box.sceneBoundingRect().contains(position)
         height, width = self.frame_shape
         found = (math.floor(y), math.floor(x)) if inside and 0 <= x < width and 0 <= y < height else None
@@ -379,9 +340,3 @@ class ImageView(QWidget):
 
     def _announce_cursor(self) -> None:
         self.cursor_moved.emit(*(self._cursor or (None, None)))
-
-
-def _round_step(least: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, 50 … that is at least ``least``."""
-    power = 10.0 ** math.floor(math.log10(max(least, 1.0)))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
