@@ -1,0 +1,138 @@
+"""Stored values along the line on a picture, at full resolution. GUI thread; never waits; newest line and frame win."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.model.data import DataReference, LineProfile
+from app.model.marks import ProfileLine
+from app.remote.seams import DataService
+from app.session.newest_answer import NewestAnswer
+
+PRIORITY = 0
+_KEPT = 200
+
+_panels = itertools.count(1)
+Leading = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Question:
+    leading: Leading
+    line: ProfileLine
+
+
+class LineSource(QObject):
+    """Asks for the profile of one line; gives out only what belongs to the line as it is and the frame on screen.
+
+    Signals:
+        changed(): another profile, or none, is known.
+    """
+
+    changed = Signal()
+
+    def __init__(self, data: DataService, reference: DataReference, parent: QObject | None = None) -> None:
+        """``reference`` names the dataset that is shown."""
+        super().__init__(parent)
+        self._data = data
+        self._reference = reference
+        self._view = f"line-{next(_panels)}"
+        self._line: ProfileLine | None = None
+        self._wanted: Leading | None = None
+        self._shown: Leading | None = None
+        self._generation = (0, 0)
+        self._answers: OrderedDict[_Question, LineProfile] = OrderedDict()
+        self._failure: tuple[_Question, BaseException] | None = None
+        self._asker = NewestAnswer(self._ask, self)
+        self._asker.answered.connect(self._answered)
+        self._asker.failed.connect(self._failed)
+
+    # -- what is asked ----------------------------------------------------------------------------------------------
+
+    def show_line(self, line: ProfileLine | None) -> None:
+        """This line counts from now on."""
+        if line != self._line:
+            self._line = line
+            self._advance()
+            self.changed.emit()
+
+    def show_frame(self, leading: object) -> None:
+        """The slider stands here: ask for this frame."""
+        self._wanted = tuple(int(i) for i in leading)  # type: ignore[attr-defined]
+        self._failure = None
+        self._advance()
+
+    def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0)) -> None:
+        """The picture on screen is of this frame, read from the file of this ``generation``."""
+        if generation != self._generation and generation[1] >= self._generation[1]:
+            self._generation = generation
+            for question in [q for q, profile in self._answers.items()
+                             if profile.generation != generation and profile.generation[1] <= generation[1]]:
+                del self._answers[question]
+        if leading != self._shown:
+            self._shown = leading
+            self.changed.emit()
+        self._advance()
+
+    def refresh(self) -> None:
+        """Forget every profile and ask again."""
+        self._answers.clear()
+        self._failure = None
+        self._advance()
+        self.changed.emit()
+
+    def close(self) -> None:
+        """Nobody looks any more."""
+        self._line = None
+        self._asker.close()
+
+    # -- what is known ----------------------------------------------------------------------------------------------
+
+    @property
+    def shown_frame(self) -> Leading | None:
+        return self._shown
+
+    @property
+    def profile(self) -> LineProfile | None:
+        """Of the line as it is in the frame on screen; ``None``: not known yet."""
+        question = self._question(self._shown)
+        return None if question is None else self._answers.get(question)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why there is none."""
+        question = self._question(self._shown)
+        return self._failure[1] if self._failure is not None and self._failure[0] == question else None
+
+    # -- private ----------------------------------------------------------------------------------------------------
+
+    def _question(self, leading: Leading | None) -> _Question | None:
+        return None if leading is None or self._line is None else _Question(leading, self._line)
+
+    def _advance(self) -> None:
+        failed = self._failure[0] if self._failure is not None else None
+        questions = (self._question(frame) for frame in (self._wanted, self._shown))
+        self._asker.want(next((q for q in questions if q is not None and q not in self._answers and q != failed), None))
+
+    def _ask(self, question: _Question, epoch: int) -> Future[Any]:
+        line = question.line
+        return self._data.line(self._reference, question.leading, line.start, line.end, width=line.width,
+                               priority=PRIORITY, view=self._view, epoch=epoch)
+
+    def _answered(self, question: _Question, profile: LineProfile) -> None:
+        self._answers[question] = profile
+        while len(self._answers) > _KEPT:
+            self._answers.popitem(last=False)
+        self._advance()
+        self.changed.emit()
+
+    def _failed(self, question: _Question, error: BaseException) -> None:
+        self._failure = (question, error)
+        self._advance()
+        self.changed.emit()
