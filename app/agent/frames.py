@@ -46,21 +46,21 @@ class Stack(NamedTuple):
 
 def walk_through(stack: Stack, window: Window) -> Walk:
     shape = tuple(int(length) for length in stack.data.shape)
-    return walk_for(shape, None if stack.in_memory else _chunks_of(stack), stack.dtype.itemsize, window)
+    return walk_for(shape, None if stack.in_memory else chunks_of(stack.data, stack.file_path),
+                    stack.dtype.itemsize, window)
 
 
-def _chunks_of(stack: Stack) -> Optional[Tuple[int, ...]]:
-    """The chunks in which the values are stored; of a virtual dataset those of its first source."""
-    if not is_virtual(stack.data):
-        chunks = stack.data.chunks
-        return None if chunks is None else tuple(int(length) for length in chunks)
+def chunks_of(dataset: Any, file_path: str) -> Optional[Tuple[int, ...]]:
+    """The chunks in which values are stored, those of a virtual dataset's first source; ``None``: in none."""
+    if not is_virtual(dataset):
+        return None if dataset.chunks is None else tuple(int(length) for length in dataset.chunks)
     try:
-        source, path = virtual_files(stack.data, stack.file_path)[0]
+        source, path = virtual_files(dataset, file_path)[0]
         with h5py.File(source, "r", locking=False) as file:
             chunks = file[path].chunks
     except Exception:  # absent or unusual: its frames are read one by one
         return None
-    more = len(stack.data.shape) - len(chunks or ())
+    more = len(dataset.shape) - len(chunks or ())
     return None if chunks is None or more < 0 else (1,) * more + tuple(int(length) for length in chunks)
 
 

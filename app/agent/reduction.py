@@ -28,8 +28,37 @@ def factor_for(length: int, limit: int) -> int:
     return factor
 
 
+class Pooled:
+    """A pooled picture, and what is needed to pool it further without reading it again.
+
+    Attributes:
+        values: (…, ceil(height / fy), ceil(width / fx)).
+        gone: bool like ``values``, True where no valid pixel went into it; ``None``: nowhere.
+    """
+
+    def __init__(self, values: Any, gone: Optional[Any], method: str, totals: Optional[Tuple[Any, Any]] = None,
+                 mean_type: Any = None) -> None:
+        self.values = values
+        self.gone = gone
+        self._method = method
+        self._totals = totals
+        self._mean_type = mean_type
+
+    def coarser(self, factor: Tuple[int, int]) -> "Pooled":
+        """Pooled by ``factor`` once more: the same as if the stored picture were pooled by both at once."""
+        if self._totals is None:
+            return pool(self.values, factor, self._method, self.gone)
+        total, counts = self._totals
+        block = factor[0] * factor[1]
+        if (total.dtype.kind != "f" and total.size
+                and max(abs(int(total.max())), abs(int(total.min()))) * block >= 2 ** 63):
+            total = total.astype(np.float64)
+        return _of_totals(_blocks(total, factor, np.add), _blocks(counts, factor, np.add), self._method,
+                          self._mean_type)
+
+
 def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any] = None,
-         by_value: bool = False) -> Tuple[Any, Optional[Any]]:
+         by_value: bool = False) -> Pooled:
     """Pool the last two axes.
 
     Args:
@@ -37,22 +66,24 @@ def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[An
         factor: (fy, fx), powers of two.
         method: one of :data:`METHODS`.
         invalid: bool like ``values``, True where no valid pixel stands; ``None``: all are valid.
-        by_value: ``invalid`` comes from the values alone, without a pixel mask (extremes then need no look at it).
-
-    Returns:
-        The pooled array, (…, ceil(height / fy), ceil(width / fx)), and where no valid pixel went into it
-        (``None``: nowhere).
+        by_value: what is invalid of integers of a picture is known by the values alone, without a pixel mask:
+            extremes find it themselves, ``invalid`` is not looked at.
     """
     native = values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
     if method == "nearest":
         picked = np.ascontiguousarray(native[..., ::factor[0], ::factor[1]])
         gone = None if invalid is None else np.ascontiguousarray(invalid[..., ::factor[0], ::factor[1]])
-        return picked, gone if gone is not None and gone.any() else None
-    if method in ("max", "min") and by_value and invalid is not None and native.dtype.kind in "iu":
-        return _extreme_by_value(native, factor, method)
+        return Pooled(picked, gone if gone is not None and gone.any() else None, method)
     if method in ("max", "min"):
-        return _extreme(native, factor, method, invalid)
+        found = (_extreme_by_value(native, factor, method) if by_value and finds_invalid(native.dtype, method)
+                 else _extreme(native, factor, method, invalid))
+        return Pooled(found[0], found[1], method)
     return _summed(native, factor, method, invalid)
+
+
+def finds_invalid(dtype: Any, method: str) -> bool:
+    """Whether pooling values of ``dtype`` finds by itself which of them are invalid by value."""
+    return method in ("max", "min") and np.dtype(dtype).kind in "iu"
 
 
 def _extreme(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any]) -> Tuple[Any, Optional[Any]]:
@@ -133,7 +164,7 @@ def _neutral(dtype: Any, method: str) -> Any:
     return info.min if method == "max" else info.max
 
 
-def _summed(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any]) -> Tuple[Any, Optional[Any]]:
+def _summed(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any]) -> Pooled:
     wide = _wide_type(values, factor)
     working = values
     if invalid is not None:
@@ -141,20 +172,27 @@ def _summed(values: Any, factor: Tuple[int, int], method: str, invalid: Optional
         np.copyto(working, values.dtype.type(0), where=invalid)
     total = _blocks(working, factor, np.add, wide)
     counts = _valid_counts(values.shape, factor, invalid)
-    gone = counts == 0 if invalid is not None else None
-    if gone is not None and not gone.any():
-        gone = None
-    if method == "sum":
-        if gone is not None:
-            total[gone] = sentinel_of(total.dtype)
-        return total, gone
+    if counts.ndim < total.ndim:
+        counts = np.broadcast_to(counts, total.shape)
     narrow = values.dtype.itemsize < 4 or values.dtype == np.float32
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = total / counts
-    mean = mean.astype(np.float32 if narrow else np.float64, copy=False)
-    if gone is not None:
-        mean[gone] = np.nan
-    return mean, gone
+    return _of_totals(total, counts, method, np.dtype(np.float32 if narrow else np.float64))
+
+
+def _of_totals(total: Any, counts: Any, method: str, mean_type: Any) -> Pooled:
+    none = counts == 0
+    gone = none if none.any() else None
+    if method == "sum":
+        values = total
+        if gone is not None:
+            values = total.copy()
+            values[gone] = sentinel_of(total.dtype)
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = total / counts
+        values = values.astype(mean_type, copy=False)
+        if gone is not None:
+            values[gone] = np.nan
+    return Pooled(values, gone, method, (total, counts), mean_type)
 
 
 def _wide_type(values: Any, factor: Tuple[int, int]) -> Any:

@@ -93,7 +93,9 @@ def _pooled(facts: Dict[str, Any], held: Accumulator, stack: Stack, fit: Any) ->
     values, gone = _picture(held, stack)
     factor = (reduction.factor_for(values.shape[0], int(fit[0])), reduction.factor_for(values.shape[1], int(fit[1])))
     if factor != (1, 1):
-        values, gone = reduction.pool(values, factor, facts["op"] if facts["op"] in ("max", "min") else "mean", gone)
+        method = facts["op"] if facts["op"] in ("max", "min") else "mean"
+        pooled = reduction.pool(values, factor, method, gone)
+        values, gone = pooled.values, pooled.gone
     return _with_mask(dict(facts, factor=list(factor)), values, gone)
 
 

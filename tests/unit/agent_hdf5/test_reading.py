@@ -238,7 +238,7 @@ def test_that_the_cache_is_bounded(tmp_path: Path) -> None:
     service = Service(cache_bytes=100_000)
     for frame in range(50):
         read(service, tmp_path / "a.h5", selection=[frame])
-    assert sum(one.values.nbytes for one in service._selected.values()) <= 100_000
+    assert service._holding.selected_bytes <= 100_000
 
 
 def test_that_a_path_in_another_file_can_be_read_as_the_plot_names_it(tmp_path: Path) -> None:

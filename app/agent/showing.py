@@ -1,0 +1,168 @@
+"""Answers ``read``: a coarse preview first, then the picture, then its statistics, each as soon as it is there.
+
+A preview is pooled from the pooled picture; of a selection that lies scattered over many chunks it is read by itself,
+with steps, so that it need not wait for all of them. Runs in a worker process of the agent, in one thread; looks
+before each step whether somebody still waits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from app.agent import reduction
+from app.agent.holding import Holding, Selected, Source
+from app.agent.scattered import coarse_plan
+from app.agent.stack import Waiting
+from app.agent.validity import is_pooled_kind
+from app.protocol.errors import WireError
+
+Reply = Tuple[Dict[str, Any], List[Any]]
+Factor = Tuple[int, int]
+
+SAMPLE = 1 << 15
+QUICK = 1 << 16
+
+
+class Asked(NamedTuple):
+    """What is to be read, and how.
+
+    Attributes:
+        fit: (height, width) to which the last two axes are pooled; ``None``: exact.
+        preview: (height, width) of a coarse picture that is wanted first; ``None``: none.
+        parts: the asker listens to what comes before the last reply.
+        draft: values may be rounded.
+    """
+
+    source: Source
+    items: List[Any]
+    fit: Optional[Any] = None
+    method: str = "max"
+    statistics: bool = True
+    preview: Optional[Any] = None
+    parts: bool = False
+    draft: bool = False
+
+
+def asked_of(source: Source, params: Dict[str, Any]) -> Asked:
+    """The parameters of a ``read``.
+
+    Raises:
+        WireError: there is no such reduction.
+    """
+    method = str(params.get("reduce") or "max")
+    if method not in reduction.METHODS:
+        raise WireError("usage", "“%s” is no reduction." % method, remedy="Use max, mean, min, sum or nearest.")
+    return Asked(source, list(params.get("selection") or ["..."]), params.get("fit"), method,
+                 bool(params.get("statistics", True)), params.get("preview"), bool(params.get("parts", False)),
+                 bool(params.get("draft", False)))
+
+
+def answer(holding: Holding, asked: Asked, waiting: Waiting) -> Tuple[Dict[str, Any], List[Any], Selected]:
+    """The last reply of a ``read``, and the selection it is about; what comes before it is told to ``waiting``.
+
+    Raises:
+        WireError: it cannot be read, does not fit, or is not wanted any more.
+    """
+    waiting.check()
+    early = asked.parts and asked.preview and _tell_scattered_preview(holding, asked, waiting)
+    selected = holding.select(asked.source, asked.items, waiting.check)
+    waiting.check()
+    factor = _factor(selected.values.shape, asked.source, asked.fit)
+    pooled = _pooled(selected, factor, asked.method)
+    if asked.parts and asked.preview and not early:
+        _tell_preview(asked, selected, pooled, factor, waiting)
+    waiting.check()
+    facts = _facts(asked, selected, factor)
+    if not asked.statistics:
+        return _replied(dict(facts, part="whole", statistics={}), pooled) + (selected,)
+    if not asked.parts or selected.is_counted or selected.values.size < QUICK:
+        return _replied(dict(facts, part="whole", statistics=selected.counted()), pooled) + (selected,)
+    waiting.tell(*_part(facts, "picture", pooled))
+    del pooled
+    waiting.check()
+    return dict(facts, part="statistics", mask=False, statistics=selected.counted()), [], selected
+
+
+def estimated_limits(values: Any, gone: Optional[Any]) -> Optional[List[float]]:
+    """The 1st and 99th percentile of a sample of what is valid; ``None``: nothing is, or these are no real numbers."""
+    if not is_pooled_kind(values.dtype) or values.size == 0:
+        return None
+    every = slice(None, None, math.ceil(values.size / SAMPLE))
+    taken = (every,)  # type: Tuple[Any, ...]
+    if values.ndim >= 2:
+        every = slice(None, None, math.ceil(math.sqrt(values.size / SAMPLE)))
+        taken = (Ellipsis, every, every)
+    sample = values[taken].reshape(-1)
+    if gone is not None:
+        sample = sample[~gone[taken].reshape(-1)]
+    sample = sample.astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return None
+    low, high = np.percentile(sample, (1, 99))
+    return [float(low), float(high)]
+
+
+def _tell_preview(asked: Asked, selected: Selected, pooled: reduction.Pooled, factor: Factor,
+                  waiting: Waiting) -> None:
+    """Tell a preview that is coarser than the picture."""
+    wanted = _factor(selected.values.shape, asked.source, asked.preview)
+    coarse = (max(wanted[0], factor[0]), max(wanted[1], factor[1]))
+    if coarse == factor:
+        return
+    more = (coarse[0] // factor[0], coarse[1] // factor[1])
+    preview = _pooled(selected, more, asked.method) if factor == (1, 1) else pooled.coarser(more)
+    waiting.tell(*_part(_facts(asked, selected, coarse), "preview", preview), urgent=True)
+
+
+def _tell_scattered_preview(holding: Holding, asked: Asked, waiting: Waiting) -> bool:
+    """Tell a preview of a selection that takes long to read; False: it does not, or it is in memory."""
+    source = asked.source
+    if not source.is_plain or not is_pooled_kind(source.dtype) or holding.held(source, asked.items) is not None:
+        return False
+    plan = holding.plan(source, asked.items)
+    factor = _factor(plan.shape, source, asked.preview)
+    coarse = coarse_plan(source, plan, factor)
+    found = None if coarse is None else holding.read_past_hdf5(source, coarse)
+    if found is None:
+        return False
+    facts = dict(_facts(asked, found, factor), reduce="nearest", full_shape=list(plan.shape),
+                 self_contained=holding.is_self_contained(source, asked.items))
+    waiting.tell(*_part(facts, "preview", reduction.Pooled(found.values, found.invalid, "nearest")), urgent=True)
+    return True
+
+
+def _factor(shape: Tuple[int, ...], source: Source, fit: Optional[Any]) -> Factor:
+    """By how much the last two axes are pooled to fit."""
+    if not fit or len(shape) < 2 or 0 in shape or not is_pooled_kind(source.dtype) or not source.is_plain:
+        return 1, 1
+    return reduction.factor_for(shape[-2], int(fit[0])), reduction.factor_for(shape[-1], int(fit[1]))
+
+
+def _pooled(selected: Selected, factor: Factor, method: str) -> reduction.Pooled:
+    if factor == (1, 1):
+        return reduction.Pooled(selected.values, selected.invalid, method)
+    by_value = selected.by_value and reduction.finds_invalid(selected.values.dtype, method)
+    invalid = None if by_value else selected.invalid
+    return reduction.pool(selected.values, factor, method, invalid, by_value)
+
+
+def _facts(asked: Asked, selected: Selected, factor: Factor) -> Dict[str, Any]:
+    return {"signal": asked.source.signal, "full_shape": [int(n) for n in selected.values.shape],
+            "exactness": "exact" if factor == (1, 1) else "pooled", "factor": list(factor), "reduce": asked.method,
+            "generation": list(asked.source.generation), "max_error": 0.0, "missing": list(selected.missing),
+            "self_contained": selected.self_contained}
+
+
+def _part(facts: Dict[str, Any], part: str, pooled: reduction.Pooled) -> Reply:
+    limits = estimated_limits(pooled.values, pooled.gone)
+    return _replied(dict(facts, part=part, statistics={} if limits is None else {"limits": limits}), pooled)
+
+
+def _replied(facts: Dict[str, Any], pooled: reduction.Pooled) -> Reply:
+    if pooled.gone is None or pooled.values.ndim != 2 or not pooled.gone.any():
+        return dict(facts, mask=False), [pooled.values]
+    return dict(facts, mask=True), [pooled.values, np.packbits(pooled.gone)]
