@@ -33,6 +33,10 @@ class CurveItems:
         self._marker.setZValue(50)
         plot.addItem(self._points)
         plot.addItem(self._marker, ignoreBounds=True)
+        self._guide = pg.InfiniteLine(angle=90, movable=False)
+        self._guide.setZValue(40)
+        self._guide.hide()
+        plot.addItem(self._guide, ignoreBounds=True)
 
     def set_log_mode(self, x: bool, y: bool) -> None:
         self._log_y = y
@@ -69,6 +73,15 @@ class CurveItems:
 
     def hide_marker(self) -> None:
         self._marker.clear()
+
+    def show_guide(self, x: float | None, theme: Theme) -> None:
+        """Draw a line across the diagram at ``x``, given as laid out; ``None``: none."""
+        self._guide.setVisible(x is not None)
+        if x is not None:
+            pen = QPen(QColor(theme.marker), 1.2)
+            pen.setCosmetic(True)
+            self._guide.setPen(pen)
+            self._guide.setValue(x)
 
     def _add(self) -> None:
         line, bars = pg.PlotDataItem(), pg.PlotDataItem(connect="pairs")

@@ -18,6 +18,8 @@ class CurveToolbar(QToolBar):
     fit_requested = Signal()
     save_requested = Signal()
     copy_requested = Signal()
+    copy_values_requested = Signal()
+    save_values_requested = Signal()
 
     def __init__(self, log_x: bool, log_y: bool, stacked: bool, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -81,6 +83,13 @@ class CurveToolbar(QToolBar):
         save = menu.addAction("Save picture as PNG…")
         set_icon(save, "save")
         save.triggered.connect(self.save_requested)
+        menu.addSeparator()
+        copy_values = menu.addAction("Copy values")
+        set_icon(copy_values, "table")
+        copy_values.triggered.connect(self.copy_values_requested)
+        save_values = menu.addAction("Save values as CSV…")
+        set_icon(save_values, "save")
+        save_values.triggered.connect(self.save_values_requested)
         action = QAction("Export", self)
         action.setToolTip("Copy or save the diagram")
         action.setMenu(menu)

@@ -5,6 +5,7 @@ It asks for frames (``frame_requested``) and shows what it is given; what the us
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from app.viz.picture_export import PictureExport
 from app.viz.plot_box import Canvas, PlotBox
 from app.viz.status_line import StatusLine
 from app.viz.theme import Theme, theme_of
+from app.viz.values_export import Columns, ValuesExport
 
 MAX_OVERLAID = 30
 
@@ -37,6 +39,7 @@ class CurveView(QWidget):
 
     frame_requested = Signal(object)
     cursor_moved = Signal(object, object)
+    point_clicked = Signal(int)
     retry_requested = Signal()
 
     def __init__(self, description: PlotDescription, parent: QWidget | None = None) -> None:
@@ -67,6 +70,9 @@ class CurveView(QWidget):
         self._lay_out()
         self._title_axes()
         self._export = PictureExport(self._plot_area, self.overlay)
+        self._values = ValuesExport(self._plot_area, self.overlay)
+        self._table: Columns | None = None
+        self._guide_at: int | None = None
         self._connect()
         self.setFocusProxy(self.canvas)
         if self.slider is not None and description.frame:
@@ -87,7 +93,7 @@ class CurveView(QWidget):
         return tuple(self._curves)
 
     def show_curve(self, x: np.ndarray | None, y: np.ndarray, errors: np.ndarray | None = None,
-                   leading: tuple[int, ...] = (), name: str = "") -> None:
+                   leading: tuple[int, ...] = (), name: str = "", valid: np.ndarray | None = None) -> None:
         """Draw a curve of frame ``leading``; curves of other frames go unless overlaid.
 
         Args:
@@ -95,10 +101,11 @@ class CurveView(QWidget):
             y: (n,) values; NaN leaves a gap.
             errors: (n,) one standard deviation.
             name: what the legend calls it; several signals of one frame differ by it.
+            valid: bool (n,), False leaves a gap.
         """
         self.overlay.clear()
         self._scatter = None
-        curve = Curve.of(x, y, errors, name, leading)
+        curve = Curve.of(x, y, errors, name, leading, valid)
         kept = [old for old in self._curves if (old.leading, old.name) != (leading, name)]
         if not self.toolbar.overlaid:
             kept = [old for old in kept if old.leading == leading]
@@ -119,6 +126,23 @@ class CurveView(QWidget):
         size = min(part.size for part in flat)
         self._scatter = (flat[0][:size], flat[1][:size], flat[2][:size])
         self._draw()
+
+    def show_guide(self, index: int | None) -> None:
+        """Mark the place of a point of the curve on the x axis; ``None``: none."""
+        self._guide_at = index
+        self._draw_guide()
+
+    def set_table(self, columns: Columns | None) -> None:
+        """What “Copy values” takes away; ``None``: the newest curve."""
+        self._table = columns
+
+    def set_axis_title(self, name: str, units: str = "") -> None:
+        """What the x axis is called."""
+        self.x_axis.set_title(name, units)
+
+    def set_value_title(self, name: str, units: str = "") -> None:
+        """What the y axis is called."""
+        self.y_axis.set_title(name, units)
 
     def set_counter_text(self, text: str) -> None:
         self.status.counter.setText(text)
@@ -157,6 +181,14 @@ class CurveView(QWidget):
 
     def copy(self) -> None:
         self._export.copy()
+
+    def copy_values(self) -> None:
+        """Put the numbers on the clipboard, parted by tabs."""
+        self._values.copy(self._columns())
+
+    def save_values(self, path: Path) -> bool:
+        """Save the numbers as CSV; False when it could not be written."""
+        return self._values.save(path, self._columns())
 
     # -- looks
 
@@ -227,6 +259,9 @@ class CurveView(QWidget):
         self.toolbar.fit_requested.connect(self.reset_zoom)
         self.toolbar.copy_requested.connect(self.copy)
         self.toolbar.save_requested.connect(self._export.ask_where_to_save)
+        self.toolbar.copy_values_requested.connect(self.copy_values)
+        self.toolbar.save_values_requested.connect(self._ask_where_to_save_values)
+        self.canvas.scene().sigMouseClicked.connect(self._on_clicked)
         self.overlay.retry_requested.connect(self._on_retry)
         self.box.reset_asked.connect(self.reset_zoom)
         self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
@@ -262,7 +297,42 @@ class CurveView(QWidget):
             colours = self._items.show_curves(self._curves, theme, self.toolbar.errors_shown)
             self.legend.show_entries([(self._name(c), colour) for c, colour in zip(self._curves, colours, strict=True)])
         self.colour_bar.setVisible(self._scatter is not None)
+        self._draw_guide()
         self._say_what_is_hidden()
+
+    def _draw_guide(self) -> None:
+        curve = self._curves[-1] if self._curves else None
+        x: float | None = None
+        if curve is not None and self._guide_at is not None and 0 <= self._guide_at < curve.x.size:
+            x = float(curve.x[self._guide_at])
+            if self.toolbar.logarithmic_x:
+                x = math.log10(x) if x > 0 else None
+        self._items.show_guide(x, theme_of(self))
+
+    def _columns(self) -> Columns:
+        if self._table is not None:
+            return self._table
+        if not self._curves:
+            return ()
+        curve = self._curves[-1]
+        columns = [(self.x_axis.title or "x", curve.x), (self.y_axis.title or "y", curve.stored)]
+        return columns if curve.errors is None else [*columns, ("error", curve.errors)]
+
+    def _ask_where_to_save_values(self) -> None:
+        self._values.ask_where_to_save(self._columns())
+
+    def _index_at(self, position: QPointF) -> int | None:
+        """The point of the newest curve that is nearest along x to a point of the scene."""
+        if not self._curves or not self.box.sceneBoundingRect().contains(position):
+            return None
+        x, log_x = self.box.mapSceneToView(position).x(), self.toolbar.logarithmic_x
+        return self._curves[-1].nearest(10.0**x if log_x else x, log_x)
+
+    def _on_clicked(self, event: Any) -> None:
+        if event.button() == Qt.MouseButton.LeftButton and not event.double() and not event.modifiers():
+            index = self._index_at(event.scenePos())
+            if index is not None:
+                self.point_clicked.emit(index)
 
     def _name(self, curve: Curve) -> str:
         name = visible(curve.name or _last_part(self.description.signal))
@@ -285,10 +355,8 @@ class CurveView(QWidget):
             self.status.clear_cursor()
             self.cursor_moved.emit(None, None)
             return
-        point = self.box.mapSceneToView(position)
         log_x, log_y = self.toolbar.logarithmic_x, self.toolbar.logarithmic_y
-        curve = self._curves[-1]
-        index = curve.nearest(10.0 ** point.x() if log_x else point.x(), log_x)
+        curve, index = self._curves[-1], self._index_at(position)
         if index is None:
             return
         x, y = float(curve.x[index]), float(curve.y[index])

@@ -25,9 +25,14 @@ class Curve:
 
     @classmethod
     def of(cls, x: np.ndarray | None, y: np.ndarray, errors: np.ndarray | None = None, name: str = "",
-           leading: tuple[int, ...] = ()) -> Curve:
-        """From arrays as read; ``x`` ``None`` counts points; bin edges (one more than points) become centres."""
+           leading: tuple[int, ...] = (), valid: np.ndarray | None = None) -> Curve:
+        """From arrays as read; ``x`` ``None`` counts points; bin edges (one more than points) become centres.
+
+        ``valid``: bool (n,), False leaves a gap although a number is stored.
+        """
         values = _as_float(y)
+        if valid is not None:
+            values = np.where(np.ravel(valid), values, np.nan)
         positions = np.arange(values.size, dtype=np.float64) if x is None else _as_float(x)
         if positions.size == values.size + 1:
             positions = (positions[:-1] + positions[1:]) / 2
