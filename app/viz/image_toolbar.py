@@ -30,6 +30,8 @@ class ImageToolbar(QToolBar):
     pixel_for_pixel_requested = Signal()
     save_requested = Signal()
     copy_requested = Signal()
+    region_requested = Signal()
+    line_requested = Signal()
 
     def __init__(self, choices: ViewChoices, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,7 +39,7 @@ class ImageToolbar(QToolBar):
         self.setIconSize(QSize(16, 16))
         self.setMovable(False)
         self._choices = choices
-        self.log = self._toggle("Log", "Logarithmic colours (L)")
+        self.log = self._toggle("Log", "Logarithmic colours (Shift+L)")
         self.colormap = self._menu_button("Colours", "Colour map and scale", self._colormap_menu())
         self.limits = self._menu_button("Limits", "How the colour limits follow the frame", self._limits_menu())
         self.lock = self._toggle("Lock", "Keep these colour limits when the frame changes")
@@ -47,16 +49,26 @@ class ImageToolbar(QToolBar):
                                        self.pixel_for_pixel_requested)
         self.flip = self._menu_button("Flip", "Mirror the picture", self._flip_menu())
         self.rotate = self.addAction("Rotate")
-        self.rotate.setToolTip("Turn by 90° clockwise (R)")
+        self.rotate.setToolTip("Turn by 90° clockwise (Shift+R)")
         self.rotate.triggered.connect(self._on_rotate)
         self.grid = self._toggle("Grid", "Lines between pixels (G)")
         self.view = self._menu_button("View", "Pixels and colour bar", self._view_menu())
+        self.addSeparator()
+        self.region = self._button("Region", "New region with its numbers at full resolution (R, or Shift+drag)",
+                                   self.region_requested)
+        self.line = self._toggle("Line", "Values along a line at full resolution (L)")
         self.addSeparator()
         self.export = self._menu_button("Export", "Copy or save the picture", self._export_menu())
         self.log.toggled.connect(self._on_log)
         self.lock.toggled.connect(self._on_lock)
         self.grid.toggled.connect(self._on_grid)
+        self.line.triggered.connect(self._on_line)
         self.show_choices(choices)
+
+    def without_numbers(self) -> None:
+        """A colour picture: what measures numbers is of no use."""
+        self.region.setEnabled(False)
+        self.line.setEnabled(False)
 
     def show_choices(self, choices: ViewChoices, limits: tuple[float, float] | None = None) -> None:
         """Bring every button to what was chosen, without announcing anything."""
@@ -200,6 +212,9 @@ class ImageToolbar(QToolBar):
 
     def _on_grid(self, on: bool) -> None:
         self._change(replace(self._choices, grid=on))
+
+    def _on_line(self, _on: bool) -> None:
+        self.line_requested.emit()
 
     def _on_rotate(self) -> None:
         self._change(replace(self._choices, rotation=(self._choices.rotation + 1) % 4))

@@ -12,20 +12,25 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
-from app.model.data import Block, Exactness, Statistics
-from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values, upper_of_drawn
+from app.model.data import Block, Statistics
+from app.model.limits import LimitsRule, drawable_limits, limits_of_values
+from app.model.marks import Marks
 from app.model.plot import PlotDescription
 from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colouring import ColourScale
+from app.viz.cursor_readout import CursorReadout
+from app.viz.exactness_words import shown_sentences, shown_words
 from app.viz.frame_slider import FrameSlider
 from app.viz.image_toolbar import ImageToolbar
 from app.viz.image_view import ImageView, Region
-from app.viz.numbers import exact_number
+from app.viz.limits_origin import FollowedLimits, estimated_limits, followed_limits
+from app.viz.line_pane import LinePane
 from app.viz.overlay import Overlay
 from app.viz.picture_export import PictureExport
+from app.viz.picture_marker import PictureMarker
 from app.viz.status_line import StatusLine
 
 _COLOUR_INTERPRETATIONS = ("rgb-image", "rgba-image")
@@ -50,6 +55,7 @@ class StackView(QWidget):
         self._limits: tuple[float, float] | None = description.limits
         self._statistics: Statistics | None = None
         self._drawn: Block | None = None
+        self._followed: FollowedLimits | None = None
         self._shown_once = False
 
         self.toolbar = ImageToolbar(self._choices, self)
@@ -58,16 +64,27 @@ class StackView(QWidget):
         self.slider = FrameSlider(self._stack_shape, leading_names(description), self) if self._stack_shape else None
         self.status = StatusLine(self)
         self.overlay = Overlay(self.image)
+        self.marker = PictureMarker(self.image, numbers=not self.is_colour)
+        self.line_pane = LinePane(description.signal_units)
+        self.line_pane.hide()
+        self._readout = CursorReadout(self.image, self.status, description.signal_units, description.dtype)
+        self._split = QSplitter(Qt.Orientation.Vertical)
+        self._split.setChildrenCollapsible(False)
+        self._split.addWidget(self.image)
+        self._split.addWidget(self.line_pane)
+        self._split.setStretchFactor(0, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 8, 4)
         layout.setSpacing(4)
         layout.addWidget(self.toolbar)
-        layout.addWidget(self.image, 1)
+        layout.addWidget(self._split, 1)
         if self.slider is not None:
             layout.addWidget(self.slider)
         layout.addWidget(self.status)
         self.setFocusProxy(self.image.canvas)
-        self._export = PictureExport(self.image, self.overlay)
+        if self.is_colour:
+            self.toolbar.without_numbers()
+        self._export = PictureExport(self.image, self.overlay, self.marker.as_in_print)
         self._connect()
         if self.slider is not None and description.frame:
             self.slider.set_frame_number(description.frame)
@@ -90,6 +107,19 @@ class StackView(QWidget):
         return self._limits
 
     @property
+    def limits_origin(self) -> str:
+        """What the colour limits follow from, in a few words."""
+        if self._choices.rule is LimitsRule.MANUAL:
+            return "chosen by you"
+        words = "estimated from the reduced picture" if self._followed is None else self._followed.words
+        return f"locked: {words}" if self._choices.locked else words
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether the pixels are colours, not numbers."""
+        return self.description.interpretation in _COLOUR_INTERPRETATIONS and len(self.description.shape) >= 3
+
+    @property
     def statistics(self) -> Statistics | None:
         """Those of the frame shown, over all its pixels."""
         return self._statistics
@@ -108,6 +138,8 @@ class StackView(QWidget):
             self._drawn = block
         if whole and block.statistics.count:
             self.show_statistics(block.statistics)
+        elif whole and block.statistics.limits is not None:
+            self._estimate_limits(block.statistics.limits)
         elif self._limits is None:
             self._use_limits(limits_of_values(block, self._choices.normalization))
         self.image.show_block(block, None if whole else region, leading)
@@ -124,12 +156,15 @@ class StackView(QWidget):
 
     def show_cursor_value(self, y: int, x: int, value: Any) -> None:
         """The exact value stored at a pixel; ignored when the cursor has moved on."""
-        if self.image.cursor_value_position() == (y, x):
-            if _is_sentinel(value, self.description.dtype):
-                self.status.show_value("masked", f"(stored: {exact_number(value)})")
-                return
-            note = " (masked)" if self.image.masked_at(y, x) else ""
-            self.status.show_value(exact_number(value), f"{self.description.signal_units}{note}".strip())
+        self._readout.show_stored(y, x, value)
+
+    def show_marks(self, marks: Marks, selected: int | None) -> None:
+        """Draw regions and the line; the pane for its values is there as long as the line."""
+        self.marker.show_marks(marks, selected)
+        self.toolbar.line.setChecked(marks.line is not None)
+        if marks.line is not None:
+            self.line_pane.show_line(marks.line)
+        self.line_pane.setVisible(marks.line is not None)
 
     def set_cursor_extra(self, text: str) -> None:
         """What else is known at the cursor (q, 2θ, d)."""
@@ -175,6 +210,7 @@ class StackView(QWidget):
         elif rule_changed or not choices.locked or self._limits is None:
             self._follow_rule()
         self.image.set_choices(choices)
+        self.line_pane.set_logarithmic(choices.normalization == "log")
         self._recolour()
 
     def set_limits(self, low: float, high: float) -> None:
@@ -214,7 +250,7 @@ class StackView(QWidget):
         super().hideEvent(event)  # type: ignore[arg-type]
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self.slider is not None and self.slider.handle_key(event):
+        if self.marker.handle_key(event) or (self.slider is not None and self.slider.handle_key(event)):
             return
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         actions = {
@@ -236,6 +272,10 @@ class StackView(QWidget):
         self.toolbar.pixel_for_pixel_requested.connect(self.image.zoom_one_to_one)
         self.toolbar.copy_requested.connect(self.copy)
         self.toolbar.save_requested.connect(self._export.ask_where_to_save)
+        self.toolbar.region_requested.connect(self.marker.ask_region)
+        self.toolbar.line_requested.connect(self.marker.line_toggled)
+        self.line_pane.closed.connect(self.marker.line_toggled)
+        self.line_pane.place_pointed.connect(self.marker.show_place_on_line)
         self.image.region_changed.connect(self.region_changed)
         self.image.cursor_moved.connect(self._on_cursor_moved)
         self.overlay.retry_requested.connect(self._on_retry)
@@ -252,11 +292,19 @@ class StackView(QWidget):
     def _follow_rule(self) -> None:
         if self._statistics is None:
             return
-        rule, normalization = self._choices.rule, self._choices.normalization
-        drawn_upper = None if self._drawn is None else upper_of_drawn(self._drawn, rule, normalization)
-        limits = limits_from(self._statistics, rule, normalization, drawn_upper)
-        if limits is not None:
-            self._use_limits(limits)
+        followed = followed_limits(self._statistics, self._choices.rule, self._choices.normalization, self._drawn)
+        if followed is not None:
+            self._followed = followed
+            self._use_limits(followed.limits)
+
+    def _estimate_limits(self, guess: tuple[float, float]) -> None:
+        """The statistics of this frame follow: until then its limits are a guess."""
+        self._statistics = None
+        free = self._choices.rule is not LimitsRule.MANUAL and not self._choices.locked
+        better = estimated_limits(guess, self._limits, self._choices.normalization)
+        if better is not None and (free or self._limits is None):
+            self._followed = None
+            self._use_limits(better)
 
     def _use_limits(self, limits: tuple[float, float]) -> None:
         changed = limits != self._limits
@@ -271,38 +319,17 @@ class StackView(QWidget):
         self.toolbar.show_choices(self._choices, self._limits)
 
     def _on_cursor_moved(self, y: int | None, x: int | None) -> None:
-        if y is None or x is None:
-            self.status.clear_cursor()
-        else:
-            self.status.show_position(f"x {x}  y {y}")
-            self._show_drawn_value(y, x)
+        self._readout.move_to(y, x)
         self.cursor_moved.emit(y, x)
 
-    def _show_drawn_value(self, y: int, x: int) -> None:
-        """What the picture itself tells: the value, or what it was reduced to until the exact one is known."""
-        found = self.image.shown_at(y, x)
-        if found is None:
-            self.status.show_value("")
-            return
-        value, block = found
-        if self.image.masked_at(y, x):
-            self.status.show_value("masked")
-            return
-        text = ", ".join(str(v) for v in value) if np.ndim(value) else exact_number(value)
-        units = self.description.signal_units
-        if block.exactness is Exactness.POOLED:
-            fy, fx = block.factor
-            units = f"{units} ({block.reduction.value} of {fy}×{fx})".strip()
-        self.status.show_value(text, units)
-
     def _say_what_is_shown(self, block: Block) -> None:
-        shown = f"shown {block.shown}" if block.exactness is Exactness.POOLED else "exact"
+        shown = shown_words(block)
         missing = self.description.missing
         if not missing:
-            self.status.shown.setText(shown)
+            self.status.show_exactness(shown, shown_sentences(block))
             return
         words = "a linked file is missing" if len(missing) == 1 else f"{len(missing)} linked files are missing"
-        self.status.shown.setText(f"{shown} · {words}")
+        self.status.show_exactness(f"{shown} · {words}", shown_sentences(block))
         if not np.any(block.values):
             self.overlay.show_message(f"Nothing is here: {words}, such as “{visible(missing[0])}”.")
 
@@ -329,18 +356,6 @@ def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[in
         return (1, max(1, *shape) if shape else 1), ()
     height, width = shape[len(shape) - picture_axes], shape[len(shape) - picture_axes + 1]
     return (max(1, height), max(1, width)), tuple(shape[:len(shape) - picture_axes])
-
-
-def _is_sentinel(value: Any, dtype: str) -> bool:
-    """Whether a stored integer stands for no measurement: 2ⁿ−1, or below zero where it can be."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        return False
-    try:
-        kind = np.dtype(dtype)
-    except TypeError:
-        return False
-    stored = int(value)
-    return stored < 0 if kind.kind == "i" else kind.kind == "u" and stored == int(np.iinfo(kind).max)
 
 
 def _with_rule(choices: ViewChoices, rule: LimitsRule) -> ViewChoices:

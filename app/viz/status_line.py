@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFont, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
@@ -59,6 +61,13 @@ class StatusLine(QWidget):
     def show_value(self, value: str, units: str = "") -> None:
         self.value.setText(value)
         self.units.setText(units)
+
+    def show_exactness(self, words: str, sentences: str = "") -> None:
+        """How true the picture is; ``sentences`` explain it when the pointer rests there, and to screen readers."""
+        self.shown.setText(words)
+        lines = html.escape(sentences, quote=False).replace("\n", "<br>")
+        self.shown.setToolTip(f"<qt>{lines}</qt>" if lines else "")
+        self.shown.setAccessibleDescription(sentences)
 
     def clear_cursor(self) -> None:
         for label in (self.position, self.value, self.units, self.extra):

@@ -247,9 +247,11 @@ def test_that_keys_work_from_the_picture(stack: StackView, qtbot: QtBot) -> None
     stack.image.zoom_to(10, 20, 10, 20)
     QTest.keyClick(canvas, Qt.Key.Key_0, Qt.KeyboardModifier.ControlModifier)
     assert stack.visible_region[:4] == (0, 40, 0, 60)
-    for key, chosen in ((Qt.Key.Key_L, "normalization"), (Qt.Key.Key_G, "grid"), (Qt.Key.Key_R, "rotation")):
+    shift, none = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.NoModifier
+    for key, held, chosen in ((Qt.Key.Key_L, shift, "normalization"), (Qt.Key.Key_G, none, "grid"),
+                              (Qt.Key.Key_R, shift, "rotation")):
         before = getattr(stack.choices, chosen)
-        QTest.keyClick(canvas, key)
+        QTest.keyClick(canvas, key, held)
         assert getattr(stack.choices, chosen) != before
     QTest.keyClick(canvas, Qt.Key.Key_Space)
     assert stack.slider is not None

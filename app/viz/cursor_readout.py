@@ -1,0 +1,64 @@
+"""The number under the cursor: what the picture itself tells at once, then the stored value. GUI thread.
+
+A number that is drawn but not stored (reduced, rounded, coarse) says so until the stored one has come.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from app.viz.exactness_words import drawn_note
+from app.viz.image_view import ImageView
+from app.viz.numbers import exact_number
+from app.viz.status_line import StatusLine
+
+
+class CursorReadout:
+    """Writes into a status line what stands under the cursor of a picture."""
+
+    def __init__(self, image: ImageView, status: StatusLine, units: str, dtype: str) -> None:
+        """``units`` and ``dtype`` are those of the dataset."""
+        self._image = image
+        self._status = status
+        self._units = units
+        self._dtype = dtype
+
+    def move_to(self, y: int | None, x: int | None) -> None:
+        """The cursor is over this frame pixel; ``None``: over none."""
+        if y is None or x is None:
+            self._status.clear_cursor()
+            return
+        self._status.show_position(f"x {x}  y {y}")
+        found = self._image.shown_at(y, x)
+        if found is None:
+            self._status.show_value("")
+        elif self._image.masked_at(y, x):
+            self._status.show_value("masked")
+        else:
+            value, block = found
+            text = ", ".join(str(v) for v in value) if np.ndim(value) else exact_number(value)
+            self._status.show_value(text, f"{self._units} {drawn_note(block)}".strip())
+
+    def show_stored(self, y: int, x: int, value: Any) -> None:
+        """The value stored at a pixel; ignored when the cursor has moved on."""
+        if self._image.cursor_value_position() != (y, x):
+            return
+        if _is_sentinel(value, self._dtype):
+            self._status.show_value("masked", f"(stored: {exact_number(value)})")
+            return
+        note = " (masked)" if self._image.masked_at(y, x) else ""
+        self._status.show_value(exact_number(value), f"{self._units}{note}".strip())
+
+
+def _is_sentinel(value: Any, dtype: str) -> bool:
+    """Whether a stored integer stands for no measurement: 2ⁿ−1, or below zero where it can be."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        return False
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:
+        return False
+    stored = int(value)
+    return stored < 0 if kind.kind == "i" else kind.kind == "u" and stored == int(np.iinfo(kind).max)

@@ -1,0 +1,46 @@
+"""Colour limits together with what they follow from, so that the screen can say it. Pure; no drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.model.data import Block, Statistics
+from app.model.limits import LimitsRule, drawable_limits, limits_from, upper_of_drawn
+from app.viz.numbers import grouped
+
+_FAR_OFF = 2.0                         # times: a guess that differs less would only make the colours flicker
+
+
+@dataclass(frozen=True)
+class FollowedLimits:
+    """``words``: ``1–99 % of all 4 471 016 pixels``, and whether the reduced picture had a part in it."""
+
+    limits: tuple[float, float]
+    words: str
+
+
+def followed_limits(statistics: Statistics, rule: LimitsRule, normalization: str,
+                    drawn: Block | None) -> FollowedLimits | None:
+    """The limits a rule makes of full-resolution statistics; ``None``: the rule is none, or nothing is valid.
+
+    Args:
+        drawn: the picture; a maximum-reduced one is mostly bright pixels and may raise the upper limit.
+    """
+    raised_to = None if drawn is None else upper_of_drawn(drawn, rule, normalization)
+    limits = limits_from(statistics, rule, normalization, raised_to)
+    if limits is None:
+        return None
+    words = f"{rule.value} of all {grouped(statistics.count - statistics.masked - statistics.non_finite)} valid pixels"
+    if limits != limits_from(statistics, rule, normalization):
+        words += ", upper limit raised for the reduced picture"
+    return FollowedLimits(limits, words)
+
+
+def estimated_limits(guess: tuple[float, float], now: tuple[float, float] | None,
+                     normalization: str) -> tuple[float, float] | None:
+    """Limits from a picture whose statistics follow; ``None``: those of now do well enough until then."""
+    limits = drawable_limits(*guess, normalization)
+    if now is None:
+        return limits
+    span, new = now[1] - now[0], limits[1] - limits[0]
+    return limits if not (span / _FAR_OFF <= new <= span * _FAR_OFF) else None
