@@ -108,7 +108,7 @@ def _pieces(source: Source, rows: Any, columns: Any, inside: Any, whole: Optiona
 def _line(params: Dict[str, Any]) -> Tuple[Tuple[float, float], Tuple[float, float], int]:
     try:
         (y0, x0), (y1, x1) = params["start"], params["end"]
-        start, end, width = (float(y0), float(x0)), (float(y1), float(x1)), int(params.get("width") or 1)
+        start, end, width = (float(y0), float(x0)), (float(y1), float(x1)), int(params.get("width", 1))
     except (KeyError, TypeError, ValueError):
         raise WireError("usage", "A line needs a start and an end, each as [y, x].") from None
     if not all(math.isfinite(number) and abs(number) < LONGEST for number in start + end):

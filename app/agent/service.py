@@ -101,7 +101,8 @@ class Service:
         if not found.is_picture or found.source is None:
             description, _ = self._plot(file_path, params, waiting)
             return {"part": "whole", "description": description, "selection": None}, []
-        waiting.tell({"part": "description", "description": found.answer, "selection": found.items}, [], urgent=True)
+        waiting.tell({"part": "description", "description": dict(found.answer), "selection": found.items}, [],
+                     urgent=True)
         asked = showing.Asked(found.source, found.items, params.get("fit"), found.answer["reduction"], True,
                                params.get("preview"), True)
         try:
