@@ -10,6 +10,7 @@ import os
 import stat as stat_module
 from typing import Any, Dict, List, Optional, Tuple
 
+from app.agent import numbered
 from app.protocol.errors import WireError
 from app.protocol.natural import natural_key
 
@@ -41,6 +42,10 @@ def list_folder(path: str) -> Dict[str, Any]:
 def stat(path: str) -> Dict[str, Any]:
     """One entry, and what it leads to: ``{"path", "name", "kind", "size", "mtime", "generation", …}``."""
     place = resolve(path)
+    series = numbered.generation(place) if not os.path.lexists(place) else None
+    if series is not None:
+        return {"path": place, "name": os.path.basename(place), "kind": "file", "size": None,
+                "mtime": series[1] / 1e9, "target": None, "target_kind": None, "generation": series}
     try:
         status = os.lstat(place)
         entry = _described(os.path.basename(place), place, status)
@@ -52,11 +57,11 @@ def stat(path: str) -> Dict[str, Any]:
 
 
 def generation(path: str) -> Optional[List[int]]:
-    """``[size, mtime_ns]`` of what the path leads to; ``None``: it is not there."""
+    """``[size, mtime_ns]`` of what the path leads to, or of a numbered series; ``None``: it is not there."""
     try:
         status = os.stat(path)
     except OSError:
-        return None
+        return numbered.generation(path)
     return [status.st_size, status.st_mtime_ns]
 
 

@@ -1,97 +1,110 @@
-"""Image files that are not HDF5 (CBF, EDF, TIFF), read with fabio where the site has it.
+"""Image files that are not HDF5 (CBF, EDF, TIFF, MAR), read with fabio where the site has it.
 
-Such a file looks like an HDF5 file with one dataset ``/image``, its header as attributes. Runs in a worker process
-of the agent, in one thread. Without fabio: one sentence.
+Such a file looks like an HDF5 file with one dataset ``/image``, its header as attributes; one that holds several
+pictures is a stack. Runs in a worker process of the agent, in one thread. Without fabio: one sentence.
 """
 
 from __future__ import annotations
 
-import logging
+import bz2
+import gzip
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
-import numpy as np
-
-from app.agent.attributes import MAX_BYTES
 from app.agent.default_plot import Found
 from app.agent.description import LIMITS_RULE, nothing
 from app.agent.openable import Array, Openable, no_such_node
-from app.agent.opening import Generation, shown, what_it_seems
+from app.agent.opening import Generation, shown, what_a_head_seems, what_it_seems
+from app.agent.pictures import FramesOfFile, InMemory, Pictures, Unreadable, first_picture
 from app.protocol.errors import WireError
 
 IMAGE_PATH = "/image"
-KINDS = ("a CBF image", "an EDF image", "a TIFF image", "a BigTIFF image")
-
-
-class InMemory(Array):
-    """An array that was read as a whole."""
-
-    def __init__(self, values: Any) -> None:
-        self._values = values
-        self.shape = tuple(int(length) for length in values.shape)
-        self.dtype = values.dtype
-
-    def __getitem__(self, index: Any) -> Any:
-        return np.array(self._values[index])
+KINDS = ("a CBF image", "an EDF image", "a TIFF image", "a BigTIFF image", "a MAR345 image", "an ADSC image")
+_PACKED: Dict[str, Callable[..., Any]] = {"a gzip-compressed file": gzip.open, "a bzip2-compressed file": bz2.open}
+_HEAD_BYTES = 2048
 
 
 class ImageFile(Openable):
-    """One image file: ``data`` is (height, width), or (frames, height, width) when it holds several."""
+    """One image file: ``/image`` is (height, width), or (frames, height, width) when it holds several."""
 
     def __init__(self, path: str, generation: Generation, kind: str, data: Array, header: Dict[str, str]) -> None:
         self.path = path
         self.generation = generation
         self.kind = kind
-        self.data = data
+        self.arrays = {IMAGE_PATH: data}
         self.header = header
 
+    @property
+    def data(self) -> Array:
+        return self.arrays[IMAGE_PATH]
+
     def nodes(self, data_path: str, depth: Optional[int], attributes: bool, expand: bool) -> List[Dict[str, Any]]:
-        """The tree: a root and ``/image``."""
+        """The tree: a root and the arrays."""
         root = {"path": "/", "kind": "group", "object": "0"}  # type: Dict[str, Any]
-        image = {"path": IMAGE_PATH, "kind": "dataset", "object": "1", "shape": list(self.data.shape),
-                 "dtype": str(self.data.dtype), "maxshape": list(self.data.shape)}  # type: Dict[str, Any]
         if attributes:
             root["attributes"] = {"format": self.kind.split(" ", 1)[1]}
-            image["attributes"] = dict(self.header)
-        if data_path.rstrip("/") == IMAGE_PATH:
-            return [] if expand else [image]
-        if data_path.strip("/"):
+        found = []
+        for number, (path, array) in enumerate(sorted(self.arrays.items())):
+            node = {"path": path, "kind": "dataset", "object": str(number + 1), "shape": list(array.shape),
+                    "dtype": str(array.dtype), "maxshape": list(array.shape)}  # type: Dict[str, Any]
+            if attributes:
+                node["attributes"] = dict(self.header) if path == IMAGE_PATH else {}
+            found.append(node)
+        if not data_path.strip("/"):
+            return found if expand else [root] if depth == 0 else [root] + found
+        named = [node for node in found if node["path"] == "/" + data_path.strip("/")]
+        if not named:
             raise no_such_node(self.path, data_path)
-        if expand:
-            return [image]
-        return [root] if depth == 0 else [root, image]
+        return [] if expand else named
 
     def signal(self, data_path: Optional[str]) -> str:
-        if data_path not in (None, "", "/", IMAGE_PATH):
+        path = "/" + (data_path or "").strip("/")
+        if path != "/" and path not in self.arrays:
             raise no_such_node(self.path, str(data_path))
-        return IMAGE_PATH
+        return IMAGE_PATH if path == "/" else path
 
     def array(self, signal: str) -> Array:
-        return self.data
+        return self.arrays[signal]
 
     def description(self, data_path: Optional[str]) -> Dict[str, Any]:
-        self.signal(data_path)
+        signal = self.signal(data_path)
+        data = self.arrays[signal]
         answer = nothing(Found("given" if data_path else "largest", None, None, "", ()))
-        kind = self.data.dtype.kind
-        counts = kind == "i" or (kind == "u" and "TIFF" not in self.kind)
         answer.update({
-            "view": "image" if self.data.ndim == 2 else "stack", "signal": IMAGE_PATH,
-            "axes": [None] * self.data.ndim, "axes_units": [""] * self.data.ndim,
+            "signal": signal, "axes": [None] * data.ndim, "axes_units": [""] * data.ndim, "limits_rule": LIMITS_RULE,
+            "shape": list(data.shape), "dtype": str(data.dtype), "title": shown(os.path.basename(self.path))})
+        if data.ndim == 1:
+            answer.update({"view": "curve"})
+            return answer
+        kind = data.dtype.kind
+        counts = kind == "i" or (kind == "u" and "TIFF" not in self.kind)
+        is_photograph = data.ndim == 3 and isinstance(data, InMemory)
+        answer.update({
+            "view": "image" if data.ndim == 2 or is_photograph else "stack", "frame": 0,
+            "interpretation": "rgb-image" if is_photograph else None,
             "colormap": "inferno" if counts else "gray", "normalization": "log" if counts else "linear",
-            "limits_rule": LIMITS_RULE, "frame": 0, "shape": list(self.data.shape),
-            "dtype": str(self.data.dtype), "title": shown(os.path.basename(self.path)),
             "reduction": "max" if counts else "mean"})
         return answer
+
+    def close(self) -> None:
+        for array in self.arrays.values():
+            array.close()
 
 
 def image_kind(path: str) -> str:
     """Which of :data:`KINDS` a file is, from its first bytes; ``""``: none."""
     kind = what_it_seems(path)
+    if kind in _PACKED:
+        try:
+            with _PACKED[kind](path, "rb") as file:
+                kind = what_a_head_seems(file.read(_HEAD_BYTES), path)
+        except (OSError, EOFError):
+            return ""
     return kind if kind in KINDS else ""
 
 
 def open_image(path: str, generation: Generation) -> Optional[ImageFile]:
-    """Read an image file; ``None``: it is of another kind.
+    """Open an image file; ``None``: it is of another kind.
 
     Raises:
         WireError: no fabio, or fabio cannot read it.
@@ -104,32 +117,17 @@ def open_image(path: str, generation: Generation) -> Optional[ImageFile]:
         return None
     name = shown(os.path.basename(path))
     try:
-        logging.getLogger("fabio").setLevel(logging.CRITICAL)
-        import fabio
-    except Exception as error:
-        raise WireError("not_hdf5", "“%s” is %s, and the facility's Python has no fabio to read it." % (name, kind),
-                        str(error), "Ask the facility to install fabio, or convert the image to HDF5.") from None
-    try:
-        with fabio.open(path) as image:
-            header = {str(key): _short(value) for key, value in image.header.items()}
-            values = _frames(image)
-    except Exception as error:
-        raise WireError("damaged", "“%s” is %s that cannot be read." % (name, kind), str(error),
-                        "Copy it again from where it came.") from error
-    return ImageFile(path, generation, kind, InMemory(values), header)
+        picture, count = first_picture(path)
+    except ImportError as error:
+        raise no_fabio("“%s” is %s" % (name, kind), str(error)) from None
+    except Unreadable as error:
+        raise WireError("damaged", "“%s” is %s that %s." % (name, kind, error), str(error),
+                        "If it is being written, wait; else copy it again from where it came.") from error
+    data = InMemory(picture.values) if count == 1 else Pictures(count, picture.values, FramesOfFile(path))
+    return ImageFile(path, generation, kind, data, picture.header)
 
 
-def _frames(image: Any) -> Any:
-    count = int(getattr(image, "nframes", 1) or 1)
-    first = np.ascontiguousarray(image.data)
-    if count == 1:
-        return first
-    frames = [np.asarray(image.getframe(number).data) for number in range(count)]
-    if any(frame.shape != first.shape or frame.dtype != first.dtype for frame in frames):
-        return first
-    return np.stack(frames)
-
-
-def _short(value: Any) -> str:
-    text = str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-    return text if len(text) <= MAX_BYTES else text[:MAX_BYTES]
+def no_fabio(what: str, detail: str) -> WireError:
+    """The error for images where the site's Python cannot read them."""
+    return WireError("not_hdf5", "%s, and the facility's Python has no fabio to read it." % what, detail,
+                     "Ask the facility to install fabio, or convert the image to HDF5.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from app.agent.opening import Generation, generation_of, shown
 from app.protocol.errors import WireError
@@ -26,8 +26,8 @@ class Array:
         dtype: the stored type.
     """
 
-    shape = ()  # type: Tuple[int, ...]
-    dtype = None  # type: Any
+    shape: Tuple[int, ...] = ()
+    dtype: Any = None
 
     @property
     def ndim(self) -> int:
@@ -38,16 +38,19 @@ class Array:
         raise NotImplementedError
 
     def missing(self, leading: Sequence[Any]) -> List[str]:
-        """Sentences about frames of the selection that cannot be had; their pixels are invalid.
+        """Sentences about frames of a selection that was read and could not be had; their pixels are invalid.
 
         Args:
-            leading: integers and slices (step 1 or more) for the axes before the frame's two.
+            leading: integers and ascending slices, for the axes before the frame's two.
         """
         return []
 
     def stamp(self, leading: Sequence[Any]) -> Any:
         """What else than the file's generation the selected values depend on; differs when they may."""
         return None
+
+    def close(self) -> None:
+        """Let go of what is open."""
 
 
 class Openable:
@@ -59,7 +62,7 @@ class Openable:
     """
 
     path = ""
-    generation = (0, 0)  # type: Generation
+    generation: Generation = (0, 0)
 
     def nodes(self, data_path: str, depth: Optional[int], attributes: bool, expand: bool) -> List[Dict[str, Any]]:
         """What ``nodes`` answers."""
@@ -93,7 +96,7 @@ class Openables:
     """The few most recently used, each for the generation it was opened in."""
 
     def __init__(self) -> None:
-        self._held = OrderedDict()  # type: OrderedDict[str, Tuple[Generation, Optional[Openable]]]
+        self._held: "OrderedDict[str, Tuple[Generation, Optional[Openable]]]" = OrderedDict()
 
     def get(self, path: str) -> Optional[Openable]:
         """What is at a path; ``None``: it is HDF5, or is opened as HDF5, or nothing that can be opened.
@@ -129,5 +132,7 @@ def no_such_node(path: str, data_path: str) -> WireError:
 
 
 def _opened(path: str, generation: Generation) -> Optional[Openable]:
-    from app.agent.images import open_image
-    return open_image(path, generation)
+    from app.agent.images import open_image  # these import this module
+    from app.agent.series import open_series
+    found: Optional[Openable] = open_series(path, generation)
+    return open_image(path, generation) if found is None else found

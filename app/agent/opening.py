@@ -18,6 +18,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 import h5py
 
+from app.agent import numbered
 from app.protocol.errors import WireError
 
 try:
@@ -35,6 +36,8 @@ _TEXT_KINDS = (
     (b"# XDI/", "an XDI text file (X-ray absorption)"),
     (b"#F ", "a SPEC text file"),
     (b"<<PMCA SPECTRUM>>", "an MCA text spectrum"),
+    (b"\xd2\x04\x00\x00", "a MAR345 image"),
+    (b"\x00\x00\x04\xd2", "a MAR345 image"),
     (b"# This is the simplest file format \"recognized\" by PyMca", "an MCA text spectrum"),
     (b"CDF\x01", "a netCDF classic file"),
     (b"CDF\x02", "a netCDF classic file"),
@@ -63,7 +66,7 @@ def file_path_of(text: str) -> str:
 
 
 def generation_of(path: str) -> Generation:
-    """(size in bytes, modification time in ns) of a file.
+    """(size in bytes, modification time in ns) of a file, or what stands for them of a numbered series.
 
     Raises:
         WireError: not found, no permission, or a folder.
@@ -71,6 +74,9 @@ def generation_of(path: str) -> Generation:
     try:
         status = os.stat(path)
     except OSError as error:
+        found = numbered.generation(path)
+        if found is not None:
+            return found[0], found[1]
         raise _os_error(path, error) from None
     if stat.S_ISDIR(status.st_mode):
         raise WireError("not_hdf5", "“%s” is a folder, not a file." % shown(path), remedy="Choose a file inside it.")
@@ -90,13 +96,19 @@ def shown(path: str) -> str:
 def what_it_seems(path: str) -> str:
     """What kind of file this is, from its first bytes, in words; ``""``: cannot say."""
     with open(path, "rb") as file:
-        head = file.read(2048)
+        return what_a_head_seems(file.read(2048), path)
+
+
+def what_a_head_seems(head: bytes, path: str) -> str:
+    """What kind of file begins with ``head``, in words; ``""``: cannot say."""
     stripped = head.lstrip()
     for magic, words in _TEXT_KINDS:
         if stripped.startswith(magic):
             return words
     if stripped.startswith(b"{") and (b"HeaderID" in head or b"Dim_1" in head or b"EDF_" in head):
         return "an EDF image"
+    if stripped.startswith(b"{") and b"HEADER_BYTES" in head:
+        return "an ADSC image"
     if not head:
         return "an empty file"
     if b"\x00" not in head:
