@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from app.model.data import Block
 
@@ -40,12 +40,21 @@ class BlockCache:
         if block is not None:
             self._held -= _size(block)
 
+    def drop_all(self, unwanted: Callable[[Hashable], bool]) -> None:
+        """Drop the blocks whose keys are unwanted."""
+        for key in [key for key in self._blocks if unwanted(key)]:
+            self.drop(key)
+
     def clear(self) -> None:
         self._blocks.clear()
         self._held = 0
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._blocks
+
+    @property
+    def limit_bytes(self) -> int:
+        return self._limit
 
     @property
     def held_bytes(self) -> int:

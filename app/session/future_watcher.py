@@ -1,4 +1,7 @@
-"""The one bridge from Futures to Qt: a Future settles on any thread, its watcher's callables run on the GUI thread.
+"""The one bridge from other threads to Qt: a Future's watcher, and a mailbox for what is told before it settles.
+
+A Future settles on any thread, its watcher's callables run on the GUI thread, as a mailbox's reader does; what one
+thread posts and settles arrives in that order.
 
 Created on the GUI thread with a parent. A Future that is already done is still delivered later, from the event loop.
 When the parent is gone nothing is delivered. The worker thread never touches the watcher itself (which may be dying):
@@ -71,20 +74,60 @@ class FutureWatcher(QObject):
             on_result(future.result())
 
 
+class Mailbox(QObject):
+    """Takes what any thread posts, and hands it to ``read`` on the GUI thread until dropped, or ``parent`` dies."""
+
+    def __init__(self, parent: QObject, read: Callable[[Any], object]) -> None:
+        super().__init__(parent)
+        self._read = read
+        number = next(_numbers)
+        self._number, self._door = number, _door()
+        self._door.mailboxes[number] = self
+        door = self._door
+        self.post: Callable[[Any], None] = lambda item: door.bring(number, item)
+
+    def drop(self) -> None:
+        """Nobody reads any more; what is posted from now on is thrown away."""
+        self._door.mailboxes.pop(self._number, None)
+        self._read = _ignore
+        self.deleteLater()
+
+    def take(self, item: Any) -> None:
+        """Hand it over; called by the door from the event loop."""
+        self._read(item)
+
+
 class _Door(QObject):
     """Lives as long as the application, so that any thread may knock at any time."""
 
     knocked = Signal(int)
+    brought = Signal(int, object)
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.waiting: dict[int, FutureWatcher] = {}
+        self.mailboxes: dict[int, Mailbox] = {}
         self.knocked.connect(self._open, Qt.ConnectionType.QueuedConnection)
+        self.brought.connect(self._hand_over, Qt.ConnectionType.QueuedConnection)
 
     def knock(self, number: int) -> None:
         """Any thread: the Future with this number has settled."""
         if shiboken6.isValid(self):
             self.knocked.emit(number)
+
+    def bring(self, number: int, item: Any) -> None:
+        """Any thread: something for the mailbox with this number."""
+        if shiboken6.isValid(self):
+            self.brought.emit(number, item)
+
+    def _hand_over(self, number: int, item: Any) -> None:
+        mailbox = self.mailboxes.get(number)
+        if mailbox is None:
+            return
+        if shiboken6.isValid(mailbox):
+            mailbox.take(item)
+        else:
+            del self.mailboxes[number]
 
     def _open(self, number: int) -> None:
         watcher = self.waiting.pop(number, None)

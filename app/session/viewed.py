@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from PySide6.QtCore import QObject, Signal
 
 from app.model.data import Block
@@ -19,13 +21,20 @@ class Viewed(QObject):
         self.streamed_bytes = 0
 
     def add(self, block: Block) -> None:
-        """A block arrived: its selection was looked at in full, its bytes were streamed."""
-        pixels = 1
-        for length in block.full_shape:
-            pixels *= length
-        self.viewed_bytes += pixels * block.values.dtype.itemsize
-        self.streamed_bytes += block.bytes_received or block.values.nbytes
+        """A block came and was looked at."""
+        self.streamed_bytes += block.bytes_received
+        self.look_at(block)
+
+    def look_at(self, block: Block) -> None:
+        """A picture is on screen: its selection is looked at in full, wherever it came from."""
+        self.viewed_bytes += math.prod(block.full_shape) * block.values.dtype.itemsize
         self.changed.emit()
+
+    def stream(self, received_bytes: int) -> None:
+        """So many bytes came over the link, looked at or not."""
+        if received_bytes > 0:
+            self.streamed_bytes += received_bytes
+            self.changed.emit()
 
     @property
     def text(self) -> str:

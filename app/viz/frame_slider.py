@@ -1,19 +1,24 @@
 """Choosing a frame of a stack: one row per leading axis, with playing. GUI thread.
 
-The index is emitted at once and the widget never waits for the picture; playing asks for the next frame only when
-the last one was reported by :meth:`FrameSlider.frame_shown`, so a slow link gets no backlog.
+The index is emitted at once and the widget never waits for the picture: until it is there, the position tells the frame
+that is still on screen. Playing asks for the next frame only when the last one was reported by
+:meth:`FrameSlider.frame_shown`, and leaves frames out where they cannot come in time, so a slow link gets no backlog.
 """
 
 from __future__ import annotations
+
+import math
+import time
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from app.viz.icons import set_icon
+from app.viz.play_pace import PlayPace, achieved_text
 from app.viz.status_line import ElidedLabel
 
-FRAME_RATES = (1, 2, 5, 10, 20, 30, 60)
+FRAME_RATES = (1, 2, 5, 10, 15, 20, 25, 30, 60)
 _DEFAULT_RATE = 20
 
 
@@ -32,29 +37,55 @@ class _AxisRow:
 
     def __init__(self, name: str, length: int, owner: FrameSlider) -> None:
         self.length = length
+        self.first_image: int | None = None
         self.name = QLabel(name)
         self.name.setTextFormat(Qt.TextFormat.PlainText)
         self.spin = QSpinBox()
-        self.spin.setRange(0, length - 1)
         self.spin.setKeyboardTracking(False)
         self.spin.lineEdit().setTextMargins(6, 0, 0, 0)
         self.spin.setAccessibleName(f"{name} number")
-        self.spin.setFixedWidth(max(62, 40 + 9 * len(str(length))))
         self.slider = _Slider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, length - 1)
         self.slider.setAccessibleName(f"{name} slider")
         self.slider.setMinimumWidth(60)
         self.position = QLabel()
         self.position.setProperty("role", "muted")
         self.position.setTextFormat(Qt.TextFormat.PlainText)
+        self.set_length(length)
         self.slider.valueChanged.connect(owner.read_rows)
         self.spin.valueChanged.connect(self.slider.setValue)
 
-    def show_value(self, value: int) -> None:
+    def show_value(self, value: int, shown: int) -> None:
+        """The frame that is chosen, and the one on screen."""
         with QSignalBlocker(self.slider), QSignalBlocker(self.spin):
             self.slider.setValue(value)
             self.spin.setValue(value)
-        self.position.setText(f"{value} / {self.length - 1}")
+        text = f"{shown} / {self.length - 1}"
+        self.position.setText(text if self.first_image is None else f"{text} · image {shown + self.first_image}")
+        words = "" if shown == value else f"The picture shows {shown}; {value} is on its way."
+        if self.first_image is not None:
+            words = f"{words} The first frame, 0, is image {self.first_image} of the measurement.".strip()
+        self.position.setToolTip(words)
+
+    def rename(self, name: str) -> None:
+        self.name.setText(name)
+        self.spin.setAccessibleName(f"{name} number")
+        self.slider.setAccessibleName(f"{name} slider")
+
+    def name_images(self, first: int | None) -> None:
+        """What index 0 is called by those who took the images; ``None``: no other name."""
+        self.first_image = first
+        self.set_length(self.length)
+
+    def set_length(self, length: int) -> None:
+        self.length = length
+        with QSignalBlocker(self.slider), QSignalBlocker(self.spin):
+            self.spin.setRange(0, length - 1)
+            self.slider.setRange(0, length - 1)
+        self.spin.setFixedWidth(max(62, 40 + 9 * len(str(length))))
+        widest = f"{length} / {length}"
+        if self.first_image is not None:
+            widest += f" · image {length + self.first_image}"
+        self.position.setMinimumWidth(self.position.fontMetrics().horizontalAdvance(widest))
 
 
 class FrameSlider(QWidget):
@@ -62,14 +93,20 @@ class FrameSlider(QWidget):
 
     index_changed = Signal(object)
 
-    def __init__(self, shape: tuple[int, ...], names: tuple[str, ...] = (), parent: QWidget | None = None) -> None:
+    def __init__(self, shape: tuple[int, ...], names: tuple[str, ...] = (), parent: QWidget | None = None,
+                 playable: bool = True) -> None:
+        """``playable``: the rows are a sequence; else they are places, which nobody plays."""
         super().__init__(parent)
         self.shape = shape
+        self._playable = playable
         self._index = (0,) * len(shape)
         self._waiting_for: tuple[int, ...] | None = None
         self._shown: tuple[int, ...] | None = None
         self._due = False
+        self._frame_rate = _DEFAULT_RATE
+        self._pace = PlayPace(_DEFAULT_RATE, time.monotonic())
         self._timer = QTimer(self)
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._on_tick)
         names = names or (("Frame",) if len(shape) == 1 else tuple(f"Axis {n}" for n in range(len(shape))))
         self._rows = [_AxisRow(name, length, self) for name, length in zip(names, shape, strict=True)]
@@ -120,6 +157,18 @@ class FrameSlider(QWidget):
             index.append(position)
         self.set_index(tuple(reversed(index)))
 
+    def set_shape(self, shape: tuple[int, ...]) -> None:
+        """The stack has grown or shrunk: stay where it is, or at its nearest end."""
+        self.shape = shape
+        for row, length in zip(self._rows, shape, strict=True):
+            row.set_length(length)
+        self._shown = None
+        clipped = tuple(min(i, n - 1) for i, n in zip(self._index, shape, strict=True))
+        if clipped == self._index:
+            self._show_index()
+        else:
+            self.set_index(clipped)
+
     def step_forward(self) -> None:
         self._step(1)
 
@@ -130,21 +179,40 @@ class FrameSlider(QWidget):
         self.play.toggle()
 
     def set_frame_rate(self, frames_per_second: int) -> None:
-        self._timer.setInterval(round(1000 / frames_per_second))
-        self.rate.setText(f"{frames_per_second} fps")
+        self._frame_rate = frames_per_second
+        self._pace = PlayPace(frames_per_second, time.monotonic())
+        self._follow_pace()
 
     def set_label(self, text: str) -> None:
         """What the frame is beside its number, such as the time it was taken."""
         self.label.setText(text)
         self.label.setVisible(bool(text))
 
+    def set_names(self, names: tuple[str, ...]) -> None:
+        """What the axes are called, slowest first."""
+        for row, name in zip(self._rows, names, strict=True):
+            row.rename(name)
+        self._align_names()
+
+    def set_first_image(self, number: int | None) -> None:
+        """Call frames by both their names: index 0 is image ``number`` to those who took them (MX counts from 1).
+
+        Only for stacks with one leading axis; ``None``: the index alone.
+        """
+        if len(self._rows) == 1:
+            self._rows[0].name_images(number)
+            self._show_index()
+
     def frame_shown(self, index: tuple[int, ...]) -> None:
         """The picture of ``index`` is on screen: playing may go on."""
-        self._shown = index
+        if index != self._shown:
+            self._shown = index
+            self._show_index()
+            self._pace.shown(time.monotonic())
         if self._waiting_for is not None and index == self._waiting_for:
             self._waiting_for = None
             if self._due and self.playing:
-                self._advance()
+                self._advance(late=True)
 
     def stop(self) -> None:
         """End playing, for instance because a frame could not be read."""
@@ -190,13 +258,17 @@ class FrameSlider(QWidget):
             if row is self._rows[-1]:
                 for widget in (self.label, self.back, self.play, self.forward, self.rate):
                     line.addWidget(widget)
+                    widget.setVisible(self._playable)
             rows.addLayout(line)
         self.set_label("")
+        self._align_names()
+        for row in self._rows:
+            row.position.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+
+    def _align_names(self) -> None:
         width = max((row.name.sizeHint().width() for row in self._rows), default=0)
         for row in self._rows:
             row.name.setFixedWidth(width)
-            row.position.setMinimumWidth(row.position.fontMetrics().horizontalAdvance(f"{row.length} / {row.length}"))
-            row.position.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def _button(self, icon_name: str, text: str, keys: str) -> QToolButton:
         button = QToolButton()
@@ -223,14 +295,12 @@ class FrameSlider(QWidget):
         self.set_frame_rate(int(action.data()))  # type: ignore[attr-defined]
 
     def _show_index(self) -> None:
-        for row, value in zip(self._rows, self._index, strict=True):
-            row.show_value(value)
+        on_screen = self._shown if self._shown is not None else self._index
+        for row, value, shown in zip(self._rows, self._index, on_screen, strict=True):
+            row.show_value(value, shown)
 
     def _step(self, by: int) -> None:
-        total = 1
-        for length in self.shape:
-            total *= length
-        self.set_frame_number(min(max(self.frame_number + by, 0), total - 1))
+        self.set_frame_number(min(max(self.frame_number + by, 0), math.prod(self.shape) - 1))
 
     def _go_first(self) -> None:
         self.set_index((0,) * len(self.shape))
@@ -241,6 +311,8 @@ class FrameSlider(QWidget):
     def _on_play_toggled(self, playing: bool) -> None:
         set_icon(self.play, "pause" if playing else "play")
         self._waiting_for, self._due = None, False
+        self._pace = PlayPace(self._frame_rate, time.monotonic())
+        self._follow_pace()
         if playing:
             self._timer.start()
         else:
@@ -250,15 +322,29 @@ class FrameSlider(QWidget):
         if self._waiting_for is not None:
             self._due = True
         else:
-            self._advance()
+            self._advance(late=False)
 
-    def _advance(self) -> None:
-        """The next frame; from the last one back to the first."""
+    def _follow_pace(self) -> None:
+        interval_ms = round(1000 * self._pace.interval_s)
+        if interval_ms != self._timer.interval():
+            self._timer.setInterval(interval_ms)
+        achieved = self._pace.achieved(time.monotonic()) if self.playing else None
+        self.rate.setText(achieved_text(achieved, self._frame_rate))
+
+    def _advance(self, late: bool) -> None:
+        """The next frame, or a later one if not all can come in time; from the last one back to the first."""
         self._due = False
+        self._pace.asked(late, time.monotonic())
+        self._follow_pace()
+        if late:
+            self._timer.start()                  # its next tick would come too soon
         before = self._index
-        self._step(1)
-        if self._index == before:
+        last = math.prod(self.shape) - 1
+        step = min(self._pace.stride, max(1, last))
+        if self.frame_number + step > last:
             self._go_first()
+        else:
+            self._step(step)
         if self._index == before:
             self.stop()
             return

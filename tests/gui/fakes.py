@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from app.errors import NotFoundError
-from app.model.data import Block, DataReference, Exactness, ReadRequest, Statistics
+from app.model.data import Block, DataReference, Exactness, ReadRequest, Selection, Statistics
 from app.model.jobs import Job, JobSpec, JobState, Partition
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
@@ -20,6 +21,17 @@ from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe
 from app.remote.job_draft import Draft
 from app.remote.seams import Interaction
+
+
+class FakeWatch:
+    """A watch that tells what the test says."""
+
+    def __init__(self, service: FakeDataService, on_change: Callable[[tuple[int, int]], None]) -> None:
+        self._service = service
+        self.on_change = on_change
+
+    def close(self) -> None:
+        self._service.watches.remove(self)
 
 
 class FakeDataService:
@@ -32,6 +44,9 @@ class FakeDataService:
         self.plots: dict[str, PlotDescription | BaseException] = {}
         self.frames = np.arange(10 * 64 * 48, dtype=np.uint32).reshape(10, 64, 48)
         self.asked: list[tuple[str, Any]] = []
+        self.watches: list[FakeWatch] = []
+        self.generation = (1, 0)
+        self.link: dict[str, Any] = {"latency_s": 0.031, "rate_bytes_s": 5.75e6, "bytes_received": 0}
         self.waiting: list[tuple[ReadRequest, Future[Block]]] = []
 
     def list_folder(self, path: PurePosixPath) -> Future[FolderListing]:
@@ -47,7 +62,26 @@ class FakeDataService:
         self.asked.append(("plot", reference))
         return _settled(self.plots.get(str(reference), PlotDescription(View.NONE)))
 
-    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0) -> Future[Block]:
+    def show(self, reference: DataReference, fit: tuple[int, int], *, preview: tuple[int, int] | None = None,
+             on_description: Callable[[PlotDescription], None] | None = None,
+             on_part: Callable[[Block], None] | None = None, priority: int = 2, view: str = "",
+             epoch: int = 0) -> Future[tuple[PlotDescription, Block | None]]:
+        described = self.plots.get(str(reference), PlotDescription(View.NONE))
+        self.asked.append(("show", reference))
+        if isinstance(described, BaseException):
+            return _settled(described)
+        if on_description is not None:
+            on_description(described)
+        if described.view not in (View.IMAGE, View.STACK, View.VOLUME) or described.signal is None:
+            return _settled((described, None))
+        block: Future[Block] = Future()
+        request = ReadRequest(replace(reference, data_path=described.signal),
+                              Selection.frame((0,) * (len(described.shape) - 2)), fit)
+        self.answer(request, block)
+        return _settled((described, block.result()))
+
+    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0,
+             on_part: Callable[[Block], None] | None = None) -> Future[Block]:
         self.asked.append(("read", (request, priority)))
         future: Future[Block] = Future()
         if self.hold:
@@ -70,23 +104,32 @@ class FakeDataService:
             while -(-full[-2] // factor) > request.fit[0] or -(-full[-1] // factor) > request.fit[1]:
                 factor *= 2
             values = values[..., ::factor, ::factor]
-        statistics = Statistics(minimum=0, maximum=int(values.max()), valid_minimum=0,
+        statistics = Statistics(count=values.size, minimum=0, maximum=int(values.max()), valid_minimum=0,
                                 valid_maximum=int(values.max()), limits=(0.0, float(values.max())))
         future.set_result(Block(
             values, request.reference, request.selection, full, Exactness.POOLED if factor > 1 else Exactness.EXACT,
             (factor, factor), request.reduction, statistics if request.statistics else Statistics(),
-            bytes_received=values.nbytes))
+            generation=self.generation, bytes_received=values.nbytes))
 
     def answer_all(self) -> None:
         """Settle every read that waits, oldest first."""
         while self.waiting:
             self.answer(*self.waiting.pop(0))
 
-    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None]) -> Any:
-        raise NotImplementedError
+    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None],
+              known: tuple[int, int] | None = None) -> FakeWatch:
+        watch = FakeWatch(self, on_change)
+        self.watches.append(watch)
+        return watch
+
+    def change(self, generation: tuple[int, int] = (1, 1)) -> None:
+        """The file is another one from now on; who watches hears of it."""
+        self.generation = generation
+        for watch in list(self.watches):
+            watch.on_change(generation)
 
     def status(self) -> dict[str, Any]:
-        return {"latency_s": 0.031, "rate_bytes_s": 5.75e6, "bytes_received": 0}
+        return dict(self.link)
 
     def close(self) -> None:
         """Nothing is open."""
