@@ -165,17 +165,33 @@ def _neutral(dtype: Any, method: str) -> Any:
 
 
 def _summed(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any]) -> Pooled:
+    """Sums of blocks and how many valid values went into each, by strips of rows that stay in the cache."""
     wide = _wide_type(values, factor)
-    working = values
-    if invalid is not None:
-        working = values.copy()
-        np.copyto(working, values.dtype.type(0), where=invalid)
-    total = _blocks(working, factor, np.add, wide)
-    counts = _valid_counts(values.shape, factor, invalid)
-    if counts.ndim < total.ndim:
-        counts = np.broadcast_to(counts, total.shape)
-    narrow = values.dtype.itemsize < 4 or values.dtype == np.float32
-    return _of_totals(total, counts, method, np.dtype(np.float32 if narrow else np.float64))
+    narrow = values.dtype.kind in "iub" and values.dtype.itemsize <= 2 and factor[0] * factor[1] <= 1 << 15
+    inner = np.dtype("%s4" % ("i" if values.dtype.kind == "i" else "u")) if narrow else wide
+    height, width = values.shape[-2:]
+    frames = values.reshape(-1, height, width)
+    masks = None if invalid is None else invalid.reshape(-1, height, width)
+    shape = (len(frames), -(-height // factor[0]), -(-width // factor[1]))
+    total, counts = np.empty(shape, wide), np.empty(shape, np.uint32) if masks is not None else None
+    rows = max(1, _STRIP // max(1, width * factor[0])) * factor[0]
+    filled, valid = np.empty((min(rows, height), width), values.dtype), np.empty((min(rows, height), width), bool)
+    for number in range(len(frames)):
+        for first in range(0, height, rows):
+            taken = slice(first, min(first + rows, height))
+            into = slice(first // factor[0], -(-taken.stop // factor[0]))
+            part = frames[number, taken]
+            if masks is not None and counts is not None:
+                inside, part = valid[:taken.stop - first], filled[:taken.stop - first]
+                np.logical_not(masks[number, taken], out=inside)
+                part[...] = 0
+                np.copyto(part, frames[number, taken], where=inside)
+                counts[number, into] = _blocks(inside.view(np.uint8), factor, np.add, np.dtype(np.uint32))
+            total[number, into] = _blocks(part, factor, np.add, inner)
+    shape = values.shape[:-2] + shape[1:]
+    every = np.broadcast_to(_sizes(height, width, factor), shape) if counts is None else counts.reshape(shape)
+    short = values.dtype.itemsize < 4 or values.dtype == np.float32
+    return _of_totals(total.reshape(shape), every, method, np.dtype(np.float32 if short else np.float64))
 
 
 def _of_totals(total: Any, counts: Any, method: str, mean_type: Any) -> Pooled:
@@ -187,9 +203,9 @@ def _of_totals(total: Any, counts: Any, method: str, mean_type: Any) -> Pooled:
             values = total.copy()
             values[gone] = sentinel_of(total.dtype)
     else:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = total / counts
-        values = values.astype(mean_type, copy=False)
+        values = np.empty(total.shape, mean_type)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            np.divide(total, counts, out=values, casting="unsafe", dtype=np.float64)
         if gone is not None:
             values[gone] = np.nan
     return Pooled(values, gone, method, (total, counts), mean_type)
@@ -208,12 +224,11 @@ def _wide_type(values: Any, factor: Tuple[int, int]) -> Any:
     return np.dtype(np.uint64 if kind == "u" else np.int64)
 
 
-def _valid_counts(shape: Tuple[int, ...], factor: Tuple[int, int], invalid: Optional[Any]) -> Any:
-    if invalid is not None:
-        return _blocks(~invalid, factor, np.add, np.dtype(np.int64))
+def _sizes(height: int, width: int, factor: Tuple[int, int]) -> Any:
+    """How many pixels each block has."""
     along = []
-    for length, step in zip(shape[-2:], factor):
-        blocks = np.full(-(-length // step), step, np.int64)
+    for length, step in zip((height, width), factor):
+        blocks = np.full(-(-length // step), step, np.uint32)
         if length % step:
             blocks[-1] = length % step
         along.append(blocks)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from app.agent import reduction
 from app.agent.reduction import METHODS, factor_for, pool
 from app.agent.validity import invalid_mask, sentinel_of
 
@@ -54,13 +55,16 @@ def pictures(draw: st.DrawFn) -> Any:
     return draw(npst.arrays(dtype, shape, elements=elements))
 
 
-@settings(max_examples=300, deadline=None)
-@given(pictures(), st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4, 8]), st.sampled_from(METHODS), st.data())
-def test_that_pooling_equals_a_loop_over_blocks(values: Any, fy: int, fx: int, method: str,
+@settings(max_examples=600, deadline=None)
+@given(pictures(), st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4, 8]), st.sampled_from(METHODS),
+       st.sampled_from([1, 12, 1 << 17]), st.data())
+def test_that_pooling_equals_a_loop_over_blocks(values: Any, fy: int, fx: int, method: str, strip: int,
                                                 data: st.DataObject) -> None:
     masked = data.draw(npst.arrays(bool, values.shape)) if data.draw(st.booleans()) else None
     invalid = invalid_mask(values, 2, masked)
-    found = pool(values, (fy, fx), method, invalid, by_value=masked is None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reduction, "_STRIP", strip)
+        found = pool(values, (fy, fx), method, invalid, by_value=masked is None)
     pooled, gone = found.values, found.gone
     full = np.zeros(values.shape, bool) if invalid is None else np.asarray(invalid)
     expected, empty = block_by_block(values, (fy, fx), method, full)
@@ -115,6 +119,26 @@ def test_that_frames_of_a_stack_are_pooled_each_by_itself() -> None:
     stack = np.arange(2 * 4 * 4, dtype=np.int16).reshape(2, 4, 4)
     pooled = pool(stack, (2, 2), "max").values
     assert pooled.tolist() == [[[5, 7], [13, 15]], [[21, 23], [29, 31]]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(DTYPES), st.integers(1, 40), st.integers(1, 700), st.sampled_from([1, 2, 4, 16, 64]),
+       st.sampled_from([1, 2, 4, 16, 64]), st.sampled_from(["max", "min", "mean", "sum"]), st.integers(0, 2**32 - 1))
+def test_that_large_factors_equal_numpys_masked_arrays(dtype: str, height: int, width: int, fy: int, fx: int,
+                                                       method: str, seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    values = dice.integers(0, 2 if dtype == "?" else 100, (2, height, width)).astype(dtype)
+    masked = dice.random(values.shape) < 0.4
+    padded = np.full((2, -(-height // fy) * fy, -(-width // fx) * fx), np.nan)
+    padded[:, :height, :width] = np.where(masked, np.nan, values.astype("f8"))
+    blocks = padded.reshape(2, padded.shape[1] // fy, fy, padded.shape[2] // fx, fx).swapaxes(2, 3)
+    empty = np.isnan(blocks).all(axis=(3, 4))
+    blocks[empty] = 0
+    expected = getattr(np, "nan" + method)(blocks, axis=(3, 4))
+    found = pool(values, (fy, fx), method, masked)
+    gone = np.zeros(found.values.shape, bool) if found.gone is None else found.gone
+    assert np.array_equal(gone, empty)
+    assert np.allclose(found.values[~gone].astype("f8"), expected[~empty], rtol=1e-6)
 
 
 @given(st.integers(1, 10**7), st.integers(1, 5000))
