@@ -19,11 +19,13 @@ from app.model.text import visible
 from app.session.curve_source import CurveSource, TableSource
 from app.session.frame_source import FrameSource, Region, signal_reference
 from app.session.future_watcher import FutureWatcher
+from app.session.picture_marks import PictureMarks
 from app.session.snippet import python_snippet
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.labels import PlainLabel
 from app.views.messages import ErrorPanel, Message, message_of
+from app.views.picture_answers import PictureAnswers
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.curve_view import CurveView
@@ -47,6 +49,8 @@ class DatasetTab(ViewerTab):
         self._viewed = viewed
         self.reference = reference
         self.viewer = None
+        self.answers = None
+        self._marks: PictureMarks | None = None
         self._source: FrameSource | CurveSource | TableSource | None = None
         self._asking: FutureWatcher | None = None
         self._was: tuple[tuple[int, ...], ViewChoices] | None = None
@@ -128,6 +132,9 @@ class DatasetTab(ViewerTab):
             self._asking = None
         if isinstance(self._source, FrameSource | CurveSource):
             self._source.close()
+        if self.answers is not None:
+            self.answers.close()
+            self.answers = None
 
     # -- the description arrives ------------------------------------------------------------------------------------
 
@@ -173,6 +180,9 @@ class DatasetTab(ViewerTab):
         viewer.retry_requested.connect(source.retry)
         viewer.limits_changed.connect(self.limits_changed)
         viewer.choices_changed.connect(self._choices_changed)
+        self.answers = PictureAnswers(self._data, self.signal_reference, viewer, self._marks, self._viewed, self)
+        self._marks = self.answers.marks
+        source.block_ready.connect(self.answers.block_shown)
         if self._was is not None:
             leading, choices = self._was
             viewer.set_choices(choices)
@@ -217,6 +227,10 @@ class DatasetTab(ViewerTab):
             self._source.close()
         if self._source is not None:
             self._source.deleteLater()
+        if self.answers is not None:
+            self.answers.close()
+            self.answers.deleteLater()
+            self.answers = None
         if self.viewer is not None:
             self._pages.removeWidget(self.viewer)
             self.viewer.deleteLater()

@@ -17,8 +17,13 @@ _IN_PICTURES = (
     ("Next / previous frame", "Page Down / Page Up   or   . / ,"), ("Play, pause", "Space"),
     ("Zoom at the cursor", "Mouse wheel"), ("Move the picture", "Drag"), ("Zoom to a box", "Ctrl+drag"),
     ("Whole picture", "Ctrl+0   or   double click"), ("One frame pixel on one screen pixel", "Ctrl+1"),
-    ("First / last frame", "Home / End"), ("Logarithmic colours", "L"), ("Turn by 90°", "R"), ("Grid", "G"),
-    ("Copy the picture", "Ctrl+C"),
+    ("First / last frame", "Home / End"), ("Logarithmic colours", "Shift+L"), ("Turn by 90°", "Shift+R"),
+    ("Grid", "G"), ("Copy the picture", "Ctrl+C"),
+    ("New region with its numbers", "R   or   Shift+drag"), ("Values along a line", "L"),
+    ("Move the selected region or line", "Arrow keys, with Shift by 10"),
+    ("Keep the line straight while dragging its end", "Shift"),
+    ("Remove the selected region or line", "Delete"), ("Select nothing", "Esc"),
+    ("Undo / redo regions and line", "Ctrl+Z / Ctrl+Shift+Z"),
 )
 _IN_CURVES = (
     ("Logarithmic x / y", "X / L"), ("Zoom, move, frames, whole curve", "As in a picture"),

@@ -10,11 +10,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import shiboken6
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
-    QGridLayout,
-    QLabel,
     QPlainTextEdit,
     QPushButton,
     QScrollArea,
@@ -24,17 +23,22 @@ from PySide6.QtWidgets import (
 )
 
 from app.model.data import Statistics
-from app.model.limits import LimitsRule
+from app.model.limits import LimitsRule, limits_from
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.model.units import number_text
 from app.session.files_model import short_type
 from app.session.vocabulary import Recipe
-from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip
+from app.views.facts import Fact, Facts, Section
+from app.views.labels import PlainLabel, empty_layout, plain_tip
+from app.views.picture_answers import PictureAnswers
+from app.views.regions_section import RegionsSection
+from app.views.statistics_facts import WAITING, frame_facts
 from app.views.viewer_tab import ViewerTab
 from app.viz.histogram import LevelsView
 from app.viz.icons import set_icon
+from app.viz.stack_view import StackView
 
 _RULES = {"default": "default plot of the file", "entry_default": "default plot of an entry",
           "first_nxdata": "first NXdata of the file", "legacy_signal": "signal=1 (old NeXus)",
@@ -56,11 +60,19 @@ class Inspector(QWidget):
         self._levels = LevelsView()
         self._levels.limits_edited.connect(self._set_limits)
         self._levels.auto_requested.connect(self._set_auto)
-        self._levels_box = _Section("Levels")
+        self._levels_box = Section("Levels")
         self._levels_box.add(self._levels)
-        self._frame = _Facts("Frame")
-        self._plot = _Facts("Plot")
-        self._node = _Facts("Node")
+        self._levels_of, self._limits_of = PlainLabel("", "muted", wrap=True), PlainLabel("", "muted", wrap=True)
+        self._levels_of.setAccessibleName("What the histogram is of")
+        self._limits_of.setAccessibleName("What the colour limits follow from")
+        self._levels_box.add(self._levels_of)
+        self._levels_box.add(self._limits_of)
+        self._regions = RegionsSection()
+        self._regions.limits_asked.connect(self._limits_from_region)
+        self._answers: PictureAnswers | None = None
+        self._frame = Facts("Frame")
+        self._plot = Facts("Plot")
+        self._node = Facts("Node")
         self._attributes = QPlainTextEdit()
         self._attributes.setReadOnly(True)
         self._attributes.setAccessibleName("Attributes of the node")
@@ -116,7 +128,7 @@ class Inspector(QWidget):
         column.setContentsMargins(0, 0, 4, 0)
         column.setSpacing(10)
         column.addWidget(self._empty)
-        for part in (self._levels_box, self._frame, self._plot, self._node):
+        for part in (self._levels_box, self._frame, self._regions, self._plot, self._node):
             column.addWidget(part)
         column.addWidget(self._show_attributes, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._attributes)
@@ -148,6 +160,7 @@ class Inspector(QWidget):
         self._frame.setVisible(picture)
         self._plot.setVisible(shown)
         self._mirror_auto()
+        self._mirror_answers(tab.answers if tab is not None and picture else None)
         if description is not None:
             self._plot.show_facts(_plot_facts(description))
         self._node.hide()
@@ -158,20 +171,47 @@ class Inspector(QWidget):
         if tab is not None and tab.node is not None:
             self._node_known(tab.node)
 
+    def _mirror_answers(self, answers: PictureAnswers | None) -> None:
+        if self._answers is not None and shiboken6.isValid(self._answers):
+            self._answers.changed.disconnect(self._show_levels)
+        self._answers = answers
+        if answers is not None:
+            answers.changed.connect(self._show_levels)
+        self._regions.show_answers(answers)
+
     def _statistics_changed(self, statistics: Statistics) -> None:
-        choices = getattr(self._tab.viewer, "choices", None) if self._tab is not None else None
-        self._levels.show_statistics(statistics, choices.normalization if choices is not None else "linear")
-        limits = getattr(self._tab.viewer, "limits", None) if self._tab is not None else None
-        if limits is not None:
-            self._levels.set_limits(*limits)
-        self._frame.show_facts(_frame_facts(statistics))
+        viewer = self._tab.viewer if self._tab is not None else None
+        if isinstance(viewer, StackView):
+            self._frame.show_facts(frame_facts(statistics, viewer.marker.go_to))
+            if viewer.limits is not None:
+                self._levels.set_limits(*viewer.limits)
+        self._show_levels()
+
+    def _show_levels(self) -> None:
+        """The histogram of the selected region, else of the frame; and what the limits follow from."""
+        viewer = self._tab.viewer if self._tab is not None else None
+        if self._tab is None or not isinstance(viewer, StackView):
+            return
+        region = self._answers.marks.selected_region if self._answers is not None else None
+        if region is not None and self._answers is not None:
+            numbers = self._answers.numbers(region)
+            shown, words = numbers.statistics if numbers is not None else None, visible(region.name)
+        else:
+            shown, words = self._tab.statistics, "the frame"
+        known = shown is not None and shown.count > 0
+        self._levels.show_statistics(shown if shown is not None and known else None, viewer.choices.normalization)
+        pixels = number_text(shown.count) if shown is not None and known else WAITING
+        self._levels_of.setText(f"Histogram of {words}: {pixels} pixels")
+        self._limits_of.setText(f"Limits: {viewer.limits_origin}")
 
     def _limits_changed(self, limits: tuple[float, float]) -> None:
         self._levels.set_limits(*limits)
         self._mirror_auto()
+        self._show_levels()
 
     def _choices_made(self, *_what: object) -> None:
         self._mirror_auto()
+        self._show_levels()
 
     def _mirror_auto(self) -> None:
         """Auto is lit while the limits follow the frame."""
@@ -194,96 +234,49 @@ class Inspector(QWidget):
         if self._tab is not None:
             self._tab.set_limits(low, high)
 
+    def _limits_from_region(self) -> None:
+        """Fixed limits by the rule of the moment over the selected region's stored values."""
+        viewer = self._tab.viewer if self._tab is not None else None
+        region = self._answers.marks.selected_region if self._answers is not None else None
+        numbers = self._answers.numbers(region) if self._answers is not None and region is not None else None
+        if numbers is None or not isinstance(viewer, StackView):
+            return
+        rule = viewer.choices.rule
+        rule = LimitsRule.PERCENTILE_1_99 if rule is LimitsRule.MANUAL else rule
+        limits = limits_from(numbers.statistics, rule, viewer.choices.normalization)
+        if limits is not None:
+            self._set_limits(*limits)
+
     def _set_auto(self) -> None:
         if self._tab is not None:
             self._tab.set_auto_limits()
 
 
-class _Section(QWidget):
-    """A title and what belongs to it."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(0, 0, 0, 0)
-        self._column.setSpacing(5)
-        self._column.addWidget(PlainLabel(title, "title"))
-
-    def add(self, widget: QWidget) -> None:
-        self._column.addWidget(widget)
-
-
-class _Facts(_Section):
-    """Names on the left, values right-aligned."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title)
-        self._grid = QGridLayout()
-        self._grid.setHorizontalSpacing(12)
-        self._grid.setVerticalSpacing(3)
-        self._grid.setColumnStretch(1, 1)
-        self._column.addLayout(self._grid)
-        self._rows: list[tuple[QLabel, QLabel]] = []
-
-    def show_facts(self, facts: list[tuple[str, str]]) -> None:
-        while len(self._rows) < len(facts):
-            name = PlainLabel("", "muted")
-            value = ElidedLabel("", "value")
-            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            row = len(self._rows)
-            self._grid.addWidget(name, row, 0)
-            self._grid.addWidget(value, row, 1)
-            self._rows.append((name, value))
-        for row, (name_label, value_label) in enumerate(self._rows):
-            used = row < len(facts)
-            name_label.setVisible(used)
-            value_label.setVisible(used)
-            if used:
-                name_label.setText(facts[row][0])
-                value_label.setText(facts[row][1])
-                value_label.setAccessibleName(f"{facts[row][0]}: {facts[row][1]}")
-
-
-def _frame_facts(statistics: Statistics) -> list[tuple[str, str]]:
-    at = f" @ {', '.join(str(i) for i in statistics.maximum_at)}" if statistics.maximum_at else ""
-    facts = [("minimum", number_text(statistics.valid_minimum)),
-             ("maximum", number_text(statistics.valid_maximum) + at),
-             ("mean", number_text(statistics.valid_mean)),
-             ("sum", number_text(statistics.valid_total))]
-    if statistics.masked and statistics.count:
-        facts.append(("masked", f"{100 * statistics.masked / statistics.count:.2g} %"))
-    if statistics.non_finite:
-        facts.append(("not finite", number_text(statistics.non_finite)))
-    if statistics.maximum != statistics.valid_maximum and statistics.maximum is not None:
-        facts.append(("largest stored", number_text(statistics.maximum)))
-    return facts
-
-
-def _plot_facts(description: PlotDescription) -> list[tuple[str, str]]:
-    facts = [("signal", visible(description.signal or "–")),
-             ("shown as", description.view.value),
-             ("chosen by", _RULES.get(description.rule, description.rule))]
+def _plot_facts(description: PlotDescription) -> list[Fact]:
+    facts = [Fact("signal", visible(description.signal or "–")),
+             Fact("shown as", description.view.value),
+             Fact("chosen by", _RULES.get(description.rule, description.rule))]
     if description.missing:
-        facts.append(("missing", visible(", ".join(description.missing))))
+        facts.append(Fact("missing", visible(", ".join(description.missing))))
     return facts
 
 
-def _node_facts(node: NodeInfo) -> list[tuple[str, str]]:
+def _node_facts(node: NodeInfo) -> list[Fact]:
     facts = []
     if node.shape is not None:
-        facts.append(("shape", " × ".join(str(n) for n in node.shape) or "scalar"))
+        facts.append(Fact("shape", " × ".join(str(n) for n in node.shape) or "scalar"))
     if node.dtype:
-        facts.append(("type", short_type(node.dtype)))
+        facts.append(Fact("type", short_type(node.dtype)))
     if node.units:
-        facts.append(("units", visible(node.units)))
+        facts.append(Fact("units", visible(node.units)))
     if node.filters:
-        facts.append(("filter", visible(", ".join(str(f.get("name") or f.get("id")) for f in node.filters))))
+        facts.append(Fact("filter", visible(", ".join(str(f.get("name") or f.get("id")) for f in node.filters))))
     if node.chunks:
-        facts.append(("chunk", " × ".join(str(n) for n in node.chunks)))
+        facts.append(Fact("chunk", " × ".join(str(n) for n in node.chunks)))
     if node.nx_class:
-        facts.append(("class", visible(node.nx_class)))
+        facts.append(Fact("class", visible(node.nx_class)))
     if node.target:
-        facts.append(("link to", visible(node.target)))
+        facts.append(Fact("link to", visible(node.target)))
     return facts
 
 

@@ -16,6 +16,7 @@ from app.model.data import DataReference, Statistics
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription
 from app.session.vocabulary import DataService
+from app.views.picture_answers import PictureAnswers
 from app.viz.choices import ViewChoices
 
 
@@ -52,6 +53,7 @@ class ViewerTab(QWidget):
     statistics: Statistics | None = None
     node: NodeInfo | None = None
     viewer: QWidget | None = None
+    answers: PictureAnswers | None = None
 
     # -- facts ------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from app.viz.theme import theme_of
 
 _GRAB_PIXELS = 8
 _MARGIN = 4
+_STALE = 0.25
 _FAR = 20.0                            # times the upper limit: there the data ends, and the limits stand too close
 
 
@@ -45,8 +46,11 @@ class LevelsView(QWidget):
         self.plot.limits_dragged.connect(self._on_dragged)
         self.auto.clicked.connect(self._on_auto)
 
-    def show_statistics(self, statistics: Statistics, normalization: str = "linear") -> None:
-        """Draw the histogram of a frame's valid pixels; logarithmic along x when the colours are."""
+    def show_statistics(self, statistics: Statistics | None, normalization: str = "linear") -> None:
+        """Draw the histogram of valid pixels; logarithmic along x when the colours are. ``None``: it is on its way."""
+        self.plot.set_stale(statistics is None)
+        if statistics is None:
+            return
         self.plot.show_histogram(np.asarray(statistics.histogram, float), np.asarray(statistics.histogram_edges, float),
                                  normalization == "log")
 
@@ -114,6 +118,7 @@ class HistogramPlot(QWidget):
         self._log = False
         self._limits: tuple[float, float] | None = None
         self._dragged: int | None = None
+        self._stale = False
         self._spread_when_grabbed = False
         self.setMouseTracking(True)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -134,6 +139,11 @@ class HistogramPlot(QWidget):
 
     def set_limits(self, low: float, high: float) -> None:
         self._limits = (low, high)
+        self.update()
+
+    def set_stale(self, stale: bool) -> None:
+        """The histogram drawn is of other pixels than asked for: it is faint until the right one is there."""
+        self._stale = stale
         self.update()
 
     def line_position(self, which: int) -> float | None:
@@ -167,11 +177,11 @@ class HistogramPlot(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._counts.size:
             fill = QColor(theme.accent)
-            fill.setAlphaF(0.45 if theme.name == "light" else 0.9)
+            fill.setAlphaF((0.45 if theme.name == "light" else 0.9) * (_STALE if self._stale else 1.0))
             self._paint_counts(painter, fill)
         else:
             painter.setPen(QColor(theme.faint))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "no histogram")
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "…" if self._stale else "no histogram")
         painter.setPen(QPen(QColor(theme.line_strong), 1))
         painter.drawLine(QPointF(0, self.height() - 0.5), QPointF(self.width(), self.height() - 0.5))
         if self._limits is not None:

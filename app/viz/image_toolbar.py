@@ -57,7 +57,9 @@ class ImageToolbar(QToolBar):
         self.region = self._button("Region", "New region with its numbers at full resolution (R, or Shift+drag)",
                                    self.region_requested)
         self.line = self._toggle("Line", "Values along a line at full resolution (L)")
-        self.addSeparator()
+        self._after_marks = self.addSeparator()
+        for action in (self.region, self.line, self._after_marks):
+            action.setVisible(False)
         self.export = self._menu_button("Export", "Copy or save the picture", self._export_menu())
         self.log.toggled.connect(self._on_log)
         self.lock.toggled.connect(self._on_lock)
@@ -65,10 +67,10 @@ class ImageToolbar(QToolBar):
         self.line.triggered.connect(self._on_line)
         self.show_choices(choices)
 
-    def without_numbers(self) -> None:
-        """A colour picture: what measures numbers is of no use."""
-        self.region.setEnabled(False)
-        self.line.setEnabled(False)
+    def offer_marks(self) -> None:
+        """There is someone who answers what is asked about regions and along a line."""
+        for action in (self.region, self.line, self._after_marks):
+            action.setVisible(True)
 
     def show_choices(self, choices: ViewChoices, limits: tuple[float, float] | None = None) -> None:
         """Bring every button to what was chosen, without announcing anything."""

@@ -55,11 +55,10 @@ class PictureMarker(QObject):
     undo_asked = Signal()
     redo_asked = Signal()
 
-    def __init__(self, view: ImageView, numbers: bool = True) -> None:
-        """``numbers``: the picture is one of numbers; colour pictures have no regions."""
+    def __init__(self, view: ImageView) -> None:
         super().__init__(view)
         self._view = view
-        self._numbers = numbers
+        self.enabled = False                   # until there is someone who answers
         self.item = MarkItem(view)
         self._drag: _Drag | None = None
         self._pressed: QPointF | None = None
@@ -107,8 +106,6 @@ class PictureMarker(QObject):
 
     def ask_region(self) -> None:
         """Want a region where the pointer is, else in the middle of what is on screen."""
-        if not self._numbers:
-            return
         y0, y1, x0, x1 = self._view.visible_region[:4]
         high, wide = max(1, round((y1 - y0) * _SHARE)), max(1, round((x1 - x0) * _SHARE))
         y, x = self._view.cursor_value_position() or (int((y0 + y1) / 2), int((x0 + x1) / 2))
@@ -127,6 +124,8 @@ class PictureMarker(QObject):
 
     def handle_key(self, event: QKeyEvent) -> bool:
         """Do what a key means for marks; False when it means nothing."""
+        if not self.enabled:
+            return False
         key, modifiers = Qt.Key(event.key()), event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         shift = bool(modifiers & Qt.KeyboardModifier.ShiftModifier)
         if modifiers & Qt.KeyboardModifier.ControlModifier:
@@ -146,7 +145,7 @@ class PictureMarker(QObject):
             self.selected.emit(None)
         elif key == Qt.Key.Key_R and not shift:
             self.ask_region()
-        elif key == Qt.Key.Key_L and not shift and self._numbers:
+        elif key == Qt.Key.Key_L and not shift:
             self.line_toggled.emit()
         else:
             return False
@@ -167,7 +166,7 @@ class PictureMarker(QObject):
         return kind == QEvent.Type.MouseButtonDblClick and self._grip_at(event) is not None
 
     def _press(self, event: QMouseEvent) -> bool:
-        if event.button() != Qt.MouseButton.LeftButton or not self._numbers:
+        if event.button() != Qt.MouseButton.LeftButton or not self.enabled:
             return self._drag is not None
         point = self._scene(event)
         self._pressed = point
@@ -255,7 +254,7 @@ class PictureMarker(QObject):
 
     def _show_what_is_touched(self, point: QPointF) -> None:
         inside = self._view.box.sceneBoundingRect().contains(point)
-        grip = touched(self._view, self.marks, self.item.selected, point) if inside and self._numbers else None
+        grip = touched(self._view, self.marks, self.item.selected, point) if inside and self.enabled else None
         if grip is None:
             self._viewport.unsetCursor()
         else:

@@ -64,7 +64,7 @@ class StackView(QWidget):
         self.slider = FrameSlider(self._stack_shape, leading_names(description), self) if self._stack_shape else None
         self.status = StatusLine(self)
         self.overlay = Overlay(self.image)
-        self.marker = PictureMarker(self.image, numbers=not self.is_colour)
+        self.marker = PictureMarker(self.image)
         self.line_pane = LinePane(description.signal_units)
         self.line_pane.hide()
         self._readout = CursorReadout(self.image, self.status, description.signal_units, description.dtype)
@@ -82,8 +82,6 @@ class StackView(QWidget):
             layout.addWidget(self.slider)
         layout.addWidget(self.status)
         self.setFocusProxy(self.image.canvas)
-        if self.is_colour:
-            self.toolbar.without_numbers()
         self._export = PictureExport(self.image, self.overlay, self.marker.as_in_print)
         self._connect()
         if self.slider is not None and description.frame:
@@ -158,6 +156,11 @@ class StackView(QWidget):
         """The exact value stored at a pixel; ignored when the cursor has moved on."""
         self._readout.show_stored(y, x, value)
 
+    def offer_marks(self) -> None:
+        """Let regions and a line be marked: there is someone who asks for their numbers."""
+        self.marker.enabled = True
+        self.toolbar.offer_marks()
+
     def show_marks(self, marks: Marks, selected: int | None) -> None:
         """Draw regions and the line; the pane for its values is there as long as the line."""
         self.marker.show_marks(marks, selected)
@@ -165,13 +168,6 @@ class StackView(QWidget):
         if marks.line is not None:
             self.line_pane.show_line(marks.line)
         self.line_pane.setVisible(marks.line is not None)
-
-    def take_description(self, description: PlotDescription) -> None:
-        """The file has changed, the stack may be longer or shorter: the place and what was chosen stay."""
-        self.description = description
-        self._stack_shape = split_shape(description)[1]
-        if self.slider is not None and self.slider.shape != self._stack_shape:
-            self.slider.set_shape(self._stack_shape)
 
     def set_cursor_extra(self, text: str) -> None:
         """What else is known at the cursor (q, 2θ, d)."""
