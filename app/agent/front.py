@@ -81,7 +81,7 @@ class Front:
         """Serve until the wire closes or nothing is heard for too long."""
         write_all(self._wire_out, marker_line(self._settings.nonce))
         self._outbox.start()
-        self._outbox.send(Hello(codecs=codecs.available_codecs(), facts=self._facts()))
+        self._outbox.send(Hello(facts=self._facts()))
         self._files.start()
         self._watcher.start()
         threading.Thread(target=self._end_when_idle, name="agent-idle", daemon=True).start()
@@ -137,7 +137,7 @@ class Front:
     def _greet(self, hello: Hello) -> None:
         if hello.protocol != PROTOCOL_VERSION:
             raise ProtocolError("The client speaks version %d, this agent %d." % (hello.protocol, PROTOCOL_VERSION))
-        self._codecs = tuple(codec for codec in hello.codecs if codec in codecs.available_codecs())
+        self._codecs = hello.codecs
         self._outbox.grant(hello.credit)
         if not self._greeted:
             self._greeted = True

@@ -36,10 +36,11 @@ MAX_BYTES = 2 ** 30
 class Waiting:
     """Who waits for a reduction. This one only waits; the worker's tells the client and hears its cancel.
 
-    ``rate``: bytes per second of the link, 0 when unknown.
+    ``rate``: bytes per second of the link, 0 when unknown. ``codecs``: what the client can unpack.
     """
 
     rate = 0.0
+    codecs = ()  # type: Tuple[str, ...]
 
     def tell(self, result: Dict[str, Any], arrays: List[Any], urgent: bool = False) -> int:
         """Send an intermediate reply; the bytes it took. ``urgent``: before everything that is visible."""

@@ -121,6 +121,7 @@ class _Asker:
 
     def __init__(self, request: Request, inbox: _Inbox, wire_out: int) -> None:
         self.rate = request.rate
+        self.codecs = request.codecs
         self._request = request
         self._inbox = inbox
         self._wire_out = wire_out

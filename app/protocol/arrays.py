@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
 
-from app.protocol import codecs
+from app.protocol import codecs, stored
+from app.protocol.choosing import SMALL_BYTES, measured
 from app.protocol.errors import ProtocolError, WireError
+from app.protocol.narrowing import narrow, narrow_type, widen
+from app.protocol.quantised import Quantised, quantise, restore
+from app.protocol.quantised import check as check_quantised
+from app.protocol.stored import StoredArray
 
 if TYPE_CHECKING:
     import numpy
@@ -22,31 +27,61 @@ _MAX_NESTING = 16
 ALIGNMENT = 16
 
 
-def encode_array(array: numpy.ndarray[Any, Any], allowed: Sequence[str] = (codecs.RAW,),
-                 rate: float = 0.0) -> Tuple[Dict[str, Any], memoryview]:
+Sendable = Union["numpy.ndarray[Any, Any]", Quantised, StoredArray]
+Encoded = Tuple[Dict[str, Any], memoryview]
+
+
+def encode_array(array: Sendable, allowed: Sequence[str] = (codecs.RAW,), rate: float = 0.0) -> Encoded:
     """The description and the packed bytes of an array.
 
     Args:
-        array: any plain dtype: numbers of either byte order, bool, complex, fixed strings, dates, compound.
+        array: any plain dtype: numbers of either byte order, bool, complex, fixed strings, dates, compound; or
+            rounded numbers, or a chunk as it is stored (decoded here when the receiver cannot).
         allowed: codecs the receiver takes.
         rate: bytes per second of the link, 0 when unknown.
 
     Raises:
         WireError: the array holds Python objects.
     """
+    if isinstance(array, Quantised):
+        description, packed = encode_array(array.levels, allowed, rate)
+        return dict(description, quantised=array.describe()), packed
+    if isinstance(array, StoredArray):
+        return _encode_stored(array, allowed, rate)
     import numpy
     if array.dtype.hasobject:
         raise WireError("unreadable", "Values of this type cannot be sent.", "dtype %s" % array.dtype,
                         "Read them beside the data, with h5py.")
     solid = numpy.ascontiguousarray(array)
-    raw = solid.reshape(-1).view(numpy.uint8).data if solid.nbytes else memoryview(b"")
-    codec = codecs.choose_codec(solid.dtype.kind, solid.nbytes, allowed, rate)
-    packed = raw if codec == codecs.RAW else memoryview(codecs.pack(raw, solid.dtype.itemsize, codec))
-    if packed.nbytes * 20 > raw.nbytes * 19:
-        codec, packed = codecs.RAW, raw
-    description = {"dtype": dtype_to_wire(array.dtype), "shape": list(array.shape), "codec": codec,
-                   "bytes": packed.nbytes, "crc32": zlib.crc32(raw)}
-    return description, packed
+    description = {"dtype": dtype_to_wire(array.dtype), "shape": list(array.shape), "crc32": zlib.crc32(_bytes(solid))}
+    if len(allowed) > 1 and solid.nbytes >= SMALL_BYTES:
+        narrowed, solid = narrow(solid)
+        if narrowed:
+            description["narrowed"] = narrowed
+    codec, packed = measured.packed(_bytes(solid), solid.dtype.kind, solid.dtype.itemsize, allowed, rate)
+    return dict(description, codec=codec, bytes=packed.nbytes), packed
+
+
+def encode_quantised(values: numpy.ndarray[Any, Any], valid: Optional[numpy.ndarray[Any, Any]], levels: int,
+                     allowed: Sequence[str] = (codecs.RAW,), rate: float = 0.0) -> Encoded:
+    """As :func:`encode_array`, of real values rounded to one of 256 or 65536 levels; the receiver gets NaN where
+    ``valid`` is False or a value is not finite. How much they differ: :func:`app.protocol.quantised.quantise`.
+    """
+    return encode_array(quantise(values, valid, levels), allowed, rate)
+
+
+def _encode_stored(array: StoredArray, allowed: Sequence[str], rate: float) -> Encoded:
+    if not stored.can_forward(array.filters, allowed):
+        return encode_array(stored.decode_here(array), allowed, rate)
+    data = memoryview(array.data)
+    return {"dtype": dtype_to_wire(array.dtype), "shape": list(array.shape), "codec": stored.CODEC,
+            "bytes": data.nbytes, "crc32": zlib.crc32(data), "filters": stored.filters_to_wire(array)}, data
+
+
+def _bytes(solid: numpy.ndarray[Any, Any]) -> memoryview:
+    """The bytes of a contiguous array, not copied."""
+    import numpy
+    return solid.reshape(-1).view(numpy.uint8).data if solid.nbytes else memoryview(b"")
 
 
 def packed_size(description: Any, limit: int) -> int:
@@ -72,22 +107,45 @@ def decode_array(description: Any, packed: memoryview, limit: int) -> numpy.ndar
         raise ProtocolError("An array has no description.")
     dtype = dtype_from_wire(description.get("dtype"))
     shape = _shape(description.get("shape"))
-    size = dtype.itemsize
+    rounded = description.get("quantised")
+    widest = max(dtype.itemsize, check_quantised(rounded).itemsize) if rounded is not None else dtype.itemsize
+    count = 1
     for extent in shape:
-        size *= extent
-    if size > limit:
-        raise ProtocolError("An array announces %d bytes; at most %d are allowed." % (size, limit))
-    if dtype.itemsize == 0 or size == 0:
-        if packed.nbytes:
-            raise ProtocolError("An empty array came with bytes.")
-        empty = numpy.zeros(shape, dtype)
-        empty.flags.writeable = False
-        return empty
-    raw = codecs.unpack(packed, size, dtype.itemsize, str(description.get("codec")))
-    if zlib.crc32(raw) != description.get("crc32"):
-        raise ProtocolError("An array was damaged on its way: its checksum is wrong.")
-    array = numpy.frombuffer(raw, dtype).reshape(shape)
+        count *= extent
+    if count * widest > limit:
+        raise ProtocolError("An array announces %d bytes; at most %d are allowed." % (count * widest, limit))
+    if rounded is not None and dtype.str not in ("|u1", "<u2"):
+        raise ProtocolError("Rounded numbers came in a type that has no levels.")
+    if dtype.itemsize and count:
+        array = _unpacked(description, packed, dtype, count).reshape(shape)
+    elif packed.nbytes:
+        raise ProtocolError("An empty array came with bytes.")
+    else:
+        array = numpy.zeros(shape, dtype)
+    if rounded is not None:
+        array = restore(array, rounded)
     array.flags.writeable = False
+    return array
+
+
+def _unpacked(description: Dict[str, Any], packed: memoryview, dtype: numpy.dtype[Any],
+              count: int) -> numpy.ndarray[Any, Any]:
+    """The ``count`` items, their checksum verified; the caller has checked their size."""
+    import numpy
+    codec, size = str(description.get("codec")), count * dtype.itemsize
+    if codec == stored.CODEC:
+        if zlib.crc32(packed) != description.get("crc32"):
+            raise ProtocolError("An array was damaged on its way: its checksum is wrong.")
+        return numpy.frombuffer(stored.unpack(packed, description, size, dtype.itemsize), dtype)
+    sent = dtype
+    if "narrowed" in description:
+        sent = narrow_type(description["narrowed"], dtype)
+    raw = codecs.unpack(packed, count * sent.itemsize, sent.itemsize, codec)
+    array = numpy.frombuffer(raw, sent)
+    if sent is not dtype:
+        array = widen(array, dtype)
+    if zlib.crc32(_bytes(array)) != description.get("crc32"):
+        raise ProtocolError("An array was damaged on its way: its checksum is wrong.")
     return array
 
 

@@ -3,19 +3,16 @@
 Used beside the data and by the client (a stored chunk may be forwarded as it is). Bitshuffle, LZ4 and zstd use
 libh5bshuf where :mod:`app.protocol.libraries` finds it; all of it runs outside Python's and HDF5's locks. Sizes are
 checked before a library sees the bytes. Whatever is not quite as expected raises :class:`Unusual`; nothing here
-guesses. Any thread.
+guesses. Any thread. numpy is imported by the first call.
 """
 
 from __future__ import annotations
 
-import ctypes
 import struct
 import zlib
 from typing import Any, NamedTuple, Sequence, Tuple
 
-import numpy as np
-
-from app.protocol.codecs import bitshuffle_library
+from app.protocol.libraries import bitshuffle_library
 
 DEFLATE, SHUFFLE, LZ4, ZSTD, BITSHUFFLE = 1, 2, 32004, 32015, 32008
 BITSHUFFLE_LZ4, BITSHUFFLE_ZSTD = 2, 3
@@ -40,7 +37,7 @@ def can_decode(steps: Sequence[Step]) -> bool:
     """Whether every step is known here and its library is there."""
     for step in steps:
         if step.code in (BITSHUFFLE, LZ4, ZSTD):
-            if _library() is None or (step.code == BITSHUFFLE and len(step.values) < 4):
+            if bitshuffle_library() is None or (step.code == BITSHUFFLE and len(step.values) < 4):
                 return False
         elif step.code == SHUFFLE:
             if len(step.values) < 1:
@@ -66,27 +63,30 @@ def decode(packed: Any, steps: Sequence[Step], out: Any) -> None:
             raise Unusual("a chunk of %d bytes instead of %d" % (packed.size, out.size))
         out[...] = packed
         return
-    _undo(steps[0], decoded(packed, steps[1:], out.size), out)
+    undo(steps[0], decoded(packed, steps[1:], out.size), out)
 
 
 def decoded(packed: Any, steps: Sequence[Step], size: int) -> Any:
     """As :func:`decode`, in a buffer of its own (``packed`` itself when there are no steps)."""
+    import numpy as np
     current = packed
     for step in reversed(steps):
         if step.code == DEFLATE:
             current = _inflated(current, size)
         else:
             target = np.empty(size, np.uint8)
-            _undo(step, current, target)
+            undo(step, current, target)
             current = target
     return current
 
 
 def compression_of(step: Step) -> int:
+    """What bitshuffle's blocks are packed with; 0: nothing."""
     return step.values[4] if len(step.values) > 4 else 0
 
 
 def block_bytes_of(packed: Any, step: Step, size: int) -> int:
+    """How many bytes a block has, by the header of a chunk of ``size`` bytes unpacked."""
     if packed.size < CHUNK_HEADER.size:
         raise Unusual("a chunk without a header")
     unpacked, block_bytes = CHUNK_HEADER.unpack_from(packed, 0)
@@ -105,7 +105,7 @@ def undo_blocks(step: Step, packed: Any, block_bytes: int, out: Any) -> int:
     """Decode consecutive blocks into all of ``out``; returns how many bytes they took."""
     if step.code == LZ4:
         return _unlz4(packed, block_bytes, out)
-    library, item_size = _library(), step.values[2]
+    library, item_size = bitshuffle_library(), step.values[2]
     lz4 = compression_of(step) == BITSHUFFLE_LZ4
     function = library.bshuf_decompress_lz4 if lz4 else library.bshuf_decompress_zstd
     used = function(packed.ctypes.data, out.ctypes.data, out.size // item_size, item_size, block_bytes // item_size)
@@ -114,7 +114,8 @@ def undo_blocks(step: Step, packed: Any, block_bytes: int, out: Any) -> int:
     return int(used)
 
 
-def _undo(step: Step, packed: Any, out: Any) -> None:
+def undo(step: Step, packed: Any, out: Any) -> None:
+    """Undo one filter. Bytes that may have been made to do harm are checked by the caller first."""
     if step.code == DEFLATE:
         out[...] = _inflated(packed, out.size)
     elif step.code == SHUFFLE:
@@ -131,6 +132,7 @@ def _undo(step: Step, packed: Any, out: Any) -> None:
 
 
 def _inflated(packed: Any, size: int) -> Any:
+    import numpy as np
     if packed.size * _MOST_DEFLATED < size:
         raise Unusual("a deflated chunk that is too short")
     try:
@@ -158,7 +160,7 @@ def _unshuffle(packed: Any, item_size: int, out: Any) -> None:
 
 
 def _unzstd(packed: Any, out: Any) -> None:
-    read = _library().ZSTD_decompress(out.ctypes.data, out.size, packed.ctypes.data, packed.size)
+    read = bitshuffle_library().ZSTD_decompress(out.ctypes.data, out.size, packed.ctypes.data, packed.size)
     if read != out.size:
         raise Unusual("a zstd chunk of another size")
 
@@ -167,13 +169,14 @@ def _bitunshuffle(packed: Any, step: Step, out: Any) -> None:
     if packed.size != out.size or out.size % step.values[2]:
         raise Unusual("a bitshuffled chunk of another size")
     size = step.values[2]
-    done = _library().bshuf_bitunshuffle(packed.ctypes.data, out.ctypes.data, out.size // size, size, step.values[3])
+    done = bitshuffle_library().bshuf_bitunshuffle(packed.ctypes.data, out.ctypes.data, out.size // size, size,
+                                                   step.values[3])
     if done < 0:
         raise Unusual("bitshuffle code %d" % done)
 
 
 def _unlz4(packed: Any, block_bytes: int, out: Any) -> int:
-    function, position = _library().LZ4_decompress_safe, 0
+    function, position = bitshuffle_library().LZ4_decompress_safe, 0
     for start in range(0, out.size, block_bytes):
         block = out[start:start + block_bytes]
         if position + BLOCK_LENGTH.size > packed.size:
@@ -188,26 +191,3 @@ def _unlz4(packed: Any, block_bytes: int, out: Any) -> int:
             raise Unusual("an LZ4 block of another size")
         position += length
     return position
-
-
-def _library() -> Any:
-    library = bitshuffle_library()
-    return library if library is not None and _declare(library) else None
-
-
-def _declare(library: Any) -> bool:
-    if hasattr(library, "beamside_decodes"):
-        return bool(library.beamside_decodes)
-    size, pointer, number = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
-    try:
-        library.ZSTD_decompress.argtypes = [pointer, size, pointer, size]
-        library.ZSTD_decompress.restype = size
-        library.LZ4_decompress_safe.argtypes = [pointer, pointer, number, number]
-        library.LZ4_decompress_safe.restype = number
-        for function in (library.bshuf_bitunshuffle, library.bshuf_decompress_zstd):
-            function.argtypes = [pointer, pointer, size, size, size]
-            function.restype = ctypes.c_int64
-        library.beamside_decodes = True
-    except AttributeError:
-        library.beamside_decodes = False
-    return bool(library.beamside_decodes)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from app.protocol import codecs
-from app.protocol.arrays import ALIGNMENT, decode_array, encode_array, packed_size
+from app.protocol.arrays import ALIGNMENT, Sendable, decode_array, encode_array, packed_size
 from app.protocol.errors import ProtocolError, WireError
 from app.protocol.framing import FRAGMENT_BYTES, Frame
 from app.protocol.messages import Reply, to_frame
@@ -24,7 +24,7 @@ _PACK_JSON_ABOVE = 1024
 _FAST_LINK = 100e6
 
 
-def encode_reply(stream: int, result: Dict[str, Any], arrays: Sequence[numpy.ndarray[Any, Any]] = (),
+def encode_reply(stream: int, result: Dict[str, Any], arrays: Sequence[Sendable] = (),
                  allowed: Sequence[str] = (codecs.RAW,), rate: float = 0.0,
                  message_bytes: int = 2 ** 62, more: bool = False, urgent: bool = False) -> Iterator[Frame]:
     """The fragments of a reply, at most 64 KiB each.

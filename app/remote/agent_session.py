@@ -30,6 +30,7 @@ from app.protocol.messages import (
     encode,
     from_frame,
 )
+from app.protocol.stored import available_filters
 from app.protocol.version import PROTOCOL_VERSION
 from app.remote.flow import FlowMeter
 from app.remote.seams import ByteStream
@@ -50,7 +51,7 @@ class AgentSession:
         self._scanner: MarkerScanner | None = MarkerScanner(nonce)
         self._on_message = on_message
         self._on_end = on_end
-        self._codecs = available_codecs() if pack else (RAW,)
+        self._codecs = (*available_codecs(), *available_filters()) if pack else (RAW,)
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._errors: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closing = False

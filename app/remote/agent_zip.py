@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from app.protocol.codecs import bitshuffle_paths
+from app.protocol.libraries import BITSHUFFLE, library_paths
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom app.agent.__main__ import main\nsys.exit(main())\n"
@@ -64,7 +64,7 @@ def build_agent_zip(replaced: Mapping[str, str]) -> Upload:
 @cache
 def bitshuffle_library() -> Upload | None:
     """hdf5plugin's bitshuffle filter for Linux on x86-64, without what only a debugger needs; ``None``: not here."""
-    for path in bitshuffle_paths():
+    for path in library_paths(BITSHUFFLE):
         with open(path, "rb") as file:
             data = file.read()
         if path.endswith(".so") and _is_linux_x86_64(data):

@@ -1,0 +1,115 @@
+"""Rounded numbers: floating point values as one of 256 or 65536 levels, for pictures that are looked at in passing.
+
+Linear between the least and the greatest valid value. Never used unless the agent says QUANTISED with the largest
+difference it made. Pure; any thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional
+
+from app.protocol.errors import ProtocolError
+
+if TYPE_CHECKING:
+    import numpy
+
+_DTYPES = ("<f4", "<f8")
+_LEVELS = {256: "|u1", 65536: "<u2"}
+
+
+class Quantised(NamedTuple):
+    """Values as levels; goes into the arrays of a reply in place of an array.
+
+    Attributes:
+        levels: uint8 or uint16, of the values' shape.
+        dtype: ``<f4`` or ``<f8``, what the receiver gets.
+        offset, step: a value is ``offset + step * level``.
+        invalid: the level that stands for NaN; ``None``: there is none.
+        max_error: no valid value differs by more from what the receiver gets.
+    """
+
+    levels: Any
+    dtype: str
+    offset: float
+    step: float
+    invalid: Optional[int]
+    max_error: float
+
+    @property
+    def nbytes(self) -> int:
+        """What the receiver needs for the values."""
+        return int(self.levels.size) * int(self.dtype[-1])
+
+    def describe(self) -> Dict[str, Any]:
+        """The fields that a description of the levels gets."""
+        return {"dtype": self.dtype, "offset": self.offset, "step": self.step, "invalid": self.invalid}
+
+
+def quantise(values: numpy.ndarray[Any, Any], valid: Optional[numpy.ndarray[Any, Any]], levels: int) -> Quantised:
+    """Round real values.
+
+    Args:
+        values: any shape, integers or floating point.
+        valid: bool of the same shape; ``None``: all. Values that are not finite are not valid.
+        levels: 256 or 65536.
+
+    Raises:
+        ValueError: another number of levels.
+    """
+    import numpy
+    if levels not in _LEVELS:
+        raise ValueError("%d levels" % levels)
+    dtype = "<f8" if values.dtype.itemsize > 4 else "<f4"
+    exact = values.astype(numpy.float64)
+    usable = numpy.isfinite(exact)
+    if valid is not None:
+        usable &= valid
+    chosen = exact if usable.all() else exact[usable]
+    some_missing = chosen.size != exact.size
+    least, most = (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
+    step = most / (levels - 2) - least / (levels - 2)
+    if step:
+        rounded = numpy.rint((exact - least) / step, where=usable, out=numpy.zeros_like(exact))
+    else:
+        rounded = numpy.zeros_like(exact)
+    if some_missing:
+        rounded[~usable] = levels - 1
+    made = Quantised(numpy.minimum(rounded, levels - 1).astype(_LEVELS[levels]), dtype, least, step,
+                     levels - 1 if some_missing else None, 0.0)
+    arrived = restore(made.levels, made.describe())
+    error = float(numpy.abs(arrived[usable] - chosen.reshape(-1)).max()) if some_missing and chosen.size else 0.0
+    if not some_missing and chosen.size:
+        error = float(numpy.abs(arrived - exact).max())
+    return made._replace(max_error=error)
+
+
+def check(description: Any) -> numpy.dtype[Any]:
+    """The type of the values that ``quantised`` of a description announces.
+
+    Raises:
+        ProtocolError: it is not valid.
+    """
+    import numpy
+    if not isinstance(description, dict) or description.get("dtype") not in _DTYPES:
+        raise ProtocolError("Rounded numbers came without saying how.")
+    invalid = description.get("invalid")
+    if not all(_is_finite(description.get(key)) for key in ("offset", "step")) \
+            or not (invalid is None or (isinstance(invalid, int) and 0 <= invalid < 65536)):
+        raise ProtocolError("Rounded numbers came without saying how.")
+    return numpy.dtype(description["dtype"])
+
+
+def restore(levels: numpy.ndarray[Any, Any], description: Dict[str, Any]) -> numpy.ndarray[Any, Any]:
+    """The values of levels (uint8 or uint16), NaN where they are invalid; ``description`` has been checked."""
+    import numpy
+    count = 256 if levels.dtype.itemsize == 1 else 65536
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        values = (description["offset"] + description["step"] * numpy.arange(count)).astype(description["dtype"])
+    if description["invalid"] is not None and description["invalid"] < count:
+        values[description["invalid"]] = numpy.nan
+    restored: numpy.ndarray[Any, Any] = values[levels]
+    return restored
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e308
