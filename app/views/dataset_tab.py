@@ -5,22 +5,26 @@ States facts for the inspector through signals; holds no application state of it
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError
-from app.model.data import Block, DataReference
+from app.model.data import Block, DataReference, Statistics
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.session.curve_source import CurveSource, TableSource
+from app.session.file_watch import GONE
 from app.session.frame_source import FrameSource, Region, signal_reference
-from app.session.future_watcher import FutureWatcher
+from app.session.future_watcher import FutureWatcher, Mailbox
+from app.session.link_pace import first_picture
 from app.session.picture_marks import PictureMarks
 from app.session.snippet import python_snippet
+from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.labels import PlainLabel
@@ -29,21 +33,28 @@ from app.views.picture_answers import PictureAnswers
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.curve_view import CurveView
-from app.viz.stack_view import StackView
+from app.viz.stack_view import StackView, split_shape
 from app.viz.table_view import TableView
 
 _PICTURES = (View.IMAGE, View.STACK, View.VOLUME)
+_AROUND_PICTURE = (170, 150)            # screen pixels beside it and above it: axes, colour bar, toolbar, slider
 
 
 class DatasetTab(ViewerTab):
-    """A viewer with its source."""
+    """A viewer with its source.
 
+    Signals:
+        told(sentence): what happened to the file, in passing.
+    """
+
+    told = Signal(str)
     viewer: StackView | CurveView | TableView | None
 
     def __init__(self, data: DataService, reference: DataReference, viewed: Viewed, made_by: str = "",
-                 parent: QWidget | None = None) -> None:
+                 parent: QWidget | None = None, *, streaming: Streaming | None = None) -> None:
         """``made_by``: the job whose result this is, as its title says it."""
         super().__init__(parent)
+        self._streaming = streaming or Streaming(parent=self)
         self._made_by = made_by
         self._data = data
         self._viewed = viewed
@@ -53,7 +64,10 @@ class DatasetTab(ViewerTab):
         self._marks: PictureMarks | None = None
         self._source: FrameSource | CurveSource | TableSource | None = None
         self._asking: FutureWatcher | None = None
+        self._parts: Mailbox | None = None
         self._was: tuple[tuple[int, ...], ViewChoices] | None = None
+        self._streamed = 0
+        self._closed = False
         self._error = ErrorPanel()
         self._error.retry_requested.connect(self.reload)
         self._loading = PlainLabel("Looking at the file…", "muted")
@@ -103,9 +117,8 @@ class DatasetTab(ViewerTab):
             self._was = (self.viewer.leading, self.viewer.choices)
         self._drop_viewer()
         self._pages.setCurrentWidget(self._loading)
-        if self._asking is not None:
-            self._asking.drop()
-        self._asking = FutureWatcher(self._data.plot(self.reference), self, self._described, self._undescribed)
+        self._stop_asking()
+        QTimer.singleShot(0, self, self._ask)          # when it is laid out: the picture's size is asked for
 
     def use_service(self, data: DataService) -> None:
         """The site was connected anew: read from there from now on."""
@@ -127,19 +140,82 @@ class DatasetTab(ViewerTab):
 
     def close_sources(self) -> None:
         """The tab is going: take back what was asked for."""
-        if self._asking is not None:
-            self._asking.drop()
-            self._asking = None
+        self._closed = True
+        self._stop_asking()
         if isinstance(self._source, FrameSource | CurveSource):
             self._source.close()
         if self.answers is not None:
             self.answers.close()
             self.answers = None
 
-    # -- the description arrives ------------------------------------------------------------------------------------
+    # -- the description arrives, and the picture with it -----------------------------------------------------------
+
+    def _ask(self) -> None:
+        """Description and first picture in one round trip."""
+        if self._closed or self._asking is not None or self.viewer is not None:
+            return
+        if self._was is not None:                      # another frame than the one a file begins with
+            self._asking = FutureWatcher(self._data.plot(self.reference), self, self._described, self._undescribed)
+            return
+        status = self._data.status()
+        fit, preview = first_picture(self.reference.site == "local", self._streaming.quality, status.get("latency_s"),
+                                     status.get("rate_bytes_s"), self._picture_pixels())
+        self._parts = Mailbox(self, self._part_told)
+        future = self._data.show(self.reference, fit, preview=preview, on_description=self._parts.post,
+                                 on_part=self._parts.post)
+        self._asking = FutureWatcher(future, self, self._all_told, self._not_told)
+
+    def _stop_asking(self) -> None:
+        if self._asking is not None:
+            self._asking.drop()
+        if self._parts is not None:
+            self._parts.drop()
+        self._asking = self._parts = None
+
+    def _picture_pixels(self) -> tuple[int, int]:
+        """(height, width) in device pixels that a picture will have here."""
+        ratio = self.devicePixelRatioF()
+        around_x, around_y = _AROUND_PICTURE
+        return (round(max(100, self.height() - around_y) * ratio), round(max(100, self.width() - around_x) * ratio))
+
+    def _part_told(self, part: PlotDescription | Block) -> None:
+        if isinstance(part, PlotDescription):
+            self._described(part)
+        elif isinstance(self._source, FrameSource):
+            self._count(part)
+            self._source.take_opening(part, last=False)
+
+    def _all_told(self, outcome: tuple[PlotDescription, Block | None]) -> None:
+        description, block = outcome
+        self._stop_asking()
+        if self.viewer is None:
+            self._described(description)
+            if isinstance(self._source, FrameSource):
+                self._source.expect(self.leading)
+        self.description = description
+        if not isinstance(self._source, FrameSource):
+            return
+        if block is None:
+            self._source.end_opening()
+        else:
+            self._count(block)
+            self._source.take_opening(block, last=True)
+
+    def _not_told(self, error: BaseException) -> None:
+        self._stop_asking()
+        if isinstance(self._source, FrameSource):
+            self._source.end_opening()                 # asked for by itself; if that fails too, it is told
+        else:
+            self._undescribed(error)
+
+    def _count(self, block: Block) -> None:
+        """Bytes are told as the sum so far."""
+        self._viewed.stream(block.bytes_received - self._streamed)
+        self._streamed = max(self._streamed, block.bytes_received)
 
     def _described(self, description: PlotDescription) -> None:
-        self._asking = None
+        if self._parts is None:
+            self._asking = None
         self.description = description
         if description.view is View.NONE and description.signal is None:
             self._show_nothing(description)
@@ -168,16 +244,19 @@ class DatasetTab(ViewerTab):
 
     def _show_pictures(self, description: PlotDescription) -> None:
         viewer = StackView(description)
-        source = FrameSource(self._data, self.signal_reference, description, self._viewed, self)
+        source = FrameSource(self._data, self.signal_reference, description, self._viewed, self,
+                             streaming=self._streaming)
         self.viewer, self._source = viewer, source
         source.block_ready.connect(self._show_block)
+        source.statistics_ready.connect(self._show_statistics)
         source.loading_started.connect(viewer.show_loading)
         source.failed.connect(self._reading_failed)
+        source.file_changed.connect(self._file_changed)
         source.value_read.connect(viewer.show_cursor_value)
         viewer.frame_requested.connect(source.show_frame)
         viewer.region_changed.connect(source.see_region)
         viewer.cursor_moved.connect(source.read_value)
-        viewer.retry_requested.connect(source.retry)
+        viewer.retry_requested.connect(self._retry)
         viewer.limits_changed.connect(self.limits_changed)
         viewer.choices_changed.connect(self._choices_changed)
         self.answers = PictureAnswers(self._data, self.signal_reference, viewer, self._marks, self._viewed, self)
@@ -188,6 +267,8 @@ class DatasetTab(ViewerTab):
             viewer.set_choices(choices)
             if len(leading) == len(viewer.leading):
                 viewer.set_frame(leading)
+        if self._parts is not None:
+            source.expect(viewer.leading)
         self._place(viewer)
         self._show_counter()
 
@@ -243,8 +324,15 @@ class DatasetTab(ViewerTab):
             return
         self.viewer.show_block(block, leading, region)
         if region is None:
-            self.statistics = block.statistics
+            self.statistics = block.statistics if block.statistics.count else None     # never another frame's
             self.statistics_changed.emit(block.statistics)
+
+    def _show_statistics(self, statistics: Statistics, leading: tuple[int, ...]) -> None:
+        """Those of the picture that is on screen already."""
+        if isinstance(self.viewer, StackView):
+            self.viewer.show_statistics(statistics)
+            self.statistics = statistics
+            self.statistics_changed.emit(statistics)
 
     def _show_values(self, values: np.ndarray, whole: tuple[int, ...] | None) -> None:
         if isinstance(self.viewer, TableView):
@@ -265,6 +353,46 @@ class DatasetTab(ViewerTab):
     def _show_counter(self) -> None:
         if isinstance(self.viewer, StackView):
             self.viewer.set_counter_text(self._viewed.text)
+
+    # -- the file changes -------------------------------------------------------------------------------------------
+
+    def _retry(self) -> None:
+        if isinstance(self._source, FrameSource):
+            if self._source.is_outdated:
+                self._look_again()
+            else:
+                self._source.retry()
+
+    def _file_changed(self, generation: tuple[int, int]) -> None:
+        """It grew, was replaced, or is gone."""
+        if generation == GONE and isinstance(self.viewer, StackView):
+            self.viewer.show_error("The file is gone: it was removed or renamed.",
+                                   "What is still on screen was read before. If the file is back, press Retry.")
+        else:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        self._stop_asking()
+        self._asking = FutureWatcher(self._data.plot(self.reference), self, self._described_again,
+                                     self._unreadable_now)
+
+    def _described_again(self, description: PlotDescription) -> None:
+        self._asking = None
+        before, self.description = self.description, description
+        source, viewer = self._source, self.viewer
+        if not (isinstance(source, FrameSource) and isinstance(viewer, StackView) and before is not None
+                and _same_kind(before, description)):
+            self.told.emit(f"{visible(self.reference.file_path.name)} has changed and holds something else now.")
+            self.reload()
+            return
+        viewer.take_description(description)
+        source.take_description(description)
+        if before.shape == description.shape:
+            self.told.emit(f"{visible(self.reference.file_path.name)} has changed; what is shown was read again.")
+
+    def _unreadable_now(self, error: BaseException) -> None:
+        self._asking = None
+        self._reading_failed(error)
 
     # -- the node's metadata ----------------------------------------------------------------------------------------
 
@@ -291,3 +419,11 @@ class DatasetTab(ViewerTab):
         if self.viewer is not None and event.key() in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):
             self.viewer.setFocus()
         super().keyPressEvent(event)
+
+
+def _same_kind(before: PlotDescription, after: PlotDescription) -> bool:
+    """Whether the viewer that shows one can go on with the other: the same frames, more or fewer of them."""
+    alike = all(getattr(before, name) == getattr(after, name)
+                for name in ("view", "signal", "dtype", "interpretation"))
+    same_frames = len(before.shape) == len(after.shape) and split_shape(before)[0] == split_shape(after)[0]
+    return alike and same_frames and bool(math.prod(after.shape))
