@@ -17,8 +17,8 @@ from app.protocol.framing import FRAGMENT_BYTES, FrameDecoder
 from app.protocol.messages import Reply, from_frame
 from app.protocol.replies import ReplyAssembler, encode_reply
 
-ALL = (codecs.BLOSC2_BITSHUFFLE, codecs.BLOSC2_SHUFFLE, codecs.BITSHUFFLE_LZ4, codecs.BITSHUFFLE_ZSTD, codecs.SHUFFLE_ZLIB,
-       codecs.RAW)
+ALL = (codecs.BLOSC2_BITSHUFFLE, codecs.BLOSC2_SHUFFLE, codecs.BITSHUFFLE_LZ4, codecs.BITSHUFFLE_ZSTD,
+       codecs.SHUFFLE_ZLIB, codecs.RAW)
 CODECS = st.sampled_from([(codecs.RAW,), (codecs.SHUFFLE_ZLIB, codecs.RAW), ALL])
 SCALARS = st.one_of(hnp.boolean_dtypes(), hnp.integer_dtypes(), hnp.unsigned_integer_dtypes(),
                     hnp.floating_dtypes(), hnp.complex_number_dtypes(), hnp.byte_string_dtypes(max_len=7),
