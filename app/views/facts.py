@@ -71,6 +71,7 @@ class _Row:
         self._link = QPushButton()
         self._link.setProperty("role", "link")
         self._link.setAutoDefault(False)
+        self._link.setStyleSheet("QPushButton { padding: 0; min-height: 0; }")      # as high as a line of text
         self._link.clicked.connect(self._follow)
         grid.addWidget(self._name, number, 0)
         grid.addWidget(self._value, number, 1)

@@ -197,12 +197,14 @@ class Inspector(QWidget):
             numbers = self._answers.numbers(region)
             shown, words = numbers.statistics if numbers is not None else None, visible(region.name)
         else:
-            shown, words = self._tab.statistics, "the frame"
+            shown, words = self._tab.statistics, "frame"
         known = shown is not None and shown.count > 0
         self._levels.show_statistics(shown if shown is not None and known else None, viewer.choices.normalization)
-        pixels = number_text(shown.count) if shown is not None and known else WAITING
-        self._levels_of.setText(f"Histogram of {words}: {pixels} pixels")
-        self._limits_of.setText(f"Limits: {viewer.limits_origin}")
+        valid = number_text(shown.count - shown.masked - shown.non_finite) if shown is not None and known else WAITING
+        self._levels_of.setText(f"Histogram: {words}, {valid} valid pixels")
+        origin, sentences = viewer.limits_origin
+        self._limits_of.setText(f"Limits: {origin}")
+        self._limits_of.setToolTip(plain_tip(sentences))
 
     def _limits_changed(self, limits: tuple[float, float]) -> None:
         self._levels.set_limits(*limits)

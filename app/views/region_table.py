@@ -1,11 +1,11 @@
-"""The regions of a picture as a table: name, sum, mean, maximum. GUI thread; answers from what is known."""
+"""The regions of a picture as a table: name, sum, mean and, with room, maximum. GUI thread; answers from memory."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap
+from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.model.data import Statistics
@@ -19,7 +19,8 @@ from app.viz.numbers import short_number
 
 _Index = QModelIndex | QPersistentModelIndex
 _COLUMNS = ("Region", "Sum", "Mean", "Max")
-_DIGITS = 5
+_DIGITS = 4
+_ROOM_FOR_MAXIMUM = 320
 _ROW_HEIGHT = 26
 _ROWS_SHOWN = 6
 
@@ -125,6 +126,10 @@ class RegionTableView(QTableView):
         model.modelReset.connect(self._fit_height)
         self._fit_height()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self.setColumnHidden(len(_COLUMNS) - 1, event.size().width() < _ROOM_FOR_MAXIMUM)
+        super().resizeEvent(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
@@ -152,7 +157,9 @@ def swatch(colour: str) -> QIcon:
     painter.setBrush(QColor(REGION_COLOURS.get(colour, "#ffffff")))
     painter.drawRoundedRect(3, 3, 18, 18, 4, 4)
     painter.end()
-    return QIcon(picture)
+    icon = QIcon(picture)
+    icon.addPixmap(picture, QIcon.Mode.Selected)
+    return icon
 
 
 def _alignment(column: int) -> Qt.AlignmentFlag:

@@ -52,7 +52,8 @@ def _end(name: str, value: int | float | None, place: Place | None, go_to: GoTo)
     facts = [Fact(name, number_text(value))]
     if place is not None:
         y, x = place
-        facts.append(Fact("   at", f"x {x}  y {y}", functools.partial(go_to, y, x), f"Go to the {name}"))
+        tip = f"Go to the {name}, or to the first of several"
+        facts.append(Fact("   at", f"x {x}  y {y}", functools.partial(go_to, y, x), tip))
     return facts
 
 

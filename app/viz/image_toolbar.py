@@ -47,10 +47,7 @@ class ImageToolbar(QToolBar):
         self.fit = self._button("Fit", "Whole frame (Ctrl+0)", self.fit_requested)
         self.one_to_one = self._button("1:1", "One frame pixel on one screen pixel (Ctrl+1)",
                                        self.pixel_for_pixel_requested)
-        self.flip = self._menu_button("Flip", "Mirror the picture", self._flip_menu())
-        self.rotate = self.addAction("Rotate")
-        self.rotate.setToolTip("Turn by 90° clockwise (Shift+R)")
-        self.rotate.triggered.connect(self._on_rotate)
+        self.flip = self._menu_button("Turn", "Turn or mirror the picture", self._flip_menu())
         self.grid = self._toggle("Grid", "Lines between pixels (G)")
         self.view = self._menu_button("View", "Pixels and colour bar", self._view_menu())
         self.addSeparator()
@@ -58,8 +55,7 @@ class ImageToolbar(QToolBar):
                                    self.region_requested)
         self.line = self._toggle("Line", "Values along a line at full resolution (L)")
         self._after_marks = self.addSeparator()
-        for action in (self.region, self.line, self._after_marks):
-            action.setVisible(False)
+        self._show_marks(False)
         self.export = self._menu_button("Export", "Copy or save the picture", self._export_menu())
         self.log.toggled.connect(self._on_log)
         self.lock.toggled.connect(self._on_lock)
@@ -69,8 +65,15 @@ class ImageToolbar(QToolBar):
 
     def offer_marks(self) -> None:
         """There is someone who answers what is asked about regions and along a line."""
+        self._show_marks(True)
+
+    def without_numbers(self) -> None:
+        """Nobody answers such questions; so it is from the beginning."""
+        self._show_marks(False)
+
+    def _show_marks(self, offered: bool) -> None:
         for action in (self.region, self.line, self._after_marks):
-            action.setVisible(True)
+            action.setVisible(offered)
 
     def show_choices(self, choices: ViewChoices, limits: tuple[float, float] | None = None) -> None:
         """Bring every button to what was chosen, without announcing anything."""
@@ -150,6 +153,10 @@ class ImageToolbar(QToolBar):
         for action in (self.flip_x, self.flip_y):
             action.setCheckable(True)
             action.triggered.connect(self._on_flip)
+        menu.addSeparator()
+        self.rotate = menu.addAction("By 90° clockwise\tShift+R")
+        set_icon(self.rotate, "rotate")
+        self.rotate.triggered.connect(self._on_rotate)
         return menu
 
     def _view_menu(self) -> QMenu:

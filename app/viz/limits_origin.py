@@ -13,10 +13,11 @@ _FAR_OFF = 2.0                         # times: a guess that differs less would 
 
 @dataclass(frozen=True)
 class FollowedLimits:
-    """``words``: ``1–99 % of all 4 471 016 pixels``, and whether the reduced picture had a part in it."""
+    """``words``: ``1–99 % of the frame``, and whether the reduced picture had a part in it; ``sentences``: in full."""
 
     limits: tuple[float, float]
     words: str
+    sentences: str
 
 
 def followed_limits(statistics: Statistics, rule: LimitsRule, normalization: str,
@@ -30,10 +31,14 @@ def followed_limits(statistics: Statistics, rule: LimitsRule, normalization: str
     limits = limits_from(statistics, rule, normalization, raised_to)
     if limits is None:
         return None
-    words = f"{rule.value} of all {grouped(statistics.count - statistics.masked - statistics.non_finite)} valid pixels"
+    valid = grouped(statistics.count - statistics.masked - statistics.non_finite)
+    words = f"{rule.value} of the frame"
+    sentences = f"From all {valid} valid stored values of the frame, however much the picture is reduced."
     if limits != limits_from(statistics, rule, normalization):
-        words += ", upper limit raised for the reduced picture"
-    return FollowedLimits(limits, words)
+        words += ", upper end raised for the reduced picture"
+        sentences += (" A picture of maxima is brighter than the frame: the upper limit follows its own"
+                      " percentile, or it would be one bright area.")
+    return FollowedLimits(limits, words, sentences)
 
 
 def estimated_limits(guess: tuple[float, float], now: tuple[float, float] | None,

@@ -262,7 +262,7 @@ class LinePane(QWidget):
         else:
             self._items.show_marker(distance, float(np.log10(value)) if self._log else value, theme_of(self))
         y, x = self._line.place_at(distance)
-        mean = "" if self._line.width == 1 else "mean "
+        told = exact_number(value) if self._line.width == 1 else f"mean {short_number(value, 7)}"
         self.readout.setText(f"{short_number(distance)} px  ·  x {short_number(x, 6)}  y {short_number(y, 6)}  ·  "
-                             f"{mean}{exact_number(value)} {self._units}".rstrip())
+                             f"{told} {self._units}".rstrip())
         self.place_pointed.emit(distance)

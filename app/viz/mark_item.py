@@ -90,6 +90,8 @@ class MarkItem(QGraphicsItem):
         wide, high = metrics.horizontalAdvance(text) + 8, metrics.height() + 2
         top = rectangle.top() - high - 3
         seen = self._view.box.sceneBoundingRect()
+        if not seen.intersects(rectangle):
+            return
         if top < seen.top():
             top = max(rectangle.top(), seen.top()) + 3
         left = min(max(rectangle.left(), seen.left()), seen.right() - wide)

@@ -105,12 +105,14 @@ class StackView(QWidget):
         return self._limits
 
     @property
-    def limits_origin(self) -> str:
-        """What the colour limits follow from, in a few words."""
+    def limits_origin(self) -> tuple[str, str]:
+        """What the colour limits follow from: a few words, and sentences where there is more to say."""
         if self._choices.rule is LimitsRule.MANUAL:
-            return "chosen by you"
-        words = "estimated from the reduced picture" if self._followed is None else self._followed.words
-        return f"locked: {words}" if self._choices.locked else words
+            return "chosen by you", ""
+        if self._followed is None:
+            return "estimated from the reduced picture", "The numbers of the whole frame are on their way."
+        locked = "locked, " if self._choices.locked else ""
+        return locked + self._followed.words, self._followed.sentences
 
     @property
     def is_colour(self) -> bool:
