@@ -171,6 +171,13 @@ class StackView(QWidget):
             self.line_pane.show_line(marks.line)
         self.line_pane.setVisible(marks.line is not None)
 
+    def take_description(self, description: PlotDescription) -> None:
+        """The file has changed, the stack may be longer or shorter: the place and what was chosen stay."""
+        self.description = description
+        self._stack_shape = split_shape(description)[1]
+        if self.slider is not None and self.slider.shape != self._stack_shape:
+            self.slider.set_shape(self._stack_shape)
+
     def set_cursor_extra(self, text: str) -> None:
         """What else is known at the cursor (q, 2θ, d)."""
         self.status.extra.setText(text)
