@@ -1,8 +1,8 @@
 """Answers ``read``: a coarse preview first, then the picture, then its statistics, each as soon as it is there.
 
-A preview is pooled from the pooled picture; of a selection that lies scattered over many chunks it is read by itself,
-with steps, so that it need not wait for all of them. Runs in a worker process of the agent, in one thread; looks
-before each step whether somebody still waits.
+A preview is pooled from the pooled picture, and rounded where that saves much; of a selection that lies scattered over
+many chunks it is read by itself, with steps, so that it need not wait for all of them. Runs in a worker process of the
+agent, in one thread; looks before each step whether somebody still waits.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from app.agent import reduction
 from app.agent.holding import Holding, Selected, Source
+from app.agent.rounding import rounded
 from app.agent.scattered import coarse_plan
 from app.agent.stack import Waiting
 from app.agent.validity import is_pooled_kind
@@ -75,12 +76,12 @@ def answer(holding: Holding, asked: Asked, waiting: Waiting) -> Tuple[Dict[str, 
     if asked.parts and asked.preview and not early:
         _tell_preview(asked, selected, pooled, factor, waiting)
     waiting.check()
-    facts = _facts(asked, selected, factor)
+    facts, rate = _facts(asked, selected, factor), waiting.rate if asked.draft else None
     if not asked.statistics:
-        return _replied(dict(facts, part="whole", statistics={}), pooled) + (selected,)
+        return _replied(dict(facts, part="whole", statistics={}), pooled, rate) + (selected,)
     if not asked.parts or selected.is_counted or selected.values.size < QUICK:
-        return _replied(dict(facts, part="whole", statistics=selected.counted()), pooled) + (selected,)
-    waiting.tell(*_part(facts, "picture", pooled))
+        return _replied(dict(facts, part="whole", statistics=selected.counted()), pooled, rate) + (selected,)
+    waiting.tell(*_part(facts, "picture", pooled, rate))
     del pooled
     waiting.check()
     return dict(facts, part="statistics", mask=False, statistics=selected.counted()), [], selected
@@ -115,7 +116,7 @@ def _tell_preview(asked: Asked, selected: Selected, pooled: reduction.Pooled, fa
         return
     more = (coarse[0] // factor[0], coarse[1] // factor[1])
     preview = _pooled(selected, more, asked.method) if factor == (1, 1) else pooled.coarser(more)
-    waiting.tell(*_part(_facts(asked, selected, coarse), "preview", preview), urgent=True)
+    waiting.tell(*_part(_facts(asked, selected, coarse), "preview", preview, waiting.rate), urgent=True)
 
 
 def _tell_scattered_preview(holding: Holding, asked: Asked, waiting: Waiting) -> bool:
@@ -131,7 +132,8 @@ def _tell_scattered_preview(holding: Holding, asked: Asked, waiting: Waiting) ->
         return False
     facts = dict(_facts(asked, found, factor), reduce="nearest", full_shape=list(plan.shape),
                  self_contained=holding.is_self_contained(source, asked.items))
-    waiting.tell(*_part(facts, "preview", reduction.Pooled(found.values, found.invalid, "nearest")), urgent=True)
+    picked = reduction.Pooled(found.values, found.invalid, "nearest")
+    waiting.tell(*_part(facts, "preview", picked, waiting.rate), urgent=True)
     return True
 
 
@@ -157,12 +159,18 @@ def _facts(asked: Asked, selected: Selected, factor: Factor) -> Dict[str, Any]:
             "self_contained": selected.self_contained}
 
 
-def _part(facts: Dict[str, Any], part: str, pooled: reduction.Pooled) -> Reply:
+def _part(facts: Dict[str, Any], part: str, pooled: reduction.Pooled, rate: Optional[float]) -> Reply:
     limits = estimated_limits(pooled.values, pooled.gone)
-    return _replied(dict(facts, part=part, statistics={} if limits is None else {"limits": limits}), pooled)
+    return _replied(dict(facts, part=part, statistics={} if limits is None else {"limits": limits}), pooled, rate)
 
 
-def _replied(facts: Dict[str, Any], pooled: reduction.Pooled) -> Reply:
+def _replied(facts: Dict[str, Any], pooled: reduction.Pooled, rate: Optional[float]) -> Reply:
+    """A picture with its mask; rounded if a ``rate`` is given (0: unknown) and it is worth it."""
+    values = pooled.values  # type: Any
+    levels = None if rate is None else rounded(values, pooled.gone, rate)
+    if levels is not None:
+        values = levels
+        facts = dict(facts, exactness="quantised", max_error=levels.max_error)
     if pooled.gone is None or pooled.values.ndim != 2 or not pooled.gone.any():
-        return dict(facts, mask=False), [pooled.values]
-    return dict(facts, mask=True), [pooled.values, np.packbits(pooled.gone)]
+        return dict(facts, mask=False), [values]
+    return dict(facts, mask=True), [values, np.packbits(pooled.gone)]
