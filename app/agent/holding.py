@@ -20,6 +20,7 @@ from app.agent.opening import Generation, OpenFiles, generation_of, shown
 from app.agent.selection import Plan, tie
 from app.agent.sources import MAX_SOURCES, is_virtual, virtual_files
 from app.agent.statistics import statistics_of
+from app.agent.tables import MemoryFile
 from app.agent.validity import invalid_mask, is_pooled_kind
 from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
@@ -137,14 +138,16 @@ class Holding:
         for kept in (self._selected, self._masks):
             kept.clear()
 
-    def root(self, file_path: str) -> links.Place:
-        """The root of an HDF5 file."""
+    def root(self, file_path: str, data_path: str = "/", depth: Optional[int] = 1) -> links.Place:
+        """The root of an HDF5 file, in which what is ``depth`` levels below a path will be looked at."""
         file, _ = self._files.get(file_path)
+        if isinstance(file, MemoryFile):
+            file.prepare(data_path, depth)
         return links.resolve(file, "/")._replace(file_path=file_path)
 
     def find(self, file_path: str, data_path: Optional[str]) -> Found:
         """What is to be plotted of a file, or of a node in it."""
-        root = self.root(file_path)
+        root = self.root(file_path, data_path or "/")
         return find_given(root, data_path) if data_path else find(root)
 
     def other(self, file_path: str) -> Optional[Openable]:
@@ -166,7 +169,7 @@ class Holding:
             return Source(other.signal(data_path), file_path, other.generation, None, other)
         place = None
         if data_path:
-            place = links.resolve(self.root(file_path).node, data_path)
+            place = links.resolve(self.root(file_path, data_path).node, data_path)
         if place is None or nodes.kind_of(place.node) != "dataset":
             found = self.find(file_path, data_path)
             if found.signal is None:
@@ -268,7 +271,7 @@ class Holding:
         if not data_path.startswith("/") or self.other(file_path) is not None:
             return False
         try:
-            links.resolve(self.root(file_path).node, data_path)
+            links.resolve(self.root(file_path, data_path).node, data_path)
         except (links.BrokenLink, WireError):
             return False
         return True

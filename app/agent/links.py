@@ -15,6 +15,7 @@ from h5py import h5g, h5l, h5o
 from app.protocol.natural import natural_key
 
 MAX_LINKS = 64  # a chain longer than this is a loop
+IN_MEMORY = "\x1fin memory "  # between the path of a file and what tells its copies in memory apart
 
 
 class Place(NamedTuple):
@@ -95,8 +96,8 @@ def open_child(group: Any, name: str) -> Any:
 
 
 def file_of(node: Any) -> str:
-    """The absolute path of the file a node lies in."""
-    return os.path.abspath(os.fsdecode(h5py.h5f.get_name(node.id)))
+    """The absolute path of the file a node lies in; of a file in memory, that of the one it stands for."""
+    return os.path.abspath(os.fsdecode(h5py.h5f.get_name(node.id)).partition(IN_MEMORY)[0])
 
 
 def resolve(file: Any, path: str) -> Place:

@@ -35,6 +35,7 @@ _TEXT_KINDS = (
     (b"###CBF", "a CBF image"),
     (b"# XDI/", "an XDI text file (X-ray absorption)"),
     (b"#F ", "a SPEC text file"),
+    (b"#S 1 ", "a SPEC text file"),
     (b"<<PMCA SPECTRUM>>", "an MCA text spectrum"),
     (b"\xd2\x04\x00\x00", "a MAR345 image"),
     (b"\x00\x00\x04\xd2", "a MAR345 image"),
@@ -130,7 +131,7 @@ def has_hdf5_signature(path: str) -> bool:
 
 
 def open_hdf5(path: str) -> Any:
-    """Open a file read-only and unlocked.
+    """Open a file read-only and unlocked; a text file with columns of numbers as HDF5 in memory.
 
     Raises:
         WireError: with a sentence saying what is wrong with it and what to do.
@@ -139,7 +140,11 @@ def open_hdf5(path: str) -> Any:
         with open(path, "rb"):
             pass
         if not has_hdf5_signature(path):
-            raise _not_hdf5(path)
+            from app.agent.tables import open_text  # which imports this module
+            text = open_text(path, what_it_seems(path), shown(os.path.basename(path)))
+            if text is None:
+                raise _not_hdf5(path)
+            return text
     except OSError as error:
         raise _os_error(path, error) from None
     try:
@@ -214,7 +219,8 @@ def _not_hdf5(path: str) -> WireError:
                          remedy="If it is being written, wait; else copy it again from where it came.")
     words = "it seems to be %s" % kind if kind else "its kind is not known"
     return WireError("not_hdf5", "“%s” is not an HDF5 file; %s." % (name, words),
-                     remedy="Open an HDF5 or NeXus file, or a CBF, EDF or TIFF image.")
+                     remedy="Open an HDF5 or NeXus file, an image (CBF, EDF, TIFF, MAR), a SPEC file or a text "
+                            "with columns of numbers.")
 
 
 def _damaged(path: str, text: str) -> WireError:

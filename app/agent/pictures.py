@@ -8,7 +8,6 @@ worker process of the agent; an array is used by one thread at a time.
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
 import os
 from collections import OrderedDict
@@ -17,12 +16,14 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 
 from app.agent.attributes import MAX_BYTES
+from app.agent.mar345 import is_whole
 from app.agent.openable import Array
 from app.agent.opening import shown
 from app.agent.reading import MAX_BYTES as MOST_BYTES
 from app.agent.validity import sentinel_of
 from app.protocol.errors import WireError
 
+MAR345 = "a MAR345 image"
 KEPT_BYTES = 40 * 2 ** 20
 _UNPACKED_BYTES = 64 * 2 ** 20
 _MOST_STAMPS = 64
@@ -176,7 +177,8 @@ class FilesFrames(Frames):
 
     is_stamped = True
 
-    def __init__(self, paths: Sequence[Optional[str]], names: Sequence[str]) -> None:
+    def __init__(self, kind: str, paths: Sequence[Optional[str]], names: Sequence[str]) -> None:
+        self._kind = kind
         self._paths = paths
         self._names = names
 
@@ -184,7 +186,7 @@ class FilesFrames(Frames):
         path = self._paths[number]
         if path is None:
             raise Unreadable("is missing")
-        return one_picture(path).values
+        return one_picture(path, self._kind).values
 
     def stamp(self, number: int) -> Any:
         path = self._paths[number]
@@ -219,46 +221,33 @@ class FramesOfFile(Frames):
             image.close()
 
 
-def first_picture(path: str) -> Tuple[Picture, int]:
-    """The first picture of a file, and how many it holds.
+def first_picture(path: str, kind: str) -> Tuple[Picture, int]:
+    """The first picture of a file of a kind, and how many it holds.
 
     Raises:
         Unreadable: it cannot be read.
         ImportError: there is no fabio.
     """
     fabio = _fabio()
+    if kind == MAR345:
+        with _reading():
+            if not is_whole(path):
+                raise Unreadable("is damaged or incomplete")
     with _reading() as complaints, fabio.open(path) as image:
         count = int(getattr(image, "nframes", 1) or 1)
         one = image.get_frame(0) if count > 1 else image
         picture = Picture(_values_of(one), {str(key): _short(value) for key, value in one.header.items()})
         _refuse_incomplete(one, complaints)
-        _refuse_short_mar345(path, image)
     return picture, count
 
 
-def _refuse_short_mar345(path: str, image: Any) -> None:
-    """fabio unpacks a MAR345 image that ends too early without a word, from whatever lies behind it in memory.
-
-    Of a whole one, bytes that are added make no difference.
-    """
-    if type(image).__name__ != "Mar345Image":
-        return
-    with image._open(path, "rb") as file:
-        packed = file.read()
-    for added in (b"\x00", b"\xff"):
-        again = type(image)()
-        again._open = lambda *_, added=added: io.BytesIO(packed + added * (4 * image.data.size + 64))
-        if not np.array_equal(again.read(path).data, image.data):
-            raise Unreadable("is damaged or incomplete")
-
-
-def one_picture(path: str) -> Picture:
+def one_picture(path: str, kind: str) -> Picture:
     """The picture of a file that holds one.
 
     Raises:
         Unreadable: it cannot be read, or holds several.
     """
-    picture, count = first_picture(path)
+    picture, count = first_picture(path, kind)
     if count != 1:
         raise Unreadable("holds %d pictures, not one" % count)
     return picture

@@ -32,7 +32,7 @@ class SeriesOfFiles(ImageFile):
         folder = os.path.dirname(path)
         there = set(names) - set(missing)
         files = [os.path.join(folder, name) if name in there else None for name in names]
-        super().__init__(path, generation, kind, Pictures(len(names), first.values, FilesFrames(files, names)),
+        super().__init__(path, generation, kind, Pictures(len(names), first.values, FilesFrames(kind, files, names)),
                          first.header)
         self.arrays[NUMBER_PATH] = InMemory(np.array(numbers, np.int64))
         self._missing = missing
@@ -68,7 +68,7 @@ def open_series(path: str, generation: Generation) -> Optional[SeriesOfFiles]:
         file = os.path.join(folder, name)
         try:
             kind = image_kind(file)
-            first, count = first_picture(file)
+            first, count = first_picture(file, kind)
         except ImportError as error:
             raise no_fabio("“%s” are images" % shown(os.path.basename(path)), str(error)) from None
         except (Unreadable, OSError) as error:

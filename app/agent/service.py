@@ -66,7 +66,7 @@ class Service:
         other = self._holding.other(file_path)
         if other is not None:
             return {"file": file_path, "nodes": other.nodes(data_path, depth, attributes, expand)}, []
-        place = links.resolve(self._holding.root(file_path).node, data_path)
+        place = links.resolve(self._holding.root(file_path, data_path, depth).node, data_path)
         if expand:
             if nodes.kind_of(place.node) != "group":
                 return {"file": file_path, "nodes": []}, []

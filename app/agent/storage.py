@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
-from h5py import h5d, h5i, h5o, h5t
+from h5py import h5d, h5fd, h5i, h5o, h5t
 
 from app.agent.decoding import Step, can_decode
 
@@ -149,7 +149,10 @@ class Storages:
 
 def descriptor_of(dataset: Any) -> int:
     """The descriptor through which HDF5 itself reads the dataset's file: the same file, even when it was replaced."""
-    return int(h5i.get_file_id(dataset.id).get_vfd_handle())
+    file = h5i.get_file_id(dataset.id)
+    if file.get_access_plist().get_driver() == h5fd.CORE:
+        raise ValueError("a file in memory")
+    return int(file.get_vfd_handle())
 
 
 def is_stored_as_read(dataset: Any) -> bool:

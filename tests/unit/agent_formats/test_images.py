@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import sys
 from pathlib import Path
@@ -177,3 +178,16 @@ def test_that_images_without_fabio_are_one_sentence(tmp_path: Path, monkeypatch:
         with pytest.raises(WireError, match="is a CBF image, and the facility's Python has no fabio") as no:
             asked("plot", one)
         assert "fabio" in no.value.remedy
+
+
+def test_that_the_packed_pixels_of_a_mar345_image_must_fill_it(tmp_path: Path) -> None:
+    whole = written(tmp_path, "mar345").read_bytes()
+    start = whole.index(b"CCP4 packed image")
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        torn = bytearray(whole)
+        for place in rng.integers(start, len(whole), 5):
+            torn[place] = int(rng.integers(256))
+        (tmp_path / "torn.mar345").write_bytes(bytes(torn))
+        with contextlib.suppress(WireError):
+            assert values_of(tmp_path / "torn.mar345").shape == (300, 300)

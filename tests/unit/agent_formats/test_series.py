@@ -94,7 +94,8 @@ def test_that_only_the_file_of_a_frame_is_read(tmp_path: Path, monkeypatch: pyte
     path, service, read = written(tmp_path, range(1, 30)), Service(), []
     asked("plot", path, service)
     real = pictures.one_picture
-    monkeypatch.setattr(pictures, "one_picture", lambda name: read.append(os.path.basename(name)) or real(name))
+    monkeypatch.setattr(pictures, "one_picture",
+                        lambda name, kind: read.append(os.path.basename(name)) or real(name, kind))
     asked("read", path, service, selection=[20, "..."])
     assert read == ["scan_0021.cbf"]
 

@@ -59,7 +59,7 @@ def test_that_a_file_without_permission_is_said_so(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize(("content", "words"), [
-    (b"", "is empty"), (b"1 2 3\n4 5 6\n", "a text file"), (b"\x89PNG\r\n\x1a\n\x00\x00", "a PNG picture"),
+    (b"", "is empty"), (b"what was measured\n", "a text file"), (b"\x89PNG\r\n\x1a\n\x00\x00", "a PNG picture"),
     (b"PK\x03\x04\x00\x00", "a ZIP archive"), (b"\x93NUMPY\x01\x00", "a NumPy array file"),
     (b"CDF\x01\x00\x00", "a netCDF classic file"), (bytes(range(256)) * 3, "its kind is not known")])
 def test_that_another_kind_of_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
