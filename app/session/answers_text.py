@@ -18,14 +18,21 @@ _REGION_HEAD = (
 _PERCENTS = (0.1, 1, 50, 99, 99.9)
 
 
-def regions_text(reference: DataReference, rows: Iterable[tuple[Region, RegionNumbers]], separator: str) -> str:
-    """One line per region under a line of names; y1 and x1 are not included, as numpy slices them."""
+def regions_text(reference: DataReference, leading: tuple[int, ...],
+                 rows: Iterable[tuple[Region, RegionNumbers | None]], separator: str) -> str:
+    """One line per region under a line of names; y1 and x1 are not included, as numpy slices them.
+
+    ``None`` instead of numbers: they are not known, and their cells stay empty.
+    """
     lines: list[Sequence[Any]] = [_REGION_HEAD]
     for region, numbers in rows:
+        where = (region.name, " ".join(str(i) for i in leading), *region.bounds)
+        if numbers is None:
+            lines.append((*where, "not known"))
+            continue
         found, percentiles = numbers.statistics, dict(numbers.statistics.percentiles)
-        lines.append((region.name, " ".join(str(i) for i in numbers.leading), *numbers.bounds, found.count,
-                      found.masked, found.non_finite, found.valid_total, found.valid_mean, found.valid_std,
-                      found.valid_minimum, *(numbers.minimum_at or ("", "")), found.valid_maximum,
+        lines.append((*where, found.count, found.masked, found.non_finite, found.valid_total, found.valid_mean,
+                      found.valid_std, found.valid_minimum, *(numbers.minimum_at or ("", "")), found.valid_maximum,
                       *(numbers.maximum_at or ("", "")), *(percentiles.get(p) for p in _PERCENTS)))
     return _source(reference) + _table(lines, separator)
 
