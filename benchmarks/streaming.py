@@ -1,0 +1,117 @@
+"""Beamside against other ways to remote data, on emulated links: one table, a JSON file, a plot.
+
+The laptop's and the facility's ends are network namespaces joined by a packet-level emulator, so TCP is the kernel's.
+All ways are measured in one run, turn by turn. Needs root. Data and peers are kept in the cache folder (12 GB).
+
+    ./run bench [--links home,far,near] [--ways …] [--cases …] [--rounds N] [--agent-python /usr/bin/python3]
+    ./run bench-short
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from app import __version__
+from benchmarks import data as datasets
+from benchmarks import links as emulated
+from benchmarks.cases import BLOCKS, CASES, DEBIAN, DOWNLOAD, GROVE, OURS, PLAIN, SSHFS, TILED
+from benchmarks.goals import missed, rows_of
+from benchmarks.measuring import ALL_WAYS, measure
+from benchmarks.peers import peers_python, why_no_sshfs
+from benchmarks.table import table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+LINKS = {"home": emulated.HOME, "far": emulated.FAR, "near": emulated.NEAR}
+SHORT_WAYS = (OURS, DEBIAN, SSHFS, TILED, GROVE, PLAIN, BLOCKS, DOWNLOAD)
+CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def smallest_payloads(data: datasets.Data, python: Path) -> dict[str, dict[str, float]]:
+    """Of the pictures that are measured; made once, kept beside the data."""
+    kept = data.folder / "payloads.json"
+    if not kept.exists():
+        say("looking for the smallest payloads")
+        done = subprocess.run([str(python), "-m", "benchmarks.payloads", str(data.folder)], cwd=ROOT, check=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        kept.write_bytes(done.stdout)
+    found: dict[str, dict[str, float]] = json.loads(kept.read_text())
+    return found
+
+
+def machine() -> dict[str, Any]:
+    """What it ran on."""
+    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                  if line.startswith("model name")), "")
+    return {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count(),
+            "processor": model, "load": os.getloadavg()}
+
+
+def commit() -> str:
+    git = ["git", "-C", str(ROOT)]
+    text = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    changed = subprocess.run([*git, "status", "--porcelain", "app"], capture_output=True, text=True, check=False).stdout
+    return text.strip() + ("+" if changed else "")
+
+
+def say(text: str) -> None:
+    print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--links", default="home,far,near", help="of home (50 Mbit/s), far (10), near (1000)")
+    parser.add_argument("--ways", default="", help="only these, separated by commas")
+    parser.add_argument("--cases", default="", help="only these, separated by commas")
+    parser.add_argument("--rounds", type=int, default=0, help="of everything, instead of each case's own number")
+    parser.add_argument("--agent-python", default="/usr/bin/python3", help="of the second agent: with h5py")
+    parser.add_argument("--short", action="store_true", help="small data, one link, one round: does it still work?")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON file, table and plot")
+    chosen = parser.parse_args()
+    if os.geteuid() != 0:
+        raise SystemExit("The emulated link needs network namespaces: run this as root.")
+    begun = datetime.datetime.now(datetime.UTC)
+    links = [LINKS[name] for name in (["home"] if chosen.short else chosen.links.split(","))]
+    ways = tuple(chosen.ways.split(",")) if chosen.ways else SHORT_WAYS if chosen.short else ALL_WAYS
+    if SSHFS in ways and (why := why_no_sshfs()):
+        if CI:
+            raise SystemExit(f"{why}, and CI wants all peers.")
+        say(f"not run here: sshfs ({why})")
+        ways = tuple(way for way in ways if way != SSHFS)
+    names = chosen.cases.split(",") if chosen.cases else [case.name for case in CASES]
+    cases = [case for case in CASES if case.name in names]
+    python = peers_python(say)
+    data = datasets.prepare(datasets.SHORT if chosen.short else datasets.FULL, say)
+    payloads = smallest_payloads(data, python)
+    found = []
+    for link in links:
+        found += measure(link, data, cases, ways, python, chosen.agent_python, say,
+                         chosen.rounds or (1 if chosen.short else 0))
+    rows = rows_of(found, links, payloads)
+    result = {"when": begun.isoformat(timespec="seconds"), "version": __version__, "commit": commit(),
+              "machine": machine(), "seconds": (datetime.datetime.now(datetime.UTC) - begun).total_seconds(),
+              "data": data.sizes.name, "payloads": payloads, "agent_python": chosen.agent_python, "rows": rows,
+              "measurements": found}
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    file = chosen.output / f"streaming_{'short_' if chosen.short else ''}{begun:%Y%m%d-%H%M%S}.json"
+    file.write_text(json.dumps(result, indent=1))
+    text = table(rows)
+    file.with_suffix(".md").write_text(text + "\n")
+    print(f"{text}\n\nMissed:\n" + ("\n".join(f"- {line}" for line in missed(rows)) or "nothing") + f"\n\n{file}")
+    broken = [f"{row['link']} {row['case']} {row['way']}: {row.get('error', 'wrong values')}" for row in found
+              if row.get("right") is False or (row.get("error") and (CI or row["way"] in (OURS, DEBIAN)))]
+    if broken:
+        raise SystemExit("Not right:\n" + "\n".join(broken))
+
+
+if __name__ == "__main__":
+    main()
