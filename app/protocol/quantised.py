@@ -6,6 +6,7 @@ difference it made. Pure; any thread.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, Optional
 
 from app.protocol.errors import ProtocolError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy
 
 _DTYPES = ("<f4", "<f8")
+_LARGEST = 1e300
 _LEVELS = {256: "|u1", 65536: "<u2"}
 
 
@@ -53,6 +55,9 @@ def quantise(values: numpy.ndarray[Any, Any], valid: Optional[numpy.ndarray[Any,
         valid: bool of the same shape; ``None``: all. Values that are not finite are not valid.
         levels: 256 or 65536.
 
+    Returns:
+        The levels; ``max_error`` is infinite when the values are too large to be rounded.
+
     Raises:
         ValueError: another number of levels.
     """
@@ -67,7 +72,9 @@ def quantise(values: numpy.ndarray[Any, Any], valid: Optional[numpy.ndarray[Any,
     chosen = exact if usable.all() else exact[usable]
     some_missing = chosen.size != exact.size
     least, most = (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
-    step = most / (levels - 2) - least / (levels - 2)
+    if max(abs(least), abs(most)) > _LARGEST:
+        return Quantised(numpy.zeros(values.shape, _LEVELS[levels]), dtype, 0.0, 0.0, None, math.inf)
+    step = (most - least) / (levels - 2)
     if step:
         rounded = numpy.rint((exact - least) / step, where=usable, out=numpy.zeros_like(exact))
     else:

@@ -59,13 +59,28 @@ def encode_reply(stream: int, result: Dict[str, Any], arrays: Sequence[Sendable]
 def _fragments(stream: int, parts: List[memoryview], total: int, json_bytes: int, json_raw: int,
                codec: str, more: bool, urgent: bool) -> Iterator[Frame]:
     sent, first = 0, True
+    for piece in _pieces(parts):
+        sent += len(piece)
+        last = sent == total
+        yield to_frame(Reply(stream, piece, first, last, total, json_bytes, json_raw, codec, more and last, urgent))
+        first = False
+
+
+def _pieces(parts: List[memoryview]) -> Iterator[bytes]:
+    """The parts joined and cut anew, as long as fragments may be."""
+    waiting: List[memoryview] = []
+    room = FRAGMENT_BYTES
     for part in parts:
-        for start in range(0, part.nbytes, FRAGMENT_BYTES):
-            piece = bytes(part[start:start + FRAGMENT_BYTES])
-            sent += len(piece)
-            last = sent == total
-            yield to_frame(Reply(stream, piece, first, last, total, json_bytes, json_raw, codec, more and last, urgent))
-            first = False
+        while part.nbytes >= room:
+            waiting.append(part[:room])
+            part = part[room:]
+            yield b"".join(waiting)
+            waiting, room = [], FRAGMENT_BYTES
+        if part.nbytes:
+            waiting.append(part)
+            room -= part.nbytes
+    if waiting:
+        yield b"".join(waiting)
 
 
 def _dump(value: Dict[str, Any]) -> bytes:

@@ -55,10 +55,15 @@ class Sender:
 
     def reply(self, task: Task, fragments: int = 3) -> Outgoing:
         outgoing = self.outbox.open_reply(task)
-        for index in range(fragments):
-            self.outbox.put(outgoing, to_frame(Reply(task.stream, bytes(1000), index == 0, index == fragments - 1,
-                                                     fragments * 1000)))
+        self.part(outgoing, fragments)
         return outgoing
+
+    def part(self, outgoing: Outgoing, fragments: int, more: bool = False, urgent: bool = False) -> None:
+        """One reply of a stream."""
+        for index in range(fragments):
+            last = index == fragments - 1
+            self.outbox.put(outgoing, to_frame(Reply(outgoing.task.stream, bytes(1000), index == 0, last,
+                                                     fragments * 1000, more=more and last, urgent=urgent)))
 
 
 @pytest.fixture
@@ -91,6 +96,28 @@ def test_that_an_urgent_reply_overtakes_the_rest_of_a_large_one(sender: Sender) 
     assert sender.wire.streams(8) == [1, 2, 2, 1, 1, 1, 1, 3]
     assert sender.outbox.held == 0
     assert sender.wanted.count == 0
+
+
+def test_that_all_previews_go_before_any_picture(sender: Sender) -> None:
+    for stream in (1, 2, 3):
+        outgoing = sender.outbox.open_reply(sender.task(stream, priority=2 + stream % 2))
+        sender.part(outgoing, 2, more=True, urgent=True)
+        sender.part(outgoing, 3)
+    sender.outbox.grant(10**6)
+    assert sender.wire.streams(15) == [1, 1, 2, 2, 3, 3, 2, 2, 2, 1, 1, 1, 3, 3, 3]
+    assert sender.wanted.count == 0
+
+
+def test_that_what_was_put_before_a_preview_goes_with_it_and_background_is_never_urgent(sender: Sender) -> None:
+    sender.reply(sender.task(1, priority=2), fragments=1)
+    background, described = (sender.outbox.open_reply(sender.task(stream, priority)) for stream, priority in
+                             ((2, 5), (3, 4)))
+    sender.part(background, 1, urgent=True)
+    sender.part(described, 1, more=True)
+    sender.part(described, 1, more=True, urgent=True)
+    sender.part(described, 1)
+    sender.outbox.grant(10**6)
+    assert sender.wire.streams(5) == [3, 3, 1, 3, 2]
 
 
 def test_that_an_old_epoch_stops_between_fragments(sender: Sender) -> None:
