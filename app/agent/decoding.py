@@ -1,58 +1,87 @@
-"""Decoding parts of stored chunks without HDF5: what whole chunks need is in :mod:`app.protocol.chunk_filters`.
+"""Decoding stored chunks without HDF5: the filters of a pipeline undone one after the other.
 
-Bitshuffle and LZ4 chunks are made of blocks that can be decoded one by one. Whatever is not quite as expected raises
-:class:`Unusual`, and HDF5 itself is asked instead; nothing here guesses. Any thread.
+What both sides know is in :mod:`app.protocol.chunk_filters`; here come LZF, blosc, blosc2, szip, bzip2 and checksums.
+Scale-offset, n-bit and whatever else there is belong to HDF5. All of it runs outside Python's and HDF5's locks.
+Whatever is not quite as expected raises :class:`Unusual`, and HDF5 itself is asked instead; nothing here guesses. Any
+thread.
 """
 
 from __future__ import annotations
 
+import bz2
+import ctypes
+import struct
 import zlib
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 import numpy as np
 
-from app.protocol.chunk_filters import (
-    BITSHUFFLE,
-    BITSHUFFLE_LZ4,
-    BITSHUFFLE_ZSTD,
-    BLOCK_LENGTH,
-    CHUNK_HEADER,
-    DEFLATE,
-    LZ4,
-    SHUFFLE,
-    Step,
-    Unusual,
-    block_bytes_of,
-    compression_of,
-    undo_blocks,
-)
-from app.protocol.chunk_filters import ZSTD as ZSTD
-from app.protocol.chunk_filters import can_decode as can_decode
-from app.protocol.chunk_filters import decode as decode
-from app.protocol.chunk_filters import decoded as decoded
+from app.agent import filter_libraries as libraries
+from app.agent.blocks import decode_all_blocks
+from app.agent.blosc_chunks import decode_blosc, decode_blosc2
+from app.protocol import chunk_filters
+from app.protocol.chunk_filters import BITSHUFFLE, DEFLATE, LZ4, SHUFFLE, Step, Unusual, compression_of
 
-HEADER_BYTES = 12
-CHECKPOINT = 16  # every so many blocks their place is remembered
+FLETCHER32, SZIP, BZIP2, LZF, BLOSC, BLOSC2 = 3, 4, 307, 32000, 32001, 32026
+CHECKSUM_BYTES = 4
+_NEEDED = {LZF: libraries.LZF, BLOSC: libraries.BLOSC, BLOSC2: libraries.BLOSC2, SZIP: libraries.SZIP}
+_KEEP_SIZE = (SHUFFLE, FLETCHER32)
+_CHECKSUM = struct.Struct("<I")
+_SUMMED = 2048
+_WEIGHTS = np.arange(_SUMMED, 0, -1, dtype=np.float64)
 
 
-class Blocks(NamedTuple):
-    """How a chunk is divided: ``size`` bytes unpacked in blocks of ``block_bytes``, and where every 16th begins.
+class _SzipParameters(ctypes.Structure):
+    _fields_ = [("options", ctypes.c_int), ("bits", ctypes.c_int), ("block", ctypes.c_int), ("line", ctypes.c_int)]
 
-    ``checkpoints`` go as far as the lengths were followed: from the start of the stored chunk, uint32.
+
+def can_decode(steps: Sequence[Step]) -> bool:
+    """Whether every step is known here and its library is there."""
+    for step in steps:
+        if step.code in _NEEDED:
+            if libraries.library(_NEEDED[step.code]) is None or (step.code == SZIP and len(step.values) < 4):
+                return False
+        elif step.code not in (FLETCHER32, BZIP2) and not chunk_filters.can_decode([step]):
+            return False
+    return sum(1 for step in steps if step.code not in _KEEP_SIZE) <= 1  # else sizes in between are not known
+
+
+def decode(packed: Any, steps: Sequence[Step], out: Any) -> None:
+    """Decode a whole chunk.
+
+    Args:
+        packed: (n,) uint8, the chunk as stored.
+        steps: the filters that were applied to it.
+        out: (chunk bytes,) uint8, contiguous; filled.
+
+    Raises:
+        Unusual: it does not decode to exactly the size of ``out``, or its checksum is wrong.
     """
+    if not steps or steps[0].code == FLETCHER32:
+        current = decoded(packed, steps, out.size)
+        if current.size != out.size:
+            raise Unusual("a chunk of %d bytes instead of %d" % (current.size, out.size))
+        out[...] = current
+        return
+    _undo(steps[0], decoded(packed, steps[1:], out.size), out)
 
-    size: int
-    block_bytes: int
-    checkpoints: Any
 
-    @property
-    def number(self) -> int:
-        """Number of blocks, the last, shorter one included."""
-        return -(-self.size // self.block_bytes)
-
-    def reach(self, block: int) -> bool:
-        """Whether a checkpoint at or behind ``block`` is known, or there is none behind it."""
-        return -(-block // CHECKPOINT) < len(self.checkpoints) or self.number // CHECKPOINT < len(self.checkpoints)
+def decoded(packed: Any, steps: Sequence[Step], size: int) -> Any:
+    """As :func:`decode`, in a buffer of its own (a part of ``packed`` itself when there is nothing to decode)."""
+    current = packed
+    for number in range(len(steps) - 1, -1, -1):
+        step = steps[number]
+        if step.code == FLETCHER32:
+            current = _checked(current)
+            continue
+        before = size + CHECKSUM_BYTES * sum(1 for other in steps[:number] if other.code == FLETCHER32)
+        if step.code == DEFLATE:
+            current = chunk_filters.decoded(current, [step], before)
+        else:
+            target = np.empty(before, np.uint8)
+            _undo(step, current, target)
+            current = target
+    return current
 
 
 def is_shuffled(steps: Sequence[Step], item_size: int) -> bool:
@@ -74,63 +103,88 @@ def decode_start(packed: Any, steps: Sequence[Step], out: Any, end: int) -> bool
     return True
 
 
-def is_in_blocks(steps: Sequence[Step]) -> bool:
-    """Whether parts of a chunk can be decoded."""
-    if len(steps) != 1:
-        return False
-    step = steps[0]
-    return step.code == LZ4 or (step.code == BITSHUFFLE and compression_of(step) in (BITSHUFFLE_LZ4, BITSHUFFLE_ZSTD))
+def _undo(step: Step, packed: Any, out: Any) -> None:
+    if step.code == BZIP2:
+        out[...] = _unbzipped(packed, out.size)
+    elif step.code == LZF:
+        _unlzf(packed, out)
+    elif step.code == SZIP:
+        _unszip(packed, step, out)
+    elif step.code == BLOSC:
+        decode_blosc(packed, out)
+    elif step.code == BLOSC2:
+        decode_blosc2(packed, out)
+    elif step.code == LZ4 or (step.code == BITSHUFFLE and compression_of(step) != 0):
+        decode_all_blocks(packed, step, out)
+    else:
+        chunk_filters.decode(packed, [step], out)
 
 
-def first_blocks(header: Any, steps: Sequence[Step], size: int) -> Blocks:
-    """The blocks of a chunk of ``size`` bytes unpacked, by its first :data:`HEADER_BYTES` stored bytes.
+def fletcher32(values: Any) -> int:
+    """HDF5's checksum of (n,) uint8 (``H5_checksum_fletcher32``).
 
-    Raises:
-        Unusual: the header does not agree with the chunk.
+    Both sums are of big-endian words modulo 65535, where 65535 stands for 0 unless all words are 0. Turning the bytes
+    of every word multiplies a sum by 256, and 256² is 1 there: so the words are added as this processor has them.
     """
-    return Blocks(size, block_bytes_of(header, steps[0], size), np.array([CHUNK_HEADER.size], np.uint32))
+    words = values[:values.size // 2 * 2].view("<u2")
+    first, second, blocks = 0, 0, words.size // _SUMMED
+    for start in range(0, blocks, 64):  # by parts that stay in the cache
+        part = words[start * _SUMMED:min(start + 64, blocks) * _SUMMED].reshape(-1, _SUMMED).astype(np.float64)
+        for plain, weighted in zip(part.sum(axis=1).tolist(), (part @ _WEIGHTS).tolist()):
+            second += _SUMMED * first + int(weighted)
+            first += int(plain)
+    rest = words[blocks * _SUMMED:].astype(np.int64)
+    second += rest.size * first + int((rest * np.arange(rest.size, 0, -1)).sum())
+    first += int(rest.sum())
+    if values.size % 2:
+        first += int(values[-1])
+        second += first
+    return _folded(second) << 16 | _folded(first)
 
 
-def find_blocks(packed: Any, steps: Sequence[Step], blocks: Blocks, block: int) -> Optional[Blocks]:
-    """Follow the lengths of the blocks until one knows where ``block`` is; ``None``: ``packed`` ends before."""
-    found = blocks.checkpoints.tolist()
-    position, number = found[-1], (len(found) - 1) * CHECKPOINT
-    count = blocks.number
-    if steps[0].code == BITSHUFFLE and 0 < blocks.size % blocks.block_bytes < 8 * steps[0].values[2]:
-        count -= 1  # fewer than 8 items are left: they follow the last block as they are
-    end = min(count, -(-block // CHECKPOINT) * CHECKPOINT)
-    view, unpack, last = memoryview(packed), BLOCK_LENGTH.unpack_from, packed.size - BLOCK_LENGTH.size
-    while number < end:
-        if position > last:
-            return None
-        position += 4 + unpack(view, position)[0]
-        number += 1
-        if number % CHECKPOINT == 0:
-            found.append(position)
-    return None if position > packed.size else blocks._replace(checkpoints=np.array(found, np.uint32))
+def _folded(total: int) -> int:
+    """A sum of turned words as HDF5 has it: modulo 65535, never 0 for what is not 0."""
+    return (total * 256) % 65535 or (65535 if total else 0)
 
 
-def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Blocks, runs: List[Tuple[int, int]],
-                  out: Any) -> None:
-    """Decode runs of blocks, each to its place.
+def _checked(packed: Any) -> Any:
+    end = packed.size - CHECKSUM_BYTES
+    if end < 0 or _CHECKSUM.unpack_from(packed, end)[0] != fletcher32(packed[:end]):
+        raise Unusual("a chunk with another checksum")
+    return packed[:end]
 
-    Args:
-        packed: uint8, the stored chunk from its byte ``origin`` on, which is a checkpoint.
-        runs: (first, one past last) block, ascending.
-        out: (chunk bytes,) uint8, contiguous.
-    """
-    position = 0
-    block = int(np.searchsorted(blocks.checkpoints, origin)) * CHECKPOINT
-    view, unpack, last = memoryview(packed), BLOCK_LENGTH.unpack_from, packed.size - BLOCK_LENGTH.size
-    for first, end in runs:
-        checkpoint = first // CHECKPOINT
-        if checkpoint * CHECKPOINT > block:
-            block, position = checkpoint * CHECKPOINT, int(blocks.checkpoints[checkpoint]) - origin
-        while block < first:
-            if position > last:
-                raise Unusual("a chunk that ends too early")
-            position += 4 + unpack(view, position)[0]
-            block += 1
-        start, stop = first * blocks.block_bytes, min(end * blocks.block_bytes, blocks.size)
-        position += undo_blocks(steps[0], packed[position:], blocks.block_bytes, out[start:stop])
-        block = end
+
+def _unbzipped(packed: Any, size: int) -> Any:
+    try:
+        raw = bz2.BZ2Decompressor().decompress(packed, size + 1)
+    except (OSError, ValueError, EOFError) as error:
+        raise Unusual(str(error)) from None
+    if len(raw) != size:
+        raise Unusual("a bzip2 chunk of another size")
+    return np.frombuffer(raw, np.uint8)
+
+
+def _unlzf(packed: Any, out: Any) -> None:
+    read = _library(libraries.LZF).lzf_decompress(packed.ctypes.data, packed.size, out.ctypes.data, out.size)
+    if read != out.size:
+        raise Unusual("an LZF chunk of another size")
+
+
+def _unszip(packed: Any, step: Step, out: Any) -> None:
+    if packed.size < 4 or _CHECKSUM.unpack_from(packed, 0)[0] != out.size:
+        raise Unusual("an szip chunk of another size")
+    options, block, bits, line = step.values[:4]
+    if not (0 < bits <= 64 and 0 < block <= 32 and 0 < line <= 4096):
+        raise Unusual("unusual parameters of szip")
+    size, parameters = ctypes.c_size_t(out.size), _SzipParameters(options, bits, block, line)
+    code = _library(libraries.SZIP).SZ_BufftoBuffDecompress(
+        out.ctypes.data, ctypes.byref(size), packed[4:].ctypes.data, packed.size - 4, ctypes.byref(parameters))
+    if code != 0 or size.value != out.size:
+        raise Unusual("szip code %d" % code)
+
+
+def _library(name: str) -> Any:
+    found = libraries.library(name)
+    if found is None:
+        raise Unusual("no library for %s" % name)
+    return found

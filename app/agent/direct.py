@@ -1,48 +1,35 @@
 """Reading selections straight from the file, without HDF5: bytes by ``pread``, chunks decoded into the reply.
 
-Of a chunk made of blocks only the blocks that are needed are decoded, so a pixel through a thousand frames costs a
-thousand blocks. What is small is decoded whole and kept, for the next slice through the same chunks. Whatever is
-unusual is left to HDF5 (``None``); every answer equals HDF5's bit by bit. The file is looked at again afterwards: if
-it changed meanwhile, HDF5 is asked. Runs in a worker process of the agent, in one thread.
+Chunks are decoded in ``threads`` threads. Whatever is unusual is left to HDF5 (``None``), a few doubtful chunks one by
+one; every answer equals HDF5's bit by bit. The file is looked at again afterwards: if it changed meanwhile, HDF5 is
+asked. Runs in a worker process of the agent; called from one thread, which alone touches HDF5.
 """
 
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
-from collections import OrderedDict
-from typing import Any, List, NamedTuple, Optional, Tuple
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from app.agent.decoding import (
-    CHECKPOINT,
-    HEADER_BYTES,
-    Blocks,
-    Unusual,
-    decode,
-    decode_blocks,
-    decode_start,
-    decoded,
-    find_blocks,
-    first_blocks,
-    is_in_blocks,
-    is_shuffled,
-)
+from app.agent.pieces import Kept, Piece, PieceReader, bytes_to_decode
+from app.agent.plain_bytes import MAX_SCRATCH, read_plain, slices_of, stepped
 from app.agent.selection import Axis, Plan
-from app.agent.storage import Chunk, Storage, Storages, descriptor_of
+from app.agent.slab_cache import SlabCache
+from app.agent.storage import Storage, Storages, descriptor_of
+from app.protocol.chunk_filters import Unusual
 
 MAX_PIECES = 200_000
-MAX_SCRATCH = 80 * 2 ** 20
-MAX_RUNS = 4096
-_KEPT_CHUNK = 4 * 2 ** 20
-_SMALL_SPAN = 2 ** 20
+LEFT_TO_HDF5 = (Unusual, OSError, ValueError, RuntimeError, KeyError, TypeError, NotImplementedError, IndexError)
+_MOST_DOUBTFUL = 64
+_WORTH_THREADS = 2 ** 17  # bytes decoded at once: with less, Python takes longer than decoding
+_TOGETHER = 64  # pieces found, then read, then the next
 
-_LEFT_TO_HDF5 = (Unusual, OSError, ValueError, RuntimeError, KeyError, TypeError, NotImplementedError)
-
-Slices = Tuple[slice, ...]
 Hit = Tuple[int, slice, slice]
+Check = Callable[[], None]
 
 
 class Stored(NamedTuple):
@@ -60,26 +47,46 @@ class Stored(NamedTuple):
     dtype: Any
 
 
+class Cost(NamedTuple):
+    """About what reading a selection takes: bytes read from the file, and bytes decoded from them."""
+
+    stored: int
+    decoded: int
+
+
+def nobody_minds() -> None:
+    """A check that always wants the answer."""
+
+
 class DirectReader:
-    """Reads what can be read without HDF5; ``cache_bytes`` bounds the decoded chunks it keeps."""
+    """Reads what can be read without HDF5.
 
-    def __init__(self, cache_bytes: int = 32 * 2 ** 20) -> None:
+    Args:
+        cache_bytes: bounds what it keeps of decoded chunks and slabs.
+        threads: that decode at the same time.
+    """
+
+    def __init__(self, cache_bytes: int = 32 * 2 ** 20, threads: int = 1) -> None:
         self._storages = Storages()
-        self._cache_bytes = cache_bytes
-        self._decoded = OrderedDict()  # type: OrderedDict[Tuple[int, int], Any]
-        self._decoded_bytes = 0
-        self._scratch = np.empty(0, np.uint8)
-        self._packed = np.empty(0, np.uint8)
+        self._kept = Kept(cache_bytes // 2)
+        self._slabs = SlabCache(cache_bytes // 2, cache_bytes // 2)
+        self._threads = max(1, threads)
+        self._pool = None  # type: Optional[ThreadPoolExecutor]
+        self._idle = deque([PieceReader(self._kept)])  # type: deque[PieceReader]
 
-    def read(self, dataset: Any, plan: Plan) -> Optional[Any]:
+    def read(self, dataset: Any, plan: Plan, check: Check = nobody_minds) -> Optional[Any]:
         """The values of a plan, with the axes of the dataset (dropped ones are 1 long); ``None``: ask HDF5."""
         if not plan.axes or not hasattr(os, "preadv"):
             return None
         out = np.empty(plan.full_counts, dataset.dtype)
-        return out if self.read_into(dataset, plan, out) else None
+        return out if self.read_into(dataset, plan, out, check) else None
 
-    def read_into(self, dataset: Any, plan: Plan, out: Any) -> bool:
-        """Fill ``out``, of the full counts of the plan and the type of the dataset; False: ask HDF5."""
+    def read_into(self, dataset: Any, plan: Plan, out: Any, check: Check = nobody_minds) -> bool:
+        """Fill ``out``, of the full counts of the plan and the type of the dataset; False: ask HDF5.
+
+        Raises:
+            WireError: what ``check`` raises when nobody waits any more.
+        """
         try:
             fd = descriptor_of(dataset)
             before = os.fstat(fd)
@@ -88,16 +95,20 @@ class DirectReader:
                 return False
             ascending = tuple(Axis(axis.bounds[0], axis.length, abs(axis.step), axis.dropped) for axis in plan.axes)
             out = out[tuple(slice(None, None, -1) if axis.step < 0 else slice(None) for axis in plan.axes)]
-            if storage.chunks is None:
-                wanted = tuple(_slice(axis.start, axis.length, axis.step) for axis in ascending)
-                assert storage.offset is not None
-                self._read_plain(fd, int(storage.offset), storage.shape, wanted, out)
+            widened = self._slabs.find(storage, ascending)
+            if widened is None:
+                self._read(fd, dataset, storage, ascending, out, check)
             else:
-                self._read_chunks(fd, dataset, storage, ascending, out)
+                if widened.is_new:
+                    self._read(fd, dataset, storage, widened.axes, widened.values, check)
+                out[...] = widened.plane
             after = os.fstat(fd)
-        except _LEFT_TO_HDF5:
+            settled = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+            if widened is not None and widened.is_new and settled:
+                self._slabs.keep(widened)
+        except LEFT_TO_HDF5:
             return False  # HDF5 reads it, or says what is wrong
-        return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+        return settled
 
     def stored_chunk(self, dataset: Any, plan: Plan) -> Optional[Stored]:
         """The one stored chunk that holds the selection and nothing else, whether or not it can be decoded here.
@@ -110,15 +121,15 @@ class DirectReader:
             fd = descriptor_of(dataset)
             before = os.fstat(fd)
             storage = self._storages.of(dataset, before)
-            if storage is None or storage.chunks is None or not _is_one_chunk(storage, plan):
+            if storage is None or storage.chunks is None or storage.index is None or not _is_one_chunk(storage, plan):
                 return None
             place = tuple(axis.start // length for axis, length in zip(plan.axes, storage.chunks))
-            chunk = storage.find(dataset, place)
-            if chunk is None or chunk.size > 2 * storage.chunk_bytes + _SMALL_SPAN:
+            chunk = storage.index.find(dataset, place)
+            if chunk is None or chunk.size > 2 * storage.chunk_bytes + 2 ** 20:
                 return None
-            data = bytes(self._pread(fd, chunk.offset, chunk.size))
+            data = bytes(self._idle[0].pread(fd, chunk.offset, chunk.size))
             after = os.fstat(fd)
-        except _LEFT_TO_HDF5:
+        except LEFT_TO_HDF5:
             return None
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             return None
@@ -127,156 +138,109 @@ class DirectReader:
             return None
         return Stored(data, tuple((step.code, step.values) for step in applied), plan.shape, storage.dtype)
 
-    def close(self) -> None:
-        """Forget everything."""
-        self._storages.clear()
-        self._decoded.clear()
-        self._decoded_bytes = 0
-        self._scratch = self._packed = np.empty(0, np.uint8)
+    def cost(self, dataset: Any, plan: Plan) -> Optional[Cost]:
+        """About what reading a plan takes, as if nothing were kept and chunks had no parts; ``None``: not known."""
+        try:
+            storage = self._storages.of(dataset, os.fstat(descriptor_of(dataset)))
+            if storage is None or not plan.axes:
+                return None
+            wanted = int(np.prod(plan.full_counts, dtype=np.int64)) * storage.dtype.itemsize
+            if storage.chunks is None:
+                return Cost(wanted, 0)
+            pieces = 1
+            for axis, length in zip(plan.axes, storage.chunks):
+                first, end = axis.bounds
+                pieces *= min(axis.length, (end - 1) // length - first // length + 1) if axis.length else 0
+            whole = int(np.prod(storage.shape, dtype=np.int64)) * storage.dtype.itemsize
+            ratio = min(1.0, dataset.id.get_storage_size() / max(1, whole))
+        except LEFT_TO_HDF5:
+            return None
+        size = pieces * storage.chunk_bytes
+        return Cost(int(size * ratio), size) if storage.steps else Cost(wanted, 0)
 
-    def _read_chunks(self, fd: int, dataset: Any, storage: Storage, axes: Tuple[Axis, ...], out: Any) -> None:
+    def close(self) -> None:
+        """Forget everything and end the threads."""
+        self._storages.clear()
+        self._kept.clear()
+        self._slabs.clear()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        for reader in self._idle:
+            reader.forget()
+
+    def _read(self, fd: int, dataset: Any, storage: Storage, axes: Tuple[Axis, ...], out: Any, check: Check) -> None:
+        if storage.chunks is None:
+            assert storage.offset is not None
+            read_plain(fd, int(storage.offset), storage.shape, slices_of(axes), out, self._idle[0].pread)
+            return
+        pieces = self._pieces(dataset, storage, axes, out)
+        doubtful = []  # type: List[Piece]
+        threads = min(self._threads, max(1, MAX_SCRATCH * 2 // storage.chunk_bytes))
+        while True:
+            some = list(itertools.islice(pieces, _TOGETHER * threads))
+            if not some:
+                break
+            check()
+            if threads > 1 and len(some) > 1 and bytes_to_decode(some[0]) >= _WORTH_THREADS:
+                doubtful += self._read_in_threads(fd, some, threads)
+            else:
+                doubtful += _read_all(fd, some, self._idle[0])
+            if len(doubtful) > _MOST_DOUBTFUL:
+                raise Unusual("too many unusual chunks")
+        for piece in doubtful:
+            first = [index * length for index, length in zip(piece.place, storage.chunks)]
+            piece.target[...] = dataset[tuple(slice(a + one.start, a + one.stop, one.step)
+                                              for a, one in zip(first, piece.wanted))]
+
+    def _pieces(self, dataset: Any, storage: Storage, axes: Tuple[Axis, ...], out: Any) -> Iterator[Piece]:
+        """What is wanted of each chunk; where nothing was written, the fill value is put in its place."""
         assert storage.chunks is not None
+        assert storage.index is not None
         hits = [hits_of(axis, length) for axis, length in zip(axes, storage.chunks)]
-        pieces = 1
+        count = 1
         for along in hits:
-            pieces *= len(along)
-        if pieces > MAX_PIECES:
+            count *= len(along)
+        if count > MAX_PIECES:
             raise Unusual("too many chunks")
+        keep = count * storage.chunk_bytes <= self._kept.limit
         for combined in itertools.product(*hits):
             place = tuple(hit[0] for hit in combined)
             target = out[tuple(hit[1] for hit in combined)]
-            wanted = tuple(hit[2] for hit in combined)
-            chunk = storage.find(dataset, place)
-            if chunk is None:
-                if storage.fill is None:
-                    raise Unusual("an unwritten chunk without a fill value")
-                target[...] = storage.fill
+            chunk = storage.index.find(dataset, place)
+            if chunk is not None:
+                yield Piece(storage, storage.index.number_of(place), place, chunk, tuple(hit[2] for hit in combined),
+                            target, _is_at_edge(storage, place), keep)
+            elif storage.fill is None:
+                raise Unusual("an unwritten chunk without a fill value")
             else:
-                self._read_chunk(fd, storage, storage.number_of(place), chunk, wanted, target,
-                                 _is_at_edge(storage, place))
+                target[...] = storage.fill
 
-    def _read_chunk(self, fd: int, storage: Storage, number: int, chunk: Chunk, wanted: Slices, target: Any,
-                    at_edge: bool) -> None:
-        assert storage.chunks is not None
-        shape, size = storage.chunks, storage.chunk_bytes
-        steps = storage.steps_of(chunk)
-        if not steps:
-            if chunk.size != size:
-                raise Unusual("a chunk of another size")
-            self._read_plain(fd, chunk.offset, shape, wanted, target)
-            return
-        if at_edge and chunk.size == size:
-            raise Unusual("it may be stored without its filters, as chunks at the edge can be")
-        kept = self._kept(storage, number)
-        if kept is not None:
-            target[...] = kept[wanted]
-            return
-        if target.flags.c_contiguous and target.shape == shape:
-            decode(self._pread(fd, chunk.offset, chunk.size), steps, _bytes_of(target))
-            return
-        if is_in_blocks(steps) and self._read_blocks(fd, storage, number, chunk, wanted, target, steps):
-            return
-        if size <= min(_KEPT_CHUNK, self._cache_bytes):
-            whole = np.empty(shape, storage.dtype)
-            decode(self._pread(fd, chunk.offset, chunk.size), steps, _bytes_of(whole))
-            self._keep(storage, number, whole)
-            target[...] = whole[wanted]
-            return
-        packed = self._pread(fd, chunk.offset, chunk.size)
-        if is_shuffled(steps, storage.dtype.itemsize):
-            _take_shuffled(decoded(packed, steps[1:], size), shape, wanted, target)
-            return
-        raw = self._scratch_of(size)
-        runs = _runs(shape, wanted, storage.dtype.itemsize)
-        if not decode_start(packed, steps, raw, int(runs[-1, 1])):
-            decode(packed, steps, raw)
-        target[...] = raw.view(storage.dtype).reshape(shape)[wanted]
+    def _read_in_threads(self, fd: int, pieces: List[Piece], threads: int) -> List[Piece]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "worker-decode")
+        while len(self._idle) < threads:
+            self._idle.append(PieceReader(self._kept))
+        parts = [self._pool.submit(_read_all, fd, pieces[number::threads], self._idle[number])
+                 for number in range(threads)]
+        errors = [part.exception() for part in parts]  # waits for all: they write into the same reply
+        for error in errors:
+            if error is not None:
+                raise error
+        return [piece for part in parts for piece in part.result()]
 
-    def _read_blocks(self, fd: int, storage: Storage, number: int, chunk: Chunk, wanted: Slices, target: Any,
-                     steps: List[Any]) -> bool:
-        """Decode only the blocks that are needed; False: it is as well to decode all of them."""
-        size, shape = storage.chunk_bytes, storage.chunks
-        assert shape is not None
-        blocks = storage.tables.get(number)
-        if blocks is None:
-            blocks = first_blocks(self._pread(fd, chunk.offset, min(HEADER_BYTES, chunk.size)), steps, size)
-        runs = _runs(shape, wanted, storage.dtype.itemsize)
-        needed = _merged(runs[:, 0] // blocks.block_bytes, (runs[:, 1] - 1) // blocks.block_bytes + 1)
-        count = sum(end - first for first, end in needed)
-        if size <= min(_KEPT_CHUNK, self._cache_bytes) and 4 * count > blocks.number:
-            return False
-        first, end = needed[0][0], needed[-1][1]
-        if not blocks.reach(end):
-            blocks = self._found_blocks(fd, chunk, steps, blocks, end)
-            storage.keep_table(number, blocks)
-        origin = int(blocks.checkpoints[first // CHECKPOINT])
-        behind = -(-end // CHECKPOINT)
-        stop = int(blocks.checkpoints[behind]) if behind < len(blocks.checkpoints) else chunk.size
-        raw = self._scratch_of(size)
-        decode_blocks(self._pread(fd, chunk.offset + origin, stop - origin), origin, steps, blocks, needed, raw)
-        target[...] = raw.view(storage.dtype).reshape(shape)[wanted]
-        return True
 
-    def _found_blocks(self, fd: int, chunk: Chunk, steps: List[Any], blocks: Blocks, end: int) -> Blocks:
-        """Where the blocks up to ``end`` are; reads as much of the chunk as is likely enough for that."""
-        likely = min(chunk.size, chunk.size * end // blocks.number * 5 // 4 + 65536)
-        found = find_blocks(self._pread(fd, chunk.offset, likely), steps, blocks, end)
-        if found is None:
-            found = find_blocks(self._pread(fd, chunk.offset, chunk.size), steps, blocks, end)
-        if found is None:
-            raise Unusual("a chunk that ends too early")
-        return found
-
-    def _read_plain(self, fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
-        """Bytes that lie in the file as they are in memory."""
-        runs = _runs(shape, wanted, target.dtype.itemsize)
-        first, end = int(runs[0, 0]), int(runs[-1, 1])
-        if os.fstat(fd).st_size < offset + end:
-            raise Unusual("the file ends too early")
-        if len(runs) == 1 and target.flags.c_contiguous and end - first == target.nbytes:
-            _pread_into(fd, offset + first, _bytes_of(target))
-            return
-        if end - first <= _SMALL_SPAN or (len(runs) == 1 and end - first <= MAX_SCRATCH):
-            raw = self._pread(fd, offset + first, end - first)
-            view, shift = raw, first
-            _gather(view, shift, shape, wanted, target)
-            return
-        start = (offset + first) // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-        with mmap.mmap(fd, offset + end - start, prot=mmap.PROT_READ, flags=mmap.MAP_SHARED, offset=start) as mapped:
-            view = np.frombuffer(mapped, np.uint8)[offset + first - start:]
-            _gather(view, first, shape, wanted, target)
-            del view
-
-    def _pread(self, fd: int, offset: int, size: int) -> Any:
-        """Stored bytes in a buffer that the next call overwrites."""
-        if self._packed.size < size:
-            self._packed = np.empty(size + size // 4, np.uint8)
-        packed = self._packed[:size]
-        _pread_into(fd, offset, packed)
-        if self._packed.size > MAX_SCRATCH:
-            self._packed = np.empty(0, np.uint8)
-        return packed
-
-    def _scratch_of(self, size: int) -> Any:
-        if size > MAX_SCRATCH:
-            return np.empty(size, np.uint8)
-        if self._scratch.size < size:
-            self._scratch = np.empty(size, np.uint8)
-        return self._scratch[:size]
-
-    def _kept(self, storage: Storage, number: int) -> Optional[Any]:
-        key = (storage.serial, number)
-        if key not in self._decoded:
-            return None
-        self._decoded.move_to_end(key)
-        return self._decoded[key]
-
-    def _keep(self, storage: Storage, number: int, whole: Any) -> None:
-        self._decoded[(storage.serial, number)] = whole
-        self._decoded_bytes += whole.nbytes
-        while self._decoded_bytes > self._cache_bytes:
-            _, old = self._decoded.popitem(last=False)
-            self._decoded_bytes -= old.nbytes
+def _read_all(fd: int, pieces: List[Piece], reader: PieceReader) -> List[Piece]:
+    """Read pieces; gives back those that HDF5 must read."""
+    left = []  # type: List[Piece]
+    for piece in pieces:
+        try:
+            reader.read(fd, piece)
+        except Unusual:
+            left.append(piece)
+            if len(left) > _MOST_DOUBTFUL:
+                raise
+    return left
 
 
 def hits_of(axis: Axis, length: int) -> List[Hit]:
@@ -288,7 +252,7 @@ def hits_of(axis: Axis, length: int) -> List[Hit]:
         index = first // length
         more = min(axis.length - taken, -(-((index + 1) * length - first) // axis.step))
         inside = first - index * length
-        hits.append((index, slice(taken, taken + more), _slice(inside, more, axis.step)))
+        hits.append((index, slice(taken, taken + more), stepped(inside, more, axis.step)))
         taken += more
     return hits
 
@@ -299,77 +263,6 @@ def _is_one_chunk(storage: Storage, plan: Plan) -> bool:
                for axis, length in zip(plan.axes, storage.chunks or ()))
 
 
-def _slice(start: int, count: int, step: int) -> slice:
-    return slice(start, start + (count - 1) * step + 1, step if count > 1 else 1)
-
-
 def _is_at_edge(storage: Storage, place: Tuple[int, ...]) -> bool:
     return any((index + 1) * length > whole for index, length, whole in
-               zip(place, storage.chunks or (), storage.shape))
-
-
-def _bytes_of(values: Any) -> Any:
-    return values.reshape(-1).view(np.uint8)
-
-
-def _pread_into(fd: int, offset: int, target: Any) -> None:
-    view, done = memoryview(target), 0
-    while done < len(view):
-        count = os.preadv(fd, [view[done:]], offset + done)
-        if count <= 0:
-            raise Unusual("the file ends too early")
-        done += count
-
-
-def _runs(shape: Tuple[int, ...], wanted: Slices, item_size: int) -> Any:
-    """(first, one past last) byte of every run of wanted values that lie together, ascending: (runs, 2) int64."""
-    strides, total = [], item_size
-    for length in reversed(shape):
-        strides.append(total)
-        total *= length
-    strides.reverse()
-    axis = len(shape) - 1
-    while axis > 0 and wanted[axis] == slice(0, shape[axis], 1):
-        axis -= 1
-    inner = wanted[axis]
-    starts = np.array([inner.start * strides[axis]], np.int64)
-    for number in range(axis - 1, -1, -1):
-        along = np.arange(wanted[number].start, wanted[number].stop, wanted[number].step, dtype=np.int64)
-        if along.size * starts.size > 16 * MAX_RUNS * 64:
-            raise Unusual("too many pieces")
-        starts = (along * strides[number])[:, None] + starts[None, :]
-        starts = starts.reshape(-1)
-    return np.stack([starts, starts + (inner.stop - inner.start) * strides[axis]], axis=1)
-
-
-def _merged(firsts: Any, ends: Any) -> List[Tuple[int, int]]:
-    """Overlapping and touching ranges, ascending in both, as few."""
-    if len(firsts) == 1:
-        return [(int(firsts[0]), int(ends[0]))]
-    breaks = np.flatnonzero(firsts[1:] > ends[:-1])
-    begin = firsts[np.concatenate([[0], breaks + 1])]
-    stop = ends[np.concatenate([breaks, [len(ends) - 1]])]
-    return list(zip(begin.tolist(), stop.tolist()))
-
-
-def _take_shuffled(raw: Any, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
-    """Put only the wanted values of a shuffled chunk together again."""
-    item_size = target.dtype.itemsize
-    planes = raw.reshape((item_size,) + shape)
-    values = np.empty(target.shape + (item_size,), np.uint8)
-    for number in range(item_size):
-        values[..., number] = planes[number][wanted]
-    target[...] = values.view(target.dtype)[..., 0]
-
-
-def _gather(view: Any, shift: int, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
-    """Copy wanted values out of bytes that begin ``shift`` bytes into an array of ``shape``."""
-    strides, total = [], target.dtype.itemsize
-    for length in reversed(shape):
-        strides.append(total)
-        total *= length
-    strides.reverse()
-    first = sum(one.start * stride for one, stride in zip(wanted, strides)) - shift
-    taken = np.ndarray(target.shape, target.dtype, view, first,
-                       tuple(stride * one.step for one, stride in zip(wanted, strides)))
-    target[...] = taken
+               zip(place, storage.chunk_shape, storage.shape))

@@ -1,40 +1,33 @@
-"""Where the bytes of a dataset lie in its file, and how they are packed there.
+"""How a dataset is stored in its file: where its bytes or chunks lie, and how they are packed there.
 
-Asks HDF5 once per dataset and generation of its file; after that the bytes can be read without it. Chunks are looked
-up one at a time, or, when many are wanted, all in one walk (``chunk_iter``, where h5py has it). Runs in a worker
-process of the agent, in one thread. Reads no values.
+Asks HDF5 once per dataset and generation of its file; after that the bytes can be read without it. Runs in a worker
+process of the agent, in one thread (tables of blocks: any). Reads no values.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 from collections import OrderedDict
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 from h5py import h5d, h5fd, h5i, h5o, h5t
 
-from app.agent.decoding import Step, can_decode
+from app.agent.chunk_index import Chunk, ChunkIndex
+from app.agent.decoding import can_decode
+from app.protocol.chunk_filters import Step
 
-MAX_INDEXED = 200_000
 MAX_BLOCK_TABLES = 8 * 2 ** 20  # bytes of tables of blocks per dataset
-_ASKED_SINGLY = 32
+MAX_REMEMBERED = 32 * 2 ** 20
 _KEPT = 16
 SETTLED_NS = 2 * 10 ** 9  # a file changed less than this ago may change again without its time telling
 
 _serials = itertools.count()
 
 Key = Tuple[int, int, int, int, int]
-
-
-class Chunk(NamedTuple):
-    """A stored chunk: its place in the file, and which filters were left out for it (a bit each)."""
-
-    offset: int
-    size: int
-    skipped: int
 
 
 class Storage:
@@ -54,73 +47,50 @@ class Storage:
                            (plist.get_filter(number) for number in range(plist.get_nfilters())))
         self.is_decodable = can_decode(self.steps)
         self.fill = fill_value(dataset, plist)
-        self.tables = OrderedDict()  # type: OrderedDict[int, Any]
+        block = int(h5i.get_file_id(dataset.id).get_create_plist().get_userblock())
+        self.index = ChunkIndex(self.shape, self.chunks, block) if self.chunks else None
+        self._tables = OrderedDict()  # type: OrderedDict[int, Any]
         self._table_bytes = 0
-        self._found: Dict[int, Optional[Chunk]] = {}
-        self._is_whole = False
-        self._grid = tuple(-(-n // c) for n, c in zip(self.shape, self.chunks)) if self.chunks else ()
+        self._lock = threading.Lock()
+
+    @property
+    def chunk_shape(self) -> Tuple[int, ...]:
+        """The lengths of a chunk; of the whole dataset where it is contiguous."""
+        return self.chunks or self.shape
 
     @property
     def chunk_bytes(self) -> int:
         """Bytes of an unpacked chunk."""
-        count = 1
-        for length in self.chunks or ():
+        count = int(self.dtype.itemsize)
+        for length in self.chunk_shape:
             count *= length
-        return count * int(self.dtype.itemsize)
+        return count
+
+    @property
+    def nbytes(self) -> int:
+        """About what it takes to remember it."""
+        return self._table_bytes + (self.index.nbytes if self.index is not None else 0)
 
     def steps_of(self, chunk: Chunk) -> List[Step]:
         """The filters that were applied to a chunk, in the order of writing."""
         return [step for bit, step in enumerate(self.steps) if not chunk.skipped >> bit & 1]
 
-    def number_of(self, place: Tuple[int, ...]) -> int:
-        """The number of the chunk at a place of the grid of chunks."""
-        number = 0
-        for index, length in zip(place, self._grid):
-            number = number * length + index
-        return number
-
-    def find(self, dataset: Any, place: Tuple[int, ...]) -> Optional[Chunk]:
-        """The stored chunk at a place of the grid; ``None``: nothing was written there."""
-        assert self.chunks is not None
-        number = self.number_of(place)
-        if number in self._found or self._is_whole:
-            return self._found.get(number)
-        if len(self._found) >= _ASKED_SINGLY and self._index(dataset):
-            return self._found.get(number)
-        if len(self._found) > MAX_INDEXED:
-            self._found.clear()
-        info = dataset.id.get_chunk_info_by_coord(tuple(i * c for i, c in zip(place, self.chunks)))
-        found = None
-        if info.byte_offset is not None and info.size:
-            found = Chunk(int(info.byte_offset), int(info.size), int(info.filter_mask))
-        self._found[number] = found
-        return found
+    def table(self, number: int) -> Optional[Any]:
+        """Where the blocks of a chunk are, if that is remembered."""
+        with self._lock:
+            return self._tables.get(number)
 
     def keep_table(self, number: int, table: Any) -> None:
         """Remember where the blocks of a chunk are, as long as there is room."""
-        old = self.tables.pop(number, None)
-        if old is not None:
-            self._table_bytes -= old.checkpoints.nbytes + 200
-        self.tables[number] = table
-        self._table_bytes += table.checkpoints.nbytes + 200
-        while self._table_bytes > MAX_BLOCK_TABLES:
-            _, old = self.tables.popitem(last=False)
-            self._table_bytes -= old.checkpoints.nbytes + 200
-
-    def _index(self, dataset: Any) -> bool:
-        if not hasattr(dataset.id, "chunk_iter") or dataset.id.get_num_chunks() > MAX_INDEXED:
-            return False
-        found: Dict[int, Optional[Chunk]] = {}
-        chunks = self.chunks or ()
-
-        def note(info: Any) -> None:
-            place = tuple(int(n) // c for n, c in zip(info.chunk_offset, chunks))
-            if info.byte_offset is not None and info.size:
-                found[self.number_of(place)] = Chunk(int(info.byte_offset), int(info.size), int(info.filter_mask))
-
-        dataset.id.chunk_iter(note)
-        self._found, self._is_whole = found, True
-        return True
+        with self._lock:
+            old = self._tables.pop(number, None)
+            if old is not None:
+                self._table_bytes -= old.checkpoints.nbytes + 200
+            self._tables[number] = table
+            self._table_bytes += table.checkpoints.nbytes + 200
+            while self._table_bytes > MAX_BLOCK_TABLES:
+                _, old = self._tables.popitem(last=False)
+                self._table_bytes -= old.checkpoints.nbytes + 200
 
 
 class Storages:
@@ -138,9 +108,13 @@ class Storages:
         storage = _storage_of(dataset)
         if abs(time.time_ns() - status.st_mtime_ns) > SETTLED_NS:
             self._kept[key] = storage
-            while len(self._kept) > _KEPT:
+            while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._nbytes > MAX_REMEMBERED):
                 self._kept.popitem(last=False)
         return storage
+
+    @property
+    def _nbytes(self) -> int:
+        return sum(storage.nbytes for storage in self._kept.values() if storage is not None)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -178,8 +152,6 @@ def _storage_of(dataset: Any) -> Optional[Storage]:
     plist = dataset.id.get_create_plist()
     layout = plist.get_layout()
     if layout not in (h5d.CHUNKED, h5d.CONTIGUOUS) or plist.get_external_count():
-        return None
-    if h5i.get_file_id(dataset.id).get_create_plist().get_userblock():
         return None
     if layout == h5d.CHUNKED and not hasattr(dataset.id, "get_chunk_info_by_coord"):
         return None

@@ -17,12 +17,12 @@ import numpy as np
 from h5py import h5d, h5o, h5s
 
 from app.agent import links
-from app.agent.decoding import Unusual
 from app.agent.direct import DirectReader, Stored
 from app.agent.opening import OpenFiles
 from app.agent.selection import Axis, Plan
 from app.agent.sources import located
 from app.agent.storage import SETTLED_NS, descriptor_of, fill_value, is_stored_as_read
+from app.protocol.chunk_filters import Unusual
 from app.protocol.errors import WireError
 
 MAX_PIECES = 20_000

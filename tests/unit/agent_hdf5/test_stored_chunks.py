@@ -11,12 +11,13 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from app.agent import direct
-from app.agent.decoding import Step, decode
+from app.agent import pieces
+from app.agent.decoding import decode
 from app.agent.direct import DirectReader, Stored
 from app.agent.links import resolve
 from app.agent.selection import tie
 from app.agent.virtual import SourceReader
+from app.protocol.chunk_filters import Step
 
 FRAMES = np.random.default_rng(1).poisson(2, (4, 50, 40)).astype(">u4")
 FILTERS: dict[str, Any] = {
@@ -112,12 +113,12 @@ def test_that_it_is_found_through_virtual_datasets_and_links(frames: Path) -> No
 
 def test_that_a_chunk_is_not_handed_out_when_its_file_changes_meanwhile(frames: Path,
                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, pread = DirectReader(), direct._pread_into
+    reader, pread = DirectReader(), pieces.pread_into
 
     def meanwhile(fd: int, offset: int, target: Any) -> None:
         pread(fd, offset, target)
         os.utime(frames, ns=(7, 7))
 
     with h5py.File(frames, "r") as file:
-        monkeypatch.setattr(direct, "_pread_into", meanwhile)
+        monkeypatch.setattr(pieces, "pread_into", meanwhile)
         assert reader.stored_chunk(file["gzip"], tie([0], FRAMES.shape)) is None

@@ -1,0 +1,139 @@
+"""Chunks made of blocks that each begin with their length: bitshuffle with LZ4 or zstd, and LZ4.
+
+Any of their blocks can be decoded alone, once the lengths of those before it were followed. The libraries trust these
+lengths, so they are followed before a library sees the bytes. Outside Python's and HDF5's locks; whatever is not as
+expected raises :class:`Unusual`. Any thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from app.protocol.chunk_filters import (
+    BITSHUFFLE,
+    BITSHUFFLE_LZ4,
+    BITSHUFFLE_ZSTD,
+    BLOCK_LENGTH,
+    CHUNK_HEADER,
+    LZ4,
+    Step,
+    Unusual,
+    block_bytes_of,
+    compression_of,
+    undo_blocks,
+)
+
+HEADER_BYTES = CHUNK_HEADER.size
+CHECKPOINT = 16  # every so many blocks their place is remembered
+
+
+class Blocks(NamedTuple):
+    """How a chunk is divided: ``size`` bytes unpacked in blocks of ``block_bytes``, and where every 16th begins.
+
+    ``checkpoints`` go as far as the lengths were followed: from the start of the stored chunk, uint32.
+    """
+
+    size: int
+    block_bytes: int
+    checkpoints: Any
+
+    @property
+    def number(self) -> int:
+        """Number of blocks, the last, shorter one included."""
+        return -(-self.size // self.block_bytes)
+
+    def reach(self, block: int) -> bool:
+        """Whether a checkpoint at or behind ``block`` is known, or there is none behind it."""
+        return -(-block // CHECKPOINT) < len(self.checkpoints) or self.number // CHECKPOINT < len(self.checkpoints)
+
+
+def is_in_blocks(steps: Sequence[Step]) -> bool:
+    """Whether parts of a chunk can be decoded."""
+    if len(steps) != 1:
+        return False
+    step = steps[0]
+    return step.code == LZ4 or (step.code == BITSHUFFLE and compression_of(step) in (BITSHUFFLE_LZ4, BITSHUFFLE_ZSTD))
+
+
+def first_blocks(header: Any, steps: Sequence[Step], size: int) -> Blocks:
+    """The blocks of a chunk of ``size`` bytes unpacked, by its first :data:`HEADER_BYTES` stored bytes.
+
+    Raises:
+        Unusual: the header does not agree with the chunk.
+    """
+    return Blocks(size, block_bytes_of(header, steps[0], size), np.array([CHUNK_HEADER.size], np.uint32))
+
+
+def find_blocks(packed: Any, steps: Sequence[Step], blocks: Blocks, block: int) -> Optional[Blocks]:
+    """Follow the lengths of the blocks until one knows where ``block`` is; ``None``: ``packed`` ends before."""
+    found = blocks.checkpoints.tolist()
+    position, number = found[-1], (len(found) - 1) * CHECKPOINT
+    end = min(_with_length(steps[0], blocks), -(-block // CHECKPOINT) * CHECKPOINT)
+    view, unpack, last = memoryview(packed), BLOCK_LENGTH.unpack_from, packed.size - BLOCK_LENGTH.size
+    while number < end:
+        if position > last:
+            return None
+        position += 4 + unpack(view, position)[0]
+        number += 1
+        if number % CHECKPOINT == 0:
+            found.append(position)
+    return None if position > packed.size else blocks._replace(checkpoints=np.array(found, np.uint32))
+
+
+def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Blocks, runs: List[Tuple[int, int]],
+                  out: Any) -> None:
+    """Decode runs of blocks, each to its place.
+
+    Args:
+        packed: uint8, the stored chunk from its byte ``origin`` on, which is a checkpoint.
+        runs: (first, one past last) block, ascending.
+        out: (chunk bytes,) uint8, contiguous.
+    """
+    position = 0
+    block = int(np.searchsorted(blocks.checkpoints, origin)) * CHECKPOINT
+    lengths = _with_length(steps[0], blocks)
+    for first, end in runs:
+        checkpoint = first // CHECKPOINT
+        if checkpoint * CHECKPOINT > block:
+            block, position = checkpoint * CHECKPOINT, int(blocks.checkpoints[checkpoint]) - origin
+        position = _followed(packed, position, min(first, lengths) - block)
+        behind = _followed(packed, position, min(end, lengths) - min(first, lengths))
+        start, stop = first * blocks.block_bytes, min(end * blocks.block_bytes, blocks.size)
+        rest = _rest_bytes(steps[0], blocks) if stop == blocks.size else 0
+        if behind + rest > packed.size:
+            raise Unusual("a chunk that ends too early")
+        undo_blocks(steps[0], packed[position:behind + rest], blocks.block_bytes, out[start:stop])
+        position, block = behind, end
+
+
+def decode_all_blocks(packed: Any, step: Step, out: Any) -> None:
+    """Decode a whole chunk into ``out``, (chunk bytes,) uint8."""
+    blocks = Blocks(out.size, block_bytes_of(packed, step, out.size), None)
+    end = _followed(packed, HEADER_BYTES, _with_length(step, blocks)) + _rest_bytes(step, blocks)
+    if end != packed.size:
+        raise Unusual("a chunk of another length than its blocks")
+    undo_blocks(step, packed[HEADER_BYTES:], blocks.block_bytes, out)
+
+
+def _followed(packed: Any, position: int, count: int) -> int:
+    """Where the next block begins after ``count`` more; not behind the end."""
+    view, unpack, last = memoryview(packed), BLOCK_LENGTH.unpack_from, packed.size - BLOCK_LENGTH.size
+    for _ in range(count):
+        if position > last:
+            raise Unusual("a chunk that ends too early")
+        position += 4 + unpack(view, position)[0]
+    if position > packed.size:
+        raise Unusual("a chunk that ends too early")
+    return position
+
+
+def _with_length(step: Step, blocks: Blocks) -> int:
+    """How many blocks begin with a length: all, unless fewer than 8 items are left for the last."""
+    return blocks.number - (1 if blocks.size % blocks.block_bytes == _rest_bytes(step, blocks) > 0 else 0)
+
+
+def _rest_bytes(step: Step, blocks: Blocks) -> int:
+    """Bytes of the last items, fewer than 8, that follow the last block of bitshuffle as they are."""
+    return int(blocks.size % (8 * step.values[2])) if step.code == BITSHUFFLE else 0
