@@ -31,11 +31,26 @@ class FolderEntry:
 
 
 @dataclass(frozen=True)
+class FileSeries:
+    """Numbered image files of a folder that can be opened as one stack under ``name`` (``scan_####.cbf``).
+
+    ``members`` are their places in the listing, by number; ``gaps`` numbers between ``first`` and ``last`` have no file.
+    """
+
+    name: str
+    first: int
+    last: int
+    gaps: int
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class FolderListing:
     """Folders first, natural order. ``path`` is absolute."""
 
     path: PurePosixPath
     entries: tuple[FolderEntry, ...] = ()
+    series: tuple[FileSeries, ...] = ()
 
 
 class NodeKind(Enum):

@@ -19,8 +19,9 @@ from app.model.data import (
     Selection,
     Statistics,
 )
-from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
+from app.model.nodes import EntryKind, FileSeries, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
+from app.protocol.series import series_in
 
 _NODE_FIELDS = {f.name for f in fields(NodeInfo)}
 _PLOT_FIELDS = {f.name for f in fields(PlotDescription)}
@@ -53,7 +54,14 @@ def folder_listing(result: dict[str, Any]) -> FolderListing:
     entries = tuple(FolderEntry(e["name"], EntryKind(e["kind"]), e.get("size"), e.get("mtime"), e.get("target"),
                                 EntryKind(e["target_kind"]) if e.get("target_kind") else None)
                     for e in result["entries"])
-    return FolderListing(PurePosixPath(result["path"]), entries)
+    return FolderListing(PurePosixPath(result["path"]), entries, _series_of(entries))
+
+
+def _series_of(entries: tuple[FolderEntry, ...]) -> tuple[FileSeries, ...]:
+    files = [number for number, entry in enumerate(entries) if EntryKind.FILE in (entry.kind, entry.target_kind)]
+    return tuple(FileSeries(found.name, found.numbers[0], found.numbers[-1], found.gaps,
+                            tuple(files[member] for member in found.members))
+                 for found in series_in([entries[number].name for number in files]))
 
 
 def nodes(result: dict[str, Any]) -> tuple[NodeInfo, ...]:

@@ -8,7 +8,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.model.data import DataReference
-from app.session.files_model import FilesModel, Role, RowKind
+from app.session.file_rows import RowKind
+from app.session.files_model import FilesModel, Role
 from app.session.vocabulary import DataService
 from app.views.files_panel import FilesPanel
 

@@ -22,7 +22,8 @@ from PySide6.QtWidgets import (
 
 from app.model.data import DataReference
 from app.model.text import visible
-from app.session.files_model import FilesModel, Role, RowKind
+from app.session.file_rows import RowKind, kind_of_file
+from app.session.files_model import FilesModel, Role
 from app.session.snippet import python_snippet
 from app.session.vocabulary import Recipe
 from app.views.files_proxy import FilesProxy
@@ -31,7 +32,7 @@ from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip, s
 from app.viz.icons import set_icon
 
 _NOTHING_FITS = "Nothing that is opened below fits. Folders and files are searched once they are unfolded."
-_OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)
+_OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.SERIES, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)
 
 
 class FilesPanel(QWidget):
@@ -244,12 +245,13 @@ class FilesPanel(QWidget):
                 self._entry(menu, "Show only this folder", "folder-open", self._go, reference.file_path)
             elif kind in _OPENABLE:
                 self._entry(menu, "Open", "image", self._open, reference, shortcut="Return")
-            if kind in (RowKind.DATASET, RowKind.HDF5_FILE, RowKind.GROUP):
+            is_hdf5 = kind_of_file(reference.file_path.name) not in ("image", "text")
+            if is_hdf5 and kind in (RowKind.DATASET, RowKind.HDF5_FILE, RowKind.GROUP):
                 for recipe in self._recipes:
                     self._entry(menu, f"{recipe.title}…", "run", self._ask_recipe, recipe, reference)
             menu.addSeparator()
             self._entry(menu, "Copy path", "copy", self._copy, str(reference), shortcut="Ctrl+C")
-            if kind in (RowKind.DATASET, RowKind.GROUP, RowKind.HDF5_FILE):
+            if is_hdf5 and kind in (RowKind.DATASET, RowKind.GROUP, RowKind.HDF5_FILE):
                 self._entry(menu, "Copy as Python", "copy", self._copy, python_snippet(reference, host=self._host))
             menu.addSeparator()
         self._entry(menu, "Refresh", "refresh", self.refresh, "F5")

@@ -11,13 +11,16 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 
 from app.model.nodes import NodeInfo
-from app.session.files_model import FilesModel, Role, RowKind, RowState, short_type
+from app.session.file_rows import RowKind, RowState, kind_of_file, short_type
+from app.session.files_model import FilesModel, Role
 from app.views.labels import plain_tip
 from app.viz.icons import icon
 from app.viz.theme import theme_of
 
 _STATE_COLOUR = {RowState.QUIET: "muted", RowState.BROKEN: "warning", RowState.EXTERNAL: "accent"}
-_KIND_ICON = {RowKind.FOLDER: "folder", RowKind.HDF5_FILE: "file-h5", RowKind.FILE: "file", RowKind.GROUP: "group"}
+_KIND_ICON = {RowKind.FOLDER: "folder", RowKind.HDF5_FILE: "file-h5", RowKind.SERIES: "dataset-3d",
+              RowKind.GROUP: "group"}
+_FORMAT_ICON = {"image": "image", "text": "table"}
 
 Index = QModelIndex | QPersistentModelIndex
 
@@ -57,7 +60,9 @@ class FilesProxy(QSortFilterProxyModel):
             return self._shows_hidden or not _is_hidden(model, index)
         if model.data(index, Role.KIND) in (RowKind.LOADING, RowKind.MESSAGE):
             return False                           # shown with the level they belong to
-        return self._pattern.search(str(model.data(index, Role.NAME))) is not None
+        if self._pattern.search(str(model.data(index, Role.NAME))) is not None:
+            return True
+        return any(self._pattern.search(entry.name) for entry in model.data(index, Role.MEMBERS) or ())
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if role == Qt.ItemDataRole.DecorationRole and index.column() == 0:
@@ -82,6 +87,8 @@ class FilesProxy(QSortFilterProxyModel):
             return icon("link-external", "accent")
         if kind is RowKind.DATASET:
             return icon(dataset_icon(super().data(index, Role.NODE)), "muted")
+        if kind is RowKind.FILE:
+            return icon(_FORMAT_ICON.get(kind_of_file(str(super().data(index, Role.NAME))), "file"), "muted")
         return icon(_KIND_ICON.get(kind, "file"), "muted")
 
 

@@ -28,7 +28,7 @@ from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.model.units import number_text
-from app.session.files_model import short_type
+from app.session.file_rows import short_type
 from app.session.vocabulary import Recipe
 from app.views.facts import Fact, Facts, Section
 from app.views.labels import PlainLabel, empty_layout, plain_tip

@@ -11,7 +11,9 @@ from PySide6.QtTest import QAbstractItemModelTester
 
 from app.errors import NotHdf5Error, PermissionError_
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
-from app.session.files_model import FilesModel, Role, RowKind, RowState, short_type
+from app.remote.conversions import folder_listing
+from app.session.file_rows import RowKind, RowState, short_type
+from app.session.files_model import FilesModel, Role
 from app.views.files_proxy import FilesProxy, compile_filter
 from tests.gui.fakes import FakeDataService, dataset, folder, group
 
@@ -186,3 +188,59 @@ def test_that_a_wrong_regex_is_told_and_changes_nothing(qtbot: Any, model: Files
     ("uint16", "uint16"), ("bool", "bool")])
 def test_that_types_are_named_for_readers(dtype: str, words: str) -> None:
     assert short_type(dtype) == words
+
+
+def numbered(count: int, first: int = 1) -> FolderListing:
+    names = [f"scan_{number:04d}.cbf" for number in range(first, first + count)]
+    return folder_listing({"path": "/data/raw", "entries": [
+        {"name": name, "kind": "file", "size": 1000, "mtime": 1.0} for name in ["a.txt", *names, "z.cbf"]]})
+
+
+def test_that_numbered_images_are_one_row_that_opens_into_them(qtbot: Any, model: FilesModel,
+                                                              data: FakeDataService) -> None:
+    data.folders["/data/raw"] = numbered(5)
+    raw = opened(qtbot, model, "raw")
+    assert texts(model, raw) == ["a.txt", "scan_####.cbf", "z.cbf"]
+    series = model.child_named(raw, "scan_####.cbf")
+    assert series.siblingAtColumn(1).data() == "1–5"
+    assert series.data(Role.KIND) is RowKind.SERIES
+    assert str(model.reference(series)) == "far:/data/raw/scan_####.cbf"
+    asked = len(data.asked)
+    opened(qtbot, model, "raw", "scan_####.cbf")
+    assert texts(model, series) == [f"scan_000{number}.cbf" for number in range(1, 6)]
+    assert str(model.reference(model.index(2, 0, series))) == "far:/data/raw/scan_0003.cbf"
+    assert asked == len(data.asked)
+
+
+def test_that_a_file_of_a_folded_series_is_found_by_its_name(qtbot: Any, model: FilesModel,
+                                                             data: FakeDataService) -> None:
+    QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Warning)
+    data.folders["/data/raw"] = numbered(5)
+    raw = opened(qtbot, model, "raw")
+    index = model.child_named(raw, "scan_0004.cbf")
+    assert index.data() == "scan_0004.cbf"
+    assert index.parent().data() == "scan_####.cbf"
+    proxy = FilesProxy(model)
+    proxy.set_filter("0003")
+    shown = proxy.mapFromSource(model.child_named(raw, "scan_####.cbf"))
+    assert shown.isValid()
+    proxy.set_filter("0009")
+    assert not proxy.mapFromSource(model.child_named(raw, "scan_####.cbf")).isValid()
+
+
+def test_that_refreshing_a_series_asks_for_its_folder(qtbot: Any, model: FilesModel, data: FakeDataService) -> None:
+    data.folders["/data/raw"] = numbered(5)
+    raw = opened(qtbot, model, "raw")
+    data.folders["/data/raw"] = numbered(7)
+    model.refresh(model.child_named(raw, "scan_####.cbf"))
+    qtbot.waitUntil(lambda: model.is_loaded(raw) and model.child_named(raw, "scan_0007.cbf").isValid())
+
+
+def test_that_images_and_text_open_into_what_is_in_them(qtbot: Any, data: FakeDataService) -> None:
+    data.folders["/data"] = folder("/data", "a.cbf", "b.edf.gz", "c.spec", "d.py")
+    data.groups["/data/a.cbf::/"] = (dataset("/image", (100, 200), "int32"),)
+    model = FilesModel()
+    model.set_root(data, "far", TOP)
+    qtbot.waitUntil(lambda: model.is_loaded(QModelIndex()))
+    assert [model.hasChildren(model.index(row, 0)) for row in range(4)] == [True, True, True, False]
+    assert texts(model, opened(qtbot, model, "a.cbf")) == ["image"]

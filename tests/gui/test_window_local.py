@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QScrollArea
 from app.model.limits import LimitsRule
 from app.model.plot import View
 from app.remote.sites import Sites
-from app.session.files_model import Role, RowKind
+from app.session.file_rows import RowKind
+from app.session.files_model import Role
 from app.session.session import SiteState
 from app.views.dataset_tab import DatasetTab
 from app.viz.curve_view import CurveView
