@@ -30,6 +30,7 @@ from app.session.vocabulary import DataService
 from app.views.labels import PlainLabel
 from app.views.messages import ErrorPanel, Message, message_of
 from app.views.picture_answers import PictureAnswers
+from app.views.stack_desk import StackDesk
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.curve_view import CurveView
@@ -49,6 +50,7 @@ class DatasetTab(ViewerTab):
 
     told = Signal(str)
     viewer: StackView | CurveView | TableView | None
+    desk: StackDesk | None = None
 
     def __init__(self, data: DataService, reference: DataReference, viewed: Viewed, made_by: str = "",
                  parent: QWidget | None = None, *, streaming: Streaming | None = None) -> None:
@@ -107,7 +109,8 @@ class DatasetTab(ViewerTab):
         return isinstance(self.viewer, StackView)
 
     def python(self, host: str) -> str:
-        return python_snippet(self.signal_reference, self.leading, host)
+        below = self.desk.python(host) if self.desk is not None else ""
+        return below or python_snippet(self.signal_reference, self.leading, host)
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -147,6 +150,8 @@ class DatasetTab(ViewerTab):
         if self.answers is not None:
             self.answers.close()
             self.answers = None
+        if self.desk is not None:
+            self.desk.close_sources()
 
     # -- the description arrives, and the picture with it -----------------------------------------------------------
 
@@ -269,7 +274,11 @@ class DatasetTab(ViewerTab):
                 viewer.set_frame(leading)
         if self._parts is not None:
             source.expect(viewer.leading)
-        self._place(viewer)
+        self.desk = desk = StackDesk(viewer, self._data, self.reference, self.signal_reference, self._viewed,
+                                     self._marks)
+        desk.tab_requested.connect(self.tab_requested)
+        desk.failed.connect(self.failed)
+        self._place(desk)
         self._show_counter()
 
     def _show_curves(self, description: PlotDescription) -> None:
@@ -312,9 +321,13 @@ class DatasetTab(ViewerTab):
             self.answers.close()
             self.answers.deleteLater()
             self.answers = None
-        if self.viewer is not None:
-            self._pages.removeWidget(self.viewer)
-            self.viewer.deleteLater()
+        page = self.desk or self.viewer
+        if self.desk is not None:
+            self.desk.close_sources()
+            self.desk = None
+        if page is not None:
+            self._pages.removeWidget(page)
+            page.deleteLater()
         self.viewer = self._source = None
 
     # -- numbers arrive ---------------------------------------------------------------------------------------------
@@ -409,6 +422,8 @@ class DatasetTab(ViewerTab):
         self.node = next((node for node in nodes if node.name == name), None)
         if self.node is not None:
             self.node_known.emit(self.node)
+            if self.desk is not None:
+                self.desk.name_images(self.node)
 
     def _no_node(self, error: BaseException) -> None:
         """The picture is there; without its metadata the inspector says so."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPen
 from PySide6.QtWidgets import QApplication
 
+from app.viz.numbers import short_number
 from app.viz.theme import Theme
 
 
@@ -27,6 +29,17 @@ class PixelAxis(pg.AxisItem):
 
         self._extent = (1.0, 1.0)
         self._laying_out = False
+        self._values: np.ndarray | None = None
+
+    def set_values(self, values: np.ndarray | None, name: str = "", units: str = "") -> None:
+        """Write what the pixels stand for in place of their numbers: one number per pixel; ``None``: numbers again.
+
+        Args:
+            name, units: what the numbers are; told as the axis's tooltip.
+        """
+        self._values = values
+        self.setToolTip(f"{name} ({units})" if name and units else name)
+        self.redraw()
 
     def set_frame_extent(self, wide: float, high: float) -> None:
         """How far the frame reaches in view coordinates; ticks stay within and beside it."""
@@ -80,7 +93,10 @@ class PixelAxis(pg.AxisItem):
         return [(spacing, list(values))]
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        return [str(round(value)) for value in values]
+        if self._values is None or not self._values.size:
+            return [str(round(value)) for value in values]
+        last = self._values.size - 1
+        return [short_number(float(self._values[min(max(round(value), 0), last)]), 4) for value in values]
 
     def wheelEvent(self, event: Any) -> None:
         """The picture zooms, its axes do not."""

@@ -1,0 +1,155 @@
+"""Three orthogonal slices of a volume in a tab: a view with its source. GUI thread; never waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.model.data import Block, DataReference, Selection, Statistics
+from app.model.plot import PlotDescription, View
+from app.model.text import visible
+from app.session.permuted_data import PermutedData
+from app.session.slices_source import PLANES, SlicesSource
+from app.session.stack_snippets import selection_snippet
+from app.session.viewed import Viewed
+from app.session.vocabulary import DataService
+from app.views.messages import message_of
+from app.views.viewer_tab import ViewerTab
+from app.viz.choices import ViewChoices
+from app.viz.slices_view import Position, SlicesView
+
+
+class SlicesTab(ViewerTab):
+    """The last three axes of one dataset as a volume."""
+
+    icon_name = "dataset-3d"
+    viewer: SlicesView
+    description: PlotDescription
+
+    def __init__(self, data: DataService, reference: DataReference, description: PlotDescription,
+                 leading: tuple[int, ...], choices: ViewChoices, viewed: Viewed, parent: QWidget | None = None) -> None:
+        """``reference`` names the dataset itself, ``leading`` the frame on screen, ``choices`` how it is looked at."""
+        super().__init__(parent)
+        self.reference = reference
+        self.key = slices_key(reference)
+        self.description = replace(description, view=View.VOLUME)
+        self._data = data
+        self._viewed = viewed
+        self.viewer = SlicesView(self.description, replace(choices, locked=True), leading)
+        self._source = self._make_source()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self.viewer)
+        self.setFocusProxy(self.viewer)
+        viewer = self.viewer
+        viewer.position_changed.connect(self._show_position)
+        viewer.region_changed.connect(self._see_region)
+        viewer.cursor_moved.connect(self._read_value)
+        viewer.retry_requested.connect(self._retry)
+        viewer.limits_changed.connect(self.limits_changed)
+        viewer.statistics_changed.connect(self._statistics_changed)
+        viewer.choices_changed.connect(self._choices_changed)
+        viewed.changed.connect(self._show_counter)
+        self._show_counter()
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def title(self) -> str:
+        name = self.reference.data_path.rstrip("/").rsplit("/", 1)[-1]
+        return visible(f"slices of {name or 'volume'} · {self.reference.file_path.name}")
+
+    @property
+    def is_picture(self) -> bool:
+        return True
+
+    def python(self, host: str) -> str:
+        """The slice in the panel used last."""
+        plane = PLANES[self.viewer.active]
+        rank = len(self.description.shape)
+        first = rank - 3
+        order = (*range(first), first + plane.fixed, first + plane.rows, first + plane.columns)
+        permuted = PermutedData(self._data, self.reference, order)
+        asked = Selection((*self.viewer.leading, self.viewer.position[plane.fixed]))
+        what = f"One slice of a volume: {plane.name}."
+        return selection_snippet(self.reference, permuted.selection(asked), what, host, permuted.turns(asked))
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def reload(self) -> None:
+        """Read all three anew."""
+        self._source.close()
+        self._source.deleteLater()
+        self._source = self._make_source()
+        for number, panel in enumerate(self.viewer.panels):
+            self._source.see_region(number, *panel.image.visible_region)
+        self._source.show_position(self.viewer.leading, self.viewer.position)
+
+    def use_service(self, data: DataService) -> None:
+        if data is not self._data:
+            self._data = data
+            self.reload()
+
+    def set_limits(self, low: float, high: float) -> None:
+        self.viewer.set_limits(low, high)
+
+    def set_auto_limits(self) -> None:
+        self.viewer.set_auto_limits()
+
+    def set_choices(self, choices: ViewChoices) -> None:
+        self.viewer.set_choices(choices)
+
+    def close_sources(self) -> None:
+        self._source.close()
+
+    # -- private ----------------------------------------------------------------------------------------------------
+
+    def _make_source(self) -> SlicesSource:
+        source = SlicesSource(self._data, self.reference, self.description, self._viewed, self)
+        source.block_ready.connect(self._show_block)
+        source.statistics_ready.connect(self.viewer.show_statistics)
+        source.loading_started.connect(self.viewer.show_loading)
+        source.failed.connect(self._broke)
+        source.value_read.connect(self.viewer.show_cursor_value)
+        source.file_changed.connect(self._file_changed)
+        return source
+
+    def _show_position(self, leading: tuple[int, ...], position: Position) -> None:
+        self._source.show_position(leading, position)
+
+    def _see_region(self, number: int, y0: float, y1: float, x0: float, x1: float, height: int, width: int) -> None:
+        self._source.see_region(number, y0, y1, x0, x1, height, width)
+
+    def _read_value(self, number: int, y: object, x: object) -> None:
+        self._source.read_value(number, y, x)
+
+    def _retry(self) -> None:
+        self._source.retry()
+
+    def _show_block(self, number: int, block: Block, position: Position, region: object) -> None:
+        self.viewer.show_block(number, block, position, region)  # type: ignore[arg-type]
+
+    def _statistics_changed(self, statistics: Statistics) -> None:
+        self.statistics = statistics
+        self.statistics_changed.emit(statistics)
+
+    def _broke(self, number: int, error: BaseException) -> None:
+        message = message_of(error)
+        self.viewer.show_error(number, message.summary, message.remedy)
+        self.failed.emit(error)
+
+    def _file_changed(self) -> None:
+        for number in range(len(PLANES)):
+            self.viewer.show_error(number, "The file has changed.", "Refresh (F5) to read it again.")
+
+    def _choices_changed(self, choices: ViewChoices) -> None:
+        self.choices_made.emit(self.description, choices)
+
+    def _show_counter(self) -> None:
+        self.viewer.set_counter_text(self._viewed.text)
+
+
+def slices_key(reference: DataReference) -> str:
+    """Finds the tab of a dataset's slices."""
+    return f"slices of {reference}"

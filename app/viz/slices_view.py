@@ -1,0 +1,457 @@
+"""Three slices through a volume, crossing in one point: pictures, cross to drag, sliders, one colour scale. GUI thread.
+
+It says where the cross is wanted (``position_changed``) and shows what it is given; it never fetches and never waits.
+Each panel says which slice it shows and how true it is.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QShowEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from app.model.data import Block, Statistics
+from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values
+from app.model.plot import PlotDescription
+from app.model.text import visible
+from app.viz.choices import ViewChoices
+from app.viz.colour_bar import ColourBar
+from app.viz.colouring import ColourScale
+from app.viz.exactness_words import drawn_note, shown_sentences, shown_words
+from app.viz.frame_slider import FrameSlider
+from app.viz.guides import Guides
+from app.viz.image_toolbar import ImageToolbar
+from app.viz.image_view import ImageView, Region
+from app.viz.numbers import exact_number
+from app.viz.overlay import Overlay
+from app.viz.picture_export import PictureExport
+from app.viz.status_line import ElidedLabel, StatusLine
+
+# Per panel: name, which of the volume's axes is fixed, runs down, runs to the right (0 z, 1 y, 2 x).
+PANELS = (("xy", 0, 1, 2), ("zy", 2, 1, 0), ("xz", 1, 0, 2))
+_PLACES = ((0, 0), (0, 1), (1, 0))
+_ARROWS = {Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0), Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1)}
+_FAR_STEP = 10
+
+Position = tuple[int, int, int]
+
+
+class SlicePanel(QWidget):
+    """One slice: its name and state above its picture."""
+
+    def __init__(self, name: str, fixed: int, rows: int, columns: int, lengths: Position,
+                 axis_names: Sequence[str]) -> None:
+        super().__init__()
+        self.fixed, self.rows, self.columns = fixed, rows, columns
+        self._plane = f"{axis_names[columns]}{axis_names[rows]}" if all(len(n) == 1 for n in axis_names) else \
+            f"{axis_names[columns]} / {axis_names[rows]}"
+        self._axis = axis_names[fixed]
+        self.image = ImageView((lengths[rows], lengths[columns]))
+        self.image.canvas.setAccessibleName(f"Slice {self._plane}")
+        self.guides = Guides(self.image)
+        self.guides.set_clickable(True)
+        self.overlay = Overlay(self.image)
+        self.head = QLabel()
+        self.head.setProperty("role", "title")
+        self.state = ElidedLabel()
+        self.state.setProperty("role", "muted")
+        self.state.setAccessibleName(f"How slice {self._plane} is shown")
+        for label in (self.head, self.state):
+            label.setTextFormat(Qt.TextFormat.PlainText)
+        row = QHBoxLayout()
+        row.setContentsMargins(6, 2, 6, 0)
+        row.setSpacing(10)
+        row.addWidget(self.head)
+        row.addWidget(self.state, 1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(row)
+        column.addWidget(self.image, 1)
+        self.shown_at: int | None = None
+        self.block: Block | None = None
+        self.statistics: Statistics | None = None
+        self.wanted = 0
+        self._say()
+
+    def want(self, index: int) -> None:
+        """This slice is asked for."""
+        self.wanted = index
+        self._say()
+
+    def show_block(self, block: Block, index: int, region: Region | None) -> None:
+        """Draw a block of slice ``index``."""
+        self.overlay.clear()
+        self.image.set_stale(False)
+        if index != self.shown_at:
+            self.statistics = None
+        self.shown_at, self.block = index, block
+        if region is None and block.statistics.count:
+            self.statistics = block.statistics
+        self.image.show_block(block, region, (index,))
+        self._say()
+
+    def show_error(self, summary: str, remedy: str) -> None:
+        self.image.set_stale(True)
+        self.overlay.show_error(summary, remedy)
+
+    def _say(self) -> None:
+        shown = self.wanted if self.shown_at is None else self.shown_at
+        self.head.setText(f"{self._plane} · {self._axis} {shown}")
+        if self.block is None:
+            self.state.setText("")
+            return
+        words = shown_words(self.block)
+        if self.shown_at != self.wanted:
+            words += f" · {self._axis} {self.wanted} is on its way"
+        self.state.setText(words)
+        self.state.setToolTip(shown_sentences(self.block))
+
+
+class SlicesView(QWidget):
+    """The last three axes of a dataset as a volume.
+
+    Signals:
+        position_changed(leading, (z, y, x)): the cross stands there; region_changed(panel, y0, y1, x0, x1, height,
+        width); cursor_moved(panel, y, x); limits_changed((lo, hi)); statistics_changed(Statistics);
+        choices_changed(ViewChoices); retry_requested(); started(): it is laid out for the first time.
+    """
+
+    position_changed = Signal(object, object)
+    region_changed = Signal(int, float, float, float, float, int, int)
+    cursor_moved = Signal(int, object, object)
+    limits_changed = Signal(object)
+    statistics_changed = Signal(object)
+    choices_changed = Signal(object)
+    retry_requested = Signal()
+
+    def __init__(self, description: PlotDescription, choices: ViewChoices, leading: tuple[int, ...] = (),
+                 parent: QWidget | None = None) -> None:
+        """``leading``: which volume, of a dataset of four axes or more."""
+        super().__init__(parent)
+        self.description = description
+        self._others = description.shape[:-3]
+        depth, height, width = description.shape[-3:]
+        self._lengths: Position = (depth, height, width)
+        names = axis_names(description)
+        self._choices = choices
+        self._limits: tuple[float, float] | None = None
+        self._guessed = True
+        self._shown_once = False
+        self._active = 0
+        self.toolbar = ImageToolbar(choices, self)
+        for action in (self.toolbar.flip, self.toolbar.rotate, self.toolbar.one_to_one):
+            action.setVisible(False)
+        self.panels = tuple(SlicePanel(*panel, self._lengths, names) for panel in PANELS)
+        self.colour_bar = ColourBar(self)
+        self.colour_bar.set_units(description.signal_units)
+        self.slider = FrameSlider((*self._others, *self._lengths),
+                                  (*(f"Axis {n}" for n in range(len(self._others))), *names), self, playable=False)
+        self.slider.set_index((*leading[:len(self._others)], *(n // 2 for n in self._lengths)))
+        self.status = StatusLine(self)
+        self._pictures = QWidget()
+        self._lay_out()
+        self._export = PictureExport(self._pictures, self.panels[0].overlay)
+        self._connect()
+        self.setFocusProxy(self.panels[0].image.canvas)
+        self.set_choices(choices)
+        self._show_cross()
+
+    # -- what it shows ----------------------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> Position:
+        """(z, y, x) of the cross."""
+        z, y, x = self.slider.index[-3:]
+        return z, y, x
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """Which volume."""
+        return self.slider.index[:-3]
+
+    @property
+    def choices(self) -> ViewChoices:
+        return self._choices
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The colour limits, the same in all three."""
+        return self._limits
+
+    @property
+    def active(self) -> int:
+        """The panel that was used last."""
+        return self._active
+
+    def show_block(self, number: int, block: Block, position: Position, region: Region | None) -> None:
+        """Draw a block in a panel; ``position`` is where its slice lies."""
+        panel = self.panels[number]
+        panel.show_block(block, position[panel.fixed], region)
+        self._follow()
+        if number == self._active and panel.statistics is not None:
+            self.statistics_changed.emit(panel.statistics)
+
+    def show_statistics(self, number: int, statistics: Statistics) -> None:
+        """Those of the slice on screen in a panel."""
+        self.panels[number].statistics = statistics
+        self._follow()
+        if number == self._active:
+            self.statistics_changed.emit(statistics)
+
+    def show_cursor_value(self, number: int, y: int, x: int, value: Any) -> None:
+        """The exact value at a pixel of a panel; ignored when the cursor has moved on."""
+        image = self.panels[number].image
+        if image.cursor_value_position() == (y, x):
+            note = " (masked)" if image.masked_at(y, x) else ""
+            self.status.show_value(exact_number(value), f"{self.description.signal_units}{note}".strip())
+
+    def set_counter_text(self, text: str) -> None:
+        self.status.counter.setText(text)
+
+    def show_loading(self, number: int) -> None:
+        self.panels[number].overlay.show_loading()
+
+    def show_error(self, number: int, summary: str, remedy: str = "") -> None:
+        """Say what went wrong with a slice; the others stay."""
+        self.panels[number].show_error(summary, remedy)
+
+    # -- what is chosen ---------------------------------------------------------------------------------------------
+
+    def set_position(self, position: Position) -> None:
+        """Move the cross, as if the user had."""
+        self.slider.set_index((*self.leading, *position))
+
+    def set_choices(self, choices: ViewChoices) -> None:
+        """Apply; ``choices_changed`` stays silent."""
+        rule_changed = (choices.rule, choices.normalization) != (self._choices.rule, self._choices.normalization)
+        self._choices = replace(choices, rotation=0, flip_x=False, flip_y=False)
+        if choices.rule is LimitsRule.MANUAL and choices.limits is not None:
+            self._use_limits(drawable_limits(*choices.limits, choices.normalization))
+        elif rule_changed or not choices.locked:
+            self._follow(again=True)
+        for panel in self.panels:
+            panel.image.set_choices(replace(self._choices, colour_bar=False))
+        self.colour_bar.setVisible(choices.colour_bar)
+        self._recolour()
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Fixed colour limits, chosen by the user."""
+        self._choose(self._choices.with_manual_limits(low, high))
+
+    def set_auto_limits(self) -> None:
+        """Limits from the three slices on screen."""
+        described = ViewChoices.for_plot(self.description).rule
+        rule = LimitsRule.PERCENTILE_1_99 if described is LimitsRule.MANUAL else described
+        self._choose(replace(self._choices, rule=rule, limits=None, locked=False))
+
+    def reset_zoom(self) -> None:
+        for panel in self.panels:
+            panel.image.reset_zoom()
+
+    # -- Qt ---------------------------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._shown_once:
+            self._shown_once = True
+            QTimer.singleShot(0, self, self._announce)
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self.colour_bar.follow_theme()
+        super().changeEvent(event)
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        super().focusInEvent(event)
+        self.panels[self._active].image.canvas.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Arrows move the cross in the panel used last (Shift: ten), Page Up/Down its slice; 1, 2, 3 choose a panel."""
+        key, control = Qt.Key(event.key()), bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        far = _FAR_STEP if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
+        panel = self.panels[self._active]
+        if key in _ARROWS and not control:
+            down, right = _ARROWS[key]
+            self._step({panel.rows: down * far, panel.columns: right * far})
+        elif key in (Qt.Key.Key_PageDown, Qt.Key.Key_Period) and not control:
+            self._step({panel.fixed: far})
+        elif key in (Qt.Key.Key_PageUp, Qt.Key.Key_Comma) and not control:
+            self._step({panel.fixed: -far})
+        elif key in (Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_3) and not control:
+            self._activate(int(key) - int(Qt.Key.Key_1))
+            self.panels[self._active].image.canvas.setFocus()
+        elif key == Qt.Key.Key_0 and control:
+            self.reset_zoom()
+        elif key == Qt.Key.Key_C and control:
+            self._export.copy()
+        elif key == Qt.Key.Key_L and far > 1:
+            self.toolbar.log.toggle()
+        elif key == Qt.Key.Key_G and not control:
+            self.toolbar.grid.toggle()
+        else:
+            super().keyPressEvent(event)
+
+    # -- private ----------------------------------------------------------------------------------------------------
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self._pictures)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(6)
+        for panel, place in zip(self.panels, _PLACES, strict=True):
+            grid.addWidget(panel, *place)
+        depth, height, width = self._lengths
+        grid.setColumnStretch(0, max(1, min(4 * depth, width)))
+        grid.setColumnStretch(1, max(1, min(depth, 4 * width), width // 4))
+        grid.setRowStretch(0, max(1, min(4 * depth, height)))
+        grid.setRowStretch(1, max(1, min(depth, 4 * height), height // 4))
+        corner = QWidget()
+        corner.setMinimumWidth(150)
+        below = QVBoxLayout(corner)
+        below.setContentsMargins(8, 8, 8, 8)
+        hint = QLabel("Drag the cross, or click, to move all three slices.\nArrow keys move it by a pixel, with Shift "
+                      "by ten;\nPage Up and Page Down go through the slices.")
+        hint.setProperty("role", "muted")
+        hint.setWordWrap(True)
+        hint.setTextFormat(Qt.TextFormat.PlainText)
+        below.addStretch(1)
+        below.addWidget(hint)
+        below.addStretch(2)
+        grid.addWidget(corner, 1, 1)
+        middle = QHBoxLayout()
+        middle.setContentsMargins(0, 0, 0, 0)
+        middle.addWidget(self._pictures, 1)
+        middle.addWidget(self.colour_bar)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 4, 8, 4)
+        column.setSpacing(4)
+        column.addWidget(self.toolbar)
+        column.addLayout(middle, 1)
+        column.addWidget(self.slider)
+        column.addWidget(self.status)
+
+    def _connect(self) -> None:
+        self.toolbar.choices_changed.connect(self._choose)
+        self.toolbar.fit_requested.connect(self.reset_zoom)
+        self.toolbar.copy_requested.connect(self._export.copy)
+        self.toolbar.save_requested.connect(self._export.ask_where_to_save)
+        self.slider.index_changed.connect(self._moved)
+        for number, panel in enumerate(self.panels):
+            panel.guides.moved.connect(functools.partial(self._cross_moved, number))
+            panel.guides.clicked.connect(functools.partial(self._cross_moved, number))
+            panel.image.region_changed.connect(functools.partial(self.region_changed.emit, number))
+            panel.image.cursor_moved.connect(functools.partial(self._on_cursor, number))
+            panel.overlay.retry_requested.connect(self.retry_requested)
+
+    def _announce(self) -> None:
+        for number, panel in enumerate(self.panels):
+            self.region_changed.emit(number, *panel.image.visible_region)
+        self._moved(self.slider.index)
+
+    def _moved(self, _index: object) -> None:
+        self._show_cross()
+        self.position_changed.emit(self.leading, self.position)
+
+    def _show_cross(self) -> None:
+        position = self.position
+        for panel in self.panels:
+            panel.guides.show_row(position[panel.rows])
+            panel.guides.show_column(position[panel.columns])
+            panel.want(position[panel.fixed])
+
+    def _cross_moved(self, number: int, y: int | None, x: int | None) -> None:
+        panel, position = self.panels[number], list(self.position)
+        self._activate(number)
+        if y is not None:
+            position[panel.rows] = y
+        if x is not None:
+            position[panel.columns] = x
+        self.set_position((position[0], position[1], position[2]))
+
+    def _activate(self, number: int) -> None:
+        self._active = number
+        statistics = self.panels[number].statistics
+        if statistics is not None:
+            self.statistics_changed.emit(statistics)
+
+    def _step(self, by: dict[int, int]) -> None:
+        position = list(self.position)
+        for axis, step in by.items():
+            position[axis] = min(max(position[axis] + step, 0), self._lengths[axis] - 1)
+        self.set_position((position[0], position[1], position[2]))
+
+    def _on_cursor(self, number: int, y: int | None, x: int | None) -> None:
+        panel = self.panels[number]
+        if y is None or x is None:
+            self.status.clear_cursor()
+        else:
+            at = list(self.position)
+            at[panel.fixed] = panel.wanted if panel.shown_at is None else panel.shown_at
+            at[panel.rows], at[panel.columns] = y, x
+            self.status.show_position(f"z {at[0]}  y {at[1]}  x {at[2]}")
+            self._show_drawn_value(panel, y, x)
+        self.cursor_moved.emit(number, y, x)
+
+    def _show_drawn_value(self, panel: SlicePanel, y: int, x: int) -> None:
+        found = panel.image.shown_at(y, x)
+        if found is None:
+            self.status.show_value("")
+        elif panel.image.masked_at(y, x):
+            self.status.show_value("masked")
+        else:
+            value, block = found
+            note = drawn_note(block)
+            self.status.show_value(exact_number(value), f"{self.description.signal_units} {note}".strip())
+
+    # -- one colour scale -------------------------------------------------------------------------------------------
+
+    def _choose(self, choices: ViewChoices) -> None:
+        self.set_choices(choices)
+        self.choices_changed.emit(choices)
+
+    def _follow(self, again: bool = False) -> None:
+        """Limits from all three slices, from coarse pictures first; locked, they stay once they are no guess."""
+        if self._choices.rule is LimitsRule.MANUAL or (self._choices.locked and not self._guessed and not again):
+            return
+        known = [panel.statistics for panel in self.panels if panel.statistics is not None]
+        found = [limits for statistics in known
+                 if (limits := limits_from(statistics, self._choices.rule, self._choices.normalization)) is not None]
+        if len(known) < len(self.panels):
+            found += [limits_of_values(panel.block, self._choices.normalization) for panel in self.panels
+                      if panel.statistics is None and panel.block is not None and panel.block.factor != (1, 1)]
+        if found and (self._guessed or not self._choices.locked or again):
+            self._guessed = len(known) < len(self.panels)
+            self._use_limits(drawable_limits(min(low for low, _ in found), max(high for _, high in found),
+                                             self._choices.normalization))
+
+    def _use_limits(self, limits: tuple[float, float]) -> None:
+        changed, self._limits = limits != self._limits, limits
+        self._recolour()
+        if changed:
+            self.limits_changed.emit(limits)
+
+    def _recolour(self) -> None:
+        low, high = drawable_limits(*(self._limits or (0.0, 1.0)), self._choices.normalization)
+        scale = ColourScale(self._choices.colormap, self._choices.normalization, low, high)
+        for panel in self.panels:
+            panel.image.set_scale(scale)
+        self.colour_bar.set_scale(scale)
+        self.toolbar.show_choices(self._choices, self._limits)
+
+
+def axis_names(description: PlotDescription) -> tuple[str, str, str]:
+    """What the volume's axes are called: as their data, else z, y and x."""
+    paths = (*description.axes, *(None,) * len(description.shape))[:len(description.shape)][-3:]
+    found = [visible(path.rsplit("/", 1)[-1]) if path else plain for path, plain in zip(paths, "zyx", strict=True)]
+    return (found[0], found[1], found[2]) if len(set(found)) == 3 else ("z", "y", "x")
+
+
+def is_volume(description: PlotDescription) -> bool:
+    """Whether there are three axes to slice along."""
+    return len(description.shape) >= 3 and bool(np.prod(description.shape[-3:]))
