@@ -27,6 +27,7 @@ from PySide6.QtWidgets import QApplication
 
 from app import paths, settings
 from app.model.site import SiteProfile
+from app.remote.block_store import BlockStore
 from app.remote.demo import DemoFacility
 from app.remote.sites import Sites
 from app.session.future_watcher import FutureWatcher
@@ -34,6 +35,7 @@ from app.session.io_pool import IoPool
 from app.session.jobs_model import JobsModel
 from app.session.places import Places
 from app.session.session import Session
+from app.session.streaming import MEGABYTE, Streaming
 from app.session.viewed import Viewed
 from app.views.main_window import MainWindow
 from app.views.messages import Messages
@@ -92,12 +94,15 @@ class Program(QObject):
         stored = settings.load()
         apply_theme(app, stored.theme)  # type: ignore[arg-type]    # one of settings.THEMES
         self.pool = IoPool()
-        self.session = Session(sites, self.pool, self)
+        self._store = BlockStore(paths.cache_dir() / "data", stored.cache_mb * MEGABYTE)
+        self.streaming = Streaming(stored.quality, stored.prefetch_mb_per_hour, self._store, stored.cache_mb, self)
+        self.session = Session(sites, self.pool, self, store=self._store)
         self.places = Places(stored.recent, self)
         self.viewed = Viewed(self)
         self.messages = Messages(self)
         self.jobs = JobsModel(self.session, self)
-        self.window = MainWindow(self.session, self.places, self.jobs, self.viewed, self.messages, stored, version())
+        self.window = MainWindow(self.session, self.places, self.jobs, self.viewed, self.streaming, self.messages,
+                                 stored, version())
         self.window.theme_chosen.connect(self._apply_theme)
         self.window.settings_changed.connect(self._save)
         self.window.demo_requested.connect(self.start_demo)
@@ -236,7 +241,8 @@ class Program(QObject):
         connections = self.session.close()
         closers = [threading.Thread(target=functools.partial(connection.close, 3.0), name="closing", daemon=True)
                    for connection in connections]
-        closers.append(threading.Thread(target=self._demo.stop, name="closing-demo", daemon=True))
+        closers += [threading.Thread(target=stop, name="closing", daemon=True)
+                    for stop in (self._demo.stop, self._store.close)]
         for closer in closers:
             closer.start()
         self.pool.shut_down(max(0.1, deadline - time.monotonic()))

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA = 1
 THEMES = ("automatic", "light", "dark")
+QUALITIES = ("automatic", "save", "full")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Settings:
         window_geometry, window_state: Qt's own blobs, base64.
         jobs_folded: the Jobs dock shows only its head.
         recent: targets, newest first.
+        quality: how much links may be used: ``automatic``, ``save``, ``full``.
+        prefetch_mb_per_hour: what may be fetched before anybody asks for it; 0: nothing.
+        cache_mb: what may be kept of the sites' data on this computer's disk; 0: nothing.
         choices: how data was looked at (``ViewChoices`` as JSON), by :func:`app.session.memory.choices_key`.
     """
 
@@ -41,6 +45,9 @@ class Settings:
     last_site: str = "local"
     jobs_folded: bool = True
     recent: tuple[str, ...] = ()
+    quality: str = "automatic"
+    prefetch_mb_per_hour: int = 200
+    cache_mb: int = 1000
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
 
@@ -82,8 +89,12 @@ def from_json(raw: dict[str, Any]) -> Settings:
             value = tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else None
         if isinstance(value, type(default)):
             known[item.name] = value
-    if known.get("theme") not in THEMES:
-        known.pop("theme", None)
+    for name, allowed in (("theme", THEMES), ("quality", QUALITIES)):
+        if known.get(name) not in allowed:
+            known.pop(name, None)
+    for name in ("prefetch_mb_per_hour", "cache_mb"):
+        if isinstance(known.get(name), bool) or known.get(name, 0) < 0:
+            known.pop(name, None)
     names = {item.name for item in dataclasses.fields(Settings)} | {"schema"}
     known["other"] = {key: value for key, value in raw.items() if key not in names}
     return Settings(**known)

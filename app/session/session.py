@@ -22,6 +22,8 @@ from app.errors import BeamsideError, CancelledByUserError, UnreachableError
 from app.model.identity import Identity
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
+from app.remote.block_store import BlockStore
+from app.remote.cached_data import CachedDataService
 from app.remote.connection import Connection, ConnectionState
 from app.remote.jobs import JobService
 from app.remote.seams import DataService, Interaction
@@ -74,6 +76,7 @@ class _Opened:
 class _Site:
     state: SiteState = SiteState.CLOSED
     connection: Connection | None = None
+    cached: CachedDataService | None = None
     jobs: JobService | None = None
     identity: Identity | None = None
     recipes: tuple[Recipe, ...] = ()
@@ -104,8 +107,11 @@ class Session(QObject):
     trouble = Signal(object)
     _connection_changed = Signal(str, object, object)
 
-    def __init__(self, sites: SiteBook, pool: IoPool, parent: QObject | None = None) -> None:
+    def __init__(self, sites: SiteBook, pool: IoPool, parent: QObject | None = None, *,
+                 store: BlockStore | None = None) -> None:
+        """``store``: where data that was read is kept on disk; ``None``: nowhere."""
         super().__init__(parent)
+        self._store = store
         self._book = sites
         self._pool = pool
         self._sites: dict[str, _Site] = {}
@@ -145,8 +151,8 @@ class Session(QObject):
 
     def data(self, site: str) -> DataService | None:
         """The site's files, once it is open (and while it reconnects)."""
-        connection = self._site(site).connection
-        return connection.data if connection is not None else None
+        found = self._site(site)
+        return found.cached or (found.connection.data if found.connection is not None else None)
 
     def jobs(self, site: str) -> JobService | None:
         return self._site(site).jobs
@@ -199,6 +205,7 @@ class Session(QObject):
     def close_site(self, name: str) -> None:
         """Hang up; what is shown stays."""
         site = self._site(name)
+        self._uncache(site)
         connection, site.connection, site.jobs = site.connection, None, None
         site.link = Link()
         if connection is not None:
@@ -227,6 +234,7 @@ class Session(QObject):
         for site in self._sites.values():
             if site.interaction is not None:
                 site.interaction.cancel()
+            self._uncache(site)
             if site.connection is not None:
                 connections.append(site.connection)
                 site.connection = None
@@ -254,6 +262,9 @@ class Session(QObject):
     def take_opened(self, name: str, opened: _Opened) -> None:
         """A connection stands; called by its watcher."""
         site = self._site(name)
+        if opened.connection is not site.connection:
+            self._uncache(site)
+            site.cached = self._cached(name, opened.connection)
         site.connection, site.jobs, site.recipes = opened.connection, opened.jobs, opened.recipes
         site.again = False
         if self._closing:
@@ -324,6 +335,18 @@ class Session(QObject):
             status = site.connection.data.status()
             site.link = Link(status.get("latency_s"), status.get("rate_bytes_s"))
             self.link_measured.emit(name)
+
+    def _cached(self, name: str, connection: Connection) -> CachedDataService | None:
+        """Its data with what is on this computer's disk before it, where that is allowed and of use."""
+        profile = self._book.profile(name)
+        if self._store is None or profile.is_local or profile.data.confidential:
+            return None
+        return CachedDataService(connection.data, self._store, name)
+
+    def _uncache(self, site: _Site) -> None:
+        if site.cached is not None:
+            site.cached.close()
+            site.cached = None
 
     def _site(self, name: str) -> _Site:
         return self._sites.setdefault(name, _Site())

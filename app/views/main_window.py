@@ -22,6 +22,7 @@ from app.session.memory import choices_key, remembered
 from app.session.places import Places
 from app.session.session import Session, SiteState
 from app.session.snippet import python_snippet
+from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import Recipe
 from app.settings import Settings
@@ -61,12 +62,13 @@ class MainWindow(QMainWindow):
     theme_chosen = Signal(str)
     settings_changed = Signal(object)
 
-    def __init__(self, session: Session, places: Places, jobs: JobsModel, viewed: Viewed, messages: Messages,
-                 settings: Settings, version: str) -> None:
+    def __init__(self, session: Session, places: Places, jobs: JobsModel, viewed: Viewed, streaming: Streaming,
+                 messages: Messages, settings: Settings, version: str) -> None:
         super().__init__()
         self._session = session
         self._places = places
         self._viewed = viewed
+        self._streaming = streaming
         self._messages = messages
         self._settings = settings
         self._version = version
@@ -84,7 +86,7 @@ class MainWindow(QMainWindow):
         self.asking = Asking(session, self)
         menu = QMenu(self)
         self._actions = WindowActions(self, menu)
-        self.top_bar = TopBar(session, places, menu)
+        self.top_bar = TopBar(session, places, menu, streaming)
         self._build_centre()
         self._build_docks()
         self.job_desk = JobDesk(session, jobs, messages, self.navigator, self.jobs_dock, self.work_dock,
@@ -120,7 +122,8 @@ class MainWindow(QMainWindow):
         data = self._session.data(reference.site)
         if data is None:
             return None
-        tab = DatasetTab(data, reference, self._viewed, self.job_desk.maker_of(reference))
+        tab = DatasetTab(data, reference, self._viewed, self.job_desk.maker_of(reference), streaming=self._streaming)
+        tab.told.connect(self._messages.say)
         tab.described.connect(functools.partial(self._described, tab))
         tab.choices_made.connect(functools.partial(self._remember_choices, tab))
         self._add_tab(tab)
@@ -252,6 +255,7 @@ class MainWindow(QMainWindow):
         self._tabs.currentChanged.connect(self._tab_changed)
         self._tabs.tabCloseRequested.connect(self.close_tab)
         self._places.changed.connect(self._keep_places)
+        self._streaming.changed.connect(self._keep_streaming)
 
     # -- sites ------------------------------------------------------------------------------------------------------
 
@@ -448,6 +452,12 @@ class MainWindow(QMainWindow):
 
     def _keep_places(self) -> None:
         self._change_settings(self._settings.with_(recent=self._places.recent))
+
+    def _keep_streaming(self) -> None:
+        streaming = self._streaming
+        self._change_settings(self._settings.with_(
+            quality=streaming.quality.value, prefetch_mb_per_hour=streaming.prefetch_mb_per_hour,
+            cache_mb=streaming.cache_mb))
 
     def _change_settings(self, settings: Settings) -> None:
         self._settings = settings

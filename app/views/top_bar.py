@@ -20,14 +20,18 @@ from PySide6.QtWidgets import (
 
 from app.model.text import visible
 from app.model.units import left_text, rate_text
+from app.session.link_pace import Quality
 from app.session.places import Places
 from app.session.session import Session, SiteState
+from app.session.streaming import Streaming
 from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
+from app.views.link_menu import LinkMenu
 from app.views.messages import message_of
 from app.viz.icons import set_icon
 
 WORTH_SAYING_BYTES_S = 50_000          # less is idle talk of the link, not what it can do
 
+_USED = {Quality.SAVE: "saving data", Quality.FULL: "full quality"}
 _LIGHT = {SiteState.CLOSED: "idle", SiteState.OPENING: "busy", SiteState.OPEN: "ok", SiteState.LOST: "warning",
           SiteState.FAILED: "error"}
 
@@ -43,8 +47,10 @@ class TopBar(QWidget):
     went_to = Signal(str)
     jobs_clicked = Signal()
 
-    def __init__(self, session: Session, places: Places, menu: QMenu, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, places: Places, menu: QMenu, streaming: Streaming,
+                 parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._streaming = streaming
         self._session = session
         self._places = places
         self._commands: list[str] = []
@@ -57,6 +63,14 @@ class TopBar(QWidget):
         self._sites.activated.connect(self._site_activated)
         self._dot = PlainLabel("●")
         self._link = ElidedLabel("", "muted", mode=Qt.TextElideMode.ElideRight)
+        self.link_menu = LinkMenu(streaming, self)
+        use = QToolButton()
+        set_icon(use, "link-light", "muted")
+        use.setMenu(self.link_menu)
+        use.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        use.setAccessibleName("How links are used")
+        use.setToolTip("Automatic, save data or full quality; what is fetched ahead and kept here")
+        use.setProperty("role", "bare")
         self._act = QPushButton()
         self._act.setProperty("role", "link")
         self._act.clicked.connect(self._act_pressed)
@@ -97,6 +111,7 @@ class TopBar(QWidget):
         row.addWidget(self._sites)
         row.addWidget(self._dot)
         row.addWidget(self._link, 3)
+        row.addWidget(use)
         row.addWidget(self._act)
         row.addWidget(self.go_to, 6)
         row.addStretch(1)
@@ -112,6 +127,7 @@ class TopBar(QWidget):
         session.link_measured.connect(self._mirror)
         session.identity_changed.connect(self._mirror)
         places.changed.connect(self._refresh_known)
+        streaming.changed.connect(self._mirror_here)
         self.show_sites()
         self.show_site("local")
         self._refresh_known()
@@ -160,6 +176,8 @@ class TopBar(QWidget):
                 parts.append(f"{link.latency_s * 1000:.0f} ms" if link.latency_s >= 0.001 else "< 1 ms")
             if link.rate_bytes_s and link.rate_bytes_s > WORTH_SAYING_BYTES_S:
                 parts.append(rate_text(link.rate_bytes_s))
+            if self._streaming.quality is not Quality.AUTOMATIC and not self._session.profile(site).is_local:
+                parts.append(_USED[self._streaming.quality])
         self._link.setText(" · ".join(parts) or visible(self._session.progress(site)) or state.value)
         self._act.setText({SiteState.OPENING: "Cancel", SiteState.FAILED: "Connect again",
                            SiteState.CLOSED: "Connect"}.get(state, ""))
@@ -169,6 +187,9 @@ class TopBar(QWidget):
         self._link.setToolTip(plain_tip(tip))
         self._link.setAccessibleName(f"Connection: {self._link.text()}")
         self._show_identity()
+
+    def _mirror_here(self) -> None:
+        self._mirror(self._site)
 
     def _show_identity(self) -> None:
         identity = self._session.identity(self._site)

@@ -53,8 +53,8 @@ class FakeDataService:
         self.asked.append(("list", path))
         return _settled(self.folders.get(str(path), NotFoundError(f"There is no folder “{path}”.")))
 
-    def nodes(self, reference: DataReference, depth: int | None = 1,
-              attributes: bool = True) -> Future[tuple[NodeInfo, ...]]:
+    def nodes(self, reference: DataReference, depth: int | None = 1, attributes: bool = True,
+              expand: bool | None = None) -> Future[tuple[NodeInfo, ...]]:
         self.asked.append(("nodes", reference))
         return _settled(self.groups.get(f"{reference.file_path}::{reference.data_path}", ()))
 
