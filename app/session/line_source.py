@@ -68,14 +68,20 @@ class LineSource(QObject):
         self._failure = None
         self._advance()
 
-    def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0)) -> None:
-        """The picture on screen is of this frame, read from the file of this ``generation``."""
+    def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0), self_contained: bool = True) -> None:
+        """The picture on screen is of this frame, read from the file of this ``generation``.
+
+        ``self_contained``: no other file has a part in it; else numbers are kept no longer than their frame is shown.
+        """
         if generation != self._generation and generation[1] >= self._generation[1]:
             self._generation = generation
             for question in [q for q, profile in self._answers.items()
                              if profile.generation != generation and profile.generation[1] <= generation[1]]:
                 del self._answers[question]
         if leading != self._shown:
+            if not self_contained:
+                for question in [q for q in self._answers if q.leading not in (leading, self._wanted)]:
+                    del self._answers[question]
             self._shown = leading
             self.changed.emit()
         self._advance()

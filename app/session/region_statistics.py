@@ -100,12 +100,18 @@ class RegionStatistics(QObject):
         self._failures.clear()
         self._advance()
 
-    def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0)) -> None:
-        """The picture on screen is of this frame, read from the file of this ``generation``."""
+    def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0), self_contained: bool = True) -> None:
+        """The picture on screen is of this frame, read from the file of this ``generation``.
+
+        ``self_contained``: no other file has a part in it; else numbers are kept no longer than their frame is shown.
+        """
         if generation[1] > self._generation[1] or (generation[1] == self._generation[1]
                                                    and generation != self._generation):
             self._forget_older(generation)
         if leading != self._shown:
+            if not self_contained:
+                for question in [q for q in self._answers if q.leading not in (leading, self._wanted)]:
+                    del self._answers[question]
             self._shown = leading
             self.changed.emit()
         self._advance()

@@ -77,8 +77,8 @@ class PictureAnswers(QObject):
         """The viewer draws this: numbers given out belong to its frame from now on."""
         if not self.for_numbers:
             return
-        self._regions.frame_shown(tuple(leading), block.generation)
-        self._line.frame_shown(tuple(leading), block.generation)
+        for source in (self._regions, self._line):
+            source.frame_shown(tuple(leading), block.generation, block.self_contained)
 
     def refresh(self) -> None:
         """The file changed: ask for everything again."""

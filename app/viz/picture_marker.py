@@ -172,12 +172,14 @@ class PictureMarker(QObject):
         self._pressed = point
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             return False
+        if not self._view.box.sceneBoundingRect().contains(point):
+            return False
         place = self._view.frame_place(point)
-        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier and self._view.box.sceneBoundingRect().contains(point):
+        grip = touched(self._view, self.marks, self.item.selected, point)
+        if event.modifiers() & Qt.KeyboardModifier.ShiftModifier and (grip is None or grip.moves_all):
             self._drag = _Drag(None, place)
             return True
-        grip = touched(self._view, self.marks, self.item.selected, point)
-        if grip is None or not self._view.box.sceneBoundingRect().contains(point):
+        if grip is None:
             return False
         self._view.canvas.setFocus(Qt.FocusReason.MouseFocusReason)
         before = self.marks.line if grip.number == LINE else self.marks.region(grip.number)
@@ -192,22 +194,29 @@ class PictureMarker(QObject):
                 self._show_what_is_touched(point)
             return False
         self._view.point_at(point)
-        self._apply(point, event.modifiers(), settled=False)
+        if self._pressed is None or not _near(point, self._pressed):
+            self._pressed = None                           # from here on every pixel counts
+            self._apply(point, event.modifiers(), settled=False)
         return True
 
     def _release(self, event: QMouseEvent) -> bool:
         point = self._scene(event)
         pressed, self._pressed = self._pressed, None
-        if self._drag is not None:
-            if event.button() == Qt.MouseButton.LeftButton:
-                self._apply(point, event.modifiers(), settled=True)
-                self._drag = None
-                self._show_what_is_touched(point)
+        drag = self._drag
+        if drag is not None and event.button() != Qt.MouseButton.LeftButton:
             return True
-        plain = event.button() == Qt.MouseButton.LeftButton and not event.modifiers()
-        if plain and pressed is not None and (point - pressed).manhattanLength() < _CLICK_PIXELS:
-            self.selected.emit(region_under(self._view, self.marks, point))
-        return False
+        still = pressed is not None and _near(point, pressed)
+        if drag is not None:
+            if not still:
+                self._apply(point, event.modifiers(), settled=True)
+            self._drag = None
+            self._show_what_is_touched(point)
+        clicked = still and event.button() == Qt.MouseButton.LeftButton and not event.modifiers()
+        if clicked and (drag is None or (drag.grip is not None and drag.grip.moves_all and drag.grip.number != LINE)):
+            under = region_under(self._view, self.marks, point)
+            if drag is None or under is not None:          # a region within the one that was taken hold of
+                self.selected.emit(under)
+        return drag is not None
 
     def _apply(self, point: QPointF, modifiers: Qt.KeyboardModifier, settled: bool) -> None:
         drag = self._drag
@@ -284,6 +293,11 @@ class PictureMarker(QObject):
     def ends_on_screen(self) -> tuple[QPointF, QPointF] | None:
         """Where the ends of the line are drawn, in the scene."""
         return None if self.marks.line is None else line_points(self._view, self.marks.line)
+
+
+def _near(point: QPointF, other: QPointF) -> bool:
+    """Whether a trembling hand made the difference."""
+    return (point - other).manhattanLength() < _CLICK_PIXELS
 
 
 def _dragged_bounds(region: Region, grip: Grip, start: tuple[float, float], place: tuple[float, float],
