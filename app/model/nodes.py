@@ -34,7 +34,7 @@ class FolderEntry:
 class FileSeries:
     """Numbered image files of a folder that can be opened as one stack under ``name`` (``scan_####.cbf``).
 
-    ``members`` are their places in the listing, by number; ``gaps`` numbers between ``first`` and ``last`` have no file.
+    ``members`` are their places in the listing, by number; ``gaps`` numbers in between have no file.
     """
 
     name: str
