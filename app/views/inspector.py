@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-import shiboken6
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
@@ -38,6 +37,7 @@ from app.views.statistics_facts import WAITING, frame_facts
 from app.views.viewer_tab import ViewerTab
 from app.viz.histogram import LevelsView
 from app.viz.icons import set_icon
+from app.viz.slices_view import SlicesView
 from app.viz.stack_view import StackView
 
 _RULES = {"default": "default plot of the file", "entry_default": "default plot of an entry",
@@ -166,23 +166,29 @@ class Inspector(QWidget):
         self._node.hide()
         self._show_attributes.setChecked(False)
         self._show_attributes.hide()
-        if tab is not None and tab.statistics is not None:
-            self._statistics_changed(tab.statistics)
+        if tab is not None and picture:
+            self._statistics_changed(tab.statistics or Statistics())         # never another tab's
         if tab is not None and tab.node is not None:
             self._node_known(tab.node)
 
     def _mirror_answers(self, answers: PictureAnswers | None) -> None:
-        if self._answers is not None and shiboken6.isValid(self._answers):
+        if self._answers is not None:
             self._answers.changed.disconnect(self._show_levels)
+            self._answers.closed.disconnect(self._answers_closed)
         self._answers = answers
         if answers is not None:
             answers.changed.connect(self._show_levels)
+            answers.closed.connect(self._answers_closed)
         self._regions.show_answers(answers)
+
+    def _answers_closed(self) -> None:
+        """The tab goes, or looks at the file anew."""
+        self._mirror_answers(None)
 
     def _statistics_changed(self, statistics: Statistics) -> None:
         viewer = self._tab.viewer if self._tab is not None else None
-        if isinstance(viewer, StackView):
-            self._frame.show_facts(frame_facts(statistics, viewer.marker.go_to))
+        if self._tab is not None and isinstance(viewer, StackView | SlicesView):
+            self._frame.show_facts(frame_facts(statistics, self._tab.go_to))
             if viewer.limits is not None:
                 self._levels.set_limits(*viewer.limits)
         self._show_levels()
@@ -190,14 +196,14 @@ class Inspector(QWidget):
     def _show_levels(self) -> None:
         """The histogram of the selected region, else of the frame; and what the limits follow from."""
         viewer = self._tab.viewer if self._tab is not None else None
-        if self._tab is None or not isinstance(viewer, StackView):
+        if self._tab is None or not isinstance(viewer, StackView | SlicesView):
             return
         region = self._answers.marks.selected_region if self._answers is not None else None
         if region is not None and self._answers is not None:
             numbers = self._answers.numbers(region)
             shown, words = numbers.statistics if numbers is not None else None, visible(region.name)
         else:
-            shown, words = self._tab.statistics, "frame"
+            shown, words = self._tab.statistics, self._tab.picture_name
         known = shown is not None and shown.count > 0
         self._levels.show_statistics(shown if shown is not None and known else None, viewer.choices.normalization)
         valid = number_text(shown.count - shown.masked - shown.non_finite) if shown is not None and known else WAITING

@@ -27,10 +27,11 @@ class PictureAnswers(QObject):
     """What is asked about the picture in ``viewer``.
 
     Signals:
-        changed(): other regions, numbers or another selection.
+        changed(): other regions, numbers or another selection; closed(): it answers nothing any more.
     """
 
     changed = Signal()
+    closed = Signal()
 
     def __init__(self, data: DataService, reference: DataReference, viewer: StackView,
                  marks: PictureMarks | None = None, viewed: Viewed | None = None,
@@ -103,6 +104,7 @@ class PictureAnswers(QObject):
         self.marks.selection_changed.disconnect(self._show_marks)
         self._regions.close()
         self._line.close()
+        self.closed.emit()
 
     # -- private ----------------------------------------------------------------------------------------------------
 
