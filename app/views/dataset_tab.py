@@ -141,6 +141,10 @@ class DatasetTab(ViewerTab):
         if isinstance(self.viewer, StackView):
             self.viewer.set_choices(choices)
 
+    def go_to(self, y: int, x: int) -> None:
+        if isinstance(self.viewer, StackView):
+            self.viewer.marker.go_to(y, x)
+
     def close_sources(self) -> None:
         """The tab is going: take back what was asked for."""
         self._closed = True

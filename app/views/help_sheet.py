@@ -25,6 +25,17 @@ _IN_PICTURES = (
     ("Remove the selected region or line", "Delete"), ("Select nothing", "Esc"),
     ("Undo / redo regions and line", "Ctrl+Z / Ctrl+Shift+Z"),
 )
+_IN_STACKS = (
+    ("Projections and more of all frames", "A"), ("Profile through all frames, or close it", "Z"),
+    ("Move the profile's pixel", "Click   or   arrow keys, with Shift by 10"),
+    ("Profile of a region", "Select the region"), ("Go to a frame of the profile", "Click the curve"),
+    ("Sinogram of a row, or close it", "N"), ("Move the sinogram's row", "Drag the line   or   Up / Down"),
+    ("Three slices", "V"), ("Stop what is being made", "Esc"),
+)
+_IN_SLICES = (
+    ("Move the cross", "Drag, click   or   arrow keys, with Shift by 10"),
+    ("Next / previous slice of the picture used last", "Page Down / Page Up"), ("Choose the picture", "1 / 2 / 3"),
+)
 _IN_CURVES = (
     ("Logarithmic x / y", "X / L"), ("Zoom, move, frames, whole curve", "As in a picture"),
 )
@@ -48,6 +59,10 @@ class HelpSheet(QDialog):
         column.addLayout(_table(rows))
         column.addWidget(PlainLabel("In a picture", "title"))
         column.addLayout(_table(list(_IN_PICTURES)))
+        column.addWidget(PlainLabel("In a stack", "title"))
+        column.addLayout(_table(list(_IN_STACKS)))
+        column.addWidget(PlainLabel("In three slices", "title"))
+        column.addLayout(_table(list(_IN_SLICES)))
         column.addWidget(PlainLabel("In a diagram", "title"))
         column.addLayout(_table(list(_IN_CURVES)))
         column.addStretch(1)

@@ -76,6 +76,10 @@ class ProjectionTab(ViewerTab):
     def is_picture(self) -> bool:
         return True
 
+    @property
+    def picture_name(self) -> str:
+        return self._label
+
     def python(self, host: str) -> str:
         return projection_snippet(self.reference, self.operation, host)
 
@@ -108,6 +112,9 @@ class ProjectionTab(ViewerTab):
 
     def set_choices(self, choices: ViewChoices) -> None:
         self.viewer.set_choices(choices)
+
+    def go_to(self, y: int, x: int) -> None:
+        self.viewer.marker.go_to(y, x)
 
     def close_sources(self) -> None:
         self._source.close()

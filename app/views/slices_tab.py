@@ -64,6 +64,10 @@ class SlicesTab(ViewerTab):
     def is_picture(self) -> bool:
         return True
 
+    @property
+    def picture_name(self) -> str:
+        return f"slice {self.viewer.panels[self.viewer.active].plane}"
+
     def python(self, host: str) -> str:
         """The slice in the panel used last."""
         plane = PLANES[self.viewer.active]
@@ -99,6 +103,9 @@ class SlicesTab(ViewerTab):
 
     def set_choices(self, choices: ViewChoices) -> None:
         self.viewer.set_choices(choices)
+
+    def go_to(self, y: int, x: int) -> None:
+        self.viewer.cross_to(self.viewer.active, y, x)
 
     def close_sources(self) -> None:
         self._source.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QApplication, QSplitter, QVBoxLayout, QWidget
 
@@ -34,7 +34,10 @@ from app.viz.stack_view import StackView
 
 FIRST_IMAGE = "image_nr_low"           # Dectris: the number of the first image in a dataset, counted from 1
 _ARROWS = {Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0), Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1)}
+_WITH_ARROWS = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
 _FAR_STEP = 10
+_GAP_REACH = 64
+_SHARE_BELOW = 0.45                    # of the height, for what is opened under the picture
 
 
 class StackDesk(QWidget):
@@ -64,8 +67,12 @@ class StackDesk(QWidget):
         self.guides: Guides | None = None
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.setChildrenCollapsible(False)
+        self._below = QSplitter(Qt.Orientation.Horizontal)
+        self._below.setChildrenCollapsible(False)
+        self._below.hide()
         self._split.addWidget(viewer)
-        self._split.setStretchFactor(0, 3)
+        self._split.addWidget(self._below)
+        self._split.setStretchFactor(0, 1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._split)
@@ -129,7 +136,7 @@ class StackDesk(QWidget):
     # -- Qt ---------------------------------------------------------------------------------------------------------
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        if self.tools is not None and (self.tools.handle_key(event) or self._move_point(event)):
+        if self.tools is not None and (self.tools.handle_key(event) or self._move_by_key(event)):
             return
         super().keyPressEvent(event)
 
@@ -141,7 +148,7 @@ class StackDesk(QWidget):
     # -- private ----------------------------------------------------------------------------------------------------
 
     def _offer(self) -> None:
-        self.tools = tools = StackTools(self.viewer.toolbar)
+        self.tools = tools = StackTools(self.viewer.toolbar, self.viewer.toolbar.fit)
         tools.projection_chosen.connect(self.open_projection)
         tools.profile_toggled.connect(self._show_profile)
         tools.sinogram_toggled.connect(self._show_sinogram)
@@ -162,6 +169,7 @@ class StackDesk(QWidget):
         if pane is None:
             return
         pane.setVisible(shown)
+        self._make_room()
         self.guides.set_clickable(shown)
         if not shown:
             assert self._profiles is not None
@@ -169,12 +177,11 @@ class StackDesk(QWidget):
             self.guides.show_point(None)
             self.viewer.setFocus()
             return
-        self._share_height(pane)
         pane.show_frame(flat_index(self.viewer.leading, self.viewer.description))
         if self._marks is not None and self._marks.selected_region is not None:
             self._follow_region()
         else:
-            self._show_point(self.viewer.image.cursor_value_position() or self._middle())
+            self._show_point(self.viewer.image.cursor_value_position() or self._valid_middle())
 
     def _make_pane(self) -> ProfilePane:
         if self.pane is not None:
@@ -193,8 +200,7 @@ class StackDesk(QWidget):
         pane.frame_chosen.connect(self._go_to_frame)
         assert self.tools is not None
         pane.closed.connect(functools.partial(self.tools.profile.setChecked, False))
-        self._split.addWidget(pane)
-        self._split.setStretchFactor(self._split.indexOf(pane), 1)
+        self._below.addWidget(pane)
         return pane
 
     def _point_clicked(self, y: int, x: int) -> None:
@@ -212,17 +218,22 @@ class StackDesk(QWidget):
         self.guides.show_point(point)
         self._profiles.show(PixelPoint(*point))
 
-    def _move_point(self, event: QKeyEvent) -> bool:
-        """Arrow keys move the point of the profile, ten pixels with Shift."""
-        point = self.guides.point if self.guides is not None else None
+    def _move_by_key(self, event: QKeyEvent) -> bool:
+        """Arrow keys move the point of the profile, else the sinogram's row; by ten with Shift."""
         step = _ARROWS.get(Qt.Key(event.key()))
-        if step is None or point is None or not self.profile_open:
+        if step is None or event.modifiers() & ~_WITH_ARROWS:
             return False
         far = _FAR_STEP if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else 1
-        height, width = self.viewer.description.shape[-2:]
-        y, x = point[0] + step[0] * far, point[1] + step[1] * far
-        self._show_point((min(max(y, 0), height - 1), min(max(x, 0), width - 1)))
-        return True
+        point = self.guides.point if self.guides is not None else None
+        if point is not None and self.profile_open:
+            height, width = self.viewer.description.shape[-2:]
+            y, x = point[0] + step[0] * far, point[1] + step[1] * far
+            self._show_point((min(max(y, 0), height - 1), min(max(x, 0), width - 1)))
+            return True
+        if self.sinogram is not None and not self.sinogram.isHidden() and step[0]:
+            self.sinogram.show_row(self.sinogram.row + step[0] * far)
+            return True
+        return False
 
     def _follow_region(self) -> None:
         """The selected region is what the profile is of."""
@@ -262,18 +273,17 @@ class StackDesk(QWidget):
             if not shown:
                 return
             self.sinogram = pane = SinogramPane(self._data, self._home, self._reference, self.viewer.description,
-                                                self.viewer.leading, self._middle()[0], self.viewer.choices,
-                                                self._viewed)
+                                                self.viewer.leading, self._row_to_begin_with(),
+                                                self.viewer.choices, self._viewed)
             pane.row_changed.connect(self.guides.show_row)
             pane.failed.connect(self.failed)
             assert self.tools is not None
             pane.closed.connect(functools.partial(self.tools.sinogram.setChecked, False))
-            self._split.addWidget(pane)
-            self._split.setStretchFactor(self._split.indexOf(pane), 2)
+            self._below.addWidget(pane)
         self.sinogram.setVisible(shown)
+        self._make_room()
         self.guides.show_row(self.sinogram.row if shown else None)
         if shown:
-            self._share_height(self.sinogram)
             self.sinogram.show_frame(self.viewer.leading)
         else:
             self.viewer.setFocus()
@@ -290,15 +300,30 @@ class StackDesk(QWidget):
         height, width = self.viewer.description.shape[-2:]
         return min(int((y0 + y1) / 2), height - 1), min(int((x0 + x1) / 2), width - 1)
 
-    def _share_height(self, below: QWidget) -> None:
-        """Picture above, the rest beneath in equal parts, when something opens."""
-        sizes = self._split.sizes()
-        index, total = self._split.indexOf(below), sum(sizes)
-        if total > 0 and sizes[index] < total // 4:
-            wanted = max(below.minimumSizeHint().height(), round(total * 0.42))
-            sizes[0] = max(100, sizes[0] - (wanted - sizes[index]))
-            sizes[index] = wanted
-            self._split.setSizes(sizes)
+    def _row_to_begin_with(self) -> int:
+        at = self.viewer.image.cursor_value_position()
+        return (at or self._valid_middle())[0]
+
+    def _valid_middle(self) -> tuple[int, int]:
+        """As :meth:`_middle`, beside the gap that detectors like to have there."""
+        y, x = self._middle()
+        height, width = self.viewer.description.shape[-2:]
+        for away in range(min(_GAP_REACH, height, width)):
+            if not self.viewer.image.masked_at(max(y - away, 0), max(x - away, 0)):
+                return max(y - away, 0), max(x - away, 0)
+        return y, x
+
+    def _make_room(self) -> None:
+        """What is open beneath the picture stands side by side; the picture keeps the larger part."""
+        open_below = [pane for pane in (self.pane, self.sinogram) if pane is not None and not pane.isHidden()]
+        before = not self._below.isHidden()
+        self._below.setVisible(bool(open_below))
+        if open_below and not before:
+            QTimer.singleShot(0, self._below, self._give_room)         # once it is laid out
+
+    def _give_room(self) -> None:
+        total = sum(self._split.sizes())
+        self._split.setSizes([round(total * (1 - _SHARE_BELOW)), round(total * _SHARE_BELOW)])
 
 
 def is_stack(description: PlotDescription) -> bool:

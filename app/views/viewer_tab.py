@@ -72,6 +72,11 @@ class ViewerTab(QWidget):
         """Whether it has colour limits."""
         return False
 
+    @property
+    def picture_name(self) -> str:
+        """What the statistics are of, in a word."""
+        return "frame"
+
     def python(self, host: str) -> str:
         """A script that gives the numbers on screen; ``host``: where the file lies, if not here."""
         return ""
@@ -92,6 +97,9 @@ class ViewerTab(QWidget):
 
     def set_choices(self, choices: ViewChoices) -> None:
         """Choices made before for data like this."""
+
+    def go_to(self, y: int, x: int) -> None:
+        """Show where a pixel of the picture lies."""
 
     def close_sources(self) -> None:
         """The tab is going: take back what was asked for."""

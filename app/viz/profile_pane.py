@@ -160,9 +160,8 @@ class ProfilePane(QWidget):
         self.curve.show_curve(self._axis, numbers, None, (), name, valid)
         self.curve.set_table(self._columns(profile))
         gone = int(np.count_nonzero(~valid))
-        words = "exact" if not gone else f"exact · {gone} frames without a valid pixel" if gone > 1 else \
-            "exact · 1 frame without a valid pixel"
-        self.strip.show_idle(words)
+        frames = "in any frame" if gone == profile.frames else "in 1 frame" if gone == 1 else f"in {gone} frames"
+        self.strip.show_idle(f"exact · no valid pixel {frames}" if gone else "exact")
 
     def _columns(self, profile: StackProfile) -> list[tuple[str, np.ndarray]]:
         columns: list[tuple[str, np.ndarray]] = [("frame", np.arange(profile.frames))]

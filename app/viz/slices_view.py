@@ -49,11 +49,11 @@ class SlicePanel(QWidget):
                  axis_names: Sequence[str]) -> None:
         super().__init__()
         self.fixed, self.rows, self.columns = fixed, rows, columns
-        self._plane = f"{axis_names[columns]}{axis_names[rows]}" if all(len(n) == 1 for n in axis_names) else \
+        self.plane = f"{axis_names[columns]}{axis_names[rows]}" if all(len(n) == 1 for n in axis_names) else \
             f"{axis_names[columns]} / {axis_names[rows]}"
         self._axis = axis_names[fixed]
         self.image = ImageView((lengths[rows], lengths[columns]))
-        self.image.canvas.setAccessibleName(f"Slice {self._plane}")
+        self.image.canvas.setAccessibleName(f"Slice {self.plane}")
         self.guides = Guides(self.image)
         self.guides.set_clickable(True)
         self.overlay = Overlay(self.image)
@@ -61,7 +61,7 @@ class SlicePanel(QWidget):
         self.head.setProperty("role", "title")
         self.state = ElidedLabel()
         self.state.setProperty("role", "muted")
-        self.state.setAccessibleName(f"How slice {self._plane} is shown")
+        self.state.setAccessibleName(f"How slice {self.plane} is shown")
         for label in (self.head, self.state):
             label.setTextFormat(Qt.TextFormat.PlainText)
         row = QHBoxLayout()
@@ -103,7 +103,7 @@ class SlicePanel(QWidget):
 
     def _say(self) -> None:
         shown = self.wanted if self.shown_at is None else self.shown_at
-        self.head.setText(f"{self._plane} · {self._axis} {shown}")
+        self.head.setText(f"{self.plane} · {self._axis} {shown}")
         if self.block is None:
             self.state.setText("")
             return
@@ -186,6 +186,17 @@ class SlicesView(QWidget):
         return self._limits
 
     @property
+    def limits_origin(self) -> tuple[str, str]:
+        """What the colour limits follow from: a few words, and a sentence where there is more to say."""
+        if self._choices.rule is LimitsRule.MANUAL:
+            return "chosen by you", ""
+        if self._guessed:
+            return "estimated from coarse slices", "The numbers of the whole slices are on their way."
+        locked = "locked, " if self._choices.locked else ""
+        return f"{locked}{self._choices.rule.value} of the three slices", \
+            "The widest limits of the three, so that a colour means the same in all."
+
+    @property
     def active(self) -> int:
         """The panel that was used last."""
         return self._active
@@ -227,6 +238,16 @@ class SlicesView(QWidget):
     def set_position(self, position: Position) -> None:
         """Move the cross, as if the user had."""
         self.slider.set_index((*self.leading, *position))
+
+    def cross_to(self, number: int, y: int | None, x: int | None) -> None:
+        """Move the cross to a row and column of one panel; ``None``: where it is."""
+        panel, position = self.panels[number], list(self.position)
+        self._activate(number)
+        if y is not None:
+            position[panel.rows] = y
+        if x is not None:
+            position[panel.columns] = x
+        self.set_position((position[0], position[1], position[2]))
 
     def set_choices(self, choices: ViewChoices) -> None:
         """Apply; ``choices_changed`` stays silent."""
@@ -343,8 +364,8 @@ class SlicesView(QWidget):
         self.toolbar.save_requested.connect(self._export.ask_where_to_save)
         self.slider.index_changed.connect(self._moved)
         for number, panel in enumerate(self.panels):
-            panel.guides.moved.connect(functools.partial(self._cross_moved, number))
-            panel.guides.clicked.connect(functools.partial(self._cross_moved, number))
+            panel.guides.moved.connect(functools.partial(self.cross_to, number))
+            panel.guides.clicked.connect(functools.partial(self.cross_to, number))
             panel.image.region_changed.connect(functools.partial(self.region_changed.emit, number))
             panel.image.cursor_moved.connect(functools.partial(self._on_cursor, number))
             panel.overlay.retry_requested.connect(self.retry_requested)
@@ -364,15 +385,6 @@ class SlicesView(QWidget):
             panel.guides.show_row(position[panel.rows])
             panel.guides.show_column(position[panel.columns])
             panel.want(position[panel.fixed])
-
-    def _cross_moved(self, number: int, y: int | None, x: int | None) -> None:
-        panel, position = self.panels[number], list(self.position)
-        self._activate(number)
-        if y is not None:
-            position[panel.rows] = y
-        if x is not None:
-            position[panel.columns] = x
-        self.set_position((position[0], position[1], position[2]))
 
     def _activate(self, number: int) -> None:
         self._active = number
@@ -426,12 +438,12 @@ class SlicesView(QWidget):
             found += [limits_of_values(panel.block, self._choices.normalization) for panel in self.panels
                       if panel.statistics is None and panel.block is not None and panel.block.factor != (1, 1)]
         if found and (self._guessed or not self._choices.locked or again):
-            self._guessed = len(known) < len(self.panels)
+            was_guessed, self._guessed = self._guessed, len(known) < len(self.panels)
             self._use_limits(drawable_limits(min(low for low, _ in found), max(high for _, high in found),
-                                             self._choices.normalization))
+                                             self._choices.normalization), was_guessed != self._guessed)
 
-    def _use_limits(self, limits: tuple[float, float]) -> None:
-        changed, self._limits = limits != self._limits, limits
+    def _use_limits(self, limits: tuple[float, float], changed: bool = False) -> None:
+        changed, self._limits = changed or limits != self._limits, limits
         self._recolour()
         if changed:
             self.limits_changed.emit(limits)

@@ -31,7 +31,8 @@ class StackTools(QObject):
     sinogram_toggled = Signal(bool)
     slices_chosen = Signal()
 
-    def __init__(self, toolbar: QToolBar) -> None:
+    def __init__(self, toolbar: QToolBar, before: QAction) -> None:
+        """``before``: the action of the toolbar that follows."""
         super().__init__(toolbar)
         menu = QMenu("All frames", toolbar)
         for operation, words in _PROJECTIONS:
@@ -53,7 +54,8 @@ class StackTools(QObject):
         action = QAction("All frames", toolbar)
         action.setToolTip("Projections, profile, sinogram and slices through all frames (A)")
         action.setMenu(menu)
-        toolbar.addAction(action)
+        toolbar.insertAction(before, action)
+        toolbar.insertSeparator(before)
         button = toolbar.widgetForAction(action)
         assert isinstance(button, QToolButton)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

@@ -172,7 +172,7 @@ def test_that_z_draws_the_pixel_under_the_cursor_through_all_frames(
     assert np.array_equal(curve.stored, values[:, 3, 4])
     assert np.isnan(curve.y[7])
     assert np.array_equal(curve.x, np.linspace(0, 59 * 0.25, 60))
-    assert pane.strip.text == "exact · 1 frame without a valid pixel"
+    assert pane.strip.text == "exact · no valid pixel in 1 frame"
     pane.curve.copy_values()
     lines = QGuiApplication.clipboard().text().splitlines()
     assert lines[0].split("\t") == ["frame", "omega (deg)", "value", "valid pixels"]
@@ -227,6 +227,9 @@ def test_that_the_sinogram_of_a_row_is_that_row_of_every_frame(qtbot: Any, progr
         assert pane.viewer.image.shown_block.exactness is Exactness.EXACT
         assert tab.desk.guides.row == row
     tab.desk.guides.moved.emit(17, None)
+    assert pane.row == 17
+    qtbot.keyClick(tab.viewer.image.canvas, Qt.Key.Key_Down)
+    qtbot.keyClick(tab.viewer.image.canvas, Qt.Key.Key_Up)
     assert pane.row == 17
     assert np.array_equal(run(tab.python(""), monkeypatch)["data"], values[:, 17])
     qtbot.waitUntil(lambda: pane._axis is not None, timeout=PATIENCE_MS)
