@@ -1,8 +1,9 @@
 """How many bytes of replies may be under way: measured rate × round trip, so that nothing stale fills the link.
 
-Pure arithmetic on times that are passed in; used by the reader thread only. The rate is a high quantile of what was
-measured in the last seconds: windows in which the agent was computing or nobody asked are slow, and say nothing of the
-link. Believing them would close the credit, and a closed credit measures slow again.
+Pure arithmetic on times that are passed in; used by the reader thread only. Only the time between fragments of one
+reply counts as the link's: before a reply the agent was computing, or nobody asked. The rate is a high quantile of
+what was measured in the last seconds, since windows in which the agent waited for credit are slow and say nothing of
+the link. Believing them would close the credit, and a closed credit measures slow again.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ START_BYTES = 512 * 1024
 MIN_BYTES = 64 * 1024
 MAX_BYTES = 8 * 1024 * 1024
 _NEAR_S = 0.005
-_NEAR_MIN_BYTES = 2 * 1024 * 1024
+_NEAR_MIN_BYTES = 1024 * 1024
 _WINDOW_S = 0.05
-_PAUSE_S = 0.25
+_AT_ONCE_S = 0.002           # a reply that comes so soon after another was waiting for the link
 _REMEMBERED_S = 10.0
 _QUANTILE = 0.8
-_HEADROOM = 2.0              # what is open when credit is given must last a round trip, until more arrives
+_HEADROOM = 1.75             # what is open when credit is given must last a round trip, until more arrives
 _GIVE_BELOW = 0.75
 
 
@@ -31,9 +32,9 @@ class FlowMeter:
         self.bytes_received = 0
         self._best_latency_s: float | None = None
         self._outstanding = 0
-        self._window_start: float | None = None
+        self._window_s = 0.0
         self._window_bytes = 0
-        self._last = 0.0
+        self._last: float | None = None
         self._measured: deque[tuple[float, float]] = deque()
 
     @property
@@ -57,15 +58,14 @@ class FlowMeter:
         """
         self.bytes_received += size
         self._outstanding -= size
-        if self._window_start is None or (not continues and now - self._last > _PAUSE_S):
-            self._window_start, self._window_bytes = now, 0
-        else:
-            self._window_bytes += size
-            elapsed = now - self._window_start
-            if elapsed >= _WINDOW_S:
-                self._remember(self._window_bytes / elapsed, now)
-                self._window_start, self._window_bytes = now, 0
-        self._last = now
+        before, self._last = self._last, now
+        if before is None or not (continues or now - before < _AT_ONCE_S):
+            return
+        self._window_s += now - before
+        self._window_bytes += size
+        if self._window_s >= _WINDOW_S:
+            self._remember(self._window_bytes / self._window_s, now)
+            self._window_s, self._window_bytes = 0.0, 0
 
     def _remember(self, rate: float, now: float) -> None:
         self._measured.append((now, rate))

@@ -20,10 +20,10 @@ def stream(rate: float, latency_s: float, seconds: float) -> FlowMeter:
 
 
 @pytest.mark.parametrize(("rate", "latency_s", "expected"), [
-    (6.25e6, 0.03, 2 * 6.25e6 * 0.03), (1.25e6, 0.08, 2 * 1.25e6 * 0.08), (125e6, 0.03, 2 * 125e6 * 0.03),
+    (6.25e6, 0.03, 1.75 * 6.25e6 * 0.03), (1.25e6, 0.08, 1.75 * 1.25e6 * 0.08), (125e6, 0.03, 1.75 * 125e6 * 0.03),
     (1e5, 0.02, MIN_BYTES), (1e9, 0.1, MAX_BYTES)])
-def test_that_credit_is_twice_what_the_link_holds(rate: float, latency_s: float,
-                                                                 expected: float) -> None:
+def test_that_credit_is_less_than_twice_what_the_link_holds(rate: float, latency_s: float,
+                                                            expected: float) -> None:
     meter = stream(rate, latency_s, 5)
     assert meter.rate == pytest.approx(rate, rel=0.05)
     assert meter.target == pytest.approx(expected, rel=0.05)
@@ -46,7 +46,7 @@ def test_that_the_time_the_agent_takes_for_a_frame_is_not_the_links() -> None:
             now += size / 6.25e6
             meter.received(size, now, continues=part > 0)
             meter.grant()
-    assert meter.rate == pytest.approx(6.25e6, rel=0.1)
+    assert meter.rate == pytest.approx(6.25e6, rel=0.01)
 
 
 def test_that_a_link_that_became_slow_is_noticed() -> None:
