@@ -2,7 +2,8 @@
 
 What is invalid (:mod:`app.agent.validity`: the largest unsigned value, negative signed values, NaN and ±inf) is left
 out frame by frame; a pixel that never was valid becomes the mask value. Accumulates in place, strip by strip in the
-processor's cache. Pure functions and values on arrays; each value belongs to one thread.
+processor's cache; different rows may be added by different threads at the same time, and since the frames of each
+come in the same order, the result does not depend on how many there are.
 
 Results: max and min have the stored type; sum is uint64 (int64 of signed, float64 of floating point) and exact for
 integers (float64, rounded, only where an exact sum does not fit); mean is float64, of integers the exact sum divided;
@@ -16,6 +17,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
+from app.agent.counting import scratch
 from app.agent.validity import sentinel_of
 
 OPERATIONS = ("max", "mean", "min", "sum", "std")
@@ -36,10 +38,12 @@ class Accumulator:
     def __init__(self, shape: Tuple[int, int], dtype: Any) -> None:
         self.shape = shape
         self.dtype = np.dtype(dtype)
-        self._invalid = np.empty(STRIP, bool)
 
     def add(self, values: Any, first_row: int) -> None:
-        """Take ``values`` (frames, rows, width), which begin at row ``first_row`` of the frame."""
+        """Take ``values`` (frames, rows, width), which begin at row ``first_row`` of the frame.
+
+        The same rows must always come together, and from one thread at a time.
+        """
         start = first_row * self.shape[1]
         for frame in values:
             flat = frame.reshape(-1)
@@ -47,11 +51,34 @@ class Accumulator:
                 part = flat[at:at + STRIP]
                 self._take(part, slice(start + at, start + at + part.size))
 
+    def rows(self, first: int, end: int) -> Picture:
+        """The result so far of some rows (new arrays), and where no frame had a valid pixel."""
+        where = slice(first * self.shape[1], end * self.shape[1])
+        values, gone = self._result(where, self._type())
+        return values.reshape(-1, self.shape[1]), gone.reshape(-1, self.shape[1])
+
+    def finish(self) -> Picture:
+        """The result, and where no frame had a valid pixel. In the memory of what was accumulated: it ends here."""
+        dtype, into = self._type(), self._space()
+        size, found = self.shape[0] * self.shape[1], into.view(dtype)
+        gone = np.empty(size, bool)
+        for first in range(0, size, STRIP):
+            where = slice(first, min(first + STRIP, size))
+            found[where], gone[where] = self._result(where, dtype)
+        return found.reshape(self.shape), gone.reshape(self.shape)
+
     def _take(self, part: Any, where: slice) -> None:
         raise NotImplementedError
 
-    def picture(self) -> Picture:
-        """The result so far (a new array), and where no frame had a valid pixel (``None``: nowhere, or not known)."""
+    def _type(self) -> Any:
+        """The type of the result; of the size of what :meth:`_space` gives."""
+        return self.dtype
+
+    def _space(self) -> Any:
+        raise NotImplementedError
+
+    def _result(self, where: slice, dtype: Any) -> Tuple[Any, Any]:
+        """The result of some pixels and where there is none, new arrays."""
         raise NotImplementedError
 
 
@@ -92,12 +119,14 @@ class ValidCounts:
         """The counts of a strip whose pixels differ; not to be changed."""
         return self._counts[where]
 
-    def all(self) -> Any:
-        """The counts of all pixels, a new array."""
-        counts = self._counts.copy()
-        for (first, end), alike in self._alike.items():
-            if alike:
-                np.multiply(self._valid[first:end], np.uint32(alike), out=counts[first:end])
+    def within(self, where: slice) -> Any:
+        """The counts of any pixels, a new array."""
+        counts = self._counts[where].copy()
+        for (first, end), alike in list(self._alike.items()):
+            first, end = max(first, where.start), min(end, where.stop)
+            if alike and first < end:
+                into = counts[first - where.start:end - where.start]
+                np.multiply(self._valid[first:end], np.uint32(alike), out=into)
         return counts
 
 
@@ -113,30 +142,35 @@ class Extreme(Accumulator):
         else:
             kind = unsigned_type(self.dtype)
             self._held = np.full(size, 0 if self._maximum else np.iinfo(kind).max, kind)
-        self._strip = np.empty(STRIP, self._held.dtype)
 
     def _take(self, part: Any, where: slice) -> None:
         held = self._held[where]
+        strip = scratch("strip", held.dtype, part.size)
         if self.dtype.kind == "f":
-            part = finite_or(part, self._strip, -np.inf if self._maximum else np.inf)
+            part = finite_or(part, strip, -np.inf if self._maximum else np.inf)
             (np.maximum if self._maximum else np.minimum)(held, part, out=held)
         elif self._maximum:
-            np.maximum(held, counted(part, self._strip), out=held)
+            np.maximum(held, counted(part, strip), out=held)
         else:
             np.minimum(held, part.view(held.dtype), out=held)
 
-    def picture(self) -> Picture:
+    def _space(self) -> Any:
+        return self._held
+
+    def _result(self, where: slice, dtype: Any) -> Tuple[Any, Any]:
+        values = self._held[where].copy()
+        if self.dtype.kind != "f":
+            if self._maximum:
+                values -= values.dtype.type(1)
+            values = values.view(dtype)
+        if self.dtype.kind == "b":
+            return values, np.zeros(values.shape, bool)
         if self.dtype.kind == "f":
-            values = self._held.copy()
             gone = ~np.isfinite(values)
-        elif self.dtype.kind == "b":
-            values = self._held - np.uint8(1) if self._maximum else self._held.copy()
-            return values.view(bool).reshape(self.shape), None
         else:
-            values = (self._held - self._held.dtype.type(1) if self._maximum else self._held.copy()).view(self.dtype)
             gone = values < 0 if self.dtype.kind == "i" else values == np.iinfo(self.dtype).max
         values[gone] = sentinel_of(self.dtype)
-        return values.reshape(self.shape), gone.reshape(self.shape)
+        return values, gone
 
 
 class Total(Accumulator):
@@ -149,20 +183,20 @@ class Total(Accumulator):
         self._counts = ValidCounts(size)
         self._low = np.zeros(size, np.float64 if self.dtype.kind == "f" else np.uint64)
         self._high = np.zeros(size, np.uint64) if self.dtype.kind in "iu" and self.dtype.itemsize == 8 else None
-        self._strip = np.empty(STRIP, self.dtype if self.dtype.kind == "f" else unsigned_type(self.dtype))
-        self._wide = np.empty(STRIP, np.uint64)
 
     def _take(self, part: Any, where: slice) -> None:
-        low, valid = self._low[where], self._invalid[:part.size]
+        low, valid = self._low[where], scratch("valid", np.dtype(bool), part.size)
+        kind = self.dtype if self.dtype.kind == "f" else unsigned_type(self.dtype)
+        strip = scratch("strip", kind, part.size)
         if self.dtype.kind == "f":
             np.isfinite(part, out=valid)
             with np.errstate(over="ignore", invalid="ignore"):
-                low += finite_or(part, self._strip, 0)
+                low += finite_or(part, strip, 0)
         else:
-            found = counted(part, self._strip)
+            found = counted(part, strip)
             np.not_equal(found, 0, out=valid)
             if self._high is None:
-                wide = self._wide[:part.size]
+                wide = scratch("wide64", np.dtype(np.uint64), part.size)
                 wide[...] = found  # apart from the addition, which would do it piece by piece
                 low += wide
             else:
@@ -170,17 +204,37 @@ class Total(Accumulator):
                 low += found & np.uint64(_LOW)
         self._counts.add(valid, where)
 
-    def picture(self) -> Picture:
-        count = self._counts.all()
+    def _type(self) -> Any:
+        if self.dtype.kind == "f" or self._mean or self._is_too_large():
+            return np.dtype(np.float64)
+        return np.dtype(np.int64 if self.dtype.kind == "i" else np.uint64)
+
+    def _space(self) -> Any:
+        return self._low
+
+    def _result(self, where: slice, dtype: Any) -> Tuple[Any, Any]:
+        count = self._counts.within(where)
         gone = count == 0
-        values = self._low.copy()  # type: Any
+        values = self._low[where].copy()  # type: Any
         if self.dtype.kind != "f":
-            values = without_ones(self._low, self._high, count, self.dtype)
+            values = without_ones(values, None if self._high is None else self._high[where], count, self.dtype)
         if self._mean:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = values / count
-        values[gone] = sentinel_of(values.dtype)
-        return values.reshape(self.shape), gone.reshape(self.shape)
+        values = values.astype(dtype, copy=False)
+        values[gone] = sentinel_of(dtype)
+        return values, gone
+
+    def _is_too_large(self) -> bool:
+        """Whether the exact sum of some pixel does not fit into 64 bits."""
+        if self._high is None:
+            return False
+        for first in range(0, self._low.size, STRIP):
+            where = slice(first, first + STRIP)
+            count = self._counts.within(slice(first, min(first + STRIP, self._low.size)))
+            if without_ones(self._low[where], self._high[where], count, self.dtype).dtype.kind == "f":
+                return True
+        return False
 
 
 class Spread(Accumulator):
@@ -191,12 +245,10 @@ class Spread(Accumulator):
         size = shape[0] * shape[1]
         self._counts = ValidCounts(size)
         self._mean, self._squares = np.zeros(size), np.zeros(size)  # type: Any, Any
-        self._values, self._step, self._part = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP)
 
     def _take(self, part: Any, where: slice) -> None:
-        mean, invalid = self._mean[where], self._invalid[:part.size]
-        values, step = self._values[:part.size], self._step[:part.size]
-        share = self._part[:part.size]  # type: Any
+        mean, invalid = self._mean[where], scratch("valid", np.dtype(bool), part.size)
+        values, step, share = (scratch(name, np.dtype(np.float64), part.size) for name in ("value", "step", "share"))
         mark_invalid(part, invalid)
         values[...] = part
         if invalid.any():
@@ -215,13 +267,19 @@ class Spread(Accumulator):
             values *= step
             self._squares[where] += values
 
-    def picture(self) -> Picture:
-        count = self._counts.all()
+    def _type(self) -> Any:
+        return np.dtype(np.float64)
+
+    def _space(self) -> Any:
+        return self._squares
+
+    def _result(self, where: slice, dtype: Any) -> Tuple[Any, Any]:
+        count = self._counts.within(where)
         gone = count == 0
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.sqrt(self._squares / count)
+            values = np.sqrt(self._squares[where] / count)
         values[gone] = np.nan
-        return values.reshape(self.shape), gone.reshape(self.shape)
+        return values, gone
 
 
 def accumulator_for(operation: str, shape: Tuple[int, int], dtype: Any) -> Accumulator:
@@ -231,12 +289,12 @@ def accumulator_for(operation: str, shape: Tuple[int, int], dtype: Any) -> Accum
     return Spread(shape, dtype) if operation == "std" else Total(operation, shape, dtype)
 
 
-def bytes_needed(operation: str, shape: Tuple[int, int], dtype: Any) -> int:
-    """What an accumulator and its picture take together."""
-    pixel = np.dtype(dtype).itemsize * 2
-    if operation in ("sum", "mean"):
-        pixel = 34 + (8 if np.dtype(dtype).itemsize == 8 else 0)
-    return shape[0] * shape[1] * (34 if operation == "std" else pixel)
+def bytes_per_pixel(operation: str, dtype: Any) -> int:
+    """What an accumulator takes for each pixel."""
+    if operation in ("max", "min"):
+        return int(np.dtype(dtype).itemsize)
+    wide = operation == "std" or (np.dtype(dtype).kind in "iu" and np.dtype(dtype).itemsize == 8)
+    return 17 if wide else 9
 
 
 def unsigned_type(dtype: Any) -> Any:

@@ -1,15 +1,16 @@
-"""Reads the frames of a stack slab by slab, ahead of who uses them: two threads read and decode, HDF5 where it must.
+"""Reads the frames of a stack slab by slab, ahead of who uses them: threads read and decode, HDF5 where it must.
 
-Runs in a worker process of the agent; the slabs come out on the thread that asks. Holds a few slabs in memory, whatever
-the stack's size. Never writes.
+Runs in a worker process of the agent; the slabs come out on the thread that asks, in their order. Holds a few slabs in
+memory, whatever the stack's size. Never writes.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Deque, Iterator, NamedTuple, Optional, Tuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, Tuple
 
 import h5py
 import numpy as np
@@ -21,8 +22,31 @@ from app.agent.slabs import Slab, Walk, Window, walk_for
 from app.agent.sources import is_virtual, virtual_files
 from app.agent.virtual import SourceReader
 
-READERS = 2
 CACHE_BYTES = 8 * 2 ** 20
+AHEAD_BYTES = 64 * 2 ** 20
+
+
+class Crew:
+    """Threads that compute for one request; the thread that has them only waits meanwhile."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = max(1, threads)
+        self._pool = ThreadPoolExecutor(self.threads, "worker-crew")
+
+    def __enter__(self) -> "Crew":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(True)
+
+    def begin(self, work: Callable[[], Any]) -> "Future[Any]":
+        """Let one of them do it, after what was begun before."""
+        return self._pool.submit(work)
+
+    def together(self, works: List[Callable[[], None]]) -> None:
+        """Let them do all of it, and wait."""
+        for future in [self._pool.submit(work) for work in works]:
+            future.result()
 
 
 class Stack(NamedTuple):
@@ -64,32 +88,34 @@ def chunks_of(dataset: Any, file_path: str) -> Optional[Tuple[int, ...]]:
     return None if chunks is None or more < 0 else (1,) * more + tuple(int(length) for length in chunks)
 
 
-def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None]) -> Iterator[Tuple[Slab, Any]]:
+def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None], crew: Crew) -> Iterator[Tuple[Slab, Any]]:
     """Each slab with its values, which are the caller's until it asks for the next; others are read meanwhile."""
-    count = 1 if stack.in_memory else READERS
+    count = 1
+    if not stack.in_memory:
+        count = max(1, min(crew.threads + 1, AHEAD_BYTES // (walk.slab_elements * stack.dtype.itemsize + 1) - 1))
     buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
-    idle = deque(_Reader(stack) for _ in range(count))
-    with ThreadPoolExecutor(count, "worker-read") as readers:
-        under_way = deque()  # type: deque[Tuple[Slab, Any]]
-        slabs = enumerate(walk.slabs())
+    idle = deque(_Reader(stack) for _ in range(min(count, crew.threads)))
+    under_way = deque()  # type: deque[Tuple[Slab, Any]]
+    slabs = enumerate(walk.slabs())
 
-        def begin(more: int) -> None:
-            for number, slab in itertools.islice(slabs, more):
-                buffer = buffers[number % len(buffers)]
-                under_way.append((slab, readers.submit(_read, stack, slab, walk.window, buffer, idle)))
+    def begin(more: int) -> None:
+        for number, slab in itertools.islice(slabs, more):
+            buffer = buffers[number % len(buffers)]
+            read = functools.partial(_read, stack, slab, walk.window, buffer, idle)
+            under_way.append((slab, crew.begin(read)))
 
-        try:
+    try:
+        check()
+        begin(count)
+        while under_way:
             check()
-            begin(count)
-            while under_way:
-                check()
-                slab, future = under_way.popleft()
-                values = future.result()
-                begin(1)
-                yield slab, values
-        finally:
-            for _, future in under_way:
-                future.cancel()
+            slab, future = under_way.popleft()
+            values = future.result()
+            begin(1)
+            yield slab, values
+    finally:
+        for _, future in under_way:
+            future.cancel()
 
 
 def _read(stack: Stack, slab: Slab, window: Window, buffer: Any, idle: Deque[_Reader]) -> Any:

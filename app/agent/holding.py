@@ -138,6 +138,11 @@ class Holding:
         for kept in (self._selected, self._masks):
             kept.clear()
 
+    def forget_numbers(self) -> None:
+        """Let go of all numbers, for something that takes much memory."""
+        self._selected.clear()
+        self.reader.close()
+
     def root(self, file_path: str, data_path: str = "/", depth: Optional[int] = 1) -> links.Place:
         """The root of an HDF5 file, in which what is ``depth`` levels below a path will be looked at."""
         file, _ = self._files.get(file_path)

@@ -11,13 +11,15 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from app.agent import lines, links, nodes, showing, stack
 from app.agent.attributes import sentence
-from app.agent.holding import Holding
+from app.agent.holding import Holding, bytes_of
 from app.agent.opening import file_path_of, shown
 from app.agent.plots import Plots, Shown, limits_of
 from app.agent.stack import Waiting
 from app.protocol.errors import WireError
 
 Reply = Tuple[Dict[str, Any], List[Any]]
+
+LARGE_FRAME = 32 * 2 ** 20
 
 
 class Service:
@@ -119,13 +121,15 @@ class Service:
         return lines.answer(self._holding, source, params, waiting)
 
     def _project(self, file_path: str, params: Dict[str, Any], waiting: Waiting) -> Reply:
-        return stack.answer("project", params, self._stack(file_path, params), waiting)
+        return stack.answer("project", params, self._stack(file_path, params), waiting, self._threads)
 
     def _profile(self, file_path: str, params: Dict[str, Any], waiting: Waiting) -> Reply:
-        return stack.answer("profile", params, self._stack(file_path, params), waiting)
+        return stack.answer("profile", params, self._stack(file_path, params), waiting, self._threads)
 
     def _stack(self, file_path: str, params: Dict[str, Any]) -> stack.Stack:
         source = self._holding.source(file_path, params.get("data_path"))
+        if len(source.shape) >= 2 and bytes_of(source.shape[-2:], source.dtype) > LARGE_FRAME:
+            self._holding.forget_numbers()
         home = source.place.file_path if source.place is not None else source.file_path
         return stack.Stack(source.signal, source.stored, home, source.place is None, self._holding.pixel_mask(source),
                            source.generation)

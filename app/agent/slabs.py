@@ -12,8 +12,9 @@ import itertools
 from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 SMALL_BYTES = 4 * 2 ** 20
-LARGE_BYTES = 16 * 2 ** 20
-LARGEST_BYTES = 64 * 2 ** 20
+LARGE_BYTES = 8 * 2 ** 20
+LARGEST_BYTES = 20 * 2 ** 20
+MOST_CHUNKS = 64  # of a slab along the frames: work is given up between slabs
 
 
 class Window(NamedTuple):
@@ -102,14 +103,23 @@ def walk_for(shape: Tuple[int, ...], chunks: Optional[Tuple[int, ...]], itemsize
         row_bytes *= length
     if leading:
         grown = max(1, SMALL_BYTES // max(1, row_bytes * window.height))
+        if chunks:
+            grown = min(grown, max(1, MOST_CHUNKS // max(1, window_chunks(window, stored))))
         row_bytes //= blocks[-1]
         blocks[-1] = min(leading[-1], blocks[-1] * grown)
         row_bytes *= blocks[-1]
-    while row_bytes > LARGEST_BYTES and max(blocks) > 1:
+    while row_bytes > LARGEST_BYTES and max(blocks, default=1) > 1:
         longest = blocks.index(max(blocks))
         row_bytes = row_bytes // blocks[longest] * (blocks[longest] // 2)
         blocks[longest] //= 2
     return Walk(leading, tuple(blocks), window, tuple(_bands(window, stored[-2] if chunks else 1, row_bytes)))
+
+
+def window_chunks(window: Window, chunks: Tuple[int, ...]) -> int:
+    """How many chunks of a frame a window touches."""
+    rows, columns = chunks[-2:]
+    return ((window.bottom - 1) // rows - window.top // rows + 1) * (
+        (window.right - 1) // columns - window.left // columns + 1)
 
 
 def bit_reversed(count: int) -> Iterator[int]:
@@ -125,7 +135,7 @@ def _bands(window: Window, chunk_rows: int, row_bytes: int) -> List[Tuple[int, i
     """Rows of the window in bands that end where chunks do."""
     step = max(1, LARGE_BYTES // max(1, row_bytes * chunk_rows)) * chunk_rows
     if step * row_bytes > LARGEST_BYTES:
-        step = max(1, LARGEST_BYTES // row_bytes)
+        step = max(1, LARGE_BYTES // row_bytes)
     edges = [window.top] + list(range((window.top // step + 1) * step, window.bottom, step)) + [
         window.bottom]
     return list(zip(edges, edges[1:]))

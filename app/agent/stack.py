@@ -1,21 +1,23 @@
 """Reductions over a whole stack: ``project`` (all frames into one) and ``profile`` (a pixel or region of every frame).
 
-Runs in a worker process of the agent: the main thread accumulates, two more read and decode ahead. Memory is bounded
-by a few slabs and the result, whatever the stack's size. Progress and fair partial pictures are told on the way; it is
-given up between two slabs when nobody waits any more. Never writes, never keeps anything.
+Runs in a worker process of the agent: ``threads`` read, decode and accumulate, each its own rows of a frame, while the
+main thread hands out the work. Memory is bounded by a few slabs and the result, whatever the stack's size. Progress and
+fair partial pictures are told on the way; it is given up between two slabs when nobody waits any more. Never writes,
+never keeps anything.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from app.agent import reduction
-from app.agent.accumulating import OPERATIONS, Accumulator, accumulator_for, bytes_needed
+from app.agent.accumulating import OPERATIONS, STRIP, Accumulator, accumulator_for, bytes_per_pixel
+from app.agent.frames import Crew, read_ahead, walk_through
 from app.agent.frames import Stack as Stack
-from app.agent.frames import read_ahead, walk_through
 from app.agent.region import Region
 from app.agent.selection import tie
 from app.agent.slabs import Window
@@ -31,6 +33,9 @@ PARTIAL_S = 0.3
 PARTIAL_SHARE = 5
 UNKNOWN_RATE = 2e6
 MAX_BYTES = 2 ** 30
+BAND = 1 << 19
+ONE_PASS_BYTES = 176 * 2 ** 20
+PASS_BYTES = 40 * 2 ** 20
 
 
 class Waiting:
@@ -50,60 +55,113 @@ class Waiting:
         """Raise ``WireError`` of kind ``cancelled`` when nobody waits any more."""
 
 
-def answer(method: str, params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
-    """Answer ``project`` or ``profile``.
+def answer(method: str, params: Dict[str, Any], stack: Stack, waiting: Waiting, threads: int = 2) -> Reply:
+    """Answer ``project`` or ``profile``; at most ``threads`` compute at once.
 
     Raises:
         WireError: it is no stack of numbers, the request does not fit it, it cannot be read, or is not wanted.
     """
     _refuse_what_is_no_stack(stack)
-    return _project(params, stack, waiting) if method == "project" else _profile(params, stack, waiting)
+    with Crew(threads) as crew:
+        if method == "project":
+            return _project(params, stack, waiting, crew)
+        return _profile(params, stack, waiting, crew)
 
 
-def _project(params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
+def _project(params: Dict[str, Any], stack: Stack, waiting: Waiting, crew: Crew) -> Reply:
     operation, fit = str(params.get("op")), params.get("fit")
     if operation not in OPERATIONS:
         raise WireError("usage", "“%s” is no projection." % operation, remedy="Use max, mean, min, sum or std.")
-    shape = stack.data.shape
-    if bytes_needed(operation, shape[-2:], stack.dtype) > MAX_BYTES:
+    height, width = (int(length) for length in stack.data.shape[-2:])
+    if height * width * 8 > MAX_BYTES:
         raise WireError("selection", "The frames of %s are too large to be projected." % stack.signal,
-                        "%d×%d" % shape[-2:], "At most about 25 million pixels can be.")
-    walk = walk_through(stack, Window(0, shape[-2], 0, shape[-1]))
-    held = accumulator_for(operation, shape[-2:], stack.dtype)
-    facts = {"signal": stack.signal, "op": operation, "of": walk.frames, "frames": 0, "exactness": "partial",
+                        "%d×%d" % (height, width), "At most about 130 million pixels can be.")
+    bands = _passes(height, width, bytes_per_pixel(operation, stack.dtype))
+    frames = walk_through(stack, Window(0, 1, 0, 1)).frames
+    facts = {"signal": stack.signal, "op": operation, "of": frames, "frames": 0, "exactness": "partial",
              "factor": [1, 1], "mask": False, "generation": list(stack.generation)}  # type: Dict[str, Any]
     pace = _Pace(waiting)
-    for slab, values in read_ahead(stack, walk, waiting.check):
-        held.add(values, slab.rows[0])
-        if not slab.completes:
-            continue
-        facts["frames"] += slab.frames
-        if facts["frames"] == walk.frames:
-            break
-        if fit and pace.picture_is_due():
-            pace.sent_picture(waiting.tell(*_pooled(facts, held, stack, fit)))
-        elif pace.word_is_due():
-            waiting.tell(facts, [])
+    whole = _Whole(height, width)
+    for number, (top, bottom) in enumerate(bands):
+        held = accumulator_for(operation, (bottom - top, width), stack.dtype)
+        walk, done = walk_through(stack, Window(top, bottom, 0, width)), 0
+        for slab, values in read_ahead(stack, walk, waiting.check, crew):
+            _add(held, values, slab.rows[0] - top, crew)
+            if not slab.completes:
+                continue
+            done += slab.frames
+            facts["frames"] = (number * frames + done) // len(bands)
+            if facts["frames"] == frames:
+                break
+            if fit and len(bands) == 1 and pace.picture_is_due():
+                pace.sent_picture(waiting.tell(*_pooled(facts, held, stack, fit)))
+            elif pace.word_is_due():
+                waiting.tell(facts, [])
+        mask = None if stack.pixel_mask is None else stack.pixel_mask[top:bottom]
+        whole.put(top, *_masked(*held.finish(), mask))
     facts["exactness"] = "exact"
-    values, gone = _picture(held, stack)
-    return _with_mask(facts, values, gone)
+    return _with_mask(facts, whole.values, whole.gone)
+
+
+def _passes(height: int, width: int, pixel_bytes: int) -> List[Tuple[int, int]]:
+    """The rows that are accumulated at a time: all, unless that takes too much memory; then the stack is read again."""
+    if height * width * pixel_bytes <= ONE_PASS_BYTES:
+        return [(0, height)]
+    rows = max(1, PASS_BYTES // (width * pixel_bytes))
+    return [(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
+class _Whole:
+    """A picture put together from bands of rows; one that has all rows is taken as it is."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self._shape = (height, width)
+        self.values, self.gone = None, None  # type: Any, Any
+
+    def put(self, top: int, values: Any, gone: Any) -> None:
+        if values.shape == self._shape:
+            self.values, self.gone = values, gone
+            return
+        if self.values is None:
+            self.values, self.gone = np.empty(self._shape, values.dtype), np.empty(self._shape, bool)
+        elif values.dtype.kind == "f" != self.values.dtype.kind:  # an exact sum did not fit into 64 bits
+            self.values = self.values.astype(values.dtype)
+        self.values[top:top + len(values)], self.gone[top:top + len(values)] = values, gone
+
+
+def _add(held: Accumulator, values: Any, first_row: int, crew: Crew) -> None:
+    """Accumulate a slab, each thread its own rows of it."""
+    rows, width = values.shape[1:]
+    parts = max(1, min(crew.threads, rows, rows * width // STRIP))
+    edges = [rows * number // parts for number in range(parts + 1)]
+    crew.together([functools.partial(held.add, values[:, first:end], first_row + first)
+                   for first, end in zip(edges, edges[1:])])
 
 
 def _pooled(facts: Dict[str, Any], held: Accumulator, stack: Stack, fit: Any) -> Reply:
-    """A partial picture, pooled to the screen."""
-    values, gone = _picture(held, stack)
-    factor = (reduction.factor_for(values.shape[0], int(fit[0])), reduction.factor_for(values.shape[1], int(fit[1])))
-    if factor != (1, 1):
-        method = facts["op"] if facts["op"] in ("max", "min") else "mean"
-        pooled = reduction.pool(values, factor, method, gone)
-        values, gone = pooled.values, pooled.gone
-    return _with_mask(dict(facts, factor=list(factor)), values, gone)
+    """A partial picture, pooled to the screen band by band."""
+    height, width = held.shape
+    factor = (reduction.factor_for(height, int(fit[0])), reduction.factor_for(width, int(fit[1])))
+    method = facts["op"] if facts["op"] in ("max", "min") else "mean"
+    bands = []
+    rows = max(1, BAND // (width * factor[0])) * factor[0]
+    for first in range(0, height, rows):
+        end = min(first + rows, height)
+        mask = None if stack.pixel_mask is None else stack.pixel_mask[first:end]
+        values, gone = _masked(*held.rows(first, end), mask)
+        if factor == (1, 1):
+            bands.append((values, gone))
+        else:
+            pooled = reduction.pool(values, factor, method, gone if gone.any() else None)
+            bands.append((pooled.values, np.zeros(pooled.values.shape, bool) if pooled.gone is None else pooled.gone))
+    return _with_mask(dict(facts, factor=list(factor)), np.concatenate([values for values, _ in bands]),
+                      np.concatenate([gone for _, gone in bands]))
 
 
-def _picture(held: Accumulator, stack: Stack) -> Tuple[Any, Optional[Any]]:
-    values, gone = held.picture()
-    if stack.pixel_mask is not None and stack.pixel_mask.any():
-        gone = stack.pixel_mask.copy() if gone is None else gone | stack.pixel_mask
+def _masked(values: Any, gone: Any, pixel_mask: Optional[Any]) -> Tuple[Any, Any]:
+    """A picture of which the pixels of a mask are taken out, in place."""
+    if pixel_mask is not None and pixel_mask.any():
+        gone |= pixel_mask
         mask_value = sentinel_of(values.dtype)
         if mask_value is not None:
             values[gone] = mask_value
@@ -116,7 +174,7 @@ def _with_mask(facts: Dict[str, Any], values: Any, gone: Optional[Any]) -> Reply
     return dict(facts, mask=True), [values, np.packbits(gone)]
 
 
-def _profile(params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
+def _profile(params: Dict[str, Any], stack: Stack, waiting: Waiting, crew: Crew) -> Reply:
     point, window = params.get("point"), _window(params, stack)
     walk = walk_through(stack, window)
     mask = stack.pixel_mask
@@ -127,7 +185,7 @@ def _profile(params: Dict[str, Any], stack: Stack, waiting: Waiting) -> Reply:
              "window": list(window), "exactness": "partial",
              "generation": list(stack.generation)}  # type: Dict[str, Any]
     pace = _Pace(waiting)
-    for slab, values in read_ahead(stack, walk, waiting.check):
+    for slab, values in read_ahead(stack, walk, waiting.check, crew):
         region.add(values, slab)
         facts["frames"] += slab.frames if slab.completes else 0
         if pace.word_is_due():

@@ -33,7 +33,7 @@ class Asked(stack.Waiting):
         self.looks = 0
         self._patience = patience
 
-    def tell(self, result: dict[str, Any], arrays: list[Any]) -> int:
+    def tell(self, result: dict[str, Any], arrays: list[Any], urgent: bool = False) -> int:
         self.told.append((dict(result), arrays))
         return 1000
 
@@ -305,6 +305,23 @@ def test_that_what_was_read_first_is_spread_over_the_stack_and_nothing_is_read_t
         wanted[..., window.top:window.bottom, window.left:window.right] = 1
         assert np.array_equal(seen, wanted)
         assert completed == walk.frames
+
+
+@pytest.mark.parametrize("dtype", ["u4", "u8", "f4"])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.usefixtures("small_slabs")
+def test_that_neither_threads_nor_passes_change_a_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str,
+                                                      threads: int) -> None:
+    values = random_stack(np.random.default_rng(8), (11, 40, 30), dtype)
+    path, _ = stored(tmp_path, values, "frames")
+    for operation in OPERATIONS:
+        _, (wanted, *mask) = project(path, operation, service=Service(threads=2))
+        for one_pass in (2**30, 1000):
+            monkeypatch.setattr(stack, "ONE_PASS_BYTES", one_pass)
+            monkeypatch.setattr(stack, "PASS_BYTES", 3000)
+            result, arrays = project(path, operation, service=Service(threads=threads))
+            assert [array.tobytes() for array in arrays] == [array.tobytes() for array in (wanted, *mask)]
+            assert (result["frames"], result["exactness"]) == (11, "exact")
 
 
 @pytest.mark.usefixtures("small_slabs")
