@@ -92,6 +92,7 @@ def measure(link: Link, data: Data, cases: Sequence[Case], ways: Sequence[str], 
         for case in cases:
             if not case.links(link):
                 continue
+            read_through(data.file(case.data))
             count = rounds or max(case.rounds, case.slow_rounds)
             for number in range(count):
                 here = Round(data, link, number)
@@ -107,6 +108,14 @@ def measure(link: Link, data: Data, cases: Sequence[Case], ways: Sequence[str], 
                     way = DEBIAN if row["python"] == agent_python else OURS
                     found.append({"link": link.name, "case": "memory", "way": way, "round": 0, **row})
     return found
+
+
+def read_through(path: Path) -> None:
+    """Bring a file into the page cache: what is measured is links and programs, not this machine's disk."""
+    if path.is_file():
+        with path.open("rb", buffering=0) as file:
+            while file.read(1 << 24):
+                pass
 
 
 def _ask(case: Case, here: Round, end: NearEnd, fresh: Fresh, data: Data) -> dict[str, Any]:

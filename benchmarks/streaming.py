@@ -27,6 +27,7 @@ from benchmarks.cases import BLOCKS, CASES, DEBIAN, DOWNLOAD, GROVE, OURS, PLAIN
 from benchmarks.goals import missed, rows_of
 from benchmarks.measuring import ALL_WAYS, measure
 from benchmarks.peers import peers_python, why_no_sshfs
+from benchmarks.plot import draw
 from benchmarks.table import table
 
 ROOT = Path(__file__).parent.parent
@@ -104,6 +105,7 @@ def main() -> None:
     chosen.output.mkdir(parents=True, exist_ok=True)
     file = chosen.output / f"streaming_{'short_' if chosen.short else ''}{begun:%Y%m%d-%H%M%S}.json"
     file.write_text(json.dumps(result, indent=1))
+    draw(rows, file.with_suffix(".svg"))
     text = table(rows)
     file.with_suffix(".md").write_text(text + "\n")
     print(f"{text}\n\nMissed:\n" + ("\n".join(f"- {line}" for line in missed(rows)) or "nothing") + f"\n\n{file}")

@@ -68,6 +68,11 @@ def _goals(row: Row) -> str:
     return "; ".join(said)
 
 
+def plain(value: float) -> str:
+    """A power of ten of seconds: ``10 ms``, ``100 s``."""
+    return f"{value:g} s" if value >= 1 else f"{1000 * value:g} ms"
+
+
 def seconds(value: float) -> str:
     """``34 ms``, ``1.20 s``."""
     if value >= 100:

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.clients.serving import digest, picture, serve, timed, until
 
 PATH = "/entry/data/data"
-TIMEOUT_S = 90.0
+TIMEOUT_S = 120.0
 _CONNECTIONS = 6
 Index = tuple[Any, ...]
 
@@ -91,19 +91,23 @@ class Tiled(HttpWay):
         return self._root[PurePosixPath(file).stem + PATH]
 
     def tree(self, file: str, total: int, budget_s: float) -> dict[str, Any]:
+        """Stopped at its budget: the time to the first node, which is long, and the others by proportion."""
         found = {"nodes": 0, "attributes": 0}
-        end = time.perf_counter() + budget_s
+        begun, first = time.perf_counter(), 0.0
 
         def walk(node: Any) -> None:
+            nonlocal first
             for _, child in node.items():
                 found["nodes"] += 1
                 found["attributes"] += len(child.metadata)
-                if time.perf_counter() < end and hasattr(child, "items"):
+                first = first or time.perf_counter()
+                if hasattr(child, "items"):
                     walk(child)
-                if time.perf_counter() > end:
+                if time.perf_counter() - first > budget_s:
                     return
-        seconds, _ = timed(lambda: walk(self._root[PurePosixPath(file).stem]))
-        return {"s": seconds * total / found["nodes"], "done": found["nodes"] / total, **found}
+        walk(self._root[PurePosixPath(file).stem])
+        rest = time.perf_counter() - first
+        return {"s": first - begun + rest * total / found["nodes"], "done": found["nodes"] / total, **found}
 
 
 class TiledStride(Tiled):
