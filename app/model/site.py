@@ -49,6 +49,8 @@ class AgentSettings:
     run: str = "login"
     workers: int = 2
     memory_mb: int = 1024
+    time_min: int = 60
+    cores: int = 4
     cache: str = "~/.cache/beamside"
 
 

@@ -30,6 +30,7 @@ from app.model.site import SiteProfile
 from app.remote.agent_client import AgentClient
 from app.remote.agent_session import AgentSession
 from app.remote.agent_zip import Upload
+from app.remote.allocation import Place
 from app.remote.deploy import AgentCommand, deploy, new_nonce
 from app.remote.seams import Transport
 
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 _NEEDS_A_PERSON = (SignInError, HostKeyChangedError, HostKeyUnknownError, CancelledByUserError, UsageError)
 _BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _STEP_S = 0.5
+_LEAVE_S = 4.0
 
 
 class ConnectionState(Enum):
@@ -78,11 +80,12 @@ class Connection:
     """One site. ``open`` may be called again after it was disconnected."""
 
     def __init__(self, profile: SiteProfile, open_transport: Callable[[], Transport], *,
-                 patience: Patience = Patience(), agent: Upload | None = None) -> None:
+                 patience: Patience = Patience(), agent: Upload | None = None, place: Place | None = None) -> None:
         self.profile = profile
         self._open_transport = open_transport
         self._patience = patience
         self._agent = agent
+        self._place = place
         self._client = AgentClient(profile.name)
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -158,12 +161,14 @@ class Connection:
         session, transport, thread = self._session, self._transport, self._thread
         if session is not None:
             session.close(max(0.1, deadline - time.monotonic()))
-        if transport is not None:
+        if transport is not None and self._place is None:
             transport.close()
         if thread is not None and thread is not threading.current_thread():
-            thread.join(max(0.1, deadline - time.monotonic()))
+            thread.join(max(0.1, deadline - time.monotonic()))      # which gives back the place
             if thread.is_alive():
                 log.warning("the connection to %s is still closing", self.profile.name)
+        if transport is not None:
+            transport.close()
 
     @property
     def _title(self) -> str:
@@ -221,7 +226,8 @@ class Connection:
         if self._command is None:
             self._command = deploy(transport, self.profile, self._agent)
         nonce = new_nonce()
-        session = AgentSession(self.profile.name, transport.start(self._command.argv(nonce)), nonce,
+        prefix = self._place.enter(transport, self._pause) if self._place is not None else ()
+        session = AgentSession(self.profile.name, transport.start([*prefix, *self._command.argv(nonce)]), nonce,
                                self._client.receive, self._session_ended, pack=not self.profile.is_local)
         self._ended = None
         self._session = session
@@ -236,6 +242,13 @@ class Connection:
                              remedy="Connect again, or try another login node.") from None
         self._client.attach(session)
         return session
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait; whether the connection is to be closed."""
+        if not self._closing:
+            self._wake.wait(seconds)
+            self._wake.clear()
+        return self._closing
 
     def _watch_over(self, session: AgentSession) -> BeamsideError:
         """Ping and look until the session is over; why it is."""
@@ -289,6 +302,8 @@ class Connection:
     def _drop_transport(self) -> None:
         transport, self._transport, self._command = self._transport, None, None
         if transport is not None:
+            if self._place is not None and self._closing and transport.alive:
+                self._place.leave(transport, _LEAVE_S)
             transport.close()
 
     def _disconnect(self, opened: Future[None], reason: BeamsideError | None) -> None:

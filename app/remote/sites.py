@@ -19,6 +19,7 @@ from app.errors import DataError, LinkError, SignInError, UnreachableError, Usag
 from app.model.identity import Identity
 from app.model.site import LOCAL, IdentityMethod, SiteProfile
 from app.recipes.catalogue import shipped_recipes
+from app.remote.allocation import place_of
 from app.remote.connection import Connection
 from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
@@ -147,7 +148,7 @@ class Sites:
     def open(self, name: str, interaction: Interaction) -> Connection:
         """A connection to a site, not yet opened: ``Connection.open()`` starts it."""
         profile = self.profile(name)
-        return Connection(profile, lambda: self.transport(name, interaction))
+        return Connection(profile, lambda: self.transport(name, interaction), place=place_of(profile, interaction.say))
 
     def transport(self, name: str, interaction: Interaction) -> Transport:
         """Sign in if needed and connect. Blocks."""
