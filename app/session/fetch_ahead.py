@@ -61,7 +61,7 @@ class FetchAhead(QObject):
         self._trickle.stop()
         if not self._allowed:
             return
-        count = min(self._pace.ahead(self._motion.frames_per_s), places)
+        count = min(self._pace.ahead(self._motion.frames_per_s, factor, draft), places)
         for following in self._motion.ahead(leading, count, self._frames):
             self._ask(Key(following, None, factor, draft))
 

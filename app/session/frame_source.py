@@ -226,6 +226,8 @@ class FrameSource(QObject):
         purpose = Purpose.DRAFT if key.draft else Purpose.PICTURE
         if self._flights.adopt(key, purpose, self._serial):
             return
+        if not moving:                           # nobody passes by any more: what is for other frames only delays it
+            self._flights.drop(lambda ask: ask.key.leading != key.leading and ask.purpose is Purpose.DRAFT)
         if self._flights.count(*VISIBLE) >= self._pace.under_way(key.factor, key.draft):
             return                               # looked at again when one arrives: then the newest wish is sent
         statistics = self._memory.statistics(key.leading) is None and not (moving and self._hurried(key))
@@ -308,10 +310,16 @@ class FrameSource(QObject):
         if block.statistics.count and not known and key.region is None \
                 and self._shown is not None and self._shown.leading == key.leading:
             self.statistics_ready.emit(block.statistics, key.leading)
-        if key.region is None and ask.purpose in VISIBLE and ask.serial > self._shown_serial \
-                and key.leading != self._leading:
-            self._show_whole(key, self._memory.get(key) or block, ask.serial)     # on the way to the newest wish
+        if key.region is None and key.leading != self._leading and self._is_on_the_way(ask):
+            self._show_whole(key, self._memory.get(key) or block, max(ask.serial, self._shown_serial))
         self._advance()
+
+    def _is_on_the_way(self, ask: Ask) -> bool:
+        """Whether it was wished for after what is on screen, or lies between that and the newest wish."""
+        if ask.purpose in VISIBLE:
+            return ask.serial > self._shown_serial
+        return ask.purpose is Purpose.AHEAD and self._shown is not None \
+            and self._motion.passes(self._shown.leading, ask.key.leading)
 
     def _show_whole(self, key: Key, block: Block, serial: int) -> None:
         """Show it unless as good a picture of this frame, or a newer frame, is there."""

@@ -24,6 +24,8 @@ MOST_UNDER_WAY = 16
 MOST_AHEAD = 24
 _PREVIEW_TIMES = 4
 _LEARNING = 0.4
+_KEEPING_UP = 1.15
+_TELLING_S, _TELLING_BYTES = 0.04, 50_000
 
 
 class Quality(Enum):
@@ -50,6 +52,7 @@ class LinkPace:
         self.quality = Quality.AUTOMATIC
         self._geometry = geometry
         self._latency_s: float | None = None
+        self._best_latency_s: float | None = None
         self._metered = 0.0
         self._seen: deque[float] = deque(maxlen=24)
         self._serving: deque[float] = deque(maxlen=12)
@@ -58,7 +61,9 @@ class LinkPace:
 
     def measure(self, latency_s: float | None, rate_bytes_s: float | None) -> None:
         """Take what the connection measured."""
-        self._latency_s = latency_s if latency_s is not None else self._latency_s
+        if latency_s is not None:
+            self._latency_s = latency_s
+            self._best_latency_s = min(latency_s, self._best_latency_s or latency_s)
         self._metered = rate_bytes_s or 0.0
 
     def learn(self, key: Key, block: Block) -> None:
@@ -68,10 +73,11 @@ class LinkPace:
         if key.region is None:
             known = self._bytes.get((key.factor, key.draft), float(block.bytes_received))
             self._bytes[(key.factor, key.draft)] = known + _LEARNING * (block.bytes_received - known)
+        wait = block.seconds - (self._best_latency_s or 0.0)
+        if wait >= _TELLING_S and block.bytes_received >= _TELLING_BYTES:      # shorter ones tell of the round trip
+            self._seen.append(block.bytes_received / wait)
         if block.seconds > 0:
-            wait = block.seconds - (self._latency_s or 0.0)
-            self._seen.append(block.bytes_received / max(wait, 0.001))
-            self._serving.append(max(0.0, wait - block.bytes_received / max(self.rate, 1.0)))
+            self._serving.append(max(0.0, wait - block.bytes_received / self.rate))
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -134,11 +140,11 @@ class LinkPace:
         latency = self._latency_s or 0.0
         serving = max(0.003, min(self._serving, default=0.01))
         a_frame = max(self.bytes_of(factor, draft) / self.rate, serving / 2)
-        return min(max(math.ceil((latency + serving) / a_frame) + 1, 2), MOST_UNDER_WAY)
+        return min(math.ceil((latency + serving) / a_frame) + 2, MOST_UNDER_WAY)
 
-    def ahead(self, frames_per_s: float) -> int:
+    def ahead(self, frames_per_s: float, factor: int, draft: bool = False) -> int:
         """How many frames are fetched ahead of somebody who moves so fast."""
-        if self.saving:
-            return 0
+        if self.saving or frames_per_s * self.bytes_of(factor, draft) > _KEEPING_UP * self.rate:
+            return 0                             # not every frame can come: the newest wishes fill the link
         waiting = (self._latency_s or 0.0) + min(self._serving, default=0.0)
         return min(math.ceil(waiting * frames_per_s) + 1, MOST_AHEAD)

@@ -23,7 +23,8 @@ class Motion:
         interval, self._at = now - self._at, now
         if last is None or last == leading or not leading:
             return False
-        self._interval = interval
+        steady = self._interval < FORGOTTEN_S and interval < FORGOTTEN_S
+        self._interval = (self._interval + interval) / 2 if steady else interval
         step = leading[-1] - last[-1]
         if leading[:-1] != last[:-1] or step == 0:
             self.direction, self.stride = 1 if leading > last else -1, 1
@@ -32,7 +33,9 @@ class Motion:
         turned = direction != self.direction
         far = size > JUMP_STRIDES * max(self.stride, 1)
         self.direction = direction
-        self.stride = 1 if far else size
+        self.stride = size
+        if far:
+            self._interval = float("inf")        # somebody who jumps looks at what is there
         return turned or far
 
     @property
@@ -50,6 +53,13 @@ class Motion:
     def moving(self, now: float) -> bool:
         """Whether another wish is likely to follow at once."""
         return now - self._at < self.still_after_s
+
+    def passes(self, shown: tuple[int, ...], frame: tuple[int, ...]) -> bool:
+        """Whether ``frame`` lies on the way from the one on screen to the newest wish."""
+        last = self._last
+        if last is None or not last or not shown[:-1] == frame[:-1] == last[:-1]:
+            return False
+        return shown[-1] < frame[-1] < last[-1] or shown[-1] > frame[-1] > last[-1]
 
     def still_in_ms(self, now: float) -> int:
         """Milliseconds from now, when nobody moves any more unless there is another wish."""

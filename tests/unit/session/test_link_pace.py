@@ -83,14 +83,15 @@ def test_that_saving_fetches_smaller_pictures_and_nothing_ahead() -> None:
     saving = pace(HOME, f2=289_000)
     saving.quality = Quality.SAVE
     assert saving.whole_factor((900, 900)) > pace(HOME).whole_factor((900, 900))
-    assert saving.ahead(20) == 0
+    assert saving.ahead(20, 2) == 0
     assert pace((0.3, 100_000.0), f2=289_000).saving, "a very slow link saves by itself"
     assert not pace((0.0004, 20_000.0), f2=289_000).saving, "a quiet one beside us does not"
 
 
 def test_that_as_many_frames_are_fetched_ahead_as_a_round_trip_is_long() -> None:
-    assert pace(HOME).ahead(20) == 2
-    assert pace((0.2, 50e6)).ahead(30) == 7
+    assert pace(HOME, f2=289_000).ahead(20, 2) == 2
+    assert pace((0.2, 50e6), f2=289_000).ahead(30, 2) == 7
+    assert pace(HOME, f2=289_000).ahead(30, 2) == 0, "not every frame can come"
 
 
 def test_that_a_jump_is_told_from_moving_on() -> None:
