@@ -79,7 +79,7 @@ def test_that_a_folder_becomes_the_root_of_the_tree(qtbot: Any, program: Any, be
 
 @pytest.mark.parametrize(("file", "words"), [
     ("corrupt/cve-2025-2912.h5", "damaged"), ("corrupt/h5clear_fsm_persist_greater.h5", ""),
-    ("corrupt/h5clear_status_noclose.h5", ""), ("spectro/APS_spec_data.dat", "not an HDF5 file"),
+    ("corrupt/h5clear_status_noclose.h5", ""), ("README.md", "not an HDF5 file"),
     ("no/such/file.h5", "")])
 def test_that_a_file_that_cannot_be_shown_says_why_in_one_sentence(qtbot: Any, program: Any, file: str,
                                                                    words: str) -> None:
