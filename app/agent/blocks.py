@@ -1,8 +1,8 @@
 """Chunks made of blocks that each begin with their length: bitshuffle with LZ4 or zstd, and LZ4.
 
 Any of their blocks can be decoded alone, once the lengths of those before it were followed. The libraries trust these
-lengths, so they are followed before a library sees the bytes. Outside Python's and HDF5's locks; whatever is not as
-expected raises :class:`Unusual`. Any thread.
+lengths, so they are followed before a library sees the bytes. Outside Python's and HDF5's locks; what is not as it
+should be raises :class:`Damaged`. Any thread.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ from app.protocol.chunk_filters import (
 
 HEADER_BYTES = CHUNK_HEADER.size
 CHECKPOINT = 16  # every so many blocks their place is remembered
+
+
+class Damaged(Exception):
+    """Stored bytes that cannot be what a filter wrote. HDF5 is not asked: its plugins trust them, and may crash."""
 
 
 class Blocks(NamedTuple):
@@ -63,7 +67,7 @@ def first_blocks(header: Any, steps: Sequence[Step], size: int) -> Blocks:
     Raises:
         Unusual: the header does not agree with the chunk.
     """
-    return Blocks(size, block_bytes_of(header, steps[0], size), np.array([CHUNK_HEADER.size], np.uint32))
+    return Blocks(size, _block_bytes(header, steps[0], size), np.array([CHUNK_HEADER.size], np.uint32))
 
 
 def find_blocks(packed: Any, steps: Sequence[Step], blocks: Blocks, block: int) -> Optional[Blocks]:
@@ -103,18 +107,32 @@ def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Block
         start, stop = first * blocks.block_bytes, min(end * blocks.block_bytes, blocks.size)
         rest = _rest_bytes(steps[0], blocks) if stop == blocks.size else 0
         if behind + rest > packed.size:
-            raise Unusual("a chunk that ends too early")
-        undo_blocks(steps[0], packed[position:behind + rest], blocks.block_bytes, out[start:stop])
+            raise Damaged("a chunk that ends too early")
+        _undo(steps[0], packed[position:behind + rest], blocks.block_bytes, out[start:stop])
         position, block = behind, end
 
 
 def decode_all_blocks(packed: Any, step: Step, out: Any) -> None:
     """Decode a whole chunk into ``out``, (chunk bytes,) uint8."""
-    blocks = Blocks(out.size, block_bytes_of(packed, step, out.size), None)
+    blocks = Blocks(out.size, _block_bytes(packed, step, out.size), None)
     end = _followed(packed, HEADER_BYTES, _with_length(step, blocks)) + _rest_bytes(step, blocks)
     if end != packed.size:
-        raise Unusual("a chunk of another length than its blocks")
-    undo_blocks(step, packed[HEADER_BYTES:], blocks.block_bytes, out)
+        raise Damaged("a chunk of another length than its blocks")
+    _undo(step, packed[HEADER_BYTES:], blocks.block_bytes, out)
+
+
+def _undo(step: Step, packed: Any, block_bytes: int, out: Any) -> None:
+    try:
+        undo_blocks(step, packed, block_bytes, out)
+    except Unusual as error:
+        raise Damaged(str(error)) from None
+
+
+def _block_bytes(packed: Any, step: Step, size: int) -> int:
+    try:
+        return block_bytes_of(packed, step, size)
+    except Unusual as error:
+        raise Damaged(str(error)) from None
 
 
 def _followed(packed: Any, position: int, count: int) -> int:
@@ -122,10 +140,10 @@ def _followed(packed: Any, position: int, count: int) -> int:
     view, unpack, last = memoryview(packed), BLOCK_LENGTH.unpack_from, packed.size - BLOCK_LENGTH.size
     for _ in range(count):
         if position > last:
-            raise Unusual("a chunk that ends too early")
+            raise Damaged("a chunk that ends too early")
         position += 4 + unpack(view, position)[0]
     if position > packed.size:
-        raise Unusual("a chunk that ends too early")
+        raise Damaged("a chunk that ends too early")
     return position
 
 

@@ -13,6 +13,7 @@ import struct
 from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from app.agent import filter_libraries as libraries
+from app.agent.blocks import Damaged
 from app.protocol.chunk_filters import Unusual
 
 _HEADER_BYTES = 16
@@ -34,16 +35,18 @@ def blosc_blocks(packed: Any, size: int) -> Tuple[int, int]:
     """(bytes of a block, bytes of an item) of a blosc chunk of ``size`` bytes unpacked.
 
     Raises:
-        Unusual: it is no such chunk.
+        Damaged: it is no such chunk.
     """
     library, found = libraries.library(libraries.BLOSC), ctypes.c_size_t()
-    if library is None or packed.size < _HEADER_BYTES:
-        raise Unusual("a blosc chunk without a header")
+    if library is None:
+        raise Unusual("no library for blosc")
+    if packed.size < _HEADER_BYTES:
+        raise Damaged("a blosc chunk without a header")
     unpacked, block_bytes, stored = _SIZES.unpack_from(packed, 4)
     if stored > packed.size or library.blosc_cbuffer_validate(packed.ctypes.data, stored, ctypes.byref(found)) < 0:
-        raise Unusual("a damaged blosc chunk")
+        raise Damaged("a damaged blosc chunk")
     if unpacked != size or found.value != size or not block_bytes:
-        raise Unusual("a blosc chunk of another size")
+        raise Damaged("a blosc chunk of another size")
     return block_bytes, int(packed[3])
 
 
@@ -52,7 +55,7 @@ def decode_blosc(packed: Any, out: Any) -> None:
     blosc_blocks(packed, out.size)
     library = libraries.library(libraries.BLOSC)
     if library is None or library.blosc_decompress_ctx(packed.ctypes.data, out.ctypes.data, out.size, 1) != out.size:
-        raise Unusual("a damaged blosc chunk")
+        raise Damaged("a damaged blosc chunk")
 
 
 def decode_blosc_runs(packed: Any, runs: Sequence[Tuple[int, int]], out: Any) -> None:
@@ -66,7 +69,7 @@ def decode_blosc_runs(packed: Any, runs: Sequence[Tuple[int, int]], out: Any) ->
         part = out[start:stop]
         items = part.size // item_size
         if library.blosc_getitem(packed.ctypes.data, start // item_size, items, part.ctypes.data) != part.size:
-            raise Unusual("a damaged blosc chunk")
+            raise Damaged("a damaged blosc chunk")
 
 
 def frame_of(packed: Any) -> Frame:
@@ -92,22 +95,22 @@ def decode_blosc2(packed: Any, out: Any) -> None:
         decode_blosc2_box(packed, frame, tuple(slice(0, n) for n in frame.shape), out)
         return
     if frame.size != out.size:
-        raise Unusual("a blosc2 chunk of another size")
+        raise Damaged("a blosc2 chunk of another size")
     with _opened(packed) as (library, chunk):
         if library.blosc2_schunk_decompress_chunk(chunk, 0, out.ctypes.data, out.size) != out.size:
-            raise Unusual("a damaged blosc2 chunk")
+            raise Damaged("a damaged blosc2 chunk")
 
 
 def decode_blosc2_runs(packed: Any, frame: Frame, runs: Sequence[Tuple[int, int]], out: Any) -> None:
     """Some bytes of a blosc2 chunk without axes, each to its place in ``out``; ``runs``: (first, past last) byte."""
     size = frame.item_size
     if frame.size != out.size or frame.shape is not None or frame.size % size:
-        raise Unusual("a blosc2 chunk of another size")
+        raise Damaged("a blosc2 chunk of another size")
     with _opened(packed) as (library, chunk):
         for first, end in runs:
             start, stop = first // size, -(-end // size)
             if library.blosc2_schunk_get_slice_buffer(chunk, start, stop, out[start * size:].ctypes.data) < 0:
-                raise Unusual("a damaged blosc2 chunk")
+                raise Damaged("a damaged blosc2 chunk")
 
 
 def decode_blosc2_box(packed: Any, frame: Frame, box: Box, out: Any) -> None:
@@ -129,10 +132,10 @@ def decode_blosc2_box(packed: Any, frame: Frame, box: Box, out: Any) -> None:
     array = ctypes.c_void_p()
     if library.b2nd_from_schunk(chunk, ctypes.byref(array)) < 0 or not array.value:
         library.blosc2_schunk_free(chunk)
-        raise Unusual("a damaged blosc2 chunk")
+        raise Damaged("a damaged blosc2 chunk")
     try:  # the array owns the chunk now
         if library.b2nd_get_slice_cbuffer(array, start, stop, out.ctypes.data, numbers(*lengths), out.size) < 0:
-            raise Unusual("a damaged blosc2 chunk")
+            raise Damaged("a damaged blosc2 chunk")
     finally:
         library.b2nd_free(array)
 
@@ -148,9 +151,11 @@ def _opened(packed: Any) -> Iterator[Tuple[Any, Any]]:
 
 def _chunk(packed: Any) -> Tuple[Any, Any]:
     library = libraries.library(libraries.BLOSC2)
-    chunk = library.blosc2_schunk_from_buffer(packed.ctypes.data, packed.size, False) if library is not None else None
-    if library is None or not chunk:
-        raise Unusual("a damaged blosc2 chunk")
+    if library is None:
+        raise Unusual("no library for blosc2")
+    chunk = library.blosc2_schunk_from_buffer(packed.ctypes.data, packed.size, False)
+    if not chunk:
+        raise Damaged("a damaged blosc2 chunk")
     return library, chunk
 
 

@@ -40,7 +40,7 @@ class ChunkIndex:
         self._chunks = chunks
         self._shifts = (0, user_block) if user_block else (0,)
         self._grid = tuple(-(-n // c) for n, c in zip(shape, chunks))
-        self._single = {}  # type: Dict[int, Optional[Chunk]]
+        self._single: dict[int, Optional[Chunk]] = {}
         self._count = -1
         self._numbers = None  # type: Optional[Any]
         self._offsets = self._sizes = self._skipped = np.empty(0, np.int64)

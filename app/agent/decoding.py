@@ -17,10 +17,10 @@ from typing import Any, Sequence
 import numpy as np
 
 from app.agent import filter_libraries as libraries
-from app.agent.blocks import decode_all_blocks
+from app.agent.blocks import Damaged, decode_all_blocks
 from app.agent.blosc_chunks import decode_blosc, decode_blosc2
 from app.protocol import chunk_filters
-from app.protocol.chunk_filters import BITSHUFFLE, DEFLATE, LZ4, SHUFFLE, Step, Unusual, compression_of
+from app.protocol.chunk_filters import BITSHUFFLE, DEFLATE, LZ4, SHUFFLE, ZSTD, Step, Unusual, compression_of
 
 FLETCHER32, SZIP, BZIP2, LZF, BLOSC, BLOSC2 = 3, 4, 307, 32000, 32001, 32026
 CHECKSUM_BYTES = 4
@@ -56,6 +56,7 @@ def decode(packed: Any, steps: Sequence[Step], out: Any) -> None:
 
     Raises:
         Unusual: it does not decode to exactly the size of ``out``, or its checksum is wrong.
+        Damaged: so that HDF5 must not try it either.
     """
     if not steps or steps[0].code == FLETCHER32:
         current = decoded(packed, steps, out.size)
@@ -116,6 +117,11 @@ def _undo(step: Step, packed: Any, out: Any) -> None:
         decode_blosc2(packed, out)
     elif step.code == LZ4 or (step.code == BITSHUFFLE and compression_of(step) != 0):
         decode_all_blocks(packed, step, out)
+    elif step.code == ZSTD:
+        try:
+            chunk_filters.decode(packed, [step], out)
+        except Unusual as error:
+            raise Damaged(str(error)) from None
     else:
         chunk_filters.decode(packed, [step], out)
 

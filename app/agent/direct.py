@@ -15,11 +15,12 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from app.agent.blocks import Damaged
 from app.agent.pieces import Kept, Piece, PieceReader, bytes_to_decode
 from app.agent.plain_bytes import MAX_SCRATCH, read_plain, slices_of, stepped
 from app.agent.selection import Axis, Plan
 from app.agent.slab_cache import SlabCache
-from app.agent.storage import Storage, Storages, descriptor_of
+from app.agent.storage import Storage, Storages, damaged_or_changed, descriptor_of, refuse_if_cut
 from app.protocol.chunk_filters import Unusual
 
 MAX_PIECES = 200_000
@@ -85,7 +86,8 @@ class DirectReader:
         """Fill ``out``, of the full counts of the plan and the type of the dataset; False: ask HDF5.
 
         Raises:
-            WireError: what ``check`` raises when nobody waits any more.
+            WireError: stored bytes are damaged so that HDF5 must not see them, or what ``check`` raises when nobody
+                waits any more.
         """
         try:
             fd = descriptor_of(dataset)
@@ -106,6 +108,8 @@ class DirectReader:
             settled = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
             if widened is not None and widened.is_new and settled:
                 self._slabs.keep(widened)
+        except Damaged as error:
+            raise damaged_or_changed(dataset, before, str(error)) from None
         except LEFT_TO_HDF5:
             return False  # HDF5 reads it, or says what is wrong
         return settled
@@ -192,6 +196,8 @@ class DirectReader:
             first = [index * length for index, length in zip(piece.place, storage.chunks)]
             piece.target[...] = dataset[tuple(slice(a + one.start, a + one.stop, one.step)
                                               for a, one in zip(first, piece.wanted))]
+        if doubtful:
+            refuse_if_cut(dataset)
 
     def _pieces(self, dataset: Any, storage: Storage, axes: Tuple[Axis, ...], out: Any) -> Iterator[Piece]:
         """What is wanted of each chunk; where nothing was written, the fill value is put in its place."""

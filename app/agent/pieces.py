@@ -17,6 +17,7 @@ from app.agent.blocks import (
     CHECKPOINT,
     HEADER_BYTES,
     Blocks,
+    Damaged,
     decode_blocks,
     find_blocks,
     first_blocks,
@@ -29,6 +30,7 @@ from app.agent.blosc_chunks import (
     decode_blosc_runs,
     frame_of,
 )
+from app.agent.chunk_index import Chunk
 from app.agent.decoding import BLOSC, BLOSC2, decode, decode_start, decoded, is_shuffled
 from app.agent.plain_bytes import (
     MAX_SCRATCH,
@@ -40,7 +42,7 @@ from app.agent.plain_bytes import (
     runs_of,
     stepped,
 )
-from app.agent.storage import Chunk, Storage
+from app.agent.storage import Storage
 from app.protocol.chunk_filters import Unusual
 
 LARGEST_KEPT = 4 * 2 ** 20
@@ -127,6 +129,7 @@ class PieceReader:
 
         Raises:
             Unusual: HDF5 must read it.
+        Damaged: nobody can.
         """
         storage, chunk, wanted, target = piece.storage, piece.chunk, piece.wanted, piece.target
         size, shape, steps = storage.chunk_bytes, storage.chunk_shape, storage.steps_of(chunk)
@@ -215,7 +218,7 @@ class PieceReader:
         if found is None:
             found = find_blocks(self.pread(fd, chunk.offset, chunk.size), steps, blocks, end)
         if found is None:
-            raise Unusual("a chunk that ends too early")
+            raise Damaged("a chunk that ends too early")
         return found
 
     def _read_blosc(self, packed: Any, piece: Piece, steps: List[Any], keep: bool) -> bool:

@@ -18,6 +18,7 @@ from app.agent import links
 from app.agent.attributes import sentence, value_json
 from app.agent.selection import Plan, tie
 from app.agent.sources import absent_source_filters, filter_sentence, filters_of, trouble_with
+from app.agent.storage import refuse_if_cut
 from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
 
@@ -65,6 +66,7 @@ def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str, reader: 
                         sentence(error), "Select less of it.") from error
     except Exception as error:
         raise _unreadable(dataset, file_path, data_path, sentence(error)) from error
+    refuse_if_cut(dataset)
     values = np.asarray(values)
     if plan.axes and stepped:
         values = values[tuple(axis.within_bounds for axis in plan.axes)]

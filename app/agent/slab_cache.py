@@ -30,7 +30,7 @@ Key = Tuple[int, int, Axes]
 
 
 class Widened(NamedTuple):
-    """A slab: ``values`` for ``axes``, of which the slice asked for is the one at ``index`` along the axis of ``key``.
+    """A slab: ``values`` for ``axes``, of which the slice asked for is the one at ``chosen`` along the axis of ``key``.
 
     ``is_new``: nothing has been read into it yet.
     """
@@ -38,13 +38,13 @@ class Widened(NamedTuple):
     key: Key
     axes: Axes
     values: Any
-    index: int
+    chosen: int
     is_new: bool
 
     @property
     def plane(self) -> Any:
         """The slice that was asked for, its axis 1 long."""
-        return self.values[(slice(None),) * self.key[1] + (slice(self.index, self.index + 1),)]
+        return self.values[(slice(None),) * self.key[1] + (slice(self.chosen, self.chosen + 1),)]
 
 
 class SlabCache:
@@ -67,7 +67,7 @@ class SlabCache:
         if held is not None and 0 <= start - held.axes[number].start < held.axes[number].length:
             self._slabs.move_to_end(key)
             self._last = (key, start)
-            return held._replace(index=start - held.axes[number].start, is_new=False)
+            return held._replace(chosen=start - held.axes[number].start, is_new=False)
         last, self._last = self._last, (key, start)
         if last is None or last[0] != key or not 0 < abs(start - last[1]) <= NEAR:
             return None

@@ -14,11 +14,13 @@ from collections import OrderedDict
 from typing import Any, List, Optional, Tuple
 
 import numpy as np
-from h5py import h5d, h5fd, h5i, h5o, h5t
+from h5py import h5d, h5f, h5fd, h5i, h5o, h5t
 
 from app.agent.chunk_index import Chunk, ChunkIndex
 from app.agent.decoding import can_decode
+from app.agent.opening import shown
 from app.protocol.chunk_filters import Step
+from app.protocol.errors import WireError
 
 MAX_BLOCK_TABLES = 8 * 2 ** 20  # bytes of tables of blocks per dataset
 MAX_REMEMBERED = 32 * 2 ** 20
@@ -127,6 +129,38 @@ def descriptor_of(dataset: Any) -> int:
     if file.get_access_plist().get_driver() == h5fd.CORE:
         raise ValueError("a file in memory")
     return int(file.get_vfd_handle())
+
+
+def refuse_if_cut(dataset: Any) -> None:
+    """See that the file is no shorter than HDF5 knows it, which reads zeros behind the end.
+
+    Raises:
+        WireError: it was cut, or written anew in its place.
+    """
+    try:
+        missing = int(h5i.get_file_id(dataset.id).get_filesize()) - os.fstat(descriptor_of(dataset)).st_size
+    except (OSError, RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError):
+        return  # no file of its own on a disk
+    if missing > 0:
+        raise _changed(dataset, "It is %d bytes shorter than when it was opened." % missing)
+
+
+def damaged_or_changed(dataset: Any, before: os.stat_result, detail: str) -> WireError:
+    """What to say of stored bytes that make no sense, read from a file that looked as ``before``."""
+    after = os.fstat(descriptor_of(dataset))
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        return _changed(dataset, detail)
+    return WireError("damaged", "Stored values in “%s” are damaged and cannot be unpacked." % _name_of(dataset), detail,
+                     "Copy the file again from where it came; other frames may still be readable.")
+
+
+def _changed(dataset: Any, detail: str) -> WireError:
+    return WireError("unreadable", "“%s” was cut or written anew while it was read." % _name_of(dataset), detail,
+                     "Try again; what is read then is what the file holds then.")
+
+
+def _name_of(dataset: Any) -> str:
+    return shown(os.path.basename(os.fsdecode(h5f.get_name(dataset.id))))
 
 
 def is_stored_as_read(dataset: Any) -> bool:

@@ -28,7 +28,7 @@ from app.protocol.errors import WireError
 MAX_PIECES = 20_000
 MAX_COMPARED = 2000
 _KEPT = 4
-_LEFT_TO_HDF5 = (Unusual, WireError, links.BrokenLink, OSError, RuntimeError, KeyError, ValueError, TypeError,
+_LEFT_TO_HDF5 = (Unusual, links.BrokenLink, OSError, RuntimeError, KeyError, ValueError, TypeError,
                  NotImplementedError, AttributeError)  # the last: an h5py that cannot tell what is needed
 
 
@@ -140,7 +140,10 @@ class SourceReader:
             path = _path_of(piece.file, file_path)
             if path is None:
                 return None
-            root = self._files.get(path)[0]
+            try:
+                root = self._files.get(path)[0]
+            except WireError as error:
+                raise Unusual(error.summary) from None
         source = root[piece.data_path]
         if not isinstance(source, h5py.Dataset) or source.dtype != dataset.dtype or not is_stored_as_read(source):
             raise Unusual("a source of another type")

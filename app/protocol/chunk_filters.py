@@ -90,6 +90,8 @@ def block_bytes_of(packed: Any, step: Step, size: int) -> int:
     if packed.size < CHUNK_HEADER.size:
         raise Unusual("a chunk without a header")
     unpacked, block_bytes = CHUNK_HEADER.unpack_from(packed, 0)
+    if step.code == BITSHUFFLE and block_bytes == 0 and step.values[2] > 0:  # as Lima writes it: the usual size
+        block_bytes = max(8192 // step.values[2] // 8 * 8, 128) * step.values[2]
     if unpacked != size or block_bytes <= 0:
         raise Unusual("a chunk of %d bytes instead of %d" % (unpacked, size))
     if step.code == BITSHUFFLE:

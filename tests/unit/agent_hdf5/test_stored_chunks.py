@@ -11,7 +11,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from app.agent import pieces
+from app.agent import pieces, plain_bytes
 from app.agent.decoding import decode
 from app.agent.direct import DirectReader, Stored
 from app.agent.links import resolve
@@ -113,7 +113,7 @@ def test_that_it_is_found_through_virtual_datasets_and_links(frames: Path) -> No
 
 def test_that_a_chunk_is_not_handed_out_when_its_file_changes_meanwhile(frames: Path,
                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, pread = DirectReader(), pieces.pread_into
+    reader, pread = DirectReader(), plain_bytes.pread_into
 
     def meanwhile(fd: int, offset: int, target: Any) -> None:
         pread(fd, offset, target)
