@@ -85,7 +85,7 @@ class FrameSource(QObject):
         self._leading: Leading | None = None
         self._opening: Leading | None = None
         self._visible: tuple[float, float, float, float] | None = None
-        self._device = (0, 0)
+        self._device = self._whole_device = (0, 0)
         self._serial = self._epoch = 0
         self._failed_serial = -1
         self._changed = False
@@ -107,7 +107,7 @@ class FrameSource(QObject):
             self._epoch += 1
             self._flights.drop(lambda ask: ask.key.leading != wanted)
         else:
-            slow = self._moving_picture()[1]
+            slow = bool(self._device[0]) and self._moving_picture()[1]
             self._flights.drop(lambda ask: ask.key.leading != wanted and (
                 ask.purpose in (Purpose.DETAIL, Purpose.STATISTICS) or (slow and ask.purpose is Purpose.PICTURE)))
         self._advance()
@@ -116,6 +116,9 @@ class FrameSource(QObject):
         """The visible part of the frame (frame pixels) and how many device pixels it covers."""
         self._visible = (y0, y1, x0, x1)
         self._device = (max(1, int(height)), max(1, int(width)))
+        whole = y0 <= 0 and x0 <= 0 and y1 >= self._geometry.height and x1 >= self._geometry.width
+        if whole or not self._whole_device[0]:
+            self._whole_device = self._device    # zoomed in, the overview stays as it was
         self._advance()
 
     def read_value(self, y: object, x: object) -> None:
@@ -187,7 +190,7 @@ class FrameSource(QObject):
         if self._leading is None or not self._device[0] or self._changed:
             return
         self._measure()
-        factor = self._pace.whole_factor(self._device)
+        factor = self._pace.whole_factor(self._whole_device)
         final = self._memory.whole(self._leading, factor)
         best = final or self._memory.coarse(self._leading, factor)
         if best is not None:
@@ -239,7 +242,7 @@ class FrameSource(QObject):
     def _send_detail(self, whole: tuple[Key, Block]) -> int:
         """Show and ask for the part that is zoomed into; how many pictures of it are still missing."""
         assert self._leading is not None
-        wanted = self._part.look(self._leading, self._visible, self._device, whole)
+        wanted = self._part.look(self._leading, self._visible, self._device, whole, self._pace.oversampling)
         self._flights.drop(lambda ask: ask.purpose is Purpose.DETAIL and ask.key not in wanted)
         for key in wanted:
             if self._flights.find(key) is None:
@@ -358,7 +361,7 @@ class FrameSource(QObject):
         self._pace.measure(status.get("latency_s"), status.get("rate_bytes_s"))
 
     def _moving_picture(self) -> tuple[int, bool]:
-        return self._pace.moving_picture(self._pace.whole_factor(self._device)) if self._device[0] else (1, False)
+        return self._pace.moving_picture(self._pace.whole_factor(self._whole_device))
 
     def _hurried(self, key: Key) -> bool:
         """Too fast for statistics to be counted: they follow when nobody moves any more."""

@@ -18,7 +18,7 @@ SCRUB_FRAMES_PER_S = 18.0            # pictures are made coarser until so many c
 PREVIEW_FROM_S = 0.02
 SAVING_BELOW_BYTES_S = 375_000.0     # 3 Mbit/s
 ASSUMED_BYTES_S = 2.5e6
-SAVING_OVERSAMPLING = 0.75
+SAVING_OVERSAMPLING = 1.0            # every pixel still at 1:1
 FAST_BYTES_S = 15e6
 MOST_UNDER_WAY = 16
 MOST_AHEAD = 24
@@ -100,8 +100,12 @@ class LinkPace:
 
     def whole_factor(self, device: tuple[int, int]) -> int:
         """By how much a whole frame that stays is reduced."""
-        return self._geometry.whole_factor(device, SAVING_OVERSAMPLING) if self.saving \
-            else self._geometry.whole_factor(device)
+        return self._geometry.whole_factor(device, self.oversampling)
+
+    @property
+    def oversampling(self) -> float:
+        """Pooled pixels per device pixel at most."""
+        return SAVING_OVERSAMPLING if self.saving else OVERSAMPLING
 
     def bytes_of(self, factor: int, draft: bool = False) -> float:
         """What a whole frame reduced by ``factor`` is likely to take."""

@@ -80,7 +80,7 @@ class FrameGeometry:
                            key.draft)
 
     def region_key(self, leading: tuple[int, ...], visible: Visible, device: tuple[int, int], whole_factor: int,
-                   shown: Key | None) -> Key | None:
+                   shown: Key | None, oversampling: float = OVERSAMPLING) -> Key | None:
         """The picture a zoomed view needs beyond the whole frame, or ``None``.
 
         Args:
@@ -92,7 +92,7 @@ class FrameGeometry:
         y0, y1, x0, x1 = self._clipped(visible)
         if y1 <= y0 or x1 <= x0:
             return None
-        factor = pooling_factor(y1 - y0, x1 - x0, *device)
+        factor = pooling_factor(y1 - y0, x1 - x0, *device, oversampling)
         if factor >= whole_factor:
             return None
         if (shown is not None and shown.region is not None and shown.factor == factor

@@ -50,14 +50,14 @@ class ZoomedPart(QObject):
         self._pause.stop()
 
     def look(self, leading: Leading, visible: Visible | None, device: tuple[int, int],
-             whole: tuple[Key, Block]) -> list[Key]:
+             whole: tuple[Key, Block], oversampling: float) -> list[Key]:
         """Show what there is of the part that is visible; the pictures still to be asked for.
 
         Args:
             whole: the frame's reduced picture, which lies under it.
         """
         key = None if visible is None \
-            else self._geometry.region_key(leading, visible, device, whole[0].factor, self.shown)
+            else self._geometry.region_key(leading, visible, device, whole[0].factor, self.shown, oversampling)
         if key is None:
             if self.shown is not None or self._composed is not None:
                 self.clear()
