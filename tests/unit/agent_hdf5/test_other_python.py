@@ -22,7 +22,7 @@ FILES = ["saxs/i22-119583.nxs", "saxs/1998spheres.h5", "saxs/009766_forSasView.h
          "volume/volumeExample.nxs", "xrd/336502.nxs", "ptycho/PETRAIII_P25_Near_Field_Ptycho.cxi",
          "spectro/i05-4859.nxs", "spectro/testfluo2.nxs", "nexus/chopper.nxs", "nexus/33id_spec_22_2D.hdf5",
          "edge/tmany.h5", "edge/tattr2.h5", "edge/tloop.h5", "edge/unicode.h5", "edge/tlarge_objname.h5",
-         "edge/vds_eiger_gaps/vds-eiger.h5", "corrupt/h5clear_status_noclose.h5", "spectro/cu_metal_10K.xdi"]
+         "edge/vds_eiger_gaps/vds-eiger.h5", "corrupt/h5clear_status_noclose.h5", "README.md"]
 EIGER = "saxs/S2p5min_00070_00001.h5"
 
 _SCRIPT = """
