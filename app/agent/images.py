@@ -32,7 +32,7 @@ class ImageFile(Openable):
         self.generation = generation
         self.kind = kind
         self.arrays = {IMAGE_PATH: data}
-        self.header = header
+        self.attributes: Dict[str, Any] = dict(header)
 
     @property
     def data(self) -> Array:
@@ -48,7 +48,7 @@ class ImageFile(Openable):
             node = {"path": path, "kind": "dataset", "object": str(number + 1), "shape": list(array.shape),
                     "dtype": str(array.dtype), "maxshape": list(array.shape)}  # type: Dict[str, Any]
             if attributes:
-                node["attributes"] = dict(self.header) if path == IMAGE_PATH else {}
+                node["attributes"] = dict(self.attributes) if path == IMAGE_PATH else {}
             found.append(node)
         if not data_path.strip("/"):
             return found if expand else [root] if depth == 0 else [root] + found

@@ -20,6 +20,7 @@ from app.protocol.errors import WireError
 from app.protocol.series import frame_numbers, split_pattern
 
 NUMBER_PATH = "/number"
+FIRST_IMAGE = "image_nr_low"  # what detectors call the number of the first frame
 _TRIED = 10
 _NAMED = 3
 
@@ -35,6 +36,8 @@ class SeriesOfFiles(ImageFile):
         super().__init__(path, generation, kind, Pictures(len(names), first.values, FilesFrames(kind, files, names)),
                          first.header)
         self.arrays[NUMBER_PATH] = InMemory(np.array(numbers, np.int64))
+        if numbers[-1] - numbers[0] + 1 == len(numbers):
+            self.attributes[FIRST_IMAGE] = numbers[0]
         self._missing = missing
 
     def description(self, data_path: Optional[str]) -> Dict[str, Any]:

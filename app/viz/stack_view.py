@@ -336,9 +336,11 @@ class StackView(QWidget):
 
     def _say_what_is_shown(self, block: Block) -> None:
         shown = shown_words(block)
-        missing = self.description.missing
+        missing = [name for name in self.description.missing if not name.endswith(".")]  # sentences: of some frames
         if not missing:
             self.status.show_exactness(shown, shown_sentences(block))
+            if block.missing and block.mask is not None and block.mask.all():
+                self.overlay.show_message(visible(block.missing[0]))
             return
         words = "a linked file is missing" if len(missing) == 1 else f"{len(missing)} linked files are missing"
         self.status.show_exactness(f"{shown} · {words}", shown_sentences(block))

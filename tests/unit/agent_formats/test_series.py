@@ -205,3 +205,11 @@ def test_that_measured_series_are_what_fabio_reads(beamside_data: Path, pattern:
             found = asked("read", str(path), service, selection=[number, "..."])[1][0]
             assert found.dtype == image.data.dtype
             assert np.array_equal(found, image.data)
+
+
+def test_that_the_number_of_the_first_frame_is_told_where_the_others_follow(tmp_path: Path) -> None:
+    def first(path: str) -> Any:
+        return asked("nodes", path, data_path="/image")[0]["nodes"][0]["attributes"].get("image_nr_low")
+    assert first(written(tmp_path, [3, 4, 6])) == 3
+    (tmp_path / "sparse").mkdir()
+    assert first(written(tmp_path / "sparse", [10, 20, 30])) is None
