@@ -1,4 +1,4 @@
-"""The agent as one small zip, made from the installed sources; and the bitshuffle library that may go with it.
+"""The agent as one small zip, made from the installed sources; and the libraries that may go with it.
 
 Deterministic: the same sources give the same bytes, so the SHA-256 names it. Any thread; reads only our own package.
 """
@@ -9,13 +9,15 @@ import hashlib
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
-from app.protocol.libraries import BITSHUFFLE, library_paths
+from app.protocol.libraries import BITSHUFFLE, BLOSC2, library_paths
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _MAIN = "import sys\nfrom app.agent.__main__ import main\nsys.exit(main())\n"
@@ -26,16 +28,25 @@ _X86_64 = 62
 
 @dataclass(frozen=True)
 class Upload:
-    """A file to be placed below the site's cache folder; ``name`` contains its SHA-256."""
+    """A file to be placed below the site's cache folder; ``name`` contains its SHA-256, or that of its folder.
+
+    ``library``: the file name of a library that need not be sent where the site's hdf5plugin has it.
+    """
 
     name: str
     data: bytes
     digest: str
+    library: str = ""
 
     @classmethod
     def of(cls, before: str, after: str, data: bytes) -> Upload:
         digest = hashlib.sha256(data).hexdigest()
         return cls(before + digest[:16] + after, data, digest)
+
+    @cached_property
+    def sent(self) -> bytes:
+        """Its bytes as they travel, packed with zlib."""
+        return zlib.compress(self.data, 9)
 
 
 @cache
@@ -62,14 +73,21 @@ def build_agent_zip(replaced: Mapping[str, str]) -> Upload:
 
 
 @cache
-def bitshuffle_library() -> Upload | None:
-    """hdf5plugin's bitshuffle filter for Linux on x86-64, without what only a debugger needs; ``None``: not here."""
-    for path in library_paths(BITSHUFFLE):
-        with open(path, "rb") as file:
-            data = file.read()
-        if path.endswith(".so") and _is_linux_x86_64(data):
-            return Upload.of("plugins-", "/libh5bshuf.so", strip_elf(data))
-    return None
+def libraries() -> tuple[Upload, ...]:
+    """hdf5plugin's bitshuffle and blosc2 filters for Linux on x86-64, without what only a debugger needs.
+
+    They lie in one folder, whose name depends on both. Empty where this program has none of them.
+    """
+    found = {}
+    for name in (BITSHUFFLE, BLOSC2):
+        for path in library_paths(name):
+            data = Path(path).read_bytes() if path.endswith(".so") else b""
+            if _is_linux_x86_64(data):
+                found[name + ".so"] = strip_elf(data)
+                break
+    folder = "plugins-" + hashlib.sha256(b"".join(found.values())).hexdigest()[:16]
+    return tuple(Upload(f"{folder}/{name}", data, hashlib.sha256(data).hexdigest(), name)
+                 for name, data in found.items())
 
 
 def strip_elf(data: bytes) -> bytes:
@@ -89,7 +107,7 @@ def strip_elf(data: bytes) -> bytes:
 
 
 def _is_linux_x86_64(data: bytes) -> bool:
-    return data[:6] == _ELF and struct.unpack_from("<H", data, 18)[0] == _X86_64
+    return len(data) > 64 and data[:6] == _ELF and struct.unpack_from("<H", data, 18)[0] == _X86_64
 
 
 def _modules(package: Traversable) -> list[Traversable]:

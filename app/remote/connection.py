@@ -31,7 +31,7 @@ from app.remote.agent_client import AgentClient
 from app.remote.agent_session import AgentSession
 from app.remote.agent_zip import Upload
 from app.remote.allocation import Place
-from app.remote.deploy import AgentCommand, deploy, new_nonce
+from app.remote.deploy import new_nonce, start_agent
 from app.remote.seams import Transport
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,6 @@ class Connection:
         self._reason: BeamsideError | None = None
         self._listeners: list[Listener] = []
         self._transport: Transport | None = None
-        self._command: AgentCommand | None = None
         self._session: AgentSession | None = None
         self._ended: BeamsideError | None = None
         self._thread: threading.Thread | None = None
@@ -223,12 +222,11 @@ class Connection:
             self._transport = transport
         if self._closing:
             raise LinkLostError("The connection was closed.")
-        if self._command is None:
-            self._command = deploy(transport, self.profile, self._agent)
         nonce = new_nonce()
         prefix = self._place.enter(transport, self._pause) if self._place is not None else ()
-        session = AgentSession(self.profile.name, transport.start([*prefix, *self._command.argv(nonce)]), nonce,
-                               self._client.receive, self._session_ended, pack=not self.profile.is_local)
+        stream = start_agent(transport, self.profile, nonce, self._agent, prefix)
+        session = AgentSession(self.profile.name, stream, nonce, self._client.receive, self._session_ended,
+                               pack=not self.profile.is_local)
         self._ended = None
         self._session = session
         session.start()
@@ -300,7 +298,7 @@ class Connection:
         session.close()
 
     def _drop_transport(self) -> None:
-        transport, self._transport, self._command = self._transport, None, None
+        transport, self._transport = self._transport, None
         if transport is not None:
             if self._place is not None and self._closing and transport.alive:
                 self._place.leave(transport, _LEAVE_S)

@@ -24,7 +24,7 @@ from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription
 from app.model.site import AgentSettings, SiteProfile, SshSettings
 from app.model.stack import PixelPoint, StackOperation, StackProjection
-from app.remote.agent_zip import agent_zip, bitshuffle_library
+from app.remote.agent_zip import agent_zip, libraries
 from app.remote.connection import Connection
 from app.remote.seams import Transport
 from app.remote.ssh.connect import open_ssh
@@ -60,9 +60,9 @@ class Beamside:
         """Sign in and start the agent. ``s``: from signed in to the agent's answer; ``upload``: bytes of the files."""
         begun = time.perf_counter()
         self._connection.open().result(DEADLINE_S)
-        now, library = time.perf_counter(), bitshuffle_library()
-        return {"s": now - self._signed_in, "sign_in_s": self._signed_in - begun, "agent_bytes": len(agent_zip().data),
-                "library_bytes": len(library.data) if library is not None else 0}
+        now = time.perf_counter()
+        return {"s": now - self._signed_in, "sign_in_s": self._signed_in - begun, "agent_bytes": len(agent_zip().sent),
+                "library_bytes": sum(len(library.sent) for library in libraries())}
 
     def close(self) -> None:
         self._connection.close()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import io
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
+import numpy
 import pytest
 
-from app.remote.agent_zip import agent_zip, bitshuffle_library, build_agent_zip
+from app.remote.agent_zip import agent_zip, build_agent_zip, libraries
 from app.remote.deploy import python_command
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_that_the_same_sources_give_the_same_zip() -> None:
@@ -29,15 +32,28 @@ def test_that_the_zip_holds_agent_and_protocol_and_nothing_else() -> None:
     assert len(agent_zip().data) < 300_000
 
 
-def test_that_the_library_without_its_debug_information_still_works(tmp_path: Path) -> None:
-    library = bitshuffle_library()
-    if library is None:
-        pytest.skip("hdf5plugin's library for Linux on x86-64 is not here")
-    file = tmp_path / "libh5bshuf.so"
-    file.write_bytes(library.data)
-    loaded = ctypes.CDLL(str(file))
-    assert loaded.bshuf_compress_lz4_bound(1000, 4, 0) > 4000
-    assert len(library.data) < 1_500_000
+@pytest.mark.parametrize("name", ["libh5bshuf.so", "libh5blosc2.so"])
+def test_that_a_library_without_its_debug_information_still_works(tmp_path: Path, name: str) -> None:
+    library = next(upload for upload in libraries() if upload.library == name)
+    (tmp_path / name).write_bytes(library.data)
+    alone = tmp_path / "packages"                # numpy, but not hdf5plugin
+    alone.mkdir()
+    for package in ("numpy", "numpy.libs"):
+        (alone / package).symlink_to(Path(numpy.__file__).parents[1] / package)
+    packs = ("import numpy as np\nfrom app.protocol import codecs\n"
+             "data = memoryview(bytes(range(250)) * 4000)\n"
+             "for codec in codecs.available_codecs():\n"
+             "    packed = codecs.pack(data, 2, codec)\n"
+             "    assert codecs.unpack(packed, data.nbytes, 2, codec) == data\n"
+             "    print(codec)")
+    done = subprocess.run([sys.executable, "-S", "-c", packs], cwd=ROOT, capture_output=True, check=True, text=True,
+                          env={"HDF5_PLUGIN_PATH": str(tmp_path), "PYTHONPATH": str(alone)})
+    found = done.stdout.split()
+    assert ("bitshuffle-lz4" in found, "blosc2-shuffle" in found) == (name == "libh5bshuf.so", name == "libh5blosc2.so")
+
+
+def test_that_all_that_is_sent_to_a_site_is_small() -> None:
+    assert sum(len(upload.sent) for upload in (agent_zip(), *libraries())) < 2 * 10**6
 
 
 @pytest.mark.parametrize("candidate", ["printf '%s\\n'", "true && printf '%s\\n'", "cd / ; printf '%s\\n'"])

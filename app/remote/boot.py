@@ -1,0 +1,259 @@
+"""The first lines that run at a site: see what is there, take what is missing, become the agent. One command.
+
+``SOURCE`` runs in any Python from 2.7 on, so that one that is too old can say so; nothing heavy is imported. What it
+says comes in lines that hold the nonce, so no banner can imitate them. :class:`Boot` is the client's end of it, on
+the connection's thread; afterwards it is the agent's stream.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import threading
+from typing import Any
+
+from app.errors import AgentError
+from app.protocol.framing import NOISE_BYTES
+from app.remote.seams import ByteStream
+
+log = logging.getLogger(__name__)
+
+_READ_BYTES = 64 * 1024
+_ERROR_BYTES = 4096
+_LAST_WORDS_S = 2.0
+
+# Arguments: cache folder, nonce, files as JSON (name, SHA-256, bytes as sent, library or ""; the agent first), and
+# the agent's options. Files are asked for by "need" and come on standard input, packed with zlib, one after another.
+SOURCE = r'''
+import json, os, sys
+folder, nonce, files = os.path.expanduser(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+answer = {"python": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable, "folder": folder}
+
+def say(**more):
+    answer.update(more)
+    os.write(1, ("\nBEAMSIDE-ANSWER %s %s\n" % (nonce, json.dumps(answer))).encode("ascii"))
+
+def end(**more):
+    say(**more)
+    sys.exit(0)
+
+if sys.version_info < (3, 8):
+    end()
+import errno, hashlib, shutil, tempfile, time, zlib
+from importlib.util import find_spec
+for name in ("numpy", "h5py"):
+    if find_spec(name) is None:
+        end(missing="No module named '%s'" % name)
+
+def takes_libraries():
+    try:
+        kind, version = os.confstr("CS_GNU_LIBC_VERSION").split()
+        return (kind == "glibc" and tuple(int(n) for n in version.split(".")[:2]) >= (2, 17)
+                and os.uname().machine == "x86_64" and sys.maxsize > 2 ** 32)
+    except (AttributeError, OSError, ValueError):
+        return False
+
+def is_provided(library):
+    places = [place for place in os.environ.get("HDF5_PLUGIN_PATH", "").split(os.pathsep) if place]
+    found = find_spec("hdf5plugin")
+    if found is not None and found.submodule_search_locations:
+        places += [os.path.join(place, "plugins") for place in found.submodule_search_locations]
+    return any(os.path.isfile(os.path.join(place, library)) for place in places)
+
+def is_there(path, digest):
+    try:
+        with open(path, "rb") as file:
+            whole = hashlib.sha256(file.read()).hexdigest() == digest
+        for used in (path, os.path.dirname(path)):
+            os.utime(used, None)   # in use, so not among the oldest
+        return whole
+    except OSError:
+        return False
+
+def received(size):
+    parts = []
+    while size:
+        data = os.read(0, min(size, 65536))
+        if not data:
+            sys.exit(1)
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)
+
+def place(path, digest, packed):
+    temporary, home = None, os.path.dirname(path)
+    try:
+        os.makedirs(home, 0o700, exist_ok=True)
+        for private in {folder, home}:
+            os.chmod(private, 0o700)
+        data = zlib.decompress(packed)
+        if hashlib.sha256(data).hexdigest() != digest:
+            end(result="damaged")
+        descriptor, temporary = tempfile.mkstemp(prefix=".upload-", dir=home)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+    except zlib.error as error:
+        end(result="damaged", detail=str(error))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        end(result="full" if full else "failed", detail=str(error))
+    finally:
+        if temporary is not None:
+            os.unlink(temporary)
+
+def age(path):
+    try:
+        return time.time() - os.stat(path).st_mtime
+    except OSError:
+        return 0
+
+def oldest(start, end, keep):
+    paths = [os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(start) and n.endswith(end)]
+    return sorted(paths, key=age)[keep:]
+
+wanted, plugins = [], []
+native = takes_libraries()
+for name, digest, size, library in files:
+    if library and (not native or is_provided(library)):
+        continue
+    path = os.path.join(folder, name)
+    if library and os.path.dirname(path) not in plugins:
+        plugins.append(os.path.dirname(path))
+    if not is_there(path, digest):
+        wanted.append((name, path, digest, size))
+if wanted:
+    say(need=[name for name, _, _, _ in wanted])
+    for _, path, digest, size in wanted:
+        place(path, digest, received(size))
+    for path in oldest("agent-", ".zip", 4) + [p for p in oldest(".upload-", "", 0) if age(p) > 3600]:
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
+    for path in oldest("plugins-", "", 2):
+        shutil.rmtree(path, ignore_errors=True)
+agent = os.path.join(folder, files[0][0])
+say(run=agent)
+sys.argv = [agent, "--nonce", nonce] + (["--plugins", os.pathsep.join(plugins)] if plugins else []) + sys.argv[4:]
+sys.path.insert(0, agent)
+import zipimport
+exec(zipimport.zipimporter(agent).get_code("__main__"), {"__name__": "__main__", "__builtins__": __builtins__})
+'''
+
+
+class Boot:
+    """A running ``SOURCE``, and after that the agent it has become: a ByteStream.
+
+    Args:
+        stream: of the command.
+        nonce: what its answers hold.
+        deadline_s: of silence at the beginning; ``extend`` gives it more time, ``hand_over`` ends it.
+    """
+
+    def __init__(self, stream: ByteStream, nonce: str, deadline_s: float) -> None:
+        self._stream = stream
+        self._mark = b"BEAMSIDE-ANSWER " + nonce.encode("ascii") + b" "
+        self._seen = bytearray()
+        self._errors: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._handed_over = False
+        self.late = False
+        self._timer = self._timed(deadline_s)
+        self._drain = threading.Thread(target=self._read_errors, name="agent-boot-stderr", daemon=True)
+        self._drain.start()
+
+    def answer(self) -> dict[str, Any] | None:
+        """The next answer; ``None``: it ended without one.
+
+        Raises:
+            AgentError: it printed more than any banner does.
+        """
+        while True:
+            at = self._seen.find(self._mark)
+            end = self._seen.find(b"\n", at) if at >= 0 else -1
+            if end >= 0:
+                text = bytes(self._seen[at + len(self._mark):end])
+                del self._seen[:end + 1]
+                return _object(text)
+            if len(self._seen) > NOISE_BYTES:
+                raise AgentError(f"The site printed more than {NOISE_BYTES} bytes, but the agent did not start.",
+                                 bytes(self._seen[-1000:]).decode("utf-8", "backslashreplace"),
+                                 "Check what the start-up files of the account print there.")
+            data = self._stream.read(_READ_BYTES)
+            if not data:
+                return None
+            self._seen += data
+
+    def extend(self, deadline_s: float) -> None:
+        """Give it so many seconds from now."""
+        self._timer.cancel()
+        self._timer = self._timed(deadline_s)
+
+    def hand_over(self) -> None:
+        """It has become the agent: no deadline any more, and what was read too much is read again."""
+        self._timer.cancel()
+        self._handed_over = True
+
+    def last_words(self) -> str:
+        """What it said on standard error, once it has ended."""
+        self._drain.join(_LAST_WORDS_S)
+        said = []
+        while not self._errors.empty():
+            said.append(self._errors.get())
+        return b"".join(said).decode("utf-8", "backslashreplace").strip()
+
+    def read(self, limit: int) -> bytes:
+        if self._seen:
+            data = bytes(self._seen[:limit])
+            del self._seen[:limit]
+            return data
+        return self._stream.read(limit)
+
+    def read_error(self, limit: int) -> bytes:
+        data = self._errors.get()
+        if not data:
+            self._errors.put(b"")      # it stays ended
+        return data                    # in pieces of at most 4 KiB, which every reader takes
+
+    def write(self, data: bytes) -> None:
+        self._stream.write(data)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._stream.close()
+
+    def exit_code(self, timeout_s: float) -> int | None:
+        return self._stream.exit_code(timeout_s)
+
+    def _timed(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self._give_up)
+        timer.name = "agent-boot-deadline"
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    def _give_up(self) -> None:
+        self.late = True
+        self._stream.close()
+
+    def _read_errors(self) -> None:
+        kept = 0
+        while True:
+            data = self._stream.read_error(_ERROR_BYTES)
+            kept += len(data)
+            if not data or self._handed_over or kept < NOISE_BYTES:
+                self._errors.put(data)
+            if not data:
+                return
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return value if isinstance(value, dict) else {}
