@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,6 @@ class Fresh:
         self.folder = data.folder / f"served-{os.getpid()}"
         self.folder.mkdir()
         self._left: dict[tuple[str, int], Path] = {}
-        self._spare: dict[str, Iterator[Path]] = {}
         for case in cases:
             for number in range(max(case.rounds, case.slow_rounds, rounds) if case.fresh else 0):
                 path = self.folder / f"{case.name}_{number}.h5"
@@ -60,15 +59,23 @@ class Fresh:
             path = self.folder / f"{case.data}.h5"
             if not path.exists() and case.data != FOLDER:
                 os.link(data.file(case.data), path)
-        self._data = data
+        self._listed = data.folder / f"listed-{os.getpid()}"        # beside what Tiled serves: it indexes every file
+        self._listed.mkdir()
+        if any(case.data == FOLDER for case in cases):
+            copied = self._listed / "0"
+            shutil.copytree(data.file(FOLDER), copied, copy_function=os.link)
 
     def of(self, case: Case, number: int) -> Path:
-        if case.data == FOLDER:
-            return self._data.file(FOLDER)
+        if case.data == FOLDER:                  # the same folder under a name that nobody has listed
+            target = self._listed / str(number)
+            if not target.exists():
+                next(self._listed.iterdir()).rename(target)
+            return target
         return self._left.get((case.name, number), self.folder / f"{case.data}.h5")
 
     def close(self) -> None:
         shutil.rmtree(self.folder)
+        shutil.rmtree(self._listed)
 
 
 def measure(link: Link, data: Data, cases: Sequence[Case], ways: Sequence[str], python: Path, agent_python: str,
