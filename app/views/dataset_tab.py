@@ -427,7 +427,7 @@ class DatasetTab(ViewerTab):
         if self.node is not None:
             self.node_known.emit(self.node)
             if self.desk is not None:
-                self.desk.name_images(self.node)
+                self.desk.take_node(self.node)
 
     def _no_node(self, error: BaseException) -> None:
         """The picture is there; without its metadata the inspector says so."""

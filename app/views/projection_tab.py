@@ -24,6 +24,7 @@ from app.session.vocabulary import DataService
 from app.views.messages import message_of
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
+from app.viz.exactness_words import missing_words
 from app.viz.progress_strip import ProgressStrip
 from app.viz.stack_view import StackView
 
@@ -48,6 +49,7 @@ class ProjectionTab(ViewerTab):
         self.key = projection_key(reference, operation)
         self._viewed = viewed
         self._frames = frame_count(description)
+        self._exact = missing_words(description.missing) or "exact"
         self.description = described_projection(description, operation)
         self.strip = ProgressStrip(self._label)
         self.viewer = StackView(self.description)
@@ -159,7 +161,7 @@ class ProjectionTab(ViewerTab):
 
     def _show_whole(self, projection: StackProjection) -> None:
         self._shown = projection
-        self.strip.show_idle("exact")
+        self.strip.show_idle(self._exact)
         if self._held is not None:
             self._held.close()
             self._held.deleteLater()
@@ -195,7 +197,7 @@ class ProjectionTab(ViewerTab):
         elif shown.partial:
             self.strip.show_idle(f"stopped at {shown.frames} of {shown.total_frames} frames · partial", again=True)
         else:
-            self.strip.show_idle("exact", again=False)
+            self.strip.show_idle(self._exact)
 
     def _outdated(self, _generation: object) -> None:
         self.strip.show_idle("exact, of the file as it was: it has changed since", again=True)

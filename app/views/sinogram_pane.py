@@ -28,6 +28,8 @@ from app.viz.icons import set_icon
 from app.viz.numbers import short_number
 from app.viz.stack_view import StackView
 
+_HEAD = 34                             # as high as the profile's, beside which it stands
+
 
 class SinogramPane(QWidget):
     """A :class:`StackView` whose frames are the rows of another stack's.
@@ -64,6 +66,7 @@ class SinogramPane(QWidget):
         self.guides = Guides(self.viewer.image)
         self._title = PlainLabel("", "title")
         self._note = PlainLabel("", "muted")
+        self._title.setMinimumHeight(_HEAD)
         close = QToolButton()
         close.setToolTip("Close the sinogram (N)")
         close.setAccessibleName("Close the sinogram")

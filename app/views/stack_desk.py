@@ -17,6 +17,7 @@ from app.model.marks import Region
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile
+from app.session.image_numbering import ImageNumbering
 from app.session.picture_marks import PictureMarks
 from app.session.profile_source import ProfileSource, leading_axis_name
 from app.session.stack_snippets import profile_snippet, selection_snippet
@@ -32,7 +33,6 @@ from app.viz.profile_pane import ProfilePane
 from app.viz.stack_tools import StackTools
 from app.viz.stack_view import StackView
 
-FIRST_IMAGE = "image_nr_low"           # Dectris: the number of the first image in a dataset, counted from 1
 _ARROWS = {Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0), Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1)}
 _WITH_ARROWS = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
 _FAR_STEP = 10
@@ -65,6 +65,7 @@ class StackDesk(QWidget):
         self._profiles: ProfileSource | None = None
         self.tools: StackTools | None = None
         self.guides: Guides | None = None
+        self._numbering: ImageNumbering | None = None
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.setChildrenCollapsible(False)
         self._below = QSplitter(Qt.Orientation.Horizontal)
@@ -96,11 +97,10 @@ class StackDesk(QWidget):
                                  self.viewer.choices, self._viewed)
         self.tab_requested.emit(TabWish(slices_key(self._reference), make))
 
-    def name_images(self, node: NodeInfo) -> None:
-        """Call frames as the detector counted them too, if the dataset tells how."""
-        first = node.attributes.get(FIRST_IMAGE)
-        if self.viewer.slider is not None and isinstance(first, int) and not isinstance(first, bool):
-            self.viewer.slider.set_first_image(first)
+    def take_node(self, node: NodeInfo) -> None:
+        """The metadata of the dataset is known: it may tell how its images were counted."""
+        if self._numbering is not None:
+            self._numbering.take_node(node)
 
     def close_sources(self) -> None:
         """Take back what was asked for; the viewer's marks live on."""
@@ -160,6 +160,12 @@ class StackDesk(QWidget):
         if self._marks is not None:
             self._marks.changed.connect(self._follow_region)
             self._marks.selection_changed.connect(self._follow_region)
+        self._numbering = ImageNumbering(self._data, self._reference, self)
+        self._numbering.first_image_known.connect(self._name_images)
+
+    def _name_images(self, first: int) -> None:
+        if self.viewer.slider is not None:
+            self.viewer.slider.set_first_image(first)
 
     # -- the profile ------------------------------------------------------------------------------------------------
 

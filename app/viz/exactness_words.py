@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.model.data import Block, Exactness, Reduction
 from app.model.text import visible
 
@@ -45,3 +47,9 @@ def drawn_note(block: Block) -> str:
     if block.exactness is Exactness.PARTIAL:
         words.append("coarse")
     return f"({', '.join(words)})" if words else ""
+
+
+def missing_words(missing: Sequence[str]) -> str:
+    """What a description says is missing, in a few words; empty: nothing is."""
+    return "" if not missing else "a linked file is missing" if len(missing) == 1 else \
+        f"{len(missing)} linked files are missing"

@@ -15,6 +15,7 @@ from app.model.plot import PlotDescription, View
 from app.model.stack import PixelPoint, PixelRegion, StackProfile, StackProgress
 from app.model.text import visible
 from app.viz.curve_view import CurveView
+from app.viz.exactness_words import missing_words
 from app.viz.icons import set_icon
 from app.viz.progress_strip import ProgressStrip
 
@@ -43,6 +44,7 @@ class ProfilePane(QWidget):
         self._units = description.signal_units
         self._signal = visible((description.signal or "value").rsplit("/", 1)[-1])
         self._axis_words = (visible(axis_name), visible(axis_units))
+        self._missing = description.missing
         self._axis: np.ndarray | None = None
         self._profile: StackProfile | None = None
         self._place: Place | None = None
@@ -161,7 +163,9 @@ class ProfilePane(QWidget):
         self.curve.set_table(self._columns(profile))
         gone = int(np.count_nonzero(~valid))
         frames = "in any frame" if gone == profile.frames else "in 1 frame" if gone == 1 else f"in {gone} frames"
-        self.strip.show_idle(f"exact · no valid pixel {frames}" if gone else "exact")
+        words = ["no valid pixel " + frames] if gone else []
+        missing = missing_words(self._missing)
+        self.strip.show_idle(" · ".join([missing or "exact", *words]))
 
     def _columns(self, profile: StackProfile) -> list[tuple[str, np.ndarray]]:
         columns: list[tuple[str, np.ndarray]] = [("frame", np.arange(profile.frames))]

@@ -16,14 +16,15 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.model.data import Block, Statistics
-from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values
+from app.model.data import Block, Reduction, Statistics
+from app.model.limits import LimitsRule, drawable_limits, limits_from
+from app.model.picture import statistics_of_picture
 from app.model.plot import PlotDescription
 from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
 from app.viz.colouring import ColourScale
-from app.viz.exactness_words import drawn_note, shown_sentences, shown_words
+from app.viz.exactness_words import drawn_note, missing_words, shown_sentences, shown_words
 from app.viz.frame_slider import FrameSlider
 from app.viz.guides import Guides
 from app.viz.image_toolbar import ImageToolbar
@@ -46,8 +47,10 @@ class SlicePanel(QWidget):
     """One slice: its name and state above its picture."""
 
     def __init__(self, name: str, fixed: int, rows: int, columns: int, lengths: Position,
-                 axis_names: Sequence[str]) -> None:
+                 axis_names: Sequence[str], missing: str = "") -> None:
+        """``missing``: what is not there of the volume, in a few words."""
         super().__init__()
+        self._missing = missing
         self.fixed, self.rows, self.columns = fixed, rows, columns
         self.plane = f"{axis_names[columns]}{axis_names[rows]}" if all(len(n) == 1 for n in axis_names) else \
             f"{axis_names[columns]} / {axis_names[rows]}"
@@ -77,6 +80,7 @@ class SlicePanel(QWidget):
         self.shown_at: int | None = None
         self.block: Block | None = None
         self.statistics: Statistics | None = None
+        self.coarse: Statistics | None = None
         self.wanted = 0
         self._say()
 
@@ -92,6 +96,8 @@ class SlicePanel(QWidget):
         if index != self.shown_at:
             self.statistics = None
         self.shown_at, self.block = index, block
+        if region is None and block.reduction is Reduction.NEAREST and block.factor != (1, 1):
+            self.coarse = statistics_of_picture(block.values, block.mask)      # a few thousand pixels
         if region is None and block.statistics.count:
             self.statistics = block.statistics
         self.image.show_block(block, region, (index,))
@@ -108,6 +114,8 @@ class SlicePanel(QWidget):
             self.state.setText("")
             return
         words = shown_words(self.block)
+        if self._missing:
+            words += f" · {self._missing}"
         if self.shown_at != self.wanted:
             words += f" · {self._axis} {self.wanted} is on its way"
         self.state.setText(words)
@@ -148,7 +156,8 @@ class SlicesView(QWidget):
         self.toolbar = ImageToolbar(choices, self)
         for action in (self.toolbar.flip, self.toolbar.rotate, self.toolbar.one_to_one):
             action.setVisible(False)
-        self.panels = tuple(SlicePanel(*panel, self._lengths, names) for panel in PANELS)
+        missing = missing_words(description.missing)
+        self.panels = tuple(SlicePanel(*panel, self._lengths, names, missing) for panel in PANELS)
         self.colour_bar = ColourBar(self)
         self.colour_bar.set_units(description.signal_units)
         self.slider = FrameSlider((*self._others, *self._lengths),
@@ -432,15 +441,11 @@ class SlicesView(QWidget):
         if self._choices.rule is LimitsRule.MANUAL or (self._choices.locked and not self._guessed and not again):
             return
         known = [panel.statistics for panel in self.panels if panel.statistics is not None]
-        found = [limits for statistics in known
-                 if (limits := limits_from(statistics, self._choices.rule, self._choices.normalization)) is not None]
-        if len(known) < len(self.panels):
-            found += [limits_of_values(panel.block, self._choices.normalization) for panel in self.panels
-                      if panel.statistics is None and panel.block is not None and panel.block.factor != (1, 1)]
-        if found and (self._guessed or not self._choices.locked or again):
+        coarse = [panel.coarse for panel in self.panels if panel.statistics is None and panel.coarse is not None]
+        limits = limits_from(joined_statistics([*known, *coarse]), self._choices.rule, self._choices.normalization)
+        if limits is not None:
             was_guessed, self._guessed = self._guessed, len(known) < len(self.panels)
-            self._use_limits(drawable_limits(min(low for low, _ in found), max(high for _, high in found),
-                                             self._choices.normalization), was_guessed != self._guessed)
+            self._use_limits(limits, was_guessed != self._guessed)
 
     def _use_limits(self, limits: tuple[float, float], changed: bool = False) -> None:
         changed, self._limits = changed or limits != self._limits, limits
@@ -455,6 +460,28 @@ class SlicesView(QWidget):
             panel.image.set_scale(scale)
         self.colour_bar.set_scale(scale)
         self.toolbar.show_choices(self._choices, self._limits)
+
+
+def joined_statistics(parts: Sequence[Statistics]) -> Statistics:
+    """Of several slices together, as far as colour limits need it; the widest of their percentiles."""
+    valid = [part for part in parts if part.valid_minimum is not None and part.valid_maximum is not None]
+    if not valid:
+        return Statistics()
+    counts = [max(1, part.count - part.masked - part.non_finite) for part in valid]
+    means = [part.valid_mean or 0.0 for part in valid]
+    mean = sum(n * m for n, m in zip(counts, means, strict=True)) / sum(counts)
+    spread = sum(n * ((part.valid_std or 0.0) ** 2 + (m - mean) ** 2)
+                 for n, m, part in zip(counts, means, valid, strict=True)) / sum(counts)
+    tables = [dict(part.percentiles) for part in valid]
+    percents = [percent for percent in tables[0] if all(percent in table for table in tables)]
+    widest = tuple((percent, (min if percent < 50 else max)(table[percent] for table in tables))
+                   for percent in percents)
+    limits = [part.limits for part in valid if part.limits is not None]
+    return Statistics(
+        count=sum(counts), valid_minimum=min(part.valid_minimum or 0 for part in valid),
+        valid_maximum=max(part.valid_maximum or 0 for part in valid), valid_mean=mean, valid_std=spread**0.5,
+        limits=(min(low for low, _ in limits), max(high for _, high in limits)) if limits else None,
+        percentiles=widest)
 
 
 def axis_names(description: PlotDescription) -> tuple[str, str, str]:

@@ -323,3 +323,63 @@ def test_that_frames_are_called_by_both_their_names(qtbot: Any, program: Any) ->
     qtbot.waitUntil(lambda: "image" in row.position.text(), timeout=PATIENCE_MS)
     tab.viewer.set_frame((11,))
     qtbot.waitUntil(lambda: row.position.text() == "11 / 59 · image 12", timeout=PATIENCE_MS)
+
+
+def test_that_images_of_crystallography_count_from_one_by_custom(qtbot: Any, program: Any, beamside_data: Path) -> None:
+    tab = go(qtbot, program, str(beamside_data / "mx" / "DLS_i03_i04_NXmx_Therm_6_2.nxs"))
+    row = tab.viewer.slider._rows[0]
+    qtbot.waitUntil(lambda: "image" in row.position.text(), timeout=PATIENCE_MS)
+    assert row.first_image == 1
+
+
+def test_that_what_is_missing_is_said_of_every_number_made_of_it(qtbot: Any, program: Any,
+                                                                 beamside_data: Path) -> None:
+    tab = go(qtbot, program, str(beamside_data / "edge" / "vds_eiger_gaps" / "vds-eiger.h5"))
+    projection = project(qtbot, program, tab, StackOperation.MAX)
+    assert projection.strip.text == "2 linked files are missing"
+    tab.desk.open_slices()
+    slices = program.window.current_tab
+    qtbot.waitUntil(lambda: all(panel.block is not None for panel in slices.viewer.panels), timeout=PATIENCE_MS)
+    assert all("2 linked files are missing" in panel.state.text() for panel in slices.viewer.panels)
+    program.window.tabs.setCurrentWidget(tab)
+    qtbot.keyClick(tab.viewer.image.canvas, Qt.Key.Key_Z)
+    qtbot.waitUntil(lambda: "2 linked files are missing" in tab.desk.pane.strip.text, timeout=PATIENCE_MS)
+
+
+def test_that_the_newest_place_of_the_cross_wins_in_every_panel(qtbot: Any, program: Any, files: Path) -> None:
+    volume = stored(files, "volume.h5", "chunked")
+    stack = go(qtbot, program, "volume.h5::/chunked")
+    stack.desk.open_slices()
+    view = program.window.current_tab.viewer
+    seen: list[tuple[int, int]] = []
+    qtbot.waitUntil(lambda: all(panel.block is not None for panel in view.panels), timeout=PATIENCE_MS)
+    program.window.current_tab._source.block_ready.connect(
+        lambda number, _block, position, _region: seen.append((number, position[view.panels[number].fixed])))
+    for step in range(40):
+        view.set_position((step, step, step))
+    for panel, wanted in zip(view.panels, (volume[39], volume[:, :, 39].T, volume[:, 39]), strict=True):
+        qtbot.waitUntil(lambda panel=panel, wanted=wanted: panel.shown_at == 39 and np.array_equal(
+            panel.block.values, wanted), timeout=PATIENCE_MS)
+    for number in range(3):
+        order = [index for panel, index in seen if panel == number]
+        assert order == sorted(order)
+
+
+def test_that_every_part_can_be_named_and_reached(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "scan.h5")
+    qtbot.keyClick(tab.viewer.image.canvas, Qt.Key.Key_A)
+    assert tab.desk.tools.menu.isVisible()
+    tab.desk.tools.menu.close()
+    assert all(action.text() for action in tab.desk.tools.menu.actions() if not action.isSeparator())
+    for key in (Qt.Key.Key_Z, Qt.Key.Key_N):
+        qtbot.keyClick(tab.viewer.image.canvas, key)
+    for widget in (tab.desk.pane.number, tab.desk.pane.close_button, tab.desk.pane.strip.bar,
+                   tab.desk.pane.curve.canvas, tab.desk.sinogram.viewer.image.canvas):
+        assert widget.accessibleName()
+    pane, sinogram = tab.desk.pane, tab.desk.sinogram
+    assert sinogram.viewer.slider._rows[0].slider.accessibleName() == "Row slider"
+    pane.close_button.click()
+    sinogram.closed.emit()
+    assert pane.isHidden()
+    assert sinogram.isHidden()
+    assert tab.desk.guides.row is None
