@@ -60,7 +60,8 @@ def _end(name: str, value: int | float | None, place: Place | None, go_to: GoTo)
 def _left_out(statistics: Statistics, with_count: bool = False) -> list[Fact]:
     facts = []
     if statistics.masked and statistics.count:
-        share = f"{100 * statistics.masked / statistics.count:.2g} %"
+        percent = 100 * statistics.masked / statistics.count
+        share = f"{percent:.2g} %" if percent < 99.5 else f"{percent:.0f} %"
         facts.append(Fact("masked", f"{number_text(statistics.masked)} ({share})" if with_count else share))
     if statistics.non_finite:
         facts.append(Fact("not finite", number_text(statistics.non_finite)))
