@@ -46,7 +46,7 @@ class Upload:
     @cached_property
     def sent(self) -> bytes:
         """Its bytes as they travel, packed with zlib."""
-        return zlib.compress(self.data, 9)
+        return zlib.compress(self.data, 6)
 
 
 @cache

@@ -23,8 +23,8 @@ _READ_BYTES = 64 * 1024
 _ERROR_BYTES = 4096
 _LAST_WORDS_S = 2.0
 
-# Arguments: cache folder, nonce, files as JSON (name, SHA-256, bytes as sent, library or ""; the agent first), and
-# the agent's options. Files are asked for by "need" and come on standard input, packed with zlib, one after another.
+# Arguments: cache folder, nonce, files as JSON (name, SHA-256, library or ""; the agent first), and the agent's
+# options. Files are asked for by "need" and come on standard input, each packed with zlib behind its length (8 bytes).
 SOURCE = r'''
 import json, os, sys
 folder, nonce, files = os.path.expanduser(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
@@ -118,18 +118,18 @@ def oldest(start, end, keep):
 
 wanted, plugins = [], []
 native = takes_libraries()
-for name, digest, size, library in files:
+for name, digest, library in files:
     if library and (not native or is_provided(library)):
         continue
     path = os.path.join(folder, name)
     if library and os.path.dirname(path) not in plugins:
         plugins.append(os.path.dirname(path))
     if not is_there(path, digest):
-        wanted.append((name, path, digest, size))
+        wanted.append((name, path, digest))
 if wanted:
-    say(need=[name for name, _, _, _ in wanted])
-    for _, path, digest, size in wanted:
-        place(path, digest, received(size))
+    say(need=[name for name, _, _ in wanted])
+    for _, path, digest in wanted:
+        place(path, digest, received(int.from_bytes(received(8), "big")))
     for path in oldest("agent-", ".zip", 4) + [p for p in oldest(".upload-", "", 0) if age(p) > 3600]:
         try:
             os.unlink(path)

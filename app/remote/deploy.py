@@ -61,7 +61,7 @@ def start_agent(transport: Transport, profile: SiteProfile, nonce: str, agent: U
         return transport.start([sys.executable, "-I", "-X", "utf8", _in_place_here(upload), "--nonce", nonce,
                                 "--readers", str(settings.workers), "--threads", "0", "--digest", upload.digest])
     uploads = (upload, *libraries())
-    files = json.dumps([[item.name, item.digest, len(item.sent), item.library] for item in uploads])
+    files = json.dumps([[item.name, item.digest, item.library] for item in uploads])
     tried = []
     for candidate in settings.python:
         argv = [*prefix, *python_command(candidate), "-I", "-X", "utf8", "-c", SOURCE, settings.cache, nonce, files,
@@ -115,7 +115,7 @@ def _send(boot: Boot, uploads: Sequence[Upload], need: Any) -> None:
         if upload.name in names:
             log.info("uploading %s (%d bytes, %d packed)", upload.name, len(upload.data), len(upload.sent))
             try:
-                boot.write(upload.sent)
+                boot.write(len(upload.sent).to_bytes(8, "big") + upload.sent)
             except LinkLostError:
                 return      # what it has said, or why the link is lost, is found by reading on
 
