@@ -57,7 +57,7 @@ class LinePane(QWidget):
         self.where.setProperty("role", "muted")
         self.where.setTextFormat(Qt.TextFormat.PlainText)
         self.where.setAccessibleName("Where the line lies")
-        self.readout = QLabel()
+        self.readout = ElidedLabel()
         self.readout.setTextFormat(Qt.TextFormat.PlainText)
         self.readout.setAccessibleName("Value under the cursor on the line")
         self.width_field = QSpinBox()
