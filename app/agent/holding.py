@@ -15,6 +15,7 @@ import numpy as np
 from app.agent import links, nodes, reading
 from app.agent.default_plot import Found, find, find_given
 from app.agent.description import named
+from app.agent.direct import Stored
 from app.agent.openable import Openable, Openables
 from app.agent.opening import Generation, OpenFiles, generation_of, shown
 from app.agent.selection import Plan, tie
@@ -232,8 +233,26 @@ class Holding:
     def _judged(self, source: Source, plan: Plan, values: Any, self_contained: bool) -> Selected:
         mask = None
         if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
-            mask = reading.mask_of_selection(self.pixel_mask(source), plan)
+            mask = self.mask_of(source, plan)
         return Selected(values, len(source.shape), mask, self._missing(source, plan), self_contained)
+
+    def stored_chunk(self, source: Source, items: List[Any], plan: Plan) -> Optional[Stored]:
+        """The stored chunk that is exactly a selection which is not in memory; ``None``: there is none."""
+        if source.place is None or not source.is_plain or self.held(source, items) is not None:
+            return None
+        return self.reader.stored_chunk(source.place.node, plan, source.place.file_path)
+
+    def keep_decoded(self, source: Source, items: List[Any], values: Any) -> Selected:
+        """Keep the values of a frame that was decoded elsewhere."""
+        others = self._depends_on(source, items)
+        found = self._judged(source, self.plan(source, items), values, bool(others == ()))
+        self._make_room(found.nbytes)
+        self._selected[self._key(source, items, others)] = found
+        return found
+
+    def mask_of(self, source: Source, plan: Plan) -> Optional[Any]:
+        """The part of the pixel mask that a selection shows; ``None``: it has none."""
+        return reading.mask_of_selection(self.pixel_mask(source), plan)
 
     def pixel_mask(self, source: Source) -> Optional[Any]:
         """The NeXus pixel mask of a source's frames, True where masked."""

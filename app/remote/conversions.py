@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -84,11 +85,16 @@ def block(request: ReadRequest, result: dict[str, Any], arrays: list[np.ndarray]
     if len(arrays) != (2 if result.get("mask") else 1):
         raise AgentError("The agent sent a picture without its numbers.", f"{len(arrays)} arrays", "Reload it.")
     values = arrays[0]
+    mask = _mask(arrays[1], values.shape) if result.get("mask") else None
+    statistics = _statistics(result)
+    if result.get("sentinels"):
+        mask = _with_sentinels(values, mask)
+        statistics = replace(statistics, limits=_estimated_limits(values, mask))
     factor = result.get("factor") or [1, 1]
     return Block(values, request.reference, request.selection, tuple(result["full_shape"]),
                  Exactness(result["exactness"]), (int(factor[0]), int(factor[1])),
-                 Reduction(result.get("reduce") or request.reduction.value), _statistics(result),
-                 _mask(arrays[1], values.shape) if result.get("mask") else None, str(result.get("signal") or ""),
+                 Reduction(result.get("reduce") or request.reduction.value), statistics, mask,
+                 str(result.get("signal") or ""),
                  _generation(result), received, seconds, max_error=float(result.get("max_error") or 0.0),
                  missing=tuple(str(text) for text in result.get("missing") or ()),
                  self_contained=bool(result.get("self_contained", True)))
@@ -207,6 +213,31 @@ def _mask(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     mask = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
     mask.flags.writeable = False
     return mask
+
+
+def _with_sentinels(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray | None:
+    """A mask and what the values of a picture themselves say is invalid (docs/protocol.md, ``sentinels``)."""
+    kind = values.dtype.kind
+    gone = np.zeros(values.shape, bool) if mask is None else mask.copy()
+    if kind == "u":
+        gone |= values == np.iinfo(values.dtype).max
+    elif kind == "i":
+        gone |= values < 0
+    elif kind == "f":
+        gone |= ~np.isfinite(values)
+    gone.flags.writeable = False
+    return gone if gone.any() else None
+
+
+def _estimated_limits(values: np.ndarray, mask: np.ndarray | None) -> tuple[float, float] | None:
+    """The 1st and 99th percentile of a sample of a picture's valid values."""
+    every = slice(None, None, 1 + math.isqrt(values.size >> 15))
+    sample = values[every, every]
+    valid = sample if mask is None else sample[~mask[every, every]]
+    if not valid.size:
+        return None
+    low, high = np.percentile(valid.astype(np.float64), (1, 99))
+    return float(low), float(high)
 
 
 def _node(item: dict[str, Any]) -> NodeInfo:
