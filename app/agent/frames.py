@@ -91,7 +91,7 @@ def chunks_of(dataset: Any, file_path: str) -> Optional[Tuple[int, ...]]:
 def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None], crew: Crew) -> Iterator[Tuple[Slab, Any]]:
     """Each slab with its values, which are the caller's until it asks for the next; others are read meanwhile."""
     count = 1
-    if not stack.in_memory:
+    if not stack.in_memory or getattr(stack.data, "is_concurrent", False):
         count = max(1, min(crew.threads + 1, AHEAD_BYTES // (walk.slab_elements * stack.dtype.itemsize + 1) - 1))
     buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
     idle = deque(_Reader(stack) for _ in range(min(count, crew.threads)))

@@ -2,8 +2,8 @@
 
 An :class:`Openable` stands for one file or for a numbered series of files. Its arrays behave like numpy's under basic
 indexing but read only what is asked for. Text files with columns need none of this: they are opened as HDF5 in memory
-(:mod:`app.agent.tables`). Runs in a worker process of the agent; the service asks from one thread, the reductions from
-another, never both at once.
+(:mod:`app.agent.tables`). Runs in a worker process of the agent; asked by one thread at a time, unless an array says
+that several may.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ class Array:
     Attributes:
         shape: its lengths.
         dtype: the stored type.
+        is_concurrent: several threads may ask at once.
     """
 
     shape: Tuple[int, ...] = ()
     dtype: Any = None
+    is_concurrent = False
 
     @property
     def ndim(self) -> int:

@@ -2,7 +2,7 @@
 
 fabio fills up files that end too early and only logs it: what it complains of is an error here. A frame that cannot be
 had (its file is missing, damaged or of another shape) reads as invalid pixels, with a sentence of its own. Runs in a
-worker process of the agent; an array is used by one thread at a time.
+worker process of the agent; frames of several files may be read by several threads at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections import OrderedDict
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -42,9 +43,13 @@ class Picture(NamedTuple):
 
 
 class Frames:
-    """Where the frames of an array come from. ``is_stamped``: from more than the one file that was opened."""
+    """Where the frames of an array come from.
+
+    ``is_stamped``: from more than the one file that was opened; ``is_concurrent``: several threads may read at once.
+    """
 
     is_stamped = False
+    is_concurrent = False
 
     def frame(self, number: int) -> Any:
         """The values of one frame.
@@ -79,7 +84,7 @@ class InMemory(Array):
 
 
 class Pictures(Array):
-    """(frames, height, width), of which one frame at a time is in memory.
+    """(frames, height, width), of which one frame at a time is read; some are kept while parts of them are asked for.
 
     Args:
         first: a frame, for shape and type of all.
@@ -88,26 +93,32 @@ class Pictures(Array):
     def __init__(self, count: int, first: Any, frames: Frames) -> None:
         self.shape = (count,) + tuple(int(length) for length in first.shape)
         self.dtype = first.dtype
+        self.is_concurrent = frames.is_concurrent
         self._frames = frames
+        self._lock = threading.Lock()
         self._kept = OrderedDict()  # type: OrderedDict[int, Tuple[Any, Any]]
         self._kept_bytes = 0
         self._told = {}  # type: Dict[int, str]
 
     def __getitem__(self, index: Any) -> Any:
         leading, rest = index[0], tuple(index[1:])
+        in_parts = any(range(length)[part] != range(length) for length, part in zip(self.shape[1:], rest)
+                       if isinstance(part, slice)) or not all(isinstance(part, slice) for part in rest)
         if not isinstance(leading, slice):
-            return np.array(self._frame(int(leading))[rest])
+            values = self._frame(int(leading), in_parts)[rest]
+            return np.array(values) if in_parts else np.ascontiguousarray(values)
         numbers = range(self.shape[0])[leading]
         shape = np.empty((0,) + self.shape[1:], self.dtype)[(slice(None),) + rest].shape[1:]
         _refuse_too_large((len(numbers),) + shape, self.dtype)
         values = np.empty((len(numbers),) + shape, self.dtype)
         for position, number in enumerate(numbers):
-            values[position] = self._frame(number)[rest]
+            values[position] = self._frame(number, in_parts)[rest]
         return values
 
     def missing(self, leading: Sequence[Any]) -> List[str]:
         numbers = self._numbers(leading)
-        found = [self._told[number] for number in sorted(self._told) if number in numbers]
+        with self._lock:
+            found = [self._told[number] for number in sorted(self._told) if number in numbers]
         if len(found) > _MOST_SENTENCES:
             return found[:_MOST_SENTENCES] + ["%d more frames cannot be had." % (len(found) - _MOST_SENTENCES)]
         return found
@@ -120,27 +131,30 @@ class Pictures(Array):
 
     def close(self) -> None:
         self._frames.close()
-        self._kept.clear()
-        self._kept_bytes = 0
+        with self._lock:
+            self._kept.clear()
+            self._kept_bytes = 0
 
     def _numbers(self, leading: Sequence[Any]) -> range:
         one = leading[0]
         return range(self.shape[0])[one] if isinstance(one, slice) else range(int(one), int(one) + 1)
 
-    def _frame(self, number: int) -> Any:
-        """The values of a frame; why they are none is in ``_told``."""
+    def _frame(self, number: int, in_parts: bool) -> Any:
+        """The values of a frame, not to be changed; why they are none is in ``_told``."""
         stamp = self._frames.stamp(number)
-        held = self._kept.get(number)
+        with self._lock:
+            held = self._kept.get(number)
         if held is not None and held[0] == stamp:
             return held[1]
         values, sentence = self._read(number)
         if self._frames.stamp(number) != stamp:
             values, sentence = self._none(), "%s is being written." % self._frames.name(number)
-        self._told.pop(number, None)
-        if sentence:
-            self._told[number] = sentence
-        else:
-            self._keep(number, stamp, values)
+        with self._lock:
+            self._told.pop(number, None)
+            if sentence:
+                self._told[number] = sentence
+            elif in_parts:
+                self._keep(number, stamp, values)
         return values
 
     def _read(self, number: int) -> Tuple[Any, str]:
@@ -161,13 +175,12 @@ class Pictures(Array):
         return np.full(self.shape[1:], sentinel_of(self.dtype), self.dtype)
 
     def _keep(self, number: int, stamp: Any, values: Any) -> None:
+        """Keep a frame, of large ones the last only."""
         old = self._kept.pop(number, None)
         self._kept_bytes -= old[1].nbytes if old is not None else 0
-        if values.nbytes > KEPT_BYTES:
-            return
         self._kept[number] = stamp, values
         self._kept_bytes += values.nbytes
-        while self._kept_bytes > KEPT_BYTES:
+        while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
             _, (_, gone) = self._kept.popitem(last=False)
             self._kept_bytes -= gone.nbytes
 
@@ -176,6 +189,7 @@ class FilesFrames(Frames):
     """A file for each frame; ``None``: there is none."""
 
     is_stamped = True
+    is_concurrent = True
 
     def __init__(self, kind: str, paths: Sequence[Optional[str]], names: Sequence[str]) -> None:
         self._kind = kind
@@ -263,7 +277,7 @@ def _reading() -> Iterator[List[str]]:
     """Run fabio; what it logs as an error is gathered, whatever it raises becomes :class:`Unreadable`."""
     complaints = _Complaints()
     log = logging.getLogger("fabio")
-    passed_on, log.propagate = log.propagate, False
+    log.propagate = False
     log.addHandler(complaints)
     try:
         yield complaints.texts
@@ -278,16 +292,17 @@ def _reading() -> Iterator[List[str]]:
                          % (str(error).splitlines() or [type(error).__name__])[0][:200]) from None
     finally:
         log.removeHandler(complaints)
-        log.propagate = passed_on
 
 
 class _Complaints(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.texts = []  # type: List[str]
+        self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+        if record.thread == self._thread:
+            self.texts.append(record.getMessage())
 
 
 def _values_of(image: Any) -> Any:

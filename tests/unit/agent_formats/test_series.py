@@ -213,3 +213,25 @@ def test_that_the_number_of_the_first_frame_is_told_where_the_others_follow(tmp_
     assert first(written(tmp_path, [3, 4, 6])) == 3
     (tmp_path / "sparse").mkdir()
     assert first(written(tmp_path / "sparse", [10, 20, 30])) is None
+
+
+def test_that_several_threads_find_what_one_does(tmp_path: Path) -> None:
+    path = written(tmp_path, range(1, 40))
+    (tmp_path / "scan_0007.cbf").write_bytes(b"###CBF: nothing")
+    for method, params in (("project", {"op": "sum"}), ("profile", {"point": [3, 4]})):
+        one, many = (Service(threads=threads).handle(method, {"file": path, "data_path": None, **params})[1]
+                     for threads in (1, 6))
+        for ours, theirs in zip(one, many, strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+def test_that_a_part_of_a_large_frame_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, service, read = written(tmp_path, range(1, 4)), Service(), []
+    monkeypatch.setattr(pictures, "KEPT_BYTES", 10)
+    asked("plot", path, service)
+    real = pictures.one_picture
+    monkeypatch.setattr(pictures, "one_picture", lambda name, kind: read.append(name) or real(name, kind))
+    for row in range(5):
+        found = asked("read", path, service, selection=[1, row, "..."])[1][0]
+        assert np.array_equal(found, COUNTS[row] + 2)
+    assert len(read) == 1
