@@ -31,6 +31,8 @@ from app.viz.stack_view import StackView
 OPERATION_NAMES = {StackOperation.MAX: "Maximum", StackOperation.MEAN: "Mean", StackOperation.MIN: "Minimum",
                    StackOperation.SUM: "Sum", StackOperation.STD: "Standard deviation"}
 
+_OUTDATED = "of the file as it was: it has changed since"
+
 
 class ProjectionTab(ViewerTab):
     """The projection of one stack."""
@@ -56,6 +58,7 @@ class ProjectionTab(ViewerTab):
         if choices is not None:
             self.viewer.set_choices(choices_for(choices, operation))
         self._shown: StackProjection | None = None
+        self._is_outdated = False
         self._held: FrameSource | None = None
         self._source = ProjectionSource(data, reference, operation, description, viewed, self)
         outer = QVBoxLayout(self)
@@ -160,7 +163,7 @@ class ProjectionTab(ViewerTab):
         self._say_what_is_shown()
 
     def _show_whole(self, projection: StackProjection) -> None:
-        self._shown = projection
+        self._shown, self._is_outdated = projection, False
         self.strip.show_idle(self._exact)
         if self._held is not None:
             self._held.close()
@@ -197,10 +200,12 @@ class ProjectionTab(ViewerTab):
         elif shown.partial:
             self.strip.show_idle(f"stopped at {shown.frames} of {shown.total_frames} frames · partial", again=True)
         else:
-            self.strip.show_idle(self._exact)
+            self.strip.show_idle(_OUTDATED if self._is_outdated else self._exact, again=self._is_outdated)
 
     def _outdated(self, _generation: object) -> None:
-        self.strip.show_idle("exact, of the file as it was: it has changed since", again=True)
+        self._is_outdated = True
+        if not self._source.running:
+            self.strip.show_idle(_OUTDATED, again=True)
 
     def _say_what_is_shown(self) -> None:
         shown = self._shown

@@ -116,7 +116,9 @@ class SlicePanel(QWidget):
         words = shown_words(self.block)
         if self._missing:
             words += f" · {self._missing}"
-        if self.shown_at != self.wanted:
+        if self.block.reduction is Reduction.NEAREST and self.block.factor != (1, 1):
+            words += " · the whole slice is being read"
+        elif self.shown_at != self.wanted:
             words += f" · {self._axis} {self.wanted} is on its way"
         self.state.setText(words)
         self.state.setToolTip(shown_sentences(self.block))

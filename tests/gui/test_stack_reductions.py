@@ -383,3 +383,25 @@ def test_that_every_part_can_be_named_and_reached(qtbot: Any, program: Any) -> N
     assert pane.isHidden()
     assert sinogram.isHidden()
     assert tab.desk.guides.row is None
+
+
+def test_that_an_error_leaves_the_projection_that_was_there(qtbot: Any, program: Any, tmp_path: Path) -> None:
+    path = tmp_path / "growing.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(20 * 30 * 40, dtype="u2").reshape(20, 30, 40)
+    tab = project(qtbot, program, go(qtbot, program, f"{path}::/x"), StackOperation.MAX)
+    values = tab._shown.values
+    path.unlink()
+    qtbot.waitUntil(lambda: "changed since" in tab.strip.text, timeout=PATIENCE_MS)
+    assert not tab.strip.again.isHidden()
+    qtbot.mouseClick(tab.strip.again, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not tab.viewer.overlay.panel.isHidden(), timeout=PATIENCE_MS)
+    assert not tab.strip.working
+    assert "changed since" in tab.strip.text
+    assert tab.viewer.overlay.summary.text().endswith(".")
+    assert np.array_equal(tab.viewer.image.shown_block.values, values)
+    with h5py.File(path, "w") as file:
+        file["x"] = np.full((20, 30, 40), 7, "u2")
+    qtbot.mouseClick(tab.viewer.overlay.retry, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool((tab.viewer.image.shown_block.values == 7).all()), timeout=PATIENCE_MS)
+    assert tab.strip.text == "exact"

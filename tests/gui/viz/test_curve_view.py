@@ -192,3 +192,32 @@ def test_that_a_diagram_is_saved(qtbot: QtBot, tmp_path: Path) -> None:
     (0, "1"), (-2, "0.01"), (4, "10000"), (5, "10⁵"), (-5, "10⁻⁵"), (np.log10(0.05), "0.05"), (np.log10(2e5), "2·10⁵")])
 def test_that_decades_read_well(exponent: float, text: str) -> None:
     assert _power_of_ten(exponent) == text
+
+
+def test_that_a_click_names_the_point_and_the_guide_stands_there(qtbot: QtBot) -> None:
+    view = shown(qtbot)
+    view.show_curve(Q, I)
+    view.grab()
+    clicked: list[int] = []
+    view.point_clicked.connect(clicked.append)
+    where = view.canvas.mapFromScene(view.box.mapViewToScene(QPointF(np.log10(Q[77]), np.log10(I[77]))))
+    qtbot.mouseClick(view.canvas.viewport(), Qt.MouseButton.LeftButton, pos=where)
+    qtbot.waitUntil(lambda: bool(clicked))
+    assert abs(clicked[0] - 77) <= 1
+    view.show_guide(77)
+    assert view._items._guide.value() == pytest.approx(np.log10(Q[77]))
+    view.toolbar.log_x.setChecked(False)
+    assert view._items._guide.value() == pytest.approx(Q[77])
+    view.show_guide(None)
+    assert not view._items._guide.isVisible()
+
+
+def test_that_values_leave_without_loss_and_invalid_ones_leave_a_gap(qtbot: QtBot, tmp_path: Path) -> None:
+    view = shown(qtbot, shape=(3,), scale="linear")
+    stored = np.array([2**63 + 1, 2**64 - 1, 7], "u8")
+    view.show_curve(np.array([0.1, 0.2, 0.3]), stored, valid=stored != 2**64 - 1)
+    assert np.isnan(view.curves[0].y[1])
+    assert view.save_values(tmp_path / "values.csv")
+    lines = (tmp_path / "values.csv").read_text("utf-8").splitlines()
+    assert lines == ["q (1/nm),I (1/cm)", "0.1,9223372036854775809", "0.2,18446744073709551615", "0.3,7"]
+    assert not view.save_values(tmp_path / "no" / "values.csv")
