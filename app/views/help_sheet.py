@@ -22,6 +22,7 @@ _IN_PICTURES = (
     ("New region with its numbers", "R   or   Shift+drag"), ("Values along a line", "L"),
     ("Move the selected region or line", "Arrow keys, with Shift by 10"),
     ("Keep the line straight while dragging its end", "Shift"),
+    ("Zoom to the selected region", "Double click in it"),
     ("Remove the selected region or line", "Delete"), ("Select nothing", "Esc"),
     ("Undo / redo regions and line", "Ctrl+Z / Ctrl+Shift+Z"),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QKeyEvent, QPainter, QPixmap, QResizeEvent
+from PySide6.QtGui import QColor, QIcon, QKeyEvent, QKeySequence, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from app.model.data import Statistics
@@ -32,16 +32,20 @@ class RegionTable(QAbstractTableModel):
         super().__init__(parent)
         self._answers: PictureAnswers | None = None
         self._numbers: list[int] = []
+        self._looks: list[tuple[str, str]] = []
 
     def show_answers(self, answers: PictureAnswers | None) -> None:
         """Mirror these, or how they are now."""
-        numbers = [region.number for region in answers.marks.marks.regions] if answers is not None else []
+        regions = answers.marks.marks.regions if answers is not None else ()
+        numbers, looks = [region.number for region in regions], [(region.name, region.colour) for region in regions]
         if answers is not self._answers or numbers != self._numbers:
             self.beginResetModel()
-            self._answers, self._numbers = answers, numbers
+            self._answers, self._numbers, self._looks = answers, numbers, looks
             self.endResetModel()
         elif numbers:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(numbers) - 1, len(_COLUMNS) - 1))
+            first = 0 if looks != self._looks else 1           # a name that is being typed stays as it is
+            self._looks = looks
+            self.dataChanged.emit(self.index(0, first), self.index(len(numbers) - 1, len(_COLUMNS) - 1))
 
     def number_at(self, row: int) -> int | None:
         """The region in a row."""
@@ -95,12 +99,13 @@ class RegionTable(QAbstractTableModel):
 
 
 class RegionTableView(QTableView):
-    """As high as its rows, up to a few; Delete and undo are told.
+    """As high as its rows, up to a few; Delete, copy and undo are told.
 
     Signals:
-        removal_asked(); undo_asked(); redo_asked().
+        removal_asked(); undo_asked(); redo_asked(); copy_asked().
     """
 
+    copy_asked = Signal()
     removal_asked = Signal()
     undo_asked = Signal()
     redo_asked = Signal()
@@ -135,6 +140,8 @@ class RegionTableView(QTableView):
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
             self.removal_asked.emit()
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_asked.emit()
         elif control and event.key() == Qt.Key.Key_Z and not shift:
             self.undo_asked.emit()
         elif control and event.key() in (Qt.Key.Key_Z, Qt.Key.Key_Y):

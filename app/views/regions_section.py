@@ -32,6 +32,7 @@ class RegionsSection(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._answers: PictureAnswers | None = None
+        self._mirroring = False
         self._table = RegionTable(self)
         self.view = RegionTableView(self._table)
         self._hint = PlainLabel(_HINT, "muted", wrap=True)
@@ -124,6 +125,9 @@ class RegionsSection(QWidget):
         set_icon(save, "save")
         save.triggered.connect(self._save)
         menu.addSeparator()
+        self._limits_action = menu.addAction("Colour limits from the selected region")
+        set_icon(self._limits_action, "limits")
+        self._limits_action.triggered.connect(self._ask_limits)
         self._undo = menu.addAction("Undo\tCtrl+Z")
         self._undo.triggered.connect(self._on_undo)
         self._redo = menu.addAction("Redo\tCtrl+Shift+Z")
@@ -159,6 +163,7 @@ class RegionsSection(QWidget):
         self._add.clicked.connect(self._on_add)
         self.view.selectionModel().currentRowChanged.connect(self._row_chosen)
         self.view.removal_asked.connect(self._on_remove)
+        self.view.copy_asked.connect(self._copy)
         self.view.undo_asked.connect(self._on_undo)
         self.view.redo_asked.connect(self._on_redo)
         for field in self.fields.values():
@@ -170,12 +175,14 @@ class RegionsSection(QWidget):
         answers = self._answers
         regions = answers.marks.marks.regions if answers is not None else ()
         chosen = answers.marks.selected_region if answers is not None else None
-        with QSignalBlocker(self.view.selectionModel()):
-            self._table.show_answers(answers)
-            row = self._table.row_of(chosen.number if chosen is not None else None)
-            self.view.setCurrentIndex(self._table.index(row, max(0, self.view.currentIndex().column()))
-                                      if row >= 0 else QModelIndex())
-        self.view.viewport().update()
+        self._mirroring = True
+        self._table.show_answers(answers)
+        row = self._table.row_of(chosen.number if chosen is not None else None)
+        if row < 0:
+            self.view.setCurrentIndex(QModelIndex())
+        elif row != self.view.currentIndex().row():
+            self.view.setCurrentIndex(self._table.index(row, max(0, self.view.currentIndex().column())))
+        self._mirroring = False
         self._hint.setVisible(not regions)
         self.view.setVisible(bool(regions))
         frame = answers.frame if answers is not None else None
@@ -192,6 +199,7 @@ class RegionsSection(QWidget):
         self.facts.setVisible(region is not None)
         if region is None or self._answers is None:
             self.trouble.hide()
+            self._allow_limits(False)
             return
         high, wide = self._answers.marks.shape
         self._show_field("x", region.x0, 0, wide - 1)
@@ -200,7 +208,7 @@ class RegionsSection(QWidget):
         self._show_field("h", region.height, 1, high)
         self._colour.setIcon(swatch(region.colour))
         numbers, trouble = self._answers.numbers(region), self._answers.trouble(region)
-        self.limits.setEnabled(numbers is not None and numbers.statistics.valid_maximum is not None)
+        self._allow_limits(numbers is not None and numbers.statistics.valid_maximum is not None)
         if numbers is not None:
             self.facts.show_facts(region_facts(numbers.statistics, numbers.minimum_at, numbers.maximum_at,
                                                self._answers.viewer.marker.go_to))
@@ -210,6 +218,10 @@ class RegionsSection(QWidget):
             self.facts.show_facts([Fact("pixels", facts[0].value)] if trouble else facts)
         self.trouble.setText(trouble)
         self.trouble.setVisible(bool(trouble))
+
+    def _allow_limits(self, known: bool) -> None:
+        self.limits.setEnabled(known)
+        self._limits_action.setEnabled(known)
 
     def _show_field(self, name: str, value: int, low: int, high: int) -> None:
         field = self.fields[name]
@@ -221,7 +233,7 @@ class RegionsSection(QWidget):
     # -- wishes -----------------------------------------------------------------------------------------------------
 
     def _row_chosen(self, current: QModelIndex, _before: QModelIndex) -> None:
-        if self._answers is not None:
+        if self._answers is not None and not self._mirroring:
             self._answers.marks.select(self._table.number_at(current.row()))
 
     def _typed(self, _value: int = 0) -> None:
@@ -249,6 +261,10 @@ class RegionsSection(QWidget):
         separator = action.data()  # type: ignore[attr-defined]
         if self._answers is not None and separator:
             self._answers.copy_regions(separator)
+
+    def _copy(self) -> None:
+        if self._answers is not None:
+            self._answers.copy_regions("\t")
 
     def _save(self, _checked: bool = False) -> None:
         if self._answers is not None:

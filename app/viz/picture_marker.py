@@ -23,6 +23,7 @@ _CLICK_PIXELS = 4.0
 _SPOT_MS = 4000
 _ARROWS = {Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0), Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1)}
 _FAR_STEP = 10
+_AROUND = 0.1                          # of a region's size, shown on each side of it when it is zoomed to
 _SHARE = 0.25                          # of what is on screen, for a region that was not drawn by hand
 
 
@@ -163,7 +164,7 @@ class PictureMarker(QObject):
             return self._move(event)
         if kind == QEvent.Type.MouseButtonRelease:
             return self._release(event)
-        return kind == QEvent.Type.MouseButtonDblClick and self._grip_at(event) is not None
+        return kind == QEvent.Type.MouseButtonDblClick and self._double_click(event)
 
     def _press(self, event: QMouseEvent) -> bool:
         if event.button() != Qt.MouseButton.LeftButton or not self.enabled:
@@ -255,11 +256,16 @@ class PictureMarker(QObject):
     def _scene(self, event: QMouseEvent) -> QPointF:
         return self._view.canvas.mapToScene(event.position().toPoint())
 
-    def _grip_at(self, event: QMouseEvent) -> Grip | None:
-        if event.button() != Qt.MouseButton.LeftButton:
-            return None
+    def _double_click(self, event: QMouseEvent) -> bool:
+        """On the selected region: fill the screen with it. On a handle or the line: nothing at all."""
+        if event.button() != Qt.MouseButton.LeftButton or not self.enabled:
+            return False
         grip = touched(self._view, self.marks, self.item.selected, self._scene(event))
-        return grip if grip is not None and not grip.moves_all else None
+        region = self.marks.region(grip.number) if grip is not None and grip.moves_all else None
+        if region is not None:
+            high, wide = region.height * _AROUND, region.width * _AROUND
+            self._view.zoom_to(region.y0 - high, region.y1 + high, region.x0 - wide, region.x1 + wide)
+        return grip is not None
 
     def _show_what_is_touched(self, point: QPointF) -> None:
         inside = self._view.box.sceneBoundingRect().contains(point)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QLineEdit, QPushButton
 
+from app.model.data import Exactness, Statistics
 from app.model.limits import LimitsRule
 from app.model.marks import ProfileLine, Region
 from app.remote.sites import Sites
@@ -159,6 +161,27 @@ def test_that_no_number_is_shown_while_it_is_on_its_way(qtbot: Any, program: Any
     assert section.facts.shown["sum"] != "…"
 
 
+def test_that_a_draft_leaves_no_number_of_the_whole_frame(qtbot: Any, program: Any, stack: Any) -> None:
+    path, values = stack
+    tab = opened(qtbot, program, str(path))
+    viewer, inspector = tab.viewer, program.window.inspector
+    assert isinstance(viewer, StackView)
+    assert tab.answers is not None
+    number = tab.answers.marks.add_region((190, 400, 290, 500)).number
+    check(known(qtbot, tab, number), values[0], tab.answers.marks.marks.regions[0])
+    tab.answers.marks.select(None)
+    whole = viewer.image.shown_block
+    assert whole is not None
+    draft = replace(whole, exactness=Exactness.QUANTISED, max_error=0.5, statistics=Statistics(limits=(1.0, 9.0)))
+    tab._show_block(draft, (0,), None)
+    assert viewer.status.shown.text().endswith("±0.5")
+    assert set(inspector._frame.shown.values()) == {"…"}
+    assert inspector._levels_of.text() == "Histogram: frame, … valid pixels"
+    check(tab.answers.numbers(tab.answers.marks.marks.regions[0]), values[0], tab.answers.marks.marks.regions[0])
+    tab._show_block(whole, (0,), None)
+    assert inspector._frame.shown["maximum"].replace("\u202f", "") == "5000"
+
+
 def test_that_the_histogram_and_limits_are_the_selected_regions(qtbot: Any, program: Any, stack: Any) -> None:
     path, values = stack
     tab = opened(qtbot, program, str(path))
@@ -245,6 +268,31 @@ def test_that_the_numbers_of_all_regions_are_copied(qtbot: Any, program: Any, st
     assert [row["region"] for row in rows] == ["Region 1", "Region 2"]
     assert int(rows[0]["sum"]) == int(values[0, :50, :60].sum())
     assert (rows[1]["maximum y"], rows[1]["maximum x"]) == ("200", "300")
+
+
+def test_that_a_name_being_typed_survives_new_numbers(qtbot: Any, program: Any, stack: Any) -> None:
+    path, _ = stack
+    tab = opened(qtbot, program, str(path))
+    assert tab.answers is not None
+    number = tab.answers.marks.add_region((190, 400, 290, 500)).number
+    known(qtbot, tab, number)
+    view = program.window.inspector._regions.view
+    view.setFocus()
+    view.setCurrentIndex(view.model().index(0, 0))
+    view.edit(view.model().index(0, 0))
+    editor = view.findChild(QLineEdit)
+    editor.selectAll()
+    QTest.keyClicks(editor, "Beam")
+    tab.viewer.set_frame((2,))                                                    # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: tab.answers is not None and tab.answers.frame == (2,), timeout=PATIENCE_MS)
+    known(qtbot, tab, number)
+    assert editor.text() == "Beam"
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: tab.answers is not None and tab.answers.marks.marks.regions[0].name == "Beam")
+    QTest.keyClick(view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert "\nBeam\t2\t" in QGuiApplication.clipboard().text()
+    QTest.keyClick(view, Qt.Key.Key_Delete)
+    assert tab.answers.marks.marks.regions == ()
 
 
 def test_that_regions_outlive_a_reload(qtbot: Any, program: Any, stack: Any) -> None:

@@ -238,6 +238,19 @@ def test_that_control_still_zooms_to_a_box(marked: Marked) -> None:
     assert marked.view.visible_region[0] > 5
 
 
+def test_that_a_double_click_zooms_to_the_selected_region_only(marked: Marked) -> None:
+    marked.show(Marks((HERE,)), 1)
+    port = marked.view.image.canvas.viewport()
+    QTest.mouseDClick(port, LEFT, NONE, marked.at(30, 45))
+    y0, y1, x0, x1, _, _ = marked.view.visible_region
+    assert y0 <= 20 < 40 <= y1
+    assert x0 <= 30 < 60 <= x1
+    assert (x1 - x0) < 60
+    marked.select(None)
+    QTest.mouseDClick(port, LEFT, NONE, marked.at(38, 35))
+    assert marked.view.visible_region[:4] == (0, 80, 0, 120)
+
+
 def test_that_the_number_under_the_pointer_follows_while_dragging(marked: Marked) -> None:
     marked.show(Marks((HERE,)), 1)
     marked.drag((30.5, 40.5), (33.5, 50.5))
