@@ -108,20 +108,26 @@ def decode_array(description: Any, packed: memoryview, limit: int) -> numpy.ndar
     dtype = dtype_from_wire(description.get("dtype"))
     shape = _shape(description.get("shape"))
     rounded = description.get("quantised")
-    widest = max(dtype.itemsize, check_quantised(rounded).itemsize) if rounded is not None else dtype.itemsize
+    widest = max(dtype.itemsize, 1 if rounded is None else check_quantised(rounded).itemsize)   # "S0" becomes "S1"
     count = 1
     for extent in shape:
         count *= extent
     if count * widest > limit:
         raise ProtocolError("An array announces %d bytes; at most %d are allowed." % (count * widest, limit))
+    if dtype.subdtype is not None:
+        raise ProtocolError("An array came in a type of arrays.")
     if rounded is not None and dtype.str not in ("|u1", "<u2"):
         raise ProtocolError("Rounded numbers came in a type that has no levels.")
     if dtype.itemsize and count:
-        array = _unpacked(description, packed, dtype, count).reshape(shape)
+        array = _unpacked(description, packed, dtype, count)
     elif packed.nbytes:
         raise ProtocolError("An empty array came with bytes.")
     else:
-        array = numpy.zeros(shape, dtype)
+        array = numpy.zeros(count, dtype)
+    try:
+        array = array.reshape(shape)
+    except ValueError:
+        raise ProtocolError("A shape is not valid.") from None      # of no elements, but beyond numpy's largest
     if rounded is not None:
         array = restore(array, rounded)
     array.flags.writeable = False

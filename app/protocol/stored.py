@@ -98,7 +98,8 @@ def _steps(value: Any) -> List[Step]:
         raise ProtocolError("A stored chunk came without its filters.")
     steps = []
     for item in value:
-        if not isinstance(item, list) or len(item) != 2 or item[0] not in _NAMES or not isinstance(item[1], list) \
+        if not isinstance(item, list) or len(item) != 2 or type(item[0]) is not int \
+                or item[0] not in _NAMES or not isinstance(item[1], list) \
                 or len(item[1]) > _MOST_VALUES or not all(type(n) is int and 0 <= n < 2 ** 32 for n in item[1]):
             raise ProtocolError("A stored chunk has a filter that was not offered.")
         steps.append(Step(item[0], tuple(item[1])))
