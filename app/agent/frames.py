@@ -17,6 +17,7 @@ import numpy as np
 
 from app.agent import reading
 from app.agent.direct import DirectReader
+from app.agent.openable import Array
 from app.agent.selection import Plan, tie
 from app.agent.slabs import Slab, Walk, Window, walk_for
 from app.agent.sources import is_virtual, virtual_files
@@ -66,6 +67,10 @@ class Stack(NamedTuple):
     def dtype(self) -> Any:
         """The stored type in native byte order."""
         return np.dtype(self.data.dtype.str).newbyteorder("=")
+
+    def missing(self) -> List[str]:
+        """Sentences about frames that were read and could not be had, where the data can tell; they had no part."""
+        return list(self.data.missing([slice(None)])) if isinstance(self.data, Array) else []
 
 
 def walk_through(stack: Stack, window: Window) -> Walk:

@@ -100,6 +100,7 @@ def _project(params: Dict[str, Any], stack: Stack, waiting: Waiting, crew: Crew)
         mask = None if stack.pixel_mask is None else stack.pixel_mask[top:bottom]
         whole.put(top, *_masked(*held.finish(), mask))
     facts["exactness"] = "exact"
+    facts["missing"] = stack.missing()
     return _with_mask(facts, whole.values, whole.gone)
 
 

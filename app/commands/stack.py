@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from app.commands.context import Context, wait
-from app.commands.output import size_text
+from app.commands.output import size_text, visible
 from app.errors import UsageError
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile, StackProgress, StackProjection
 from app.remote.whole_read import write_array
@@ -27,6 +27,8 @@ def run_project(arguments: argparse.Namespace, context: Context) -> int:
     done: StackProjection = _waited(context.data(reference.site).project(
         reference, StackOperation(arguments.op), on_progress=_Teller(context)))
     write_array(done.values, Path(arguments.output))
+    for sentence in done.missing:
+        context.output.say(visible(sentence))
     value = project_json(done, time.monotonic() - started)
     context.output.result(value, stack_text(value, arguments.output))
     return 0

@@ -84,6 +84,7 @@ class StackProjection:
         mask: bool like ``values``, True where no frame had a valid pixel; ``None``: nowhere.
         frames: how many of the ``total_frames`` went into it, spread evenly over the stack.
         partial: more frames are to come.
+        missing: sentences about frames that could not be had and had no part in it.
         generation: (size_bytes, mtime_ns) of the file when it was read.
     """
 
@@ -99,6 +100,7 @@ class StackProjection:
     generation: tuple[int, int] = (0, 0)
     bytes_received: int = 0
     seconds: float = 0.0
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,8 @@ def projection(reference: DataReference, result: dict[str, Any], arrays: list[np
     factor = result["factor"]
     return StackProjection(reference, str(result["signal"]), StackOperation(result["op"]), values, mask,
                            int(result["frames"]), int(result["of"]), result["exactness"] == "partial",
-                           (int(factor[0]), int(factor[1])), _generation(result), received, seconds)
+                           (int(factor[0]), int(factor[1])), _generation(result), received, seconds,
+                           tuple(str(sentence) for sentence in result.get("missing") or ()))
 
 
 def profile(reference: DataReference, result: dict[str, Any], arrays: list[np.ndarray], received: int,

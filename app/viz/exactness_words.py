@@ -51,5 +51,7 @@ def drawn_note(block: Block) -> str:
 
 def missing_words(missing: Sequence[str]) -> str:
     """What a description says is missing, in a few words; empty: nothing is."""
-    return "" if not missing else "a linked file is missing" if len(missing) == 1 else \
-        f"{len(missing)} linked files are missing"
+    linked = [name for name in missing if not name.endswith(".")]       # the others are sentences about some frames
+    if not linked:
+        return "not all frames are there" if missing else ""
+    return "a linked file is missing" if len(linked) == 1 else f"{len(linked)} linked files are missing"

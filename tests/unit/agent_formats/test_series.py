@@ -110,7 +110,9 @@ def test_that_a_missing_number_is_a_frame_without_values_and_told(tmp_path: Path
     assert asked("read", path, selection=[3, "..."])[0]["missing"] == []
     valid = asked("profile", path, point=[2, 3])[1][1]
     assert valid.tolist() == [True, True, False, True, True]
-    assert np.array_equal(asked("project", path, op="sum")[1][0], 4 * COUNTS.astype(np.int64) + 12)
+    facts, arrays = asked("project", path, op="sum")
+    assert np.array_equal(arrays[0], 4 * COUNTS.astype(np.int64) + 12)
+    assert facts["missing"] == ["scan_0003.cbf is missing."]
 
 
 def test_that_files_unlike_the_first_are_told_one_by_one(tmp_path: Path) -> None:
