@@ -58,6 +58,8 @@ class SourceReader:
         self._direct = DirectReader(cache_bytes, threads)
         self._files = OpenFiles()
         self._mappings = OrderedDict()  # type: OrderedDict[Any, Optional[Mapping]]
+        self._is_complete = True
+        self._read_complete = None  # type: Optional[Tuple[Any, Plan]]
 
     def read(self, dataset: Any, plan: Plan, file_path: str, check: Check = nobody_minds) -> Optional[Any]:
         """The values of a plan, with the axes of the dataset (dropped ones are 1 long); ``None``: ask HDF5.
@@ -70,7 +72,11 @@ class SourceReader:
         try:
             if not _is_virtual(dataset):
                 return self._direct.read(dataset, plan, check)
-            return self._read_virtual(dataset, plan, file_path, check, 0)
+            self._is_complete, self._read_complete = True, None
+            found = self._read_virtual(dataset, plan, file_path, check, 0)
+            if found is not None and self._is_complete:
+                self._read_complete = (descriptor_key(dataset), plan)
+            return found
         except _NOT_HERE:
             return None
         finally:
@@ -108,11 +114,17 @@ class SourceReader:
             self._files.close()
 
     def gaps(self, dataset: Any, plan: Plan, file_path: str) -> List[Gap]:
-        """The parts of a plan of a virtual dataset whose sources are missing, damaged or too short."""
+        """The parts of a plan of a virtual dataset whose sources are missing, damaged or too short.
+
+        Costs nothing right after :meth:`read` found all there.
+        """
         if not plan.axes or not _is_virtual(dataset):
             return []
         found = []  # type: List[Gap]
         try:
+            complete, self._read_complete = self._read_complete, None
+            if complete == (descriptor_key(dataset), plan):
+                return found
             self._look_for_gaps(dataset, plan, file_path, tuple(slice(0, axis.length) for axis in plan.axes), found, 0)
         except _NOT_HERE:
             return found
@@ -150,8 +162,10 @@ class SourceReader:
             try:
                 source, path = self._source(dataset, file_path, mapping.pieces[touched[0]])
             except _Absent:
+                self._is_complete = False
                 continue
             within = mapping.within(tuple(source.shape), plan, touched)
+            self._is_complete = self._is_complete and within == touched
             if within is None:
                 continue
             axes = mapping.axes_in(tuple(source.shape), plan, within)
@@ -167,6 +181,7 @@ class SourceReader:
         if found is not None:
             into[...] = found
         elif _is_virtual(source) or not self._direct.read_into(source, plan, into, check):
+            self._is_complete = self._is_complete and not _is_virtual(source)
             into[...] = source[tuple(slice(axis.start, axis.bounds[1], axis.step) for axis in axes)]
             refuse_if_cut(source)
         if not np.may_share_memory(into, target):

@@ -174,6 +174,17 @@ def test_that_sources_that_grow_or_are_replaced_are_noticed(masters: Path) -> No
         service.close()
 
 
+def test_that_gaps_are_the_same_after_reading(masters: Path) -> None:
+    with h5py.File(masters, "r", locking=False) as file:
+        reader = SourceReader()
+        for name in KINDS:
+            for frame in range(file[name].shape[0]):
+                plan = tie([frame], file[name].shape)
+                alone = reader.gaps(file[name], plan, str(masters))
+                assert reader.read(file[name], plan, str(masters)) is not None
+                assert reader.gaps(file[name], plan, str(masters)) == alone
+
+
 def test_that_the_chunk_of_a_nested_source_is_found(masters: Path) -> None:
     with h5py.File(masters, "r", locking=False) as file:
         stored = SourceReader().stored_chunk(file["nested"], tie([0, 4], file["nested"].shape), str(masters))
