@@ -89,6 +89,7 @@ class FrameSource(QObject):
         self._serial = self._epoch = 0
         self._failed_serial = -1
         self._changed = False
+        self._newest: tuple[int, int] | None = None      # that a change was told of
         self._unreadable: set[Leading] = set()
         self._shown: Key | None = None               # the whole frame on screen
         self._shown_serial = -1
@@ -340,7 +341,10 @@ class FrameSource(QObject):
         self.block_ready.emit(block, key.leading, None)
 
     def _outdated(self, generation: tuple[int, int]) -> None:
-        """The file is another one than what is on screen came from."""
+        """The file is another one than what is on screen came from; told by a watch, or by a reply before it."""
+        if generation == self._newest:
+            return
+        self._newest = generation
         self._forget()
         self._changed = True
         self.file_changed.emit(generation)
