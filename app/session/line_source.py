@@ -78,6 +78,7 @@ class LineSource(QObject):
             for question in [q for q, profile in self._answers.items()
                              if profile.generation != generation and profile.generation[1] <= generation[1]]:
                 del self._answers[question]
+        self._failure = None                                # what failed may go well by now
         if leading != self._shown:
             if not self_contained:
                 for question in [q for q in self._answers if q.leading not in (leading, self._wanted)]:

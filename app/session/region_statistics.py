@@ -108,6 +108,7 @@ class RegionStatistics(QObject):
         if generation[1] > self._generation[1] or (generation[1] == self._generation[1]
                                                    and generation != self._generation):
             self._forget_older(generation)
+        self._failures.clear()                              # what failed may go well by now
         if leading != self._shown:
             if not self_contained:
                 for question in [q for q in self._answers if q.leading not in (leading, self._wanted)]:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QPushBu
 from app.views.labels import PlainLabel
 from app.viz.icons import app_icon, set_icon
 
+_HEIGHT = 620
 _IN_PICTURES = (
     ("Next / previous frame", "Page Down / Page Up   or   . / ,"), ("Play, pause", "Space"),
     ("Zoom at the cursor", "Mouse wheel"), ("Move the picture", "Drag"), ("Zoom to a box", "Ctrl+drag"),
@@ -49,7 +50,6 @@ class HelpSheet(QDialog):
         super().__init__(parent)
         self._version = version
         self.setWindowTitle("Shortcuts and about")
-        self.resize(560, 560)
         rows = [(action.text().replace("&", "").rstrip("…"), _keys(action)) for action in actions if action.shortcuts()]
         body = QWidget()
         body.setProperty("role", "plain")
@@ -71,6 +71,7 @@ class HelpSheet(QDialog):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setWidget(body)
+        scroll.setMinimumWidth(body.sizeHint().width() + scroll.verticalScrollBar().sizeHint().width())
         copy = QPushButton("Copy versions")
         set_icon(copy, "copy")
         copy.setAutoDefault(False)
@@ -86,6 +87,7 @@ class HelpSheet(QDialog):
         outer.setContentsMargins(20, 18, 20, 14)
         outer.addWidget(scroll, 1)
         outer.addLayout(buttons)
+        self.resize(self.sizeHint().width(), _HEIGHT)
 
     @property
     def versions(self) -> str:

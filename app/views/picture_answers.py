@@ -124,6 +124,8 @@ class PictureAnswers(QObject):
         pane.width_chosen.connect(self._set_width)
         pane.text_asked.connect(self._copy_line)
         pane.file_asked.connect(self._save_line)
+        pane.retry_requested.connect(self._line.refresh)
+        self.viewer.retry_requested.connect(self.refresh)
         if self.for_numbers:
             self.viewer.offer_marks()
             self.viewer.frame_requested.connect(self._regions.show_frame)

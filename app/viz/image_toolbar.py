@@ -42,14 +42,12 @@ class ImageToolbar(QToolBar):
         self.log = self._toggle("Log", "Logarithmic colours (Shift+L)")
         self.colormap = self._menu_button("Colours", "Colour map and scale", self._colormap_menu())
         self.limits = self._menu_button("Limits", "How the colour limits follow the frame", self._limits_menu())
-        self.lock = self._toggle("Lock", "Keep these colour limits when the frame changes")
         self.addSeparator()
         self.fit = self._button("Fit", "Whole frame (Ctrl+0)", self.fit_requested)
         self.one_to_one = self._button("1:1", "One frame pixel on one screen pixel (Ctrl+1)",
                                        self.pixel_for_pixel_requested)
         self.flip = self._menu_button("Turn", "Turn or mirror the picture", self._flip_menu())
-        self.grid = self._toggle("Grid", "Lines between pixels (G)")
-        self.view = self._menu_button("View", "Pixels and colour bar", self._view_menu())
+        self.view = self._menu_button("View", "Grid, pixels and colour bar", self._view_menu())
         self.addSeparator()
         self.region = self._button("Region", "New region with its numbers at full resolution (R, or Shift+drag)",
                                    self.region_requested)
@@ -92,9 +90,10 @@ class ImageToolbar(QToolBar):
         self._check(self._rules, choices.rule)
         self.colormap.setText(choices.colormap)
         manual = choices.rule is LimitsRule.MANUAL and limits is not None
+        rule = f"{choices.rule.value}, locked" if choices.locked else choices.rule.value
         self.limits.setText(f"{short_number(limits[0], 3)} – {short_number(limits[1], 3)}" if manual and limits
-                            else choices.rule.value)
-        self._mark(self.limits, choices.rule is LimitsRule.MANUAL)
+                            else rule)
+        self._mark(self.limits, choices.locked or choices.rule is LimitsRule.MANUAL)
         self.blockSignals(False)
 
     # -- building
@@ -142,6 +141,9 @@ class ImageToolbar(QToolBar):
         for rule, text in _RULE_NAMES.items():
             self._choice(menu, self._rules, text, rule)
         self._rules.triggered.connect(self._on_rule)
+        menu.addSeparator()
+        self.lock = menu.addAction("Keep these limits when the frame changes")
+        self.lock.setCheckable(True)
         return menu
 
     def _flip_menu(self) -> QMenu:
@@ -161,6 +163,8 @@ class ImageToolbar(QToolBar):
 
     def _view_menu(self) -> QMenu:
         menu = QMenu(self)
+        self.grid = menu.addAction("Grid\tG")
+        self.grid.setCheckable(True)
         self.square = menu.addAction("Square pixels")
         self.colour_bar = menu.addAction("Colour bar")
         for action in (self.square, self.colour_bar):

@@ -32,7 +32,7 @@ class LinePane(QWidget):
 
     Signals:
         width_chosen(pixels); closed(); place_pointed(distance or None): the pointer is over this point of the curve.
-        text_asked(separator); file_asked(): the values are wanted as text or in a file.
+        text_asked(separator); file_asked(): the values are wanted as text or in a file. retry_requested().
     """
 
     width_chosen = Signal(int)
@@ -40,6 +40,7 @@ class LinePane(QWidget):
     place_pointed = Signal(object)
     text_asked = Signal(str)
     file_asked = Signal()
+    retry_requested = Signal()
 
     def __init__(self, units: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -80,6 +81,7 @@ class LinePane(QWidget):
         self._export = PictureExport(self.canvas, self.overlay)
         self._lay_out()
         self.width_field.valueChanged.connect(self.width_chosen)
+        self.overlay.retry_requested.connect(self._on_retry)
         self.box.reset_asked.connect(self.reset_zoom)
         self.canvas.scene().sigMouseMoved.connect(self._on_mouse_moved)
         self.canvas.viewport().installEventFilter(self)
@@ -112,7 +114,7 @@ class LinePane(QWidget):
         if profile is None:
             self._fade(True)
             if trouble:
-                self.overlay.show_message(f"{trouble} {remedy}".strip())
+                self.overlay.show_error(trouble, remedy)
             self.readout.setText("…" if not trouble else "")
             return
         self.overlay.clear()
@@ -224,6 +226,10 @@ class LinePane(QWidget):
         separator = action.data()  # type: ignore[attr-defined]
         if separator:
             self.text_asked.emit(separator)
+
+    def _on_retry(self) -> None:
+        self.overlay.clear()
+        self.retry_requested.emit()
 
     def _fade(self, stale: bool) -> None:
         self._export_button.setEnabled(not stale)

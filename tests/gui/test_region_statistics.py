@@ -278,7 +278,11 @@ def test_that_a_line_that_cannot_be_read_says_why(line_source: LineSource, data:
     data.asked[0].future.set_exception(NotFoundError("It is gone."))
     qtbot.waitUntil(lambda: line_source.failure is not None)
     assert len(data.asked) == 1, "it is not asked for over and over"
+    line_source.frame_shown((2,), data.generation)
+    qtbot.waitUntil(lambda: len(data.asked) == 2)           # the picture could be read, perhaps the line can
+    data.asked[1].future.set_exception(NotFoundError("It is gone."))
+    qtbot.waitUntil(lambda: line_source.failure is not None)
     line_source.refresh()
-    qtbot.waitUntil(lambda: len(data.asked) == 2)
+    qtbot.waitUntil(lambda: len(data.asked) == 3)
     line_source.close()
-    assert data.asked[1].future.cancelled()
+    assert data.asked[2].future.cancelled()

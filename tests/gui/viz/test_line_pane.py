@@ -68,10 +68,13 @@ def test_that_nothing_is_told_while_no_values_fit(pane: LinePane, qtbot: QtBot) 
     assert pane.readout.text() == "…"
 
 
-def test_that_trouble_is_told_in_the_pane(pane: LinePane) -> None:
+def test_that_trouble_is_told_in_the_pane(pane: LinePane, qtbot: QtBot) -> None:
     pane.show_profile(None, "The file is gone.", "Press Refresh.")
     assert pane.overlay.panel.isVisible()
-    assert pane.overlay.summary.text() == "The file is gone. Press Refresh."
+    assert (pane.overlay.summary.text(), pane.overlay.remedy.text()) == ("The file is gone.", "Press Refresh.")
+    with qtbot.waitSignal(pane.retry_requested, timeout=1000):
+        QTest.mouseClick(pane.overlay.retry, Qt.MouseButton.LeftButton)
+    assert not pane.overlay.panel.isVisible()
     pane.show_profile(profile(np.arange(101.0)))
     assert not pane.overlay.panel.isVisible()
 
