@@ -69,18 +69,19 @@ class Selected:
     Attributes:
         values: as stored, the selected shape.
         by_value: what is invalid comes from the values alone; no pixel mask and no missing file had a part in it.
-        missing: sentences about what could not be read.
+        missing: sentences about what could not be read; its pixels are invalid.
         self_contained: no other file had a part in it.
     """
 
     def __init__(self, values: Any, rank: int, mask: Optional[Any] = None, missing: Tuple[str, ...] = (),
-                 self_contained: bool = True) -> None:
+                 self_contained: bool = True, absent: Optional[Any] = None) -> None:
         self.values = values
-        self.by_value = mask is None
+        self.by_value = mask is None and absent is None
         self.missing = missing
         self.self_contained = self_contained
         self._rank = rank
         self._mask = mask
+        self._absent = absent
         self._invalid = None  # type: Optional[Any]
         self._looked = False
         self._statistics = {}  # type: Dict[str, Any]
@@ -91,6 +92,8 @@ class Selected:
         if not self._looked:
             if is_pooled_kind(self.values.dtype) or self.values.dtype.kind == "c":
                 self._invalid = invalid_mask(self.values, self._rank, self._mask)
+                if self._absent is not None:
+                    self._invalid = self._absent if self._invalid is None else self._invalid | self._absent
             self._looked = True
         return self._invalid
 
@@ -115,11 +118,12 @@ class Holding:
     """Finds and reads what requests name.
 
     Args:
-        cache_bytes: bounds what is kept: an eighth more than a third as selections, a quarter as decoded chunks.
+        cache_bytes: bounds what is kept: three eighths as selections, a quarter as decoded chunks.
+        threads: that may read and decode at once.
     """
 
-    def __init__(self, cache_bytes: int) -> None:
-        self.reader = SourceReader(cache_bytes // 4)
+    def __init__(self, cache_bytes: int, threads: int = 1) -> None:
+        self.reader = SourceReader(cache_bytes // 4, threads)
         self._selected_limit = cache_bytes * 3 // 8
         self._files = OpenFiles()
         self._others = Openables()
@@ -209,32 +213,36 @@ class Holding:
             plan = self.plan(source, items)
             self._make_room(bytes_of(plan.shape, source.dtype))
             check()
-            found = self.read(source, plan, others == ())
+            found = self.read(source, plan, bool(others == ()), check)
         self._selected[key] = found
         self._make_room(0, keep=1)
         return found
 
-    def read(self, source: Source, plan: Plan, self_contained: bool) -> Selected:
-        """Read a selection; it is not kept."""
+    def read(self, source: Source, plan: Plan, self_contained: bool, check: Callable[[], None]) -> Selected:
+        """Read a selection; it is not kept. ``check`` raises when nobody waits any more."""
         if source.place is None:
             array = source.stored
             chosen = np.ascontiguousarray(array[_numpy_index(plan)]).reshape(plan.shape)
             return Selected(chosen, array.ndim, None, tuple(array.missing(_leading(plan))), self_contained)
-        node = source.place.node
-        values = reading.read_plan(node, plan, source.place.file_path, source.signal, self.reader)
-        return self._judged(source, plan, values, self_contained)
+        found = None if 0 in plan.full_counts else self.read_past_hdf5(source, plan, self_contained, check)
+        if found is None:
+            values = reading.read_plan(source.place.node, plan, source.place.file_path, source.signal)
+            found = self._judged(source, plan, values, self_contained)
+        return found
 
-    def read_past_hdf5(self, source: Source, plan: Plan) -> Optional[Selected]:
+    def read_past_hdf5(self, source: Source, plan: Plan, self_contained: bool,
+                       check: Callable[[], None]) -> Optional[Selected]:
         """Read a selection of an HDF5 dataset if HDF5 is not needed for it; it is not kept."""
         assert source.place is not None
-        values = self.reader.read(source.place.node, plan, source.place.file_path)
-        return None if values is None else self._judged(source, plan, values.reshape(plan.shape), True)
+        values = self.reader.read(source.place.node, plan, source.place.file_path, check)
+        return None if values is None else self._judged(source, plan, values.reshape(plan.shape), self_contained)
 
     def _judged(self, source: Source, plan: Plan, values: Any, self_contained: bool) -> Selected:
         mask = None
         if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
             mask = self.mask_of(source, plan)
-        return Selected(values, len(source.shape), mask, self._missing(source, plan), self_contained)
+        missing, absent = self._missing(source, plan)
+        return Selected(values, len(source.shape), mask, missing, self_contained, absent)
 
     def stored_chunk(self, source: Source, items: List[Any], plan: Plan) -> Optional[Stored]:
         """The stored chunk that is exactly a selection which is not in memory; ``None``: there is none."""
@@ -269,16 +277,22 @@ class Holding:
         """Whether no other file has a part in a selection."""
         return bool(self._depends_on(source, items) == ())
 
-    def _missing(self, source: Source, plan: Plan) -> Tuple[str, ...]:
-        """Sentences about the files of a virtual dataset that are not there, as far as a selection needs them."""
+    def _missing(self, source: Source, plan: Plan) -> Tuple[Tuple[str, ...], Optional[Any]]:
+        """What a selection of a virtual dataset lacks, in sentences, and where (``None``: nowhere, or not known)."""
         assert source.place is not None
-        if not is_virtual(source.place.node) or 0 in plan.shape:
-            return ()
-        touched = self.reader.sources_of(source.place.node, plan, source.place.file_path)
-        if touched is None:
-            touched = [path for path, _ in virtual_files(source.place.node, source.place.file_path) if "%" not in path]
-        return tuple("The source file %s is missing; what it held reads as fill value." % shown(path)
-                     for path in touched if not os.path.exists(path))
+        node, path = source.place.node, source.place.file_path
+        if not is_virtual(node) or 0 in plan.shape:
+            return (), None
+        gaps = self.reader.gaps(node, plan, path)
+        if gaps:
+            absent = np.zeros(plan.full_counts, bool)
+            for gap in gaps:
+                absent[gap.part] = True
+            return tuple(OrderedDict.fromkeys(gap.sentence for gap in gaps)), absent.reshape(plan.shape)
+        if self.reader.sources_of(node, plan, path) is not None:
+            return (), None
+        return tuple("The source file %s is missing; what it held reads as fill value." % shown(one)
+                     for one, _ in virtual_files(node, path) if "%" not in one and not os.path.exists(one)), None
 
     def _make_room(self, needed: int, keep: int = 0) -> None:
         held = self.selected_bytes

@@ -52,8 +52,9 @@ def answer(holding: Holding, source: Source, params: Dict[str, Any], waiting: Wa
             continue
         y, x = rows[part][box], columns[part][box]
         top, left = (0, 0) if whole is not None else (int(y.min()), int(x.min()))
-        found = whole if whole is not None else holding.read(
-            source, holding.plan(source, leading + [[top, int(y.max()) + 1, 1], [left, int(x.max()) + 1, 1]]), True)
+        window = [[top, int(y.max()) + 1, 1], [left, int(x.max()) + 1, 1]]
+        found = whole if whole is not None else holding.read(source, holding.plan(source, leading + window), True,
+                                                             waiting.check)
         missing.extend(text for text in found.missing if text not in missing)
         taken = found.values[y - top, x - left].astype(np.float64)
         if found.invalid is not None:

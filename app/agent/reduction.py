@@ -4,6 +4,7 @@ Max, mean, min, sum or nearest over blocks of the last two axes. Masked pixels a
 of masked pixels only is the mask value. Ragged edges make smaller blocks and are never cut. Works on strided views
 with in-place ufuncs (numpy alone reaches memory speed that way). Pure functions on arrays; any thread.
 
+Complex numbers: max and min take the value with the largest and smallest modulus.
 Result types: max, min and nearest keep the type; sum is 64-bit (float64 where 64-bit integers might overflow);
 mean is float32, or float64 where the values are 32-bit integers or wider, or float64.
 """
@@ -50,7 +51,7 @@ class Pooled:
             return pool(self.values, factor, self._method, self.gone)
         total, counts = self._totals
         block = factor[0] * factor[1]
-        if (total.dtype.kind != "f" and total.size
+        if (total.dtype.kind in "iu" and total.size
                 and max(abs(int(total.max())), abs(int(total.min()))) * block >= 2 ** 63):
             total = total.astype(np.float64)
         return _of_totals(_blocks(total, factor, np.add), _blocks(counts, factor, np.add), self._method,
@@ -62,7 +63,7 @@ def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[An
     """Pool the last two axes.
 
     Args:
-        values: (…, height, width), integers, floating point or bool.
+        values: (…, height, width), integers, floating point, complex or bool.
         factor: (fy, fx), powers of two.
         method: one of :data:`METHODS`.
         invalid: bool like ``values``, True where no valid pixel stands; ``None``: all are valid.
@@ -74,6 +75,8 @@ def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[An
         picked = np.ascontiguousarray(native[..., ::factor[0], ::factor[1]])
         gone = None if invalid is None else np.ascontiguousarray(invalid[..., ::factor[0], ::factor[1]])
         return Pooled(picked, gone if gone is not None and gone.any() else None, method)
+    if native.dtype.kind == "c" and method in ("max", "min"):
+        return Pooled(*_extreme_modulus(native, factor, method, invalid), method)
     if method in ("max", "min"):
         found = (_extreme_by_value(native, factor, method) if by_value and finds_invalid(native.dtype, method)
                  else _extreme(native, factor, method, invalid))
@@ -155,6 +158,28 @@ def _filled_blocks(values: Any, factor: Tuple[int, int], combine: Any, invalid: 
     return pooled.reshape(shape), gone.reshape(shape)
 
 
+def _extreme_modulus(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[Any]) -> Tuple[Any, Any]:
+    """The complex value with the largest or smallest modulus of each block; the first of several."""
+    worst = -np.inf if method == "max" else np.inf
+    pooled, best = None, None  # type: Any, Any
+    for row in range(min(factor[0], values.shape[-2])):
+        for column in range(min(factor[1], values.shape[-1])):
+            here = (Ellipsis, slice(row, None, factor[0]), slice(column, None, factor[1]))
+            part, modulus = values[here], np.abs(values[here])
+            if invalid is not None:
+                modulus[invalid[here]] = worst
+            if pooled is None:
+                pooled, best = part.copy(), modulus
+                continue
+            inside = (Ellipsis, slice(0, part.shape[-2]), slice(0, part.shape[-1]))
+            better = modulus > best[inside] if method == "max" else modulus < best[inside]
+            np.copyto(pooled[inside], part, where=better)
+            np.copyto(best[inside], modulus, where=better)
+    gone = best == worst
+    pooled[gone] = np.nan
+    return pooled, gone if gone.any() else None
+
+
 def _neutral(dtype: Any, method: str) -> Any:
     if dtype.kind == "b":
         return method == "min"
@@ -191,7 +216,8 @@ def _summed(values: Any, factor: Tuple[int, int], method: str, invalid: Optional
     shape = values.shape[:-2] + shape[1:]
     every = np.broadcast_to(_sizes(height, width, factor), shape) if counts is None else counts.reshape(shape)
     short = values.dtype.itemsize < 4 or values.dtype == np.float32
-    return _of_totals(total.reshape(shape), every, method, np.dtype(np.float32 if short else np.float64))
+    mean_type = values.dtype if values.dtype.kind == "c" else np.dtype(np.float32 if short else np.float64)
+    return _of_totals(total.reshape(shape), every, method, mean_type)
 
 
 def _of_totals(total: Any, counts: Any, method: str, mean_type: Any) -> Pooled:
@@ -205,7 +231,8 @@ def _of_totals(total: Any, counts: Any, method: str, mean_type: Any) -> Pooled:
     else:
         values = np.empty(total.shape, mean_type)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            np.divide(total, counts, out=values, casting="unsafe", dtype=np.float64)
+            np.divide(total, counts, out=values, casting="unsafe",
+                      dtype=np.complex128 if total.dtype.kind == "c" else np.float64)
         if gone is not None:
             values[gone] = np.nan
     return Pooled(values, gone, method, (total, counts), mean_type)
@@ -213,8 +240,8 @@ def _of_totals(total: Any, counts: Any, method: str, mean_type: Any) -> Pooled:
 
 def _wide_type(values: Any, factor: Tuple[int, int]) -> Any:
     kind, block = values.dtype.kind, factor[0] * factor[1]
-    if kind == "f":
-        return np.dtype(np.float64)
+    if kind in "fc":
+        return np.dtype(np.float64 if kind == "f" else np.complex128)
     if kind == "b":
         return np.dtype(np.uint64)
     if values.dtype.itemsize == 8 and values.size:

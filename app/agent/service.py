@@ -30,7 +30,7 @@ class Service:
 
     def __init__(self, cache_bytes: int = 256 * 2 ** 20, threads: int = 2) -> None:
         self._threads = threads
-        self._holding = Holding(cache_bytes)
+        self._holding = Holding(cache_bytes, threads)
         self._plots = Plots(self._holding)
 
     def handle(self, method: str, params: Dict[str, Any], waiting: Optional[Waiting] = None) -> Reply:

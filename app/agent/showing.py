@@ -95,8 +95,8 @@ def answer(holding: Holding, asked: Asked, waiting: Waiting) -> Tuple[Dict[str, 
 
 
 def estimated_limits(values: Any, gone: Optional[Any]) -> Optional[List[float]]:
-    """The 1st and 99th percentile of a sample of what is valid; ``None``: nothing is, or these are no real numbers."""
-    if not is_pooled_kind(values.dtype) or values.size == 0:
+    """The 1st and 99th percentile of a sample of what is valid (moduli of complex numbers); ``None``: nothing is."""
+    if not _is_shown(values.dtype) or values.size == 0:
         return None
     every = slice(None, None, math.ceil(values.size / SAMPLE))
     taken = (every,)  # type: Tuple[Any, ...]
@@ -106,7 +106,7 @@ def estimated_limits(values: Any, gone: Optional[Any]) -> Optional[List[float]]:
     sample = values[taken].reshape(-1)
     if gone is not None:
         sample = sample[~gone[taken].reshape(-1)]
-    sample = sample.astype(np.float64)
+    sample = np.abs(sample) if sample.dtype.kind == "c" else sample.astype(np.float64)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         return None
@@ -153,16 +153,18 @@ def _tell_preview(asked: Asked, selected: Selected, pooled: reduction.Pooled, fa
 def _tell_scattered_preview(holding: Holding, asked: Asked, waiting: Waiting) -> bool:
     """Tell a preview of a selection that takes long to read; False: it does not, or it is in memory."""
     source = asked.source
-    if not source.is_plain or not is_pooled_kind(source.dtype) or holding.held(source, asked.items) is not None:
+    if not source.is_plain or not _is_shown(source.dtype) or holding.held(source, asked.items) is not None:
         return False
     plan = holding.plan(source, asked.items)
     factor = _factor(plan.shape, source, asked.preview)
     coarse = coarse_plan(source, plan, factor)
-    found = None if coarse is None else holding.read_past_hdf5(source, coarse)
+    if coarse is None:
+        return False
+    alone = holding.is_self_contained(source, asked.items)
+    found = holding.read_past_hdf5(source, coarse, alone, waiting.check)
     if found is None:
         return False
-    facts = dict(_facts(asked, found, factor), reduce="nearest", full_shape=list(plan.shape),
-                 self_contained=holding.is_self_contained(source, asked.items))
+    facts = dict(_facts(asked, found, factor), reduce="nearest", full_shape=list(plan.shape))
     picked = reduction.Pooled(found.values, found.invalid, "nearest")
     waiting.tell(*_part(facts, "preview", picked, waiting.rate), urgent=True)
     return True
@@ -170,9 +172,14 @@ def _tell_scattered_preview(holding: Holding, asked: Asked, waiting: Waiting) ->
 
 def _factor(shape: Tuple[int, ...], source: Source, fit: Optional[Any]) -> Factor:
     """By how much the last two axes are pooled to fit."""
-    if not fit or len(shape) < 2 or 0 in shape or not is_pooled_kind(source.dtype) or not source.is_plain:
+    if not fit or len(shape) < 2 or 0 in shape or not _is_shown(source.dtype) or not source.is_plain:
         return 1, 1
     return reduction.factor_for(shape[-2], int(fit[0])), reduction.factor_for(shape[-1], int(fit[1]))
+
+
+def _is_shown(dtype: Any) -> bool:
+    """Whether values of a type make pictures."""
+    return is_pooled_kind(dtype) or np.dtype(dtype).kind == "c"
 
 
 def _pooled(selected: Selected, factor: Factor, method: str) -> reduction.Pooled:

@@ -90,9 +90,9 @@ def test_that_only_what_a_line_runs_through_is_read(stored: Stored, monkeypatch:
     service, read = Service(), list[int]()
     straight = service._holding.read
 
-    def counted(source: Any, plan: Any, alone: bool) -> Any:
+    def counted(source: Any, plan: Any, *rest: Any) -> Any:
         read.append(plan.touched)
-        return straight(source, plan, alone)
+        return straight(source, plan, *rest)
 
     monkeypatch.setattr(service._holding, "read", counted)
     line(service, stored.path, data_path="/flat/d", start=[10, 0], end=[10, WIDTH - 1])

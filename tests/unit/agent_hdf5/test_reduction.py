@@ -42,7 +42,7 @@ def block_by_block(values: Any, factor: tuple[int, int], method: str, invalid: A
 
 @st.composite
 def pictures(draw: st.DrawFn) -> Any:
-    dtype = np.dtype(draw(st.sampled_from(DTYPES)))
+    dtype: Any = np.dtype(draw(st.sampled_from(DTYPES)))
     shape = draw(st.tuples(st.integers(1, 9), st.integers(1, 9)))
     if dtype.kind == "f":
         elements = st.one_of(st.floats(-1e3, 1e3, width=16), st.sampled_from([np.nan, np.inf, -np.inf]))
@@ -119,6 +119,36 @@ def test_that_frames_of_a_stack_are_pooled_each_by_itself() -> None:
     stack = np.arange(2 * 4 * 4, dtype=np.int16).reshape(2, 4, 4)
     pooled = pool(stack, (2, 2), "max").values
     assert pooled.tolist() == [[[5, 7], [13, 15]], [[21, 23], [29, 31]]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["c8", "c16", ">c16"]), st.integers(1, 20), st.integers(1, 20), st.sampled_from([1, 2, 4, 8]),
+       st.sampled_from([1, 2, 4, 8]), st.sampled_from(METHODS), st.integers(0, 2**32 - 1))
+def test_that_complex_numbers_are_pooled_by_their_modulus(dtype: str, height: int, width: int, fy: int, fx: int,
+                                                          method: str, seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    values = (dice.normal(size=(height, width)) + 1j * dice.normal(size=(height, width))).astype(dtype)
+    values[dice.random(values.shape) < 0.3] = complex(np.nan, 1)
+    invalid = invalid_mask(values, 2)
+    full = np.zeros(values.shape, bool) if invalid is None else invalid
+    found = pool(values, (fy, fx), method, invalid)
+    gone = np.zeros(found.values.shape, bool) if found.gone is None else found.gone
+    for y, x in np.ndindex(*found.values.shape):
+        here = (slice(y * fy, (y + 1) * fy), slice(x * fx, (x + 1) * fx))
+        block, outside = values[here], full[here]
+        good = block[~outside]
+        if method == "nearest":
+            assert gone[y, x] == outside[0, 0]
+            assert gone[y, x] or found.values[y, x] == block[0, 0]
+        elif good.size == 0:
+            assert gone[y, x]
+            assert np.isnan(found.values[y, x])
+        elif method in ("max", "min"):
+            modulus = np.abs(good)
+            assert found.values[y, x] == good[modulus.argmax() if method == "max" else modulus.argmin()]
+        else:
+            total = good.astype("c16").sum()
+            assert np.isclose(found.values[y, x], total if method == "sum" else total / good.size, rtol=1e-5)
 
 
 @settings(max_examples=200, deadline=None)

@@ -258,3 +258,23 @@ def test_that_who_else_has_a_part_in_the_numbers_is_said(tmp_path: Path) -> None
         assert (result["self_contained"], result["missing"]) == (alone, [])
     result, _ = ask(tmp_path / "master.h5", Waiting(), service, selection=[1])
     assert "lost.h5" in result["missing"][0]
+
+
+def test_that_pixels_of_a_missing_source_are_masked_and_counted_out(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "left.h5", "w") as file:
+        file["d"] = np.full((40, 30), 5, "u2")
+    layout = h5py.VirtualLayout((40, 60), "u2")
+    layout[:, :30] = h5py.VirtualSource("left.h5", "d", (40, 30))
+    layout[:, 30:] = h5py.VirtualSource("right.h5", "d", (40, 30))
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file.create_virtual_dataset("d", layout, fillvalue=9)
+    for selection, flip in ((["..."], 1), ([[None, None, None], [None, None, -1]], -1)):
+        for fit, pool in ((None, 1), ([20, 30], 2)):
+            result, arrays = ask(tmp_path / "master.h5", Waiting(), selection=selection, fit=fit, parts=False)
+            gone = np.zeros((40 // pool, 60 // pool), bool)
+            gone[:, 30 // pool:] = True
+            assert np.array_equal(unpacked(result, arrays), gone[:, ::flip])
+            assert (arrays[0][~gone[:, ::flip]] == 5).all()
+            assert (result["statistics"]["valid_maximum"], result["statistics"]["masked"]) == (5, 1200)
+            assert len(result["missing"]) == 1
+            assert "right.h5" in result["missing"][0]
