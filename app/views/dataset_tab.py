@@ -38,7 +38,7 @@ from app.viz.stack_view import StackView, split_shape
 from app.viz.table_view import TableView
 
 _PICTURES = (View.IMAGE, View.STACK, View.VOLUME)
-_AROUND_PICTURE = (170, 150)            # screen pixels beside it and above it: axes, colour bar, toolbar, slider
+_AROUND_PICTURE = (156, 138)            # screen pixels beside it and above it: axes, colour bar, toolbar, slider
 
 
 class DatasetTab(ViewerTab):

@@ -269,6 +269,7 @@ class FrameSlider(QWidget):
         width = max((row.name.sizeHint().width() for row in self._rows), default=0)
         for row in self._rows:
             row.name.setFixedWidth(width)
+            row.spin.setFixedWidth(max(other.spin.width() for other in self._rows))
 
     def _button(self, icon_name: str, text: str, keys: str) -> QToolButton:
         button = QToolButton()
@@ -281,7 +282,7 @@ class FrameSlider(QWidget):
     def _rate_button(self) -> QToolButton:
         button = QToolButton()
         button.setAccessibleName("Frames per second")
-        button.setToolTip("How fast to play")
+        button.setToolTip("How fast to play, in frames per second; frames that cannot come in time are left out")
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         for rate in FRAME_RATES:
@@ -289,6 +290,9 @@ class FrameSlider(QWidget):
             action.setData(rate)
         menu.triggered.connect(self._on_rate_chosen)
         button.setMenu(menu)
+        button.setText("00 of 00 fps")
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        button.setMinimumWidth(button.sizeHint().width())      # its text changes while it plays
         return button
 
     def _on_rate_chosen(self, action: object) -> None:

@@ -65,7 +65,7 @@ class PlayPace:
 
 
 def achieved_text(achieved: float | None, wanted: float) -> str:
-    """``20 fps``, or ``12 of 20 frames/s`` when it does not keep up."""
+    """``20 fps``, or ``12 of 20 fps`` when it does not keep up."""
     if achieved is None or achieved >= 0.93 * wanted:
         return f"{wanted:g} fps"
-    return f"{achieved:.0f} of {wanted:g} frames/s" if achieved >= 1 else f"{achieved:.1f} of {wanted:g} frames/s"
+    return f"{achieved:.0f} of {wanted:g} fps" if achieved >= 1 else f"{achieved:.1f} of {wanted:g} fps"
