@@ -137,12 +137,13 @@ class Front:
     def _greet(self, hello: Hello) -> None:
         if hello.protocol != PROTOCOL_VERSION:
             raise ProtocolError("The client speaks version %d, this agent %d." % (hello.protocol, PROTOCOL_VERSION))
+        if self._greeted:
+            raise ProtocolError("The client greeted twice.")
+        self._greeted = True
         self._codecs = hello.codecs
         self._outbox.grant(hello.credit)
-        if not self._greeted:
-            self._greeted = True
-            self._metadata.start()
-            self._data.start()
+        self._metadata.start()
+        self._data.start()
 
     def _accept(self, request: Request) -> None:
         task = Task(request)

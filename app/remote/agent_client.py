@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from app.errors import AgentError, BeamsideError, LinkLostError, error_of_kind
 from app.model.data import Block, DataReference, LineProfile, ReadRequest
@@ -35,6 +35,7 @@ GONE = (0, 0)
 
 _BACKGROUND_PRIORITY = 5
 
+Told = TypeVar("Told")
 Convert = Callable[[dict[str, Any], list[Any], int, float], Any]
 Part = Callable[[dict[str, Any], list[Any], int, float], None]
 
@@ -131,8 +132,7 @@ class AgentClient:
 
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
             block = reading.part(result, arrays, received, seconds)
-            if on_part is not None:
-                on_part(block)
+            _tell(on_part, block)
 
         params = conversions.read_params(request, parts=on_part is not None)
         return self._ask_for_view(_Call("read", params, reading.whole, priority, view, epoch, part))
@@ -154,10 +154,9 @@ class AgentClient:
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
             came = showing.part(result, arrays, received, seconds)
             if isinstance(came, Block):
-                if on_part is not None:
-                    on_part(came)
-            elif on_description is not None:
-                on_description(came)
+                _tell(on_part, came)
+            else:
+                _tell(on_description, came)
 
         return self._ask_for_view(_Call("show", conversions.show_params(reference, fit, preview), showing.whole,
                                         priority, view, epoch, part))
@@ -183,10 +182,9 @@ class AgentClient:
             on_progress: told, on the reader thread, how far it is.
         """
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
-            if on_progress is not None:
-                on_progress(stack_conversions.progress(result))
-            if on_partial is not None and arrays:
-                on_partial(stack_conversions.projection(reference, result, arrays, received, seconds))
+            _tell(on_progress, stack_conversions.progress(result))
+            if arrays:
+                _tell(on_partial, stack_conversions.projection(reference, result, arrays, received, seconds))
 
         params = stack_conversions.project_params(reference, operation, fit if on_partial is not None else None)
         return self._ask_for_view(_Call(
@@ -198,8 +196,7 @@ class AgentClient:
                 view: str = "", epoch: int = 0) -> Future[StackProfile]:
         """One pixel or region through all frames of a stack, exact; ``on_progress`` is told on the reader thread."""
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
-            if on_progress is not None:
-                on_progress(stack_conversions.progress(result))
+            _tell(on_progress, stack_conversions.progress(result))
 
         return self._ask_for_view(_Call(
             "profile", stack_conversions.profile_params(reference, place),
@@ -353,7 +350,8 @@ class AgentClient:
             call.received += call.assembler.received
             if reply.more:
                 call.assembler = ReplyAssembler(MESSAGE_BYTES)
-                _tell_part(call, result, arrays)
+                if call.part is not None and not call.future.cancelled():
+                    call.part(result, arrays, call.received, time.monotonic() - call.started)
                 return
             value = call.convert(result, arrays, call.received, time.monotonic() - call.started)
         except ProtocolError as error:
@@ -423,13 +421,13 @@ def _generation(value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1])) if isinstance(value, list) and len(value) == 2 else GONE
 
 
-def _tell_part(call: _Call, result: dict[str, Any], arrays: list[Any]) -> None:
-    if call.part is None or call.future.cancelled():
+def _tell(listener: Callable[[Told], None] | None, told: Told) -> None:
+    if listener is None:
         return
     try:
-        call.part(result, arrays, call.received, time.monotonic() - call.started)
+        listener(told)
     except Exception:
-        log.exception("a listener of progress failed, or was sent what it could not understand")
+        log.exception("a listener of a reply's parts failed")
 
 
 def _settle_error(call: _Call, error: Error) -> None:

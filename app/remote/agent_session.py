@@ -16,7 +16,7 @@ from concurrent.futures import Future
 
 from app.errors import AgentError, BeamsideError, LinkLostError, error_of_kind
 from app.protocol.codecs import RAW, available_codecs
-from app.protocol.errors import WireError
+from app.protocol.errors import ProtocolError, WireError
 from app.protocol.framing import FIRST, Frame, FrameDecoder, FrameType, MarkerScanner
 from app.protocol.messages import (
     MESSAGE_BYTES,
@@ -55,6 +55,7 @@ class AgentSession:
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._errors: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closing = False
+        self._greeted = False
         self._pings: dict[int, float] = {}
         self._next_token = 1
         self._lock = threading.Lock()
@@ -152,6 +153,9 @@ class AgentSession:
         if hello.protocol != PROTOCOL_VERSION:
             raise AgentError("The agent speaks another version of the protocol.",
                              f"{hello.protocol}, expected {PROTOCOL_VERSION}", "Connect again.")
+        if self._greeted:
+            raise ProtocolError("The agent greeted twice.")
+        self._greeted = True
         self.send(Hello(message_bytes=MESSAGE_BYTES, codecs=self._codecs, credit=self.flow.start()))
         self.ping()
         if self.hello.set_running_or_notify_cancel():

@@ -63,7 +63,8 @@ def test_that_a_description_of_anything_is_refused_or_holds_what_it_says(whole: 
 
 @pytest.mark.parametrize("description", [
     {"dtype": "|S0", "shape": [2**40]}, {"dtype": "|V0", "shape": [2**40]},
-    {"dtype": "<f8", "shape": [0, 2**47, 2**47]}, {"dtype": {"base": "<f8", "shape": [2]}, "shape": [0]}, {"dtype": "|u1", "shape": [0], "quantised": {}},
+    {"dtype": "<f8", "shape": [0, 2**47, 2**47]}, {"dtype": {"base": "<f8", "shape": [2]}, "shape": [0]},
+    {"dtype": "|u1", "shape": [0], "quantised": {}},
     {"dtype": "<f4", "shape": [2], "codec": "hdf5", "filters": [[[], []]]},
     {"dtype": "<f4", "shape": [2], "codec": "hdf5", "filters": [[{}, []]]}])
 def test_that_what_was_found_once_stays_refused(description: dict[str, Any]) -> None:
