@@ -65,6 +65,7 @@ class Allocation:
                                     time_limit_min=agent.time_min or None, cpus=agent.cores or None,
                                     memory_mb=agent.memory_mb * (max(1, agent.workers) + 1))
         self._job = ""
+        self._was_entered = False
         self._said = ""
 
     @property
@@ -103,17 +104,19 @@ class Allocation:
                 raise CancelledByUserError("Waiting in the queue was given up.")
             wait_s = min(wait_s * _SLOWER, max(_FIRST_POLL_S, self._profile.batch.poll_s))
             row = self._find(transport)
+        self._was_entered = True
         self._tell(f"starting on {row.node or 'a compute node'}, job {row.scheduler_id}")
         return tuple(self._in_login_shell(step_argv(self._job, self._resources.cpus, THREADS_OPTION)))
 
     def leave(self, transport: Transport, deadline_s: float) -> None:
         """Give the allocation back, unless another program of the same user still runs in it. Raises nothing."""
         job, self._job = self._job, ""
+        was_entered, self._was_entered = self._was_entered, False
         if not job:
             return
         deadline = time.monotonic() + deadline_s
         try:
-            while parse_steps(self._run(transport, steps_argv(job)).text):
+            while was_entered and parse_steps(self._run(transport, steps_argv(job)).text):
                 if time.monotonic() + _LOOK_S > deadline:
                     log.info("job %s is still in use, or ends by itself", job)
                     return
