@@ -172,6 +172,8 @@ def test_that_a_draft_leaves_no_number_of_the_whole_frame(qtbot: Any, program: A
     tab.answers.marks.select(None)
     whole = viewer.image.shown_block
     assert whole is not None
+    assert tab.statistics is not None
+    whole = replace(whole, statistics=tab.statistics)          # they may have come after the picture
     draft = replace(whole, exactness=Exactness.QUANTISED, max_error=0.5, statistics=Statistics(limits=(1.0, 9.0)))
     tab._show_block(draft, (0,), None)
     assert viewer.status.shown.text().endswith("±0.5")
