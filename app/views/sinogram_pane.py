@@ -145,9 +145,10 @@ class SinogramPane(QWidget):
         self.viewer.show_error("The file has changed since.", "Close the sinogram and open it again.")
 
     def _say_row(self, _leading: object = None) -> None:
-        frames = self._stack.shape[-3]
+        name, units = leading_axis_name(self._stack) if self._axis is not None else ("", "")
+        down = f", {visible(name)} ({visible(units)})" if units else f", {visible(name)}" if name else ""
         self._title.setText(f"Sinogram of row {self.row}")
-        self._note.setText(f"{frames} frames × {self._stack.shape[-1]} columns · drag the line on the picture")
+        self._note.setText(f"down: {self._stack.shape[-3]} frames{down} · drag the line on the picture")
         self.row_changed.emit(self.row)
 
     # -- the axis ---------------------------------------------------------------------------------------------------
@@ -163,6 +164,7 @@ class SinogramPane(QWidget):
         if self._axis is not None:
             name, units = leading_axis_name(self._stack)
             self.viewer.image.canvas.getAxis("left").set_values(self._axis, visible(name), visible(units))
+            self._say_row()
 
     def _no_axis(self, _error: BaseException) -> None:
         """Frame numbers stand there."""

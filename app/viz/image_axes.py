@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QPen
+from PySide6.QtGui import QFontMetricsF, QPen
 from PySide6.QtWidgets import QApplication
 
-from app.viz.numbers import short_number
+from app.viz.numbers import round_step, short_number
 from app.viz.theme import Theme
+
+_LEAST_APART = 44.0                    # screen pixels between two labels
+_BESIDE_A_LABEL = 16.0
 
 
 class PixelAxis(pg.AxisItem):
@@ -80,23 +84,47 @@ class PixelAxis(pg.AxisItem):
         self.setTextPen(theme.plot_text)
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
-        """Major ticks only, and none between pixels."""
+        """Whole pixels within the frame, or round numbers of what they stand for; as many as there is room for."""
         extent = self._extent[1] if self.orientation == "left" else self._extent[0]
-        minVal, maxVal = sorted((minVal, maxVal))
-        minVal, maxVal = max(0.0, minVal), min(extent, maxVal)
-        if maxVal <= minVal:
+        low, high = sorted((minVal, maxVal))
+        per_pixel = size / max(high - low, 1e-12)
+        low, high = max(0.0, low), min(extent, high)
+        if high <= low:
             return []
-        levels = super().tickValues(minVal, maxVal, size)
-        spacing, values = levels[0]
-        if spacing < 1:
-            return [(1.0, [float(i) for i in range(int(minVal) + 1, int(maxVal) + 1)])]
-        return [(spacing, list(values))]
+        apart = self._room_for_a_label(extent) / per_pixel
+        if self._values is None:
+            step = round_step(apart)
+            return [(step, [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)])]
+        return self._round_values(low, high, apart)
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
-        if self._values is None or not self._values.size:
+        if self._values is None:
             return [str(round(value)) for value in values]
-        last = self._values.size - 1
-        return [short_number(float(self._values[min(max(round(value), 0), last)]), 4) for value in values]
+        stand_for = np.interp(np.asarray(values) - 0.5, np.arange(self._values.size), self._values)
+        return [short_number(0.0 if abs(value) < spacing * 1e-6 else float(value), 6) for value in stand_for]
+
+    def _room_for_a_label(self, extent: float) -> float:
+        metrics = QFontMetricsF(QApplication.font())
+        if self.orientation == "left":
+            return max(_LEAST_APART, 1.6 * metrics.height())
+        return max(_LEAST_APART, metrics.horizontalAdvance(str(round(extent))) + _BESIDE_A_LABEL)
+
+    def _round_values(self, low: float, high: float, apart: float) -> list[tuple[float, list[float]]]:
+        """Positions of round numbers of what the pixels stand for; of some pixels if those go to and fro."""
+        values = self._values
+        assert values is not None
+        places = np.arange(values.size)
+        steps = np.diff(values)
+        if values.size < 2 or not ((steps > 0).all() or (steps < 0).all()):
+            step = round_step(apart)
+            return [(step, [n * step + 0.5 for n in range(math.ceil(low / step), math.floor(high / step) + 1)])]
+        start, stop = np.interp((low - 0.5, high - 0.5), places, values)
+        step = round_step(abs(stop - start) * apart / (high - low), whole=False)
+        first, last = sorted((start, stop))
+        wanted = [n * step for n in range(math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9) + 1)]
+        rising = values[-1] >= values[0]
+        positions = np.interp(wanted, values if rising else values[::-1], places if rising else places[::-1]) + 0.5
+        return [(step, [float(position) for position in positions])]
 
     def wheelEvent(self, event: Any) -> None:
         """The picture zooms, its axes do not."""

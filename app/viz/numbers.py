@@ -51,3 +51,12 @@ def grouped(value: int | float | None) -> str:
     if isinstance(value, (int, np.integer)):
         return f"{int(value):,}".replace(",", _THIN)
     return short_number(float(value), 6)
+
+
+def round_step(least: float, whole: bool = True) -> float:
+    """The smallest of …, 1, 2, 5, 10, 20, 50 … that is at least ``least``; ``whole``: at least 1."""
+    least = max(least, 1.0) if whole else least
+    if not (math.isfinite(least) and least > 0):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))

@@ -9,6 +9,7 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QColor, QPainterPath, QPen
 from PySide6.QtWidgets import QGraphicsPathItem
 
+from app.viz.numbers import round_step
 from app.viz.orientation import Orientation
 
 _FROM_SCREEN_PIXELS = 8.0
@@ -33,7 +34,7 @@ class PixelGrid(QGraphicsPathItem):
     def lay_over(self, part: tuple[float, float, float, float], per_pixel: float, orientation: Orientation) -> None:
         """Over ``part`` (y0, y1, x0, x1) of the frame, whose pixels are ``per_pixel`` wide on screen."""
         y0, y1, x0, x1 = part
-        step = 1.0 if per_pixel >= _FROM_SCREEN_PIXELS else _round_step(_APART_SCREEN_PIXELS / max(per_pixel, 1e-12))
+        step = 1.0 if per_pixel >= _FROM_SCREEN_PIXELS else round_step(_APART_SCREEN_PIXELS / max(per_pixel, 1e-12))
         path = QPainterPath()
         for x in np.arange(math.ceil(x0 / step) * step, x1 + step / 2, step):
             path.moveTo(QPointF(*orientation.to_view(x, y0)))
@@ -42,9 +43,3 @@ class PixelGrid(QGraphicsPathItem):
             path.moveTo(QPointF(*orientation.to_view(x0, y)))
             path.lineTo(QPointF(*orientation.to_view(x1, y)))
         self.setPath(path)
-
-
-def _round_step(least: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, 50 … that is at least ``least``."""
-    power = 10.0 ** math.floor(math.log10(max(least, 1.0)))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)

@@ -17,7 +17,7 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.model.data import Block, Reduction, Statistics
-from app.model.limits import LimitsRule, drawable_limits, limits_from
+from app.model.limits import LimitsRule, drawable_limits, limits_from, upper_of_drawn
 from app.model.picture import statistics_of_picture
 from app.model.plot import PlotDescription
 from app.model.text import visible
@@ -444,7 +444,10 @@ class SlicesView(QWidget):
             return
         known = [panel.statistics for panel in self.panels if panel.statistics is not None]
         coarse = [panel.coarse for panel in self.panels if panel.statistics is None and panel.coarse is not None]
-        limits = limits_from(joined_statistics([*known, *coarse]), self._choices.rule, self._choices.normalization)
+        rule, normalization = self._choices.rule, self._choices.normalization
+        raised = [upper for panel in self.panels if panel.block is not None
+                  and (upper := upper_of_drawn(panel.block, rule, normalization)) is not None]
+        limits = limits_from(joined_statistics([*known, *coarse]), rule, normalization, max(raised, default=None))
         if limits is not None:
             was_guessed, self._guessed = self._guessed, len(known) < len(self.panels)
             self._use_limits(limits, was_guessed != self._guessed)

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from app.viz.choices import ViewChoices
 from app.viz.colouring import ColourScale, colour_table
+from app.viz.image_axes import PixelAxis
 from app.viz.image_view import ImageView
 from app.viz.theme import apply_theme, theme_of
 from tests.gui.viz.samples import block_of, pixel_at
@@ -308,3 +309,20 @@ def test_that_colour_tables_end_where_their_scale_ends(view: ImageView) -> None:
     view.set_scale(ColourScale("inferno", "linear", 0, 100))
     view.show_block(block_of(values))
     assert pixel_at(view, 0, 0) == tuple(int(c) for c in colour_table("inferno")[-1][:3])
+
+
+def test_that_an_axis_tells_round_numbers_of_what_its_pixels_stand_for(qtbot: QtBot) -> None:
+    axis = PixelAxis("left")
+    axis.set_frame_extent(100, 400)
+    axis.set_values(np.linspace(180, 0, 400), "omega", "deg")
+    spacing, places = axis.tickValues(0, 400, 300)[0]
+    assert axis.tickStrings(places, 1, spacing) == ["0", "50", "100", "150"]
+    assert places[3] == pytest.approx(30 / 180 * 399 + 0.5)
+    axis.set_values(np.array([3.0, 1.0, 2.0, 9.0]))
+    axis.set_frame_extent(100, 4)
+    spacing, places = axis.tickValues(0, 4, 400)[0]
+    assert axis.tickStrings(places[:4], 1, spacing) == ["3", "1", "2", "9"]
+    axis.set_values(None)
+    axis.set_frame_extent(100, 2068)
+    spacing, places = axis.tickValues(-3000, 5000, 800)[0]
+    assert (spacing, places) == (500.0, [0.0, 500.0, 1000.0, 1500.0, 2000.0])
