@@ -109,15 +109,10 @@ def state(program: Program) -> str:
 
 
 def kill_agent(program: Program) -> None:
-    """Kill the agent's front, found by the mark of its allocation."""
-    mark = f"SLURM_JOB_ID={program.place.job}".encode()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if b"python" in words[0] and b"--nonce" in words and mark in (process / "environ").read_bytes():
-                os.kill(int(process.name), 9)
-                return
-    raise AssertionError("there is no agent in the allocation")
+    """Kill the agent's front, which runs in the allocation."""
+    pid = program.agent["pid"]
+    assert f"SLURM_JOB_ID={program.place.job}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    os.kill(pid, 9)
 
 
 @contextmanager
