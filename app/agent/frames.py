@@ -10,7 +10,7 @@ import functools
 import itertools
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import h5py
 import numpy as np
@@ -21,6 +21,7 @@ from app.agent.openable import Array
 from app.agent.selection import Plan, tie
 from app.agent.slabs import Slab, Walk, Window, walk_for
 from app.agent.sources import is_virtual, virtual_files
+from app.agent.validity import sentinel_of
 from app.agent.virtual import SourceReader
 
 CACHE_BYTES = 8 * 2 ** 20
@@ -93,13 +94,19 @@ def chunks_of(dataset: Any, file_path: str) -> Optional[Tuple[int, ...]]:
     return None if chunks is None or more < 0 else (1,) * more + tuple(int(length) for length in chunks)
 
 
-def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None], crew: Crew) -> Iterator[Tuple[Slab, Any]]:
-    """Each slab with its values, which are the caller's until it asks for the next; others are read meanwhile."""
+def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None], crew: Crew,
+               missing: Set[str]) -> Iterator[Tuple[Slab, Any]]:
+    """Each slab with its values, which are the caller's until it asks for the next; others are read meanwhile.
+
+    Args:
+        missing: gets a sentence about every source of a virtual dataset that cannot be had; its pixels come as
+            the mask value of their type.
+    """
     count = 1
     if not stack.in_memory or getattr(stack.data, "is_concurrent", False):
         count = max(1, min(crew.threads + 1, AHEAD_BYTES // (walk.slab_elements * stack.dtype.itemsize + 1) - 1))
     buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
-    idle = deque(_Reader(stack) for _ in range(min(count, crew.threads)))
+    idle = deque(_Reader(stack, missing) for _ in range(min(count, crew.threads)))
     under_way = deque()  # type: deque[Tuple[Slab, Any]]
     slabs = enumerate(walk.slabs())
 
@@ -134,23 +141,28 @@ def _read(stack: Stack, slab: Slab, window: Window, buffer: Any, idle: Deque[_Re
     reader = idle.popleft()
     try:
         found = reader.read(plan, target)
-        if found is not None:
-            return found.reshape(shape)
+        if found is None:
+            found = _by_hdf5(stack, plan, index, target)
+        return reader.without_gaps(plan, found).reshape(shape)
     finally:
         idle.append(reader)
+
+
+def _by_hdf5(stack: Stack, plan: Plan, index: Tuple[slice, ...], target: Any) -> Any:
     try:
         stack.data.read_direct(target, index)
-        return target.reshape(shape)
+        return target
     except Exception:  # reading it once more as `read` does says what is wrong, or finds a way
         values = reading.read_plan(stack.data, plan, stack.file_path, stack.signal)
-        return np.ascontiguousarray(values, stack.dtype).reshape(shape)
+        return np.ascontiguousarray(values, stack.dtype)
 
 
 class _Reader:
     """What one thread needs to read slabs without HDF5, where that can be."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, missing: Set[str]) -> None:
         self._stack = stack
+        self._missing = missing
         self._virtual = not stack.in_memory and is_virtual(stack.data)
         self._sources, self._direct = SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES)
 
@@ -162,3 +174,13 @@ class _Reader:
         if self._virtual:
             return self._sources.read(stack.data, plan, stack.file_path)
         return target if self._direct.read_into(stack.data, plan, target) else None
+
+    def without_gaps(self, plan: Plan, values: Any) -> Any:
+        """``values`` of a plan, with the mask value for what no source of a virtual dataset holds."""
+        mask_value = sentinel_of(self._stack.dtype)
+        if not self._virtual or mask_value is None:
+            return values
+        for gap in self._sources.gaps(self._stack.data, plan, self._stack.file_path):
+            values[gap.part] = mask_value
+            self._missing.add(gap.sentence)
+        return values

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from app.agent.selection import tie
 from app.agent.slabs import Window
 from app.agent.validity import is_pooled_kind, sentinel_of
 from app.protocol.errors import WireError
+from app.protocol.natural import natural_key
 
 Reply = Tuple[Dict[str, Any], List[Any]]
 
@@ -82,10 +83,11 @@ def _project(params: Dict[str, Any], stack: Stack, waiting: Waiting, crew: Crew)
              "factor": [1, 1], "mask": False, "generation": list(stack.generation)}  # type: Dict[str, Any]
     pace = _Pace(waiting)
     whole = _Whole(height, width)
+    missing: Set[str] = set()
     for number, (top, bottom) in enumerate(bands):
         held = accumulator_for(operation, (bottom - top, width), stack.dtype)
         walk, done = walk_through(stack, Window(top, bottom, 0, width)), 0
-        for slab, values in read_ahead(stack, walk, waiting.check, crew):
+        for slab, values in read_ahead(stack, walk, waiting.check, crew, missing):
             _add(held, values, slab.rows[0] - top, crew)
             if not slab.completes:
                 continue
@@ -100,7 +102,7 @@ def _project(params: Dict[str, Any], stack: Stack, waiting: Waiting, crew: Crew)
         mask = None if stack.pixel_mask is None else stack.pixel_mask[top:bottom]
         whole.put(top, *_masked(*held.finish(), mask))
     facts["exactness"] = "exact"
-    facts["missing"] = stack.missing()
+    facts["missing"] = stack.missing() + sorted(missing, key=natural_key)
     return _with_mask(facts, whole.values, whole.gone)
 
 
@@ -186,12 +188,14 @@ def _profile(params: Dict[str, Any], stack: Stack, waiting: Waiting, crew: Crew)
              "window": list(window), "exactness": "partial",
              "generation": list(stack.generation)}  # type: Dict[str, Any]
     pace = _Pace(waiting)
-    for slab, values in read_ahead(stack, walk, waiting.check, crew):
+    missing: Set[str] = set()
+    for slab, values in read_ahead(stack, walk, waiting.check, crew, missing):
         region.add(values, slab)
         facts["frames"] += slab.frames if slab.completes else 0
         if pace.word_is_due():
             waiting.tell(facts, [])
     facts["exactness"] = "exact"
+    facts["missing"] = stack.missing() + sorted(missing, key=natural_key)
     return facts, region.point() if point is not None else region.columns()
 
 

@@ -64,7 +64,7 @@ def random_stack(dice: np.random.Generator, shape: tuple[int, ...], dtype: str) 
 
 
 def stored(folder: Path, values: np.ndarray, layout: str) -> tuple[Path, np.ndarray]:
-    """The file with ``/x``, and what h5py reads of it."""
+    """The file with ``/x``, and what h5py reads of it, with the mask value where a source is missing."""
     path, rank = folder / "stack.h5", values.ndim
     chunks: dict[str, Any] = {
         "frames": (1,) * (rank - 2) + values.shape[-2:], "tiles": (1,) * (rank - 2) + (4, 5), "deep": (3,) * rank,
@@ -86,7 +86,10 @@ def stored(folder: Path, values: np.ndarray, layout: str) -> tuple[Path, np.ndar
     if layout.endswith("missing"):
         (folder / "source1.h5").unlink()
     with h5py.File(path) as file:
-        return path, file["x"][()]
+        found = file["x"][()]
+    if layout.endswith("missing") and sentinel_of(values.dtype) is not None:
+        found[1] = sentinel_of(values.dtype)
+    return path, found
 
 
 def masked(values: np.ndarray, pixel_mask: np.ndarray | None = None) -> np.ma.MaskedArray[Any, Any]:
@@ -378,13 +381,19 @@ def test_that_a_virtual_stack_is_read_in_the_chunks_of_its_sources(tmp_path: Pat
     for missing in (False, True):
         if missing:
             (tmp_path / "0.h5").unlink()
-            values[:8] = 7
+            values[:8] = 65535   # what is not there has no part in it, whatever the fill value
         with h5py.File(tmp_path / "stack.h5", locking=False) as file:
             seen = stack.Stack("/x", file["x"], str(tmp_path / "stack.h5"), False, None, (0, 0))
             assert walk_through(seen, Window(0, 12, 0, 50)).blocks == ((1,) if missing else (4,))
         for operation in ("max", "sum"):
-            found = project(tmp_path / "stack.h5", operation)[1][0]
-            assert np.array_equal(found, expected_projection(values, operation))
+            result, arrays = project(tmp_path / "stack.h5", operation)
+            assert np.array_equal(arrays[0], expected_projection(values, operation))
+            assert [("0.h5" in sentence) for sentence in result["missing"]] == [True] * missing
+        result, (*_, valid) = Service().handle("profile", {"file": str(tmp_path / "stack.h5"), "data_path": "/x",
+                                                           "roi": [[0, 12, None], [0, 50, None]]})
+        assert len(result["missing"]) == missing
+        assert valid[:8].any() != missing
+        assert valid[8:].all()
 
 
 def test_that_damage_is_told_as_reading_tells_it(tmp_path: Path) -> None:
