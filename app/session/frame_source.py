@@ -179,11 +179,14 @@ class FrameSource(QObject):
             self._opening = None
         key = Key(leading, None, max(block.factor), not last and block.exactness is Exactness.QUANTISED)
         self._keep(Ask(key, Purpose.PICTURE, self._serial), block, key)
+        if self._leading is None or not self._device[0]:         # before the view is laid out
+            self._show_whole(key, self._memory.get(key) or block, self._serial)
 
     def end_opening(self) -> None:
-        """It does not come: ask for it."""
-        self._opening = None
-        self._advance()
+        """Nothing more of it comes: if that was not all, ask for it."""
+        if self._opening is not None:
+            self._opening = None
+            self._advance()
 
     # -- what is shown and what is asked for ------------------------------------------------------------------------
 

@@ -20,8 +20,9 @@ from app.model.text import visible
 from app.session.curve_source import CurveSource, TableSource
 from app.session.file_watch import GONE
 from app.session.frame_source import FrameSource, Region, signal_reference
-from app.session.future_watcher import FutureWatcher, Mailbox
+from app.session.future_watcher import FutureWatcher
 from app.session.link_pace import first_picture
+from app.session.opening import Opening
 from app.session.picture_marks import PictureMarks
 from app.session.snippet import python_snippet
 from app.session.streaming import Streaming
@@ -66,9 +67,8 @@ class DatasetTab(ViewerTab):
         self._marks: PictureMarks | None = None
         self._source: FrameSource | CurveSource | TableSource | None = None
         self._asking: FutureWatcher | None = None
-        self._parts: Mailbox | None = None
+        self._opening: Opening | None = None
         self._was: tuple[tuple[int, ...], ViewChoices] | None = None
-        self._streamed = 0
         self._closed = False
         self._error = ErrorPanel()
         self._error.retry_requested.connect(self.reload)
@@ -161,25 +161,24 @@ class DatasetTab(ViewerTab):
 
     def _ask(self) -> None:
         """Description and first picture in one round trip."""
-        if self._closed or self._asking is not None or self.viewer is not None:
+        if self._closed or self._opening is not None or self.viewer is not None:
             return
+        self._opening = opening = Opening(self._data, self.reference, self._viewed, self)
+        opening.described.connect(self._described)
+        opening.picture.connect(self._take_first_picture)
+        opening.ended.connect(self._opening_ended)
         if self._was is not None:                      # another frame than the one a file begins with
-            self._asking = FutureWatcher(self._data.plot(self.reference), self, self._described, self._undescribed)
+            opening.plot()
             return
         status = self._data.status()
-        fit, preview = first_picture(self.reference.site == "local", self._streaming.quality, status.get("latency_s"),
-                                     status.get("rate_bytes_s"), self._picture_pixels())
-        self._parts = Mailbox(self, self._part_told)
-        future = self._data.show(self.reference, fit, preview=preview, on_description=self._parts.post,
-                                 on_part=self._parts.post)
-        self._asking = FutureWatcher(future, self, self._all_told, self._not_told)
+        opening.show(*first_picture(self.reference.site == "local", self._streaming.quality, status.get("latency_s"),
+                                    status.get("rate_bytes_s"), self._picture_pixels()))
 
     def _stop_asking(self) -> None:
-        if self._asking is not None:
-            self._asking.drop()
-        if self._parts is not None:
-            self._parts.drop()
-        self._asking = self._parts = None
+        for asking in (self._opening, self._asking):
+            if asking is not None:
+                asking.drop()
+        self._opening = self._asking = None
 
     def _picture_pixels(self) -> tuple[int, int]:
         """(height, width) in device pixels that a picture will have here."""
@@ -187,44 +186,21 @@ class DatasetTab(ViewerTab):
         around_x, around_y = _AROUND_PICTURE
         return (round(max(100, self.height() - around_y) * ratio), round(max(100, self.width() - around_x) * ratio))
 
-    def _part_told(self, part: PlotDescription | Block) -> None:
-        if isinstance(part, PlotDescription):
-            self._described(part)
-        elif isinstance(self._source, FrameSource):
-            self._count(part)
-            self._source.take_opening(part, last=False)
-
-    def _all_told(self, outcome: tuple[PlotDescription, Block | None]) -> None:
-        description, block = outcome
-        self._stop_asking()
-        if self.viewer is None:
-            self._described(description)
-            if isinstance(self._source, FrameSource):
-                self._source.expect(self.leading)
-        self.description = description
-        if not isinstance(self._source, FrameSource):
-            return
-        if block is None:
-            self._source.end_opening()
-        else:
-            self._count(block)
-            self._source.take_opening(block, last=True)
-
-    def _not_told(self, error: BaseException) -> None:
-        self._stop_asking()
+    def _take_first_picture(self, block: Block, last: bool) -> None:
         if isinstance(self._source, FrameSource):
-            self._source.end_opening()                 # asked for by itself; if that fails too, it is told
-        else:
+            self._source.take_opening(block, last)
+
+    def _opening_ended(self, description: PlotDescription | None, error: BaseException | None) -> None:
+        if self._opening is not None:
+            self._opening.drop()
+            self._opening = None
+        self.description = description or self.description
+        if isinstance(self._source, FrameSource):
+            self._source.end_opening()                 # if it did not come: asked for by itself, and told if that fails
+        elif error is not None:
             self._undescribed(error)
 
-    def _count(self, block: Block) -> None:
-        """Bytes are told as the sum so far."""
-        self._viewed.stream(block.bytes_received - self._streamed)
-        self._streamed = max(self._streamed, block.bytes_received)
-
     def _described(self, description: PlotDescription) -> None:
-        if self._parts is None:
-            self._asking = None
         self.description = description
         if description.view is View.NONE and description.signal is None:
             self._show_nothing(description)
@@ -239,7 +215,6 @@ class DatasetTab(ViewerTab):
         self._ask_node()
 
     def _undescribed(self, error: BaseException) -> None:
-        self._asking = None
         self._error.show_error(error)
         self._pages.setCurrentWidget(self._error)
         self.failed.emit(error)
@@ -276,7 +251,7 @@ class DatasetTab(ViewerTab):
             viewer.set_choices(choices)
             if len(leading) == len(viewer.leading):
                 viewer.set_frame(leading)
-        if self._parts is not None:
+        if self._was is None:
             source.expect(viewer.leading)
         self.desk = desk = StackDesk(viewer, self._data, self.reference, self.signal_reference, self._viewed,
                                      self._marks)
