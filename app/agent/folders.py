@@ -14,6 +14,8 @@ from app.agent import numbered
 from app.protocol.errors import WireError
 from app.protocol.natural import natural_key
 
+_LETTERS = {stat_module.S_IFREG: "f", stat_module.S_IFDIR: "d", stat_module.S_IFLNK: "l"}
+
 
 def resolve(path: str) -> str:
     """The absolute path: ``~`` is the home of the agent's user, relative ones begin there.
@@ -28,15 +30,22 @@ def resolve(path: str) -> str:
 
 
 def list_folder(path: str) -> Dict[str, Any]:
-    """``{"path", "entries"}``: folders (and links to folders) first, natural order."""
+    """The folder's ``path`` and its entries as columns, folders (and links to folders) first, in natural order.
+
+    ``names``, ``kinds`` (a letter each: ``f`` file, ``d`` folder, ``l`` link, ``o`` other), ``sizes`` and ``mtimes``;
+    ``links`` says ``[position, target, kind of the target]`` of those that are links. Columns, because twenty thousand
+    objects take ten times as long to write and to read.
+    """
     folder = resolve(path)
     try:
         with os.scandir(folder) as found:
-            entries = [_entry(item) for item in found]
+            rows = [_row(item) for item in found]
     except OSError as error:
         raise error_of(error, folder) from None
-    entries.sort(key=lambda e: ("folder" not in (e["kind"], e["target_kind"]), natural_key(e["name"])))
-    return {"path": folder, "entries": entries}
+    rows.sort()
+    links = [[position, row[6], row[7]] for position, row in enumerate(rows) if row[3] == "l"]
+    return {"path": folder, "names": [row[2] for row in rows], "kinds": "".join([row[3] for row in rows]),
+            "sizes": [row[4] for row in rows], "mtimes": [row[5] for row in rows], "links": links}
 
 
 def stat(path: str) -> Dict[str, Any]:
@@ -85,11 +94,19 @@ def error_of(error: OSError, path: str) -> WireError:
     return WireError("data", "“%s” could not be read." % shown, detail, "Try again later.")
 
 
-def _entry(item: "os.DirEntry[str]") -> Dict[str, Any]:
+def _row(item: "os.DirEntry[str]") -> Tuple[Any, ...]:
+    """(no folder, natural key, name, letter, size, mtime, target, kind of the target): rows sort as they are shown."""
+    key, name = natural_key(item.name)
     try:
-        return _described(item.name, item.path, item.stat(follow_symlinks=False))
+        status = item.stat(follow_symlinks=False)
     except OSError:
-        return {"name": item.name, "kind": "other", "size": None, "mtime": None, "target": None, "target_kind": None}
+        return (True, key, name, "o", None, None, None, None)
+    letter = _LETTERS.get(stat_module.S_IFMT(status.st_mode), "o")
+    if letter == "l":
+        target, kind = _link(item.path)
+        return (kind != "folder", key, name, letter, status.st_size, status.st_mtime_ns / 1e9, target, kind)
+    size = None if letter == "d" else status.st_size
+    return (letter != "d", key, name, letter, size, status.st_mtime_ns / 1e9, None, None)
 
 
 def _described(name: str, path: str, status: os.stat_result) -> Dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class EntryKind(Enum):
@@ -15,8 +15,7 @@ class EntryKind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True)
-class FolderEntry:
+class FolderEntry(NamedTuple):
     """One name in a folder. ``size`` in bytes, ``mtime`` in seconds since the epoch.
 
     For a link, ``target`` is its text, and ``target_kind`` what it leads to (``None``: broken).

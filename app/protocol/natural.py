@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any, List, Tuple
+from typing import Tuple
 
-_DIGITS = re.compile("([0-9]+)")
+_DIGITS = re.compile("[0-9]+")
+_LONGEST = 0x10FFFF
 
 
-def natural_key(text: str) -> Tuple[Any, ...]:
-    """A sort key that compares runs of digits as numbers (of any length) and letters without case."""
-    key: List[Any] = []
-    for position, part in enumerate(_DIGITS.split(text)):
-        if position % 2:
-            digits = part.lstrip("0")
-            key.append((len(digits), digits))
-        else:
-            key.append(part.casefold())
-    return (tuple(key), text)
+def natural_key(text: str) -> Tuple[str, str]:
+    """A sort key that compares runs of digits as numbers (of any length) and letters without case.
+
+    Numbers are written behind a zero character, shorter than any text, and begin with their own length, so that
+    comparing characters compares them; this is several times faster than comparing tuples.
+    """
+    return _DIGITS.sub(_number, text.casefold()), text
+
+
+def _number(found: "re.Match[str]") -> str:
+    digits = found.group().lstrip("0")
+    return "\0" + chr(min(len(digits), _LONGEST)) + digits

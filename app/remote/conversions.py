@@ -26,6 +26,7 @@ from app.protocol.series import series_in
 
 _NODE_FIELDS = {f.name for f in fields(NodeInfo)}
 _PLOT_FIELDS = {f.name for f in fields(PlotDescription)}
+_ENTRY_KINDS = {"f": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.LINK, "o": EntryKind.OTHER}
 _STATISTICS_FIELDS = {f.name for f in fields(Statistics)}
 
 
@@ -52,10 +53,12 @@ def line_params(reference: DataReference, leading: tuple[int, ...], start: tuple
 
 
 def folder_listing(result: dict[str, Any]) -> FolderListing:
-    entries = tuple(FolderEntry(e["name"], EntryKind(e["kind"]), e.get("size"), e.get("mtime"), e.get("target"),
-                                EntryKind(e["target_kind"]) if e.get("target_kind") else None)
-                    for e in result["entries"])
-    return FolderListing(PurePosixPath(result["path"]), entries, _series_of(entries))
+    kinds = [_ENTRY_KINDS[letter] for letter in result["kinds"]]
+    entries = [FolderEntry(*row) for row in zip(result["names"], kinds, result["sizes"], result["mtimes"], strict=True)]
+    for position, target, kind in result["links"]:
+        entries[position] = entries[position]._replace(target=target, target_kind=EntryKind(kind) if kind else None)
+    found = tuple(entries)
+    return FolderListing(PurePosixPath(result["path"]), found, _series_of(found))
 
 
 def _series_of(entries: tuple[FolderEntry, ...]) -> tuple[FileSeries, ...]:

@@ -192,8 +192,9 @@ def test_that_types_are_named_for_readers(dtype: str, words: str) -> None:
 
 def numbered(count: int, first: int = 1) -> FolderListing:
     names = [f"scan_{number:04d}.cbf" for number in range(first, first + count)]
-    return folder_listing({"path": "/data/raw", "entries": [
-        {"name": name, "kind": "file", "size": 1000, "mtime": 1.0} for name in ["a.txt", *names, "z.cbf"]]})
+    names = ["a.txt", *names, "z.cbf"]
+    return folder_listing({"path": "/data/raw", "names": names, "kinds": "f" * len(names),
+                           "sizes": [1000] * len(names), "mtimes": [1.0] * len(names), "links": []})
 
 
 def test_that_numbered_images_are_one_row_that_opens_into_them(qtbot: Any, model: FilesModel,

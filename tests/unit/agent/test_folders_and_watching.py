@@ -40,11 +40,16 @@ def test_that_every_kind_of_entry_has_its_name(tmp_path: Path) -> None:
     os.symlink("folder", tmp_path / "to_folder")
     os.symlink("file", tmp_path / "to_file")
     os.symlink("gone", tmp_path / "broken")
-    kinds = {e["name"]: (e["kind"], e["target"], e["target_kind"]) for e in list_folder(str(tmp_path))["entries"]}
-    assert kinds == {"pipe": ("other", None, None), "folder": ("folder", None, None), "file": ("file", None, None),
-                     "to_folder": ("link", "folder", "folder"), "to_file": ("link", "file", "file"),
-                     "broken": ("link", "gone", None)}
-    assert [e["name"] for e in list_folder(str(tmp_path))["entries"]][:2] == ["folder", "to_folder"]
+    told = list_folder(str(tmp_path))
+    links = {position: (target, kind) for position, target, kind in told["links"]}
+    kinds = {name: (told["kinds"][position], *links.get(position, (None, None)))
+             for position, name in enumerate(told["names"])}
+    assert kinds == {"pipe": ("o", None, None), "folder": ("d", None, None), "file": ("f", None, None),
+                     "to_folder": ("l", "folder", "folder"), "to_file": ("l", "file", "file"),
+                     "broken": ("l", "gone", None)}
+    assert told["names"][:2] == ["folder", "to_folder"]
+    assert dict(zip(told["names"], told["sizes"], strict=True))["folder"] is None
+    assert dict(zip(told["names"], told["sizes"], strict=True))["file"] == 3
 
 
 def test_that_stat_tells_size_and_generation(tmp_path: Path) -> None:
