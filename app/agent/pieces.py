@@ -205,7 +205,9 @@ class PieceReader:
             storage.keep_table(piece.number, blocks)
         origin = int(blocks.checkpoints[first // CHECKPOINT])
         behind = -(-end // CHECKPOINT)
-        stop = int(blocks.checkpoints[behind]) if behind < len(blocks.checkpoints) else chunk.size
+        stop = chunk.size  # the last items, fewer than 8, may follow the last block
+        if end < blocks.number and behind < len(blocks.checkpoints):
+            stop = int(blocks.checkpoints[behind])
         raw = self._scratch_of(size)
         decode_blocks(self.pread(fd, chunk.offset + origin, stop - origin), origin, steps, blocks, needed, raw)
         piece.target[...] = raw.view(storage.dtype).reshape(shape)[piece.wanted]
