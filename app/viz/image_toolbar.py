@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup, QIcon, QImage, QPixmap
-from PySide6.QtWidgets import QMenu, QToolBar, QToolButton, QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from app.model.limits import LimitsRule
 from app.viz.choices import COLORMAPS, NORMALIZATIONS, ViewChoices
 from app.viz.colouring import colour_table
 from app.viz.icons import set_icon
 from app.viz.numbers import short_number
+from app.viz.plot_toolbar import PlotToolbar
 
 _SCALE_NAMES = {"linear": "Linear", "log": "Logarithmic", "sqrt": "Square root", "arcsinh": "Inverse hyperbolic sine"}
 _RULE_NAMES = {
@@ -22,39 +23,33 @@ _RULE_NAMES = {
 }
 
 
-class ImageToolbar(QToolBar):
+class ImageToolbar(PlotToolbar):
     """``choices_changed`` carries the new choices; the other signals ask for something to be done once."""
 
     choices_changed = Signal(object)
-    fit_requested = Signal()
     pixel_for_pixel_requested = Signal()
-    save_requested = Signal()
-    copy_requested = Signal()
     region_requested = Signal()
     line_requested = Signal()
 
     def __init__(self, choices: ViewChoices, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAccessibleName("Picture tools")
-        self.setIconSize(QSize(16, 16))
-        self.setMovable(False)
+        super().__init__("Picture tools", parent)
         self._choices = choices
-        self.log = self._toggle("Log", "Logarithmic colours (Shift+L)")
-        self.colormap = self._menu_button("Colours", "Colour map and scale", self._colormap_menu())
-        self.limits = self._menu_button("Limits", "How the colour limits follow the frame", self._limits_menu())
+        self.log = self.add_toggle("Log", "Logarithmic colours (Shift+L)")
+        self.colormap = self.add_menu("Colours", "Colour map and scale", self._colormap_menu())
+        self.limits = self.add_menu("Limits", "How the colour limits follow the frame", self._limits_menu())
         self.addSeparator()
-        self.fit = self._button("Fit", "Whole frame (Ctrl+0)", self.fit_requested)
-        self.one_to_one = self._button("1:1", "One frame pixel on one screen pixel (Ctrl+1)",
+        self.fit = self.add_button("Fit", "Whole frame (Ctrl+0)", self.fit_requested)
+        self.one_to_one = self.add_button("1:1", "One frame pixel on one screen pixel (Ctrl+1)",
                                        self.pixel_for_pixel_requested)
-        self.flip = self._menu_button("Turn", "Turn or mirror the picture", self._flip_menu())
-        self.view = self._menu_button("View", "Grid, pixels and colour bar", self._view_menu())
+        self.flip = self.add_menu("Turn", "Turn or mirror the picture", self._flip_menu())
+        self.view = self.add_menu("View", "Grid, pixels and colour bar", self._view_menu())
         self.addSeparator()
-        self.region = self._button("Region", "New region with its numbers at full resolution (R, or Shift+drag)",
+        self.region = self.add_button("Region", "New region with its numbers at full resolution (R, or Shift+drag)",
                                    self.region_requested)
-        self.line = self._toggle("Line", "Values along a line at full resolution (L)")
+        self.line = self.add_toggle("Line", "Values along a line at full resolution (L)")
         self._after_marks = self.addSeparator()
         self._show_marks(False)
-        self.export = self._menu_button("Export", "Copy or save the picture", self._export_menu())
+        self.export = self.add_menu("Export", "Copy or save the picture", self.export_menu())
         self.log.toggled.connect(self._on_log)
         self.lock.toggled.connect(self._on_lock)
         self.grid.toggled.connect(self._on_grid)
@@ -97,29 +92,6 @@ class ImageToolbar(QToolBar):
         self.blockSignals(False)
 
     # -- building
-
-    def _toggle(self, text: str, tip: str) -> QAction:
-        action = self.addAction(text)
-        action.setCheckable(True)
-        action.setToolTip(tip)
-        return action
-
-    def _button(self, text: str, tip: str, signal: object) -> QAction:
-        action = self.addAction(text)
-        action.setToolTip(tip)
-        action.triggered.connect(signal)
-        return action
-
-    def _menu_button(self, text: str, tip: str, menu: QMenu) -> QAction:
-        action = QAction(text, self)
-        action.setToolTip(tip)
-        action.setMenu(menu)
-        self.addAction(action)
-        button = self.widgetForAction(action)
-        assert isinstance(button, QToolButton)
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        return action
 
     def _colormap_menu(self) -> QMenu:
         menu = QMenu(self)
@@ -170,16 +142,6 @@ class ImageToolbar(QToolBar):
         for action in (self.square, self.colour_bar):
             action.setCheckable(True)
             action.triggered.connect(self._on_view)
-        return menu
-
-    def _export_menu(self) -> QMenu:
-        menu = QMenu(self)
-        copy = menu.addAction("Copy picture")
-        set_icon(copy, "copy")
-        copy.triggered.connect(self.copy_requested)
-        save = menu.addAction("Save picture as PNG…")
-        set_icon(save, "save")
-        save.triggered.connect(self.save_requested)
         return menu
 
     @staticmethod

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAction, QKeyEvent
-from PySide6.QtWidgets import QMenu, QToolBar, QToolButton
+from PySide6.QtWidgets import QMenu
 
 from app.model.stack import StackOperation
 from app.viz.icons import set_icon
+from app.viz.plot_toolbar import PlotToolbar
 
 _PROJECTIONS = (
     (StackOperation.MAX, "&Maximum of all frames"), (StackOperation.MEAN, "M&ean of all frames"),
@@ -31,7 +32,7 @@ class StackTools(QObject):
     sinogram_toggled = Signal(bool)
     slices_chosen = Signal()
 
-    def __init__(self, toolbar: QToolBar, before: QAction) -> None:
+    def __init__(self, toolbar: PlotToolbar, before: QAction) -> None:
         """``before``: the action of the toolbar that follows."""
         super().__init__(toolbar)
         menu = QMenu("All frames", toolbar)
@@ -51,16 +52,10 @@ class StackTools(QObject):
         set_icon(slices, "dataset-3d", "muted")
         slices.triggered.connect(self._on_slices)
         self.menu = menu
-        action = QAction("All frames", toolbar)
-        action.setToolTip("Projections, profile, sinogram and slices through all frames (A)")
-        action.setMenu(menu)
-        toolbar.insertAction(before, action)
+        tip = "Projections, profile, sinogram and slices of all frames (A)"
+        action = toolbar.add_menu("All frames", tip, menu, before)
         toolbar.insertSeparator(before)
-        button = toolbar.widgetForAction(action)
-        assert isinstance(button, QToolButton)
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        self.button = button
+        self.button = toolbar.button_of(action)
 
     def handle_key(self, event: QKeyEvent) -> bool:
         """A opens the menu, Z profile, N sinogram, V slices; True when the key was one of these."""
