@@ -108,7 +108,9 @@ def main() -> None:
     draw(rows, file.with_suffix(".svg"))
     text = table(rows)
     file.with_suffix(".md").write_text(text + "\n")
-    print(f"{text}\n\nMissed:\n" + ("\n".join(f"- {line}" for line in missed(rows)) or "nothing") + f"\n\n{file}")
+    judged = ("Little data and one round: nothing is judged." if chosen.short else
+              "Missed:\n" + ("\n".join(f"- {line}" for line in missed(rows)) or "nothing"))
+    print(f"{text}\n\n{judged}\n\n{file}")
     broken = [f"{row['link']} {row['case']} {row['way']}: {row.get('error', 'wrong values')}" for row in found
               if row.get("right") is False or (row.get("error") and (CI or row["way"] in (OURS, DEBIAN)))]
     if broken:

@@ -18,9 +18,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QCoreApplication, QEventLoop, QTimer
+from PySide6.QtCore import QCoreApplication, QEventLoop, Qt, QTimer
 
-from app.model.data import Block, DataReference, ReadRequest, Selection
+from app.model.data import Block, DataReference, Exactness, ReadRequest, Selection
 from app.model.plot import PlotDescription
 from app.model.site import AgentSettings, SiteProfile, SshSettings
 from app.model.stack import PixelPoint, StackOperation, StackProjection
@@ -29,7 +29,9 @@ from app.remote.connection import Connection
 from app.remote.seams import Transport
 from app.remote.ssh.connect import open_ssh
 from app.session.frame_source import FrameSource
-from benchmarks.clients.serving import digest, serve, until
+from app.session.link_pace import Quality
+from app.session.streaming import Streaming
+from benchmarks.clients.serving import digest, serve
 from tests.peers.interaction import FakePerson
 
 FIT = (1100, 1100)            # device pixels of the panel
@@ -37,6 +39,7 @@ PREVIEW = (300, 300)
 DATA_PATH = "/entry/data/data"
 DEADLINE_S = 300.0
 _IN_FLIGHT = 4
+_WISHES_PER_S, _PLAYED_PER_S = 60, 25
 
 
 class Beamside:
@@ -139,13 +142,19 @@ class Beamside:
 
     # -- the client's strategy --------------------------------------------------------------------------------------
 
-    def scrub(self, file: str, frames: list[int], budget_s: float) -> dict[str, Any]:
-        """Every frame is wanted as soon as the one before it is on screen, as when playing without a rate."""
-        panel = Panel(self._connection, file)
+    def scrub(self, file: str, frames: list[int], budget_s: float, quality: str) -> dict[str, Any]:
+        """Somebody who draws the slider through frames, 60 wishes a second; ``s``: per frame that was shown.
+
+        ``final``: the share of those that were shown as they stay, not coarser.
+        """
+        panel = Panel(self._connection, file, quality)
         try:
             panel.want(frames[0])
-            seconds, _, count = until(budget_s, (lambda i=i: panel.want(i) for i in frames[1:]), 1)
-            return {"s": seconds, "digest": panel.digest(), "last": frames[count], "factor": panel.factor()}
+            seconds, last = panel.draw(frames[1:], budget_s, _WISHES_PER_S)
+            shown, final = len(panel.shown), len(panel.final)
+            panel.want(last)
+            return {"s": seconds / max(shown, 1), "frames": shown, "final": final / max(shown, 1),
+                    "digest": panel.digest(), "last": last}
         finally:
             panel.close()
 
@@ -167,15 +176,11 @@ class Beamside:
         return {"s": (times[-1] - times[0]) / (len(times) - 1), "bytes": block.bytes_received}
 
     def jump(self, file: str, start: int, to: int, playing_s: float) -> dict[str, Any]:
-        """Play a while, then want a frame far away: ``preview_s`` until something of it, ``s`` until its picture."""
+        """Play, then want a frame far away: ``preview_s`` until something of it is shown, ``s`` until its picture."""
         panel = Panel(self._connection, file)
         try:
-            begun, frame = time.perf_counter(), start
-            panel.want(frame)
-            while time.perf_counter() - begun < playing_s:
-                frame += 1
-                panel.want(frame)
-            panel.source.show_frame((frame + 1,))                  # it is under way when the person jumps
+            panel.want(start)
+            panel.draw(list(range(start + 1, start + 1000)), playing_s, _PLAYED_PER_S)
             seconds = panel.want(to)
             return {"s": seconds, "preview_s": panel.first_s, "digest": panel.digest()}
         finally:
@@ -248,21 +253,24 @@ class Parts:
 class Panel:
     """A viewer without a screen."""
 
-    def __init__(self, connection: Connection, file: str) -> None:
+    def __init__(self, connection: Connection, file: str, quality: str = Quality.AUTOMATIC.value) -> None:
         described = connection.data.plot(_reference(file)).result(DEADLINE_S)
-        self.source = FrameSource(connection.data, _reference(file), described)
+        self._streaming = Streaming(quality)
+        self.source = FrameSource(connection.data, _reference(file), described, streaming=self._streaming)
         self.source.block_ready.connect(self._ready)
         self.source.failed.connect(self._failed)
         height, width = described.shape[-2:]
-        self.source.see_region(0, height, 0, width, *FIT)
         self._loop = QEventLoop()
-        self._wanted: tuple[int, ...] = ()
+        self._wanted: tuple[int, ...] | None = None
         self._begun = self.first_s = 0.0
         self._error: BaseException | None = None
         self._block: Block | None = None
+        self.shown: set[int] = set()             # while the slider is drawn
+        self.final: set[int] = set()
+        self.source.see_region(0, height, 0, width, *FIT)
 
     def want(self, frame: int) -> float:
-        """Seconds until the picture of this frame is handed to the view."""
+        """Seconds until the picture of this frame, as it stays, is handed to the view."""
         self._wanted, self._block, self.first_s = (frame,), None, 0.0
         self._begun = time.perf_counter()
         self.source.show_frame((frame,))
@@ -271,6 +279,31 @@ class Panel:
         if self._error is not None:
             raise self._error
         return time.perf_counter() - self._begun
+
+    def draw(self, frames: list[int], seconds: float, per_s: float) -> tuple[float, int]:
+        """Want these frames one after the other at a steady pace: seconds it took, the last one wanted."""
+        self._wanted, wishes, last = None, iter(frames), frames[0]
+        self.shown, self.final = set(), set()
+        begun = time.perf_counter()
+
+        def wish() -> None:
+            nonlocal last
+            frame = next(wishes, None)
+            if frame is None or time.perf_counter() - begun > seconds or self._error is not None:
+                self._loop.quit()
+            else:
+                last = frame
+                self.source.show_frame((frame,))
+        timer = QTimer()
+        timer.setTimerType(Qt.TimerType.PreciseTimer)
+        timer.setInterval(round(1000 / per_s))
+        timer.timeout.connect(wish)
+        timer.start()
+        self._loop.exec()
+        timer.stop()
+        if self._error is not None:
+            raise self._error
+        return time.perf_counter() - begun, last
 
     def rest(self, seconds: float) -> None:
         """Let the client do what it does when nothing is asked of it."""
@@ -282,21 +315,20 @@ class Panel:
         values = self._block.values
         return digest(np.where(self._block.mask, 0, values) if self._block.mask is not None else values)
 
-    def factor(self) -> int:
-        assert self._block is not None
-        return self._block.factor[0]
-
     def close(self) -> None:
         self.source.close()
 
     def _ready(self, block: Block, leading: tuple[int, ...], _region: object) -> None:
-        if tuple(leading) != self._wanted:
-            return
-        if not self.first_s:
-            self.first_s = time.perf_counter() - self._begun
-        if block.factor[0] <= 2 and block.exactness.value in ("exact", "pooled"):
-            self._block = block
-            self._loop.quit()
+        stays = block.factor[0] <= 2 and block.exactness in (Exactness.EXACT, Exactness.POOLED)
+        if self._wanted is None:
+            self.shown.add(leading[0])
+            if stays:
+                self.final.add(leading[0])
+        elif tuple(leading) == self._wanted:
+            self.first_s = self.first_s or time.perf_counter() - self._begun
+            if stays:
+                self._block = block
+                self._loop.quit()
 
     def _failed(self, error: BaseException) -> None:
         self._error = error

@@ -50,7 +50,8 @@ class Hdf5Way:
         seconds, shown = timed(look)
         return {"s": seconds, "digest": digest(shown)}
 
-    def scrub(self, file: str, frames: list[int], budget_s: float) -> dict[str, Any]:
+    def scrub(self, file: str, frames: list[int], budget_s: float, quality: str) -> dict[str, Any]:
+        del quality                              # they have one
         shown: list[np.ndarray] = []
         with self.open(file) as opened:
             data = signal(opened)
