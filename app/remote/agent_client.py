@@ -8,55 +8,29 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
-from app.errors import AgentError, BeamsideError, LinkLostError, error_of_kind
+from app.errors import BeamsideError, LinkLostError, error_of_kind
 from app.model.data import Block, DataReference, LineProfile, ReadRequest
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.plot import PlotDescription
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile, StackProgress, StackProjection
-from app.protocol.errors import ProtocolError, WireError
-from app.protocol.messages import MESSAGE_BYTES, Cancel, Epoch, Error, Event, Message, Reply, Request
-from app.protocol.replies import ReplyAssembler
+from app.protocol.errors import WireError
+from app.protocol.messages import Cancel, Epoch, Error, Event, Message, Reply, Request
 from app.remote import conversions, stack_conversions
 from app.remote.agent_session import AgentSession
+from app.remote.calls import METADATA_PRIORITY, Call, tell
 from app.remote.seams import Watch
 
 log = logging.getLogger(__name__)
 
-_METADATA_PRIORITY = 1
 _MOST_ATTEMPTS = 5
 GONE = (0, 0)
 
 _BACKGROUND_PRIORITY = 5
-
-Told = TypeVar("Told")
-Convert = Callable[[dict[str, Any], list[Any], int, float], Any]
-Part = Callable[[dict[str, Any], list[Any], int, float], None]
-
-
-@dataclass(eq=False)
-class _Call:
-    """A request that waits for its answer; ``convert`` makes its value, ``part`` is given what comes before."""
-
-    method: str
-    params: dict[str, Any]
-    convert: Convert
-    priority: int = _METADATA_PRIORITY
-    view: str = ""
-    epoch: int = 0
-    part: Part | None = None
-    future: Future[Any] = field(default_factory=Future)
-    stream: int = 0
-    attempts: int = 0
-    received: int = 0
-    started: float = field(default_factory=time.monotonic)
-    assembler: ReplyAssembler = field(default_factory=lambda: ReplyAssembler(MESSAGE_BYTES))
 
 
 class _Watch:
@@ -81,7 +55,7 @@ class AgentClient:
         self._lock = threading.RLock()
         self._session: AgentSession | None = None
         self._down: BeamsideError | None = None
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, Call] = {}
         self._watches: dict[int, _Watch] = {}
         self._epochs: dict[str, int] = {}
         self._next_stream = 1
@@ -89,11 +63,11 @@ class AgentClient:
 
     def list_folder(self, path: PurePosixPath) -> Future[FolderListing]:
         """The folder's entries."""
-        return self._ask(_Call("list_folder", {"path": str(path)}, lambda r, a, n, s: conversions.folder_listing(r)))
+        return self._ask(Call("list_folder", {"path": str(path)}, lambda r, a, n, s: conversions.folder_listing(r)))
 
     def stat(self, path: PurePosixPath) -> Future[dict[str, Any]]:
         """What the site's file system says of one path (docs/protocol.md, ``stat``)."""
-        return self._ask(_Call("stat", {"path": str(path)}, lambda r, a, n, s: r))
+        return self._ask(Call("stat", {"path": str(path)}, lambda r, a, n, s: r))
 
     def nodes(self, reference: DataReference, depth: int | None = 1, attributes: bool = True,
               expand: bool | None = None) -> Future[tuple[NodeInfo, ...]]:
@@ -107,19 +81,19 @@ class AgentClient:
         """
         params = {"file": str(reference.file_path), "data_path": reference.data_path or "/", "depth": depth,
                   "attributes": attributes, "expand": depth == 1 if expand is None else expand}
-        return self._ask(_Call("nodes", params, lambda r, a, n, s: conversions.nodes(r)))
+        return self._ask(Call("nodes", params, lambda r, a, n, s: conversions.nodes(r)))
 
     def nodes_json(self, reference: DataReference, depth: int | None = None,
                    attributes: bool = True) -> Future[dict[str, Any]]:
         """``{"file", "nodes"}`` exactly as the command line prints them (docs/cli.md, ``tree``)."""
         params = {"file": str(reference.file_path), "data_path": reference.data_path or "/", "depth": depth,
                   "attributes": attributes, "expand": False}
-        return self._ask(_Call("nodes", params, lambda r, a, n, s: {"file": r["file"], "nodes": r["nodes"]}))
+        return self._ask(Call("nodes", params, lambda r, a, n, s: {"file": r["file"], "nodes": r["nodes"]}))
 
     def plot(self, reference: DataReference) -> Future[PlotDescription]:
         """The default plot of a file, or that of a node."""
         params = {"file": str(reference.file_path), "data_path": reference.data_path or None}
-        return self._ask(_Call("plot", params, lambda r, a, n, s: conversions.plot(r)))
+        return self._ask(Call("plot", params, lambda r, a, n, s: conversions.plot(r)))
 
     def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0,
              on_part: Callable[[Block], None] | None = None) -> Future[Block]:
@@ -132,10 +106,10 @@ class AgentClient:
 
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
             block = reading.part(result, arrays, received, seconds)
-            _tell(on_part, block)
+            tell(on_part, block)
 
         params = conversions.read_params(request, parts=on_part is not None)
-        return self._ask_for_view(_Call("read", params, reading.whole, priority, view, epoch, part))
+        return self._ask_for_view(Call("read", params, reading.whole, priority, view, epoch, part))
 
     def show(self, reference: DataReference, fit: tuple[int, int], *, preview: tuple[int, int] | None = None,
              on_description: Callable[[PlotDescription], None] | None = None,
@@ -154,11 +128,11 @@ class AgentClient:
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
             came = showing.part(result, arrays, received, seconds)
             if isinstance(came, Block):
-                _tell(on_part, came)
+                tell(on_part, came)
             else:
-                _tell(on_description, came)
+                tell(on_description, came)
 
-        return self._ask_for_view(_Call("show", conversions.show_params(reference, fit, preview), showing.whole,
+        return self._ask_for_view(Call("show", conversions.show_params(reference, fit, preview), showing.whole,
                                         priority, view, epoch, part))
 
     def line(self, reference: DataReference, leading: tuple[int, ...], start: tuple[float, float],
@@ -166,7 +140,7 @@ class AgentClient:
              epoch: int = 0) -> Future[LineProfile]:
         """Stored values along a straight line through the frame at ``leading``, at full resolution."""
         params = conversions.line_params(reference, leading, start, end, width)
-        return self._ask_for_view(_Call(
+        return self._ask_for_view(Call(
             "line", params, lambda r, a, n, s: conversions.line_profile(reference, start, end, width, r, a), priority,
             view, epoch))
 
@@ -182,12 +156,12 @@ class AgentClient:
             on_progress: told, on the reader thread, how far it is.
         """
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
-            _tell(on_progress, stack_conversions.progress(result))
+            tell(on_progress, stack_conversions.progress(result))
             if arrays:
-                _tell(on_partial, stack_conversions.projection(reference, result, arrays, received, seconds))
+                tell(on_partial, stack_conversions.projection(reference, result, arrays, received, seconds))
 
         params = stack_conversions.project_params(reference, operation, fit if on_partial is not None else None)
-        return self._ask_for_view(_Call(
+        return self._ask_for_view(Call(
             "project", params, lambda r, a, n, s: stack_conversions.projection(reference, r, a, n, s), priority, view,
             epoch, part))
 
@@ -196,9 +170,9 @@ class AgentClient:
                 view: str = "", epoch: int = 0) -> Future[StackProfile]:
         """One pixel or region through all frames of a stack, exact; ``on_progress`` is told on the reader thread."""
         def part(result: dict[str, Any], arrays: list[Any], received: int, seconds: float) -> None:
-            _tell(on_progress, stack_conversions.progress(result))
+            tell(on_progress, stack_conversions.progress(result))
 
-        return self._ask_for_view(_Call(
+        return self._ask_for_view(Call(
             "profile", stack_conversions.profile_params(reference, place),
             lambda r, a, n, s: stack_conversions.profile(reference, r, a, n, s), priority, view, epoch, part))
 
@@ -226,7 +200,7 @@ class AgentClient:
 
     def agent_status(self) -> Future[dict[str, Any]]:
         """What the agent says of itself and its workers."""
-        return self._ask(_Call("agent_status", {}, lambda r, a, n, s: r, 0))
+        return self._ask(Call("agent_status", {}, lambda r, a, n, s: r, 0))
 
     def status(self) -> dict[str, Any]:
         """What is known here: ``{"latency_s", "bytes_received", "rate_bytes_s", "waiting", "agent"}``."""
@@ -258,7 +232,7 @@ class AgentClient:
                 if call not in tired:
                     self._send_call(call)
         for call in tired:
-            _fail(call, LinkLostError("The connection was lost again and again during this request.",
+            call.fail(LinkLostError("The connection was lost again and again during this request.",
                                       call.method, "Try it once more; if it fails again, ask for less at once."))
 
     def detach(self, session: AgentSession) -> None:
@@ -275,7 +249,7 @@ class AgentClient:
             self._session = None
             calls, self._calls = list(self._calls.values()), {}
         for call in calls:
-            _fail(call, reason)
+            call.fail(reason)
 
     def reopen(self) -> None:
         """A connection is being made: keep what comes until it is there."""
@@ -285,25 +259,25 @@ class AgentClient:
     def receive(self, message: Message, size: int) -> None:
         """A message of the current session; called on its reader thread."""
         if isinstance(message, Reply):
-            self._replied(message, size)
+            self._replied(message)
         elif isinstance(message, Error):
             with self._lock:
                 call = self._calls.pop(message.stream, None)
             if call is not None:
-                _settle_error(call, message)
+                call.fail_as_told(message)
         elif isinstance(message, Event):
             with self._lock:
                 watch = self._watches.get(message.stream)
             if watch is not None:
                 self._changed(watch, message.data.get("generation"))
 
-    def _ask_for_view(self, call: _Call) -> Future[Any]:
+    def _ask_for_view(self, call: Call) -> Future[Any]:
         if call.view and not self._supersede(call.view, call.epoch):
-            _cancel(call)
+            call.cancel()
             return call.future
         return self._ask(call)
 
-    def _ask(self, call: _Call) -> Future[Any]:
+    def _ask(self, call: Call) -> Future[Any]:
         call.future.add_done_callback(lambda future: self._cancelled(call) if future.cancelled() else None)
         with self._lock:
             down = self._down
@@ -314,69 +288,41 @@ class AgentClient:
                     self._calls.pop(call.stream, None)
                     down = error_of_kind("usage", "The request is too long.", error.detail)
         if down is not None:
-            _fail(call, down)
+            call.fail(down)
         return call.future
 
-    def _send_call(self, call: _Call) -> None:
-        call.stream = self._new_stream()
-        call.assembler = ReplyAssembler(MESSAGE_BYTES)
+    def _send_call(self, call: Call) -> None:
+        call.begin(self._new_stream())
         self._calls[call.stream] = call
         if self._session is not None:
             call.attempts += 1
-            self._session.send(Request(call.stream, call.method, call.params, call.priority, call.view, call.epoch))
+            self._session.send(call.request())
 
     def _send_watch(self, watch: _Watch) -> None:
         watch.stream = self._new_stream()
         self._watches[watch.stream] = watch
         if self._session is not None:
-            call = _Call("watch", {"path": str(watch.path)},
+            call = Call("watch", {"path": str(watch.path)},
                          lambda r, a, n, s: self._watch_began(watch, r.get("generation")), stream=watch.stream)
             self._calls[watch.stream] = call
-            self._session.send(Request(watch.stream, "watch", call.params, _METADATA_PRIORITY))
+            self._session.send(Request(watch.stream, "watch", call.params, METADATA_PRIORITY))
 
     def _new_stream(self) -> int:
         stream, self._next_stream = self._next_stream, self._next_stream + 1
         return stream
 
-    def _replied(self, reply: Reply, size: int) -> None:
+    def _replied(self, reply: Reply) -> None:
         with self._lock:
             call = self._calls.get(reply.stream)
         if call is None:
             return
-        try:
-            if not call.assembler.add(reply):
-                return
-            result, arrays = call.assembler.finish()
-            call.received += call.assembler.received
-            if reply.more:
-                call.assembler = ReplyAssembler(MESSAGE_BYTES)
-                if call.part is not None and not call.future.cancelled():
-                    call.part(result, arrays, call.received, time.monotonic() - call.started)
-                return
-            value = call.convert(result, arrays, call.received, time.monotonic() - call.started)
-        except ProtocolError as error:
-            self._forget(call)
-            _fail(call, error_of_kind(error.kind, error.summary, error.detail, error.remedy))
-            return
-        except BeamsideError as error:
-            self._forget(call)
-            _fail(call, error)
-            return
-        except Exception as error:
-            self._forget(call)
-            _fail(call, AgentError("The agent's answer could not be understood.", repr(error), "Please report it."))
-            return
-        self._forget(call)
-        log.debug("%s #%d: %d bytes, %.0f ms", call.method, call.stream, call.received,
-                  1000 * (time.monotonic() - call.started))
-        if call.future.set_running_or_notify_cancel():
-            call.future.set_result(value)
+        settle = call.take(reply)
+        if settle is not None:
+            with self._lock:
+                self._calls.pop(call.stream, None)
+            settle()
 
-    def _forget(self, call: _Call) -> None:
-        with self._lock:
-            self._calls.pop(call.stream, None)
-
-    def _cancelled(self, call: _Call) -> None:
+    def _cancelled(self, call: Call) -> None:
         with self._lock:
             known = self._calls.pop(call.stream, None)
             if known is not None and self._session is not None:
@@ -390,7 +336,7 @@ class AgentClient:
             self._epochs[view] = epoch
             older = [call for call in self._calls.values() if call.view == view and call.epoch < epoch]
         for call in older:
-            _cancel(call)
+            call.cancel()
         return True
 
     def _end_watch(self, watch: _Watch) -> None:
@@ -419,29 +365,3 @@ class AgentClient:
 
 def _generation(value: Any) -> tuple[int, int]:
     return (int(value[0]), int(value[1])) if isinstance(value, list) and len(value) == 2 else GONE
-
-
-def _tell(listener: Callable[[Told], None] | None, told: Told) -> None:
-    if listener is None:
-        return
-    try:
-        listener(told)
-    except Exception:
-        log.exception("a listener of a reply's parts failed")
-
-
-def _settle_error(call: _Call, error: Error) -> None:
-    if error.kind == "cancelled":
-        _cancel(call)
-    else:
-        _fail(call, error_of_kind(error.kind, error.summary, error.detail, error.remedy))
-
-
-def _cancel(call: _Call) -> None:
-    if call.future.cancel():
-        call.future.set_running_or_notify_cancel()
-
-
-def _fail(call: _Call, error: BeamsideError) -> None:
-    if call.future.set_running_or_notify_cancel():
-        call.future.set_exception(error)
