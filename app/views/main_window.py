@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QTabBar, QTabWidget, QVBoxLayout, QWidget
 
-from app.errors import BeamsideError
 from app.model.data import DataReference
 from app.model.jobs import Job
 from app.model.plot import PlotDescription, View
@@ -20,7 +19,7 @@ from app.session.files_model import FilesModel
 from app.session.jobs_model import JobsModel
 from app.session.memory import choices_key, remembered
 from app.session.places import Places
-from app.session.session import Session, SiteState
+from app.session.session import Session
 from app.session.snippet import python_snippet
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
@@ -35,19 +34,19 @@ from app.views.inspector import Inspector
 from app.views.job_desk import JOBS_PAGE, MESSAGES_PAGE, JobDesk
 from app.views.jobs_dock import JobLogDialog, JobsDock
 from app.views.labels import panel, plain_tip
-from app.views.messages import Message, Messages, MessagesDock, NoticeBar
+from app.views.messages import Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
+from app.views.site_notices import SiteNotices
 from app.views.start_page import StartPage
 from app.views.submit_dialog import SubmitDialog
 from app.views.top_bar import TopBar
 from app.views.viewer_tab import TabWish, ViewerTab
 from app.views.window_actions import WindowActions
+from app.views.window_layout import WORK_HEIGHT, WindowLayout
 from app.viz.choices import ViewChoices
 from app.viz.icons import icon
 
 DEMO_SITE = "demo"
-FIRST_SIZE = QSize(1480, 980)
-WORK_HEIGHT = 190
 _VIEW_ICONS = {View.CURVE: "curve", View.SCATTER: "curve", View.TABLE: "table", View.NONE: "file"}
 
 
@@ -72,8 +71,6 @@ class MainWindow(QMainWindow):
         self._messages = messages
         self._settings = settings
         self._version = version
-        self._lost: set[str] = set()
-        self._failed: dict[str, Message] = {}
         self.setWindowTitle("Beamside")
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks | QMainWindow.DockOption.AllowNestedDocks
                             | QMainWindow.DockOption.AllowTabbedDocks)
@@ -93,7 +90,7 @@ class MainWindow(QMainWindow):
                                 self.top_bar, self)
         self._build_actions()
         self._connect()
-        self._restore()
+        self._layout.restore(settings)
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -197,9 +194,7 @@ class MainWindow(QMainWindow):
                                                                  "Messages": MessagesDock(self._messages)}, self,
                                    height=WORK_HEIGHT)
         self.work_dock.folded_changed.connect(self._keep_folded)
-        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, self.files_dock)
-        self.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.inspector_dock)
-        self.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, self.work_dock)
+        self._layout = WindowLayout(self, self.files_dock, self.inspector_dock, self.work_dock)
 
     def _build_actions(self) -> None:
         add = self._actions.add
@@ -232,8 +227,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         session, navigator = self._session, self.navigator
         session.opened.connect(self._site_opened)
-        session.failed.connect(self._site_failed)
-        session.lost.connect(self._site_lost)
+        self._notices = SiteNotices(session, self._messages, self.notice, self)
         session.trouble.connect(self._messages.tell)
         session.state_changed.connect(self._mirror_site)
         session.identity_changed.connect(self._mirror_site)
@@ -288,25 +282,7 @@ class MainWindow(QMainWindow):
         if current is not None and current.reference.site == name:
             self.files_panel.reveal(current.reference)         # the tree was listed anew
 
-    def _site_failed(self, name: str, error: BaseException) -> None:
-        self._messages.tell(error)
-        self._failed[name] = self._messages.all[-1]
-
-    def _site_lost(self, name: str, error: BaseException | None) -> None:
-        words = "The connection was lost; it is being restored." if self._session.state(name) is SiteState.LOST \
-            else "The connection was lost."
-        told = BeamsideError(f"{self._session.title(name)}: {words}",
-                             remedy="What is on screen stays; nothing at the facility is harmed.")
-        self._messages.tell(error or told)
-        self._lost.add(name)
-
     def _mirror_site(self, name: str) -> None:
-        if name in self._failed and self._session.state(name) in (SiteState.OPENING, SiteState.OPEN):
-            self.notice.answer(self._failed.pop(name))
-        if name in self._lost and self._session.state(name) is SiteState.OPEN:
-            self._lost.discard(name)
-            self.notice.hide()
-            self._messages.say(f"The connection to {self._session.title(name)} is back.")
         if name == self.navigator.site:
             self._sign_out.setEnabled(self._session.identity(name) is not None)
             self._hang_up.setEnabled(self._session.data(name) is not None)
@@ -422,25 +398,8 @@ class MainWindow(QMainWindow):
 
     # -- remembered -------------------------------------------------------------------------------------------------
 
-    def _restore(self) -> None:
-        screen = self.screen().availableGeometry().size() if self.screen() is not None else FIRST_SIZE
-        self.resize(FIRST_SIZE.boundedTo(screen - QSize(8, 40)))     # with room for the window's frame
-        files = min(370, max(270, self.width() // 4))                # a small screen is for the picture
-        self.resizeDocks([self.files_dock, self.inspector_dock], [files, min(260, files)], Qt.Orientation.Horizontal)
-        self.resizeDocks([self.work_dock], [WORK_HEIGHT], Qt.Orientation.Vertical)
-        self._first_state = self.saveState()
-        if self._settings.window_geometry:
-            self.restoreGeometry(QByteArray.fromBase64(self._settings.window_geometry.encode()))
-        if self._settings.window_state:
-            self.restoreState(QByteArray.fromBase64(self._settings.window_state.encode()))
-        self.work_dock.set_folded(self._settings.jobs_folded)
-
     def _reset_layout(self) -> None:
-        self.work_dock.set_folded(False)
-        self.restoreState(self._first_state)
-        for dock in (self.files_dock, self.inspector_dock, self.work_dock):
-            dock.show()
-        self.work_dock.set_folded(True)
+        self._layout.reset()
         self._keep_folded(True)
 
     def _keep_folded(self, folded: bool) -> None:
@@ -465,7 +424,7 @@ class MainWindow(QMainWindow):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        for dock in (self.files_dock, self.inspector_dock, self.work_dock):
+        for dock in self._layout.docks:
             if dock.isFloating():
                 QTimer.singleShot(0, dock, dock.raise_)        # it was shown first and would lie behind
 
@@ -479,9 +438,7 @@ class MainWindow(QMainWindow):
             widget = self._tabs.widget(position)
             if isinstance(widget, ViewerTab):
                 widget.close_sources()
-        self._change_settings(self._settings.with_(
-            window_geometry=bytes(self.saveGeometry().toBase64().data()).decode(),
-            window_state=bytes(self.saveState().toBase64().data()).decode()))
+        self._change_settings(self._layout.kept_in(self._settings))
         super().closeEvent(event)
 
 

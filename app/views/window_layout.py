@@ -1,0 +1,55 @@
+"""Where the window and its docks are: at first, as they were left, and back to the beginning. GUI thread."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, QSize, Qt
+from PySide6.QtWidgets import QMainWindow
+
+from app.settings import Settings
+from app.views.docks import PanelDock
+
+FIRST_SIZE = QSize(1480, 980)
+WORK_HEIGHT = 190
+
+
+class WindowLayout:
+    """Of one window. ``work`` is the dock at the bottom, which can be folded to its head."""
+
+    def __init__(self, window: QMainWindow, files: PanelDock, inspector: PanelDock, work: PanelDock) -> None:
+        self._window = window
+        self._files, self._inspector, self._work = files, inspector, work
+        window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, files)
+        window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, inspector)
+        window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, work)
+
+    @property
+    def docks(self) -> tuple[PanelDock, PanelDock, PanelDock]:
+        return self._files, self._inspector, self._work
+
+    def restore(self, settings: Settings) -> None:
+        """As it was left; at first for this screen."""
+        window = self._window
+        screen = window.screen().availableGeometry().size() if window.screen() is not None else FIRST_SIZE
+        window.resize(FIRST_SIZE.boundedTo(screen - QSize(8, 40)))     # with room for the window's frame
+        files = min(370, max(270, window.width() // 4))                # a small screen is for the picture
+        window.resizeDocks([self._files, self._inspector], [files, min(260, files)], Qt.Orientation.Horizontal)
+        window.resizeDocks([self._work], [WORK_HEIGHT], Qt.Orientation.Vertical)
+        self._first = window.saveState()
+        if settings.window_geometry:
+            window.restoreGeometry(QByteArray.fromBase64(settings.window_geometry.encode()))
+        if settings.window_state:
+            window.restoreState(QByteArray.fromBase64(settings.window_state.encode()))
+        self._work.set_folded(settings.jobs_folded)
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        self._work.set_folded(False)
+        self._window.restoreState(self._first)
+        for dock in self.docks:
+            dock.show()
+        self._work.set_folded(True)
+
+    def kept_in(self, settings: Settings) -> Settings:
+        """``settings`` with how it is now."""
+        return settings.with_(window_geometry=bytes(self._window.saveGeometry().toBase64().data()).decode(),
+                              window_state=bytes(self._window.saveState().toBase64().data()).decode())
