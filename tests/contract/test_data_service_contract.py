@@ -208,7 +208,7 @@ def test_that_a_slow_read_holds_up_neither_tree_nor_folder(faked: Connection, tm
 
 
 def test_that_urgent_requests_overtake_those_that_wait(connect: Callable[..., Connection],
-                                                           fake_agent: Upload, tmp_path: Path) -> None:
+                                                       fake_agent: Upload, tmp_path: Path) -> None:
     order: list[str] = []
     faked = connect(agent=fake_agent, workers=1)
     blocked = faked.data.read(ask(tmp_path / "wait-go"))
