@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 LEAST = 3
-_IMAGES = ("cbf", "edf", "tif", "tiff", "mccd", "marccd", "img", "mar345", "mar1200", "mar1600", "mar1800", "mar2000",
-           "mar2300", "mar2400", "mar3000", "mar3450")
-SUFFIXES = tuple("." + image + packed for image in _IMAGES for packed in ("", ".gz", ".bz2"))
+_IMAGES = frozenset(("cbf", "edf", "tif", "tiff", "mccd", "marccd", "img", "mar345", "mar1200", "mar1600", "mar1800",
+                     "mar2000", "mar2300", "mar2400", "mar3000", "mar3450"))
+_PACKED = frozenset(("gz", "bz2"))
 _MOST_DIGITS = 18
 
 
@@ -36,11 +36,13 @@ class Series(NamedTuple):
 
 def split_name(name: str) -> Optional[Tuple[str, str, str]]:
     """What stands before the number, its digits, and the suffix; ``None``: it is no numbered image."""
-    lower = name.lower()
-    if not lower.endswith(SUFFIXES):
+    end = name.rfind(".")
+    last = name[end + 1:].lower()
+    if last in _PACKED:
+        whole, end = end, name.rfind(".", 0, end)
+        last = name[end + 1:whole].lower()
+    if last not in _IMAGES or end < 0:
         return None
-    packed = 3 if lower.endswith(".gz") else 4 if lower.endswith(".bz2") else 0
-    end = lower.rindex(".", 0, len(lower) - packed)
     stem = name[:end].rstrip("0123456789")
     digits = name[len(stem):end]
     if not digits or len(digits) > _MOST_DIGITS or not digits.isascii():

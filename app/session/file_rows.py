@@ -75,12 +75,12 @@ class Row:
 
 def kind_of_file(name: str) -> str:
     """``hdf5``, ``image``, ``text`` or ``""``, by the name."""
-    suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes[-2:]]
-    if suffixes and suffixes[-1] in _PACKED:
-        return "image" if len(suffixes) > 1 and suffixes[0] in IMAGE_SUFFIXES else ""
-    last = suffixes[-1] if suffixes else ""
-    return ("hdf5" if last in HDF5_SUFFIXES else "image" if last in IMAGE_SUFFIXES
-            else "text" if last in TEXT_SUFFIXES else "")
+    stem, dot, last = name.lower().rpartition(".")
+    suffix = dot + last
+    if suffix in _PACKED:
+        return "image" if "." + stem.rpartition(".")[2] in IMAGE_SUFFIXES and "." in stem else ""
+    return ("hdf5" if suffix in HDF5_SUFFIXES else "image" if suffix in IMAGE_SUFFIXES
+            else "text" if suffix in TEXT_SUFFIXES else "")
 
 
 def listing_rows(parent: Row, listing: FolderListing) -> list[Row]:
