@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QEvent, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
-from PySide6.QtWidgets import QMainWindow, QMenu, QTabBar, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QMenu, QVBoxLayout, QWidget
 
 from app.model.data import DataReference
 from app.model.jobs import Job
-from app.model.plot import PlotDescription, View
+from app.model.plot import PlotDescription
 from app.model.text import visible
 from app.session.files_model import FilesModel
 from app.session.jobs_model import JobsModel
@@ -33,21 +33,20 @@ from app.views.help_sheet import HelpSheet
 from app.views.inspector import Inspector
 from app.views.job_desk import JOBS_PAGE, MESSAGES_PAGE, JobDesk
 from app.views.jobs_dock import JobLogDialog, JobsDock
-from app.views.labels import panel, plain_tip
+from app.views.labels import panel
 from app.views.messages import Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
 from app.views.site_notices import SiteNotices
 from app.views.start_page import StartPage
 from app.views.submit_dialog import SubmitDialog
 from app.views.top_bar import TopBar
-from app.views.viewer_tab import TabWish, ViewerTab
+from app.views.viewer_tab import ViewerTab
+from app.views.viewer_tabs import ViewerTabs
 from app.views.window_actions import WindowActions
 from app.views.window_layout import WORK_HEIGHT, WindowLayout
 from app.viz.choices import ViewChoices
-from app.viz.icons import icon
 
 DEMO_SITE = "demo"
-_VIEW_ICONS = {View.CURVE: "curve", View.SCATTER: "curve", View.TABLE: "table", View.NONE: "file"}
 
 
 class MainWindow(QMainWindow):
@@ -99,23 +98,20 @@ class MainWindow(QMainWindow):
         return self._settings
 
     @property
-    def tabs(self) -> QTabWidget:
+    def tabs(self) -> ViewerTabs:
         return self._tabs
 
     @property
     def current_tab(self) -> ViewerTab | None:
-        widget = self._tabs.currentWidget()
-        return widget if isinstance(widget, ViewerTab) else None
+        return self._tabs.current
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
     def open_reference(self, reference: DataReference) -> DatasetTab | None:
         """Show a file or node in a tab: its own if it is open already."""
-        for position in range(self._tabs.count()):
-            widget = self._tabs.widget(position)
-            if isinstance(widget, DatasetTab) and widget.reference == reference:
-                self._tabs.setCurrentIndex(position)
-                return widget
+        known = self._tabs.bring_dataset(reference)
+        if known is not None:
+            return known
         data = self._session.data(reference.site)
         if data is None:
             return None
@@ -123,27 +119,8 @@ class MainWindow(QMainWindow):
         tab.told.connect(self._messages.say)
         tab.described.connect(functools.partial(self._described, tab))
         tab.choices_made.connect(functools.partial(self._remember_choices, tab))
-        self._add_tab(tab)
+        self._tabs.add(tab)
         return tab
-
-    def show_tab(self, wish: TabWish) -> ViewerTab:
-        """Show a tab that another one asked for: the one that is open already, or a new one."""
-        for position in range(self._tabs.count()):
-            widget = self._tabs.widget(position)
-            if isinstance(widget, ViewerTab) and widget.key == wish.key:
-                self._tabs.setCurrentIndex(position)
-                return widget
-        tab = wish.make()
-        self._add_tab(tab)
-        return tab
-
-    def _add_tab(self, tab: ViewerTab) -> None:
-        tab.retitled.connect(functools.partial(self._retitle, tab))
-        tab.failed.connect(self._messages.keep)
-        tab.tab_requested.connect(self.show_tab)
-        position = self._tabs.addTab(tab, icon(tab.icon_name or "image", "muted"), _tab_text(tab.title))
-        self._tabs.setTabToolTip(position, plain_tip(visible(str(tab.reference))))
-        self._tabs.setCurrentIndex(position)
 
     def submit(self, recipe: Recipe, reference: DataReference) -> SubmitDialog | None:
         """Open the form of a recipe for this data."""
@@ -158,20 +135,15 @@ class MainWindow(QMainWindow):
         return self.job_desk.show_log(job)
 
     def show_start(self) -> None:
-        self._tabs.setCurrentWidget(self.start_page)
+        self._tabs.show_start()
+
+    def close_tab(self, position: int) -> None:
+        self._tabs.close_tab(position)
 
     # -- building ---------------------------------------------------------------------------------------------------
 
     def _build_centre(self) -> None:
-        self._tabs = QTabWidget()
-        self._tabs.setDocumentMode(True)
-        self._tabs.setMovable(True)
-        self._tabs.setTabsClosable(True)
-        self._tabs.setUsesScrollButtons(True)
-        self._tabs.setElideMode(Qt.TextElideMode.ElideNone)      # rather scrolled than “c…a”
-        self._tabs.addTab(self.start_page, icon("home", "muted"), "Start")
-        for side in (QTabBar.ButtonPosition.LeftSide, QTabBar.ButtonPosition.RightSide):
-            self._tabs.tabBar().setTabButton(0, side, None)  # type: ignore[arg-type]
+        self._tabs = ViewerTabs(self.start_page)
         centre = panel()
         column = QVBoxLayout(centre)
         column.setContentsMargins(8, 4, 8, 8)
@@ -208,9 +180,9 @@ class MainWindow(QMainWindow):
         add("Copy path of what is shown", "copy", self._copy_path, "Ctrl+Shift+C")
         add("Copy as Python", "copy", self._copy_python, "Ctrl+Alt+C")
         self._actions.separate()
-        add("Close tab", "close", self._close_current, "Ctrl+W")
-        add("Next tab", "step-forward", functools.partial(self._step_tab, 1), "Ctrl+Tab")
-        add("Previous tab", "step-back", functools.partial(self._step_tab, -1), "Ctrl+Shift+Tab")
+        add("Close tab", "close", self._tabs.close_current, "Ctrl+W")
+        add("Next tab", "step-forward", functools.partial(self._tabs.step, 1), "Ctrl+Tab")
+        add("Previous tab", "step-back", functools.partial(self._tabs.step, -1), "Ctrl+Shift+Tab")
         self._actions.separate()
         for dock, key in ((self.files_dock, "Ctrl+1"), (self.inspector_dock, "Ctrl+2"), (self.work_dock, "Ctrl+3")):
             self._actions.take(dock.toggleViewAction(), key)
@@ -247,7 +219,8 @@ class MainWindow(QMainWindow):
         self.files_panel.recipe_requested.connect(self.submit)
         self.inspector.recipe_requested.connect(self._submit_shown)
         self._tabs.currentChanged.connect(self._tab_changed)
-        self._tabs.tabCloseRequested.connect(self.close_tab)
+        self._tabs.added.connect(self._tab_added)
+        self._tabs.title_changed.connect(self._mirror_title)
         self._places.changed.connect(self._keep_places)
         self._streaming.changed.connect(self._keep_streaming)
 
@@ -274,10 +247,8 @@ class MainWindow(QMainWindow):
 
     def _site_opened(self, name: str) -> None:
         data = self._session.data(name)
-        for position in range(self._tabs.count()):
-            tab = self._tabs.widget(position)
-            if isinstance(tab, ViewerTab) and tab.reference.site == name and data is not None:
-                tab.use_service(data)
+        if data is not None:
+            self._tabs.for_site(name, lambda tab: tab.use_service(data))
         current = self.current_tab
         if current is not None and current.reference.site == name:
             self.files_panel.reveal(current.reference)         # the tree was listed anew
@@ -295,40 +266,26 @@ class MainWindow(QMainWindow):
 
     # -- tabs -------------------------------------------------------------------------------------------------------
 
-    def close_tab(self, position: int) -> None:
-        widget = self._tabs.widget(position)
-        if isinstance(widget, ViewerTab):
-            widget.close_sources()
-            self._tabs.removeTab(position)
-            widget.deleteLater()
+    def _tab_added(self, tab: ViewerTab) -> None:
+        tab.failed.connect(self._messages.keep)
 
-    def _retitle(self, tab: ViewerTab, title: str) -> None:
-        self._tabs.setTabText(self._tabs.indexOf(tab), _tab_text(title))
-        if tab is self.current_tab:
-            self.setWindowTitle(f"{title} – Beamside")
+    def _mirror_title(self) -> None:
+        tab = self.current_tab
+        self.setWindowTitle(f"{tab.title} – Beamside" if tab is not None else "Beamside")
 
     def _tab_changed(self, _position: int) -> None:
         tab = self.current_tab
         self.inspector.show_tab(tab)
         self._offer_recipes(tab)
-        self.setWindowTitle(f"{tab.title} – Beamside" if tab is not None else "Beamside")
+        self._mirror_title()
 
     def _described(self, tab: DatasetTab, description: PlotDescription) -> None:
         stored = self._settings.choices.get(choices_key(tab.reference, description))
         if stored is not None:
             tab.set_choices(ViewChoices.from_json(stored))
-        self._draw_tab_icons()
+        self._tabs.draw_icons()
         if tab is self.current_tab:
             self._offer_recipes(tab)
-
-    def _draw_tab_icons(self) -> None:
-        """Icons of tabs do not follow the theme by themselves."""
-        for position in range(self._tabs.count()):
-            tab = self._tabs.widget(position)
-            name = tab.icon_name if isinstance(tab, ViewerTab) and tab.icon_name \
-                else _VIEW_ICONS.get(tab.description.view, "image") if isinstance(tab, ViewerTab) and tab.description \
-                else "file" if isinstance(tab, ViewerTab) else "home"
-            self._tabs.setTabIcon(position, icon(name, "muted"))
 
     def _offer_recipes(self, tab: ViewerTab | None) -> None:
         if not isinstance(tab, DatasetTab) or not tab.is_picture:
@@ -385,12 +342,6 @@ class MainWindow(QMainWindow):
             text = tab.python(host) if tab is not None else python_snippet(reference, (), host)
             QGuiApplication.clipboard().setText(text)
 
-    def _close_current(self) -> None:
-        self.close_tab(self._tabs.currentIndex())
-
-    def _step_tab(self, step: int) -> None:
-        self._tabs.setCurrentIndex((self._tabs.currentIndex() + step) % self._tabs.count())
-
     def _show_help(self) -> None:
         sheet = HelpSheet(self._actions.all, self._version, self)
         sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -428,20 +379,8 @@ class MainWindow(QMainWindow):
             if dock.isFloating():
                 QTimer.singleShot(0, dock, dock.raise_)        # it was shown first and would lie behind
 
-    def changeEvent(self, event: QEvent) -> None:
-        if event.type() is QEvent.Type.PaletteChange:
-            self._draw_tab_icons()
-        super().changeEvent(event)
-
     def closeEvent(self, event: QCloseEvent) -> None:
-        for position in range(self._tabs.count()):
-            widget = self._tabs.widget(position)
-            if isinstance(widget, ViewerTab):
-                widget.close_sources()
+        for tab in self._tabs.viewers():
+            tab.close_sources()
         self._change_settings(self._layout.kept_in(self._settings))
         super().closeEvent(event)
-
-
-def _tab_text(title: str) -> str:
-    text = title if len(title) <= 32 else f"{title[:16]}…{title[-15:]}"
-    return text.replace("&", "&&")
