@@ -108,24 +108,52 @@ def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Block
         rest = _rest_bytes(steps[0], blocks) if stop == blocks.size else 0
         if behind + rest > packed.size:
             raise Damaged("a chunk that ends too early")
-        _undo(steps[0], packed[position:behind + rest], blocks.block_bytes, out[start:stop])
+        Part(steps[0], packed[position:behind + rest], blocks.block_bytes, out[start:stop]).decode()
         position, block = behind, end
 
 
 def decode_all_blocks(packed: Any, step: Step, out: Any) -> None:
     """Decode a whole chunk into ``out``, (chunk bytes,) uint8."""
+    for part in parts_of(packed, step, out, 1):
+        part.decode()
+
+
+class Part(NamedTuple):
+    """Neighbouring blocks of a stored chunk that can be decoded in a thread of their own."""
+
+    step: Step
+    packed: Any
+    block_bytes: int
+    out: Any
+
+    def decode(self) -> None:
+        """Fill ``out``."""
+        try:
+            undo_blocks(self.step, self.packed, self.block_bytes, self.out)
+        except Unusual as error:
+            raise Damaged(str(error)) from None
+
+
+def parts_of(packed: Any, step: Step, out: Any, number: int) -> List[Part]:
+    """A whole chunk in about ``number`` parts that together fill ``out``, (chunk bytes,) uint8.
+
+    Raises:
+        Damaged: the lengths of the blocks do not agree with the chunk.
+    """
     blocks = Blocks(out.size, _block_bytes(packed, step, out.size), None)
-    end = _followed(packed, HEADER_BYTES, _with_length(step, blocks)) + _rest_bytes(step, blocks)
-    if end != packed.size:
-        raise Damaged("a chunk of another length than its blocks")
-    _undo(step, packed[HEADER_BYTES:], blocks.block_bytes, out)
-
-
-def _undo(step: Step, packed: Any, block_bytes: int, out: Any) -> None:
-    try:
-        undo_blocks(step, packed, block_bytes, out)
-    except Unusual as error:
-        raise Damaged(str(error)) from None
+    lengths, size, position = _with_length(step, blocks), blocks.block_bytes, HEADER_BYTES
+    together = -(-blocks.number // max(1, number))
+    parts = []
+    for first in range(0, blocks.number, together):
+        end = min(first + together, blocks.number)
+        behind = _followed(packed, position, min(end, lengths) - min(first, lengths))
+        if end == blocks.number:
+            behind += _rest_bytes(step, blocks)
+            if behind != packed.size:
+                raise Damaged("a chunk of another length than its blocks")
+        parts.append(Part(step, packed[position:behind], size, out[first * size:min(end * size, out.size)]))
+        position = behind
+    return parts
 
 
 def _block_bytes(packed: Any, step: Step, size: int) -> int:

@@ -15,9 +15,9 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from app.agent.blocks import Damaged
+from app.agent.blocks import Damaged, is_in_blocks, parts_of
 from app.agent.pieces import Kept, Piece, PieceReader, bytes_to_decode
-from app.agent.plain_bytes import MAX_SCRATCH, read_plain, slices_of, stepped
+from app.agent.plain_bytes import MAX_SCRATCH, bytes_of, read_plain, slices_of, stepped
 from app.agent.selection import Axis, Plan
 from app.agent.slab_cache import SlabCache
 from app.agent.storage import Storage, Storages, damaged_or_changed, descriptor_of, refuse_if_cut
@@ -27,6 +27,7 @@ MAX_PIECES = 200_000
 LEFT_TO_HDF5 = (Unusual, OSError, ValueError, RuntimeError, KeyError, TypeError, NotImplementedError, IndexError)
 _MOST_DOUBTFUL = 64
 _WORTH_THREADS = 2 ** 17  # bytes decoded at once: with less, Python takes longer than decoding
+_WORTH_PARTS = 2 ** 23
 _TOGETHER = 64  # pieces found, then read, then the next
 
 Hit = Tuple[int, slice, slice]
@@ -186,6 +187,9 @@ class DirectReader:
             if not some:
                 break
             check()
+            if self._threads > 1 and len(some) == 1 and storage.chunk_bytes >= _WORTH_PARTS and self._read_parts(
+                    fd, some[0]):
+                continue
             if threads > 1 and len(some) > 1 and bytes_to_decode(some[0]) >= _WORTH_THREADS:
                 doubtful += self._read_in_threads(fd, some, threads)
             else:
@@ -222,18 +226,39 @@ class DirectReader:
             else:
                 target[...] = storage.fill
 
-    def _read_in_threads(self, fd: int, pieces: List[Piece], threads: int) -> List[Piece]:
+    def _read_parts(self, fd: int, piece: Piece) -> bool:
+        """Decode a large chunk in parts, each in a thread; False: it has no parts, or not all of it is wanted."""
+        steps, target = piece.storage.steps_of(piece.chunk), piece.target
+        if not is_in_blocks(steps) or target.shape != piece.storage.chunk_shape or not target.flags.c_contiguous:
+            return False
+        if piece.doubtful and piece.chunk.size == piece.storage.chunk_bytes:
+            return False
+        packed = self._idle[0].pread(fd, piece.chunk.offset, piece.chunk.size)
+        parts = [self._threads_pool.submit(part.decode)
+                 for part in parts_of(packed, steps[0], bytes_of(target), self._threads)]
+        _results_of(parts)
+        return True
+
+    @property
+    def _threads_pool(self) -> ThreadPoolExecutor:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "worker-decode")
+        return self._pool
+
+    def _read_in_threads(self, fd: int, pieces: List[Piece], threads: int) -> List[Piece]:
         while len(self._idle) < threads:
             self._idle.append(PieceReader(self._kept))
-        parts = [self._pool.submit(_read_all, fd, pieces[number::threads], self._idle[number])
+        parts = [self._threads_pool.submit(_read_all, fd, pieces[number::threads], self._idle[number])
                  for number in range(threads)]
-        errors = [part.exception() for part in parts]  # waits for all: they write into the same reply
-        for error in errors:
-            if error is not None:
-                raise error
-        return [piece for part in parts for piece in part.result()]
+        return [piece for left in _results_of(parts) for piece in left]
+
+
+def _results_of(parts: List[Any]) -> List[Any]:
+    """What all threads found; waits for all of them even if one failed: they write into the same reply."""
+    for error in [part.exception() for part in parts]:
+        if error is not None:
+            raise error
+    return [part.result() for part in parts]
 
 
 def _read_all(fd: int, pieces: List[Piece], reader: PieceReader) -> List[Piece]:

@@ -128,6 +128,24 @@ def test_that_several_threads_decode_the_same(tmp_path: Path, name: str, monkeyp
         reader.close()
 
 
+@pytest.mark.parametrize("how", [hdf5plugin.Bitshuffle(nelems=64), hdf5plugin.Bitshuffle(cname="zstd"),
+                                 hdf5plugin.LZ4(nbytes=500)])
+@pytest.mark.parametrize("items", [1, 7, 8, 64, 1000, 1027, 54_003])
+def test_that_one_large_chunk_is_decoded_in_parts(tmp_path: Path, how: Any, items: int,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "_WORTH_PARTS", 1)
+    values = np.resize(VALUES, items)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("d", data=values, chunks=(items,), **how)
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        for threads in (2, 3, 8):
+            reader = DirectReader(0, threads)
+            found = reader.read(file["d"], tie(["..."], values.shape))
+            reader.close()
+            assert found is not None
+            assert bits(found) == bits(values)
+
+
 def test_that_unfiltered_chunks_at_the_edge_are_read_by_hdf5_and_the_others_not(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = VALUES[0, :101, :70]
