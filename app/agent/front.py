@@ -36,6 +36,7 @@ from app.protocol.messages import (
     Ping,
     Pong,
     Request,
+    encode,
     from_frame,
     to_frame,
 )
@@ -79,9 +80,10 @@ class Front:
 
     def run(self) -> int:
         """Serve until the wire closes or nothing is heard for too long."""
-        write_all(self._wire_out, marker_line(self._settings.nonce))
+        write_all(self._wire_out, marker_line(self._settings.nonce) + encode(Hello(facts=self._facts())))
+        self._metadata.start()      # they import while the answer is on its way
+        self._data.start()
         self._outbox.start()
-        self._outbox.send(Hello(facts=self._facts()))
         self._files.start()
         self._watcher.start()
         threading.Thread(target=self._end_when_idle, name="agent-idle", daemon=True).start()
@@ -142,8 +144,6 @@ class Front:
         self._greeted = True
         self._codecs = hello.codecs
         self._outbox.grant(hello.credit)
-        self._metadata.start()
-        self._data.start()
 
     def _accept(self, request: Request) -> None:
         task = Task(request)
