@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import h5py
@@ -21,10 +23,13 @@ from app.agent.openable import Array
 from app.agent.selection import Plan, tie
 from app.agent.slabs import Slab, Walk, Window, walk_for
 from app.agent.sources import is_virtual, virtual_files
+from app.agent.storage import refuse_if_cut
 from app.agent.validity import sentinel_of
 from app.agent.virtual import SourceReader
+from app.protocol.errors import WireError
 
 CACHE_BYTES = 8 * 2 ** 20
+LOOK_S = 0.1  # while a slab is slow to come, how often to see whether somebody still waits
 AHEAD_BYTES = 64 * 2 ** 20
 
 
@@ -106,7 +111,8 @@ def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None], crew: Crew,
     if not stack.in_memory or getattr(stack.data, "is_concurrent", False):
         count = max(1, min(crew.threads + 1, AHEAD_BYTES // (walk.slab_elements * stack.dtype.itemsize + 1) - 1))
     buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
-    idle = deque(_Reader(stack, missing) for _ in range(min(count, crew.threads)))
+    stopped = threading.Event()
+    idle = deque(_Reader(stack, missing, stopped) for _ in range(min(count, crew.threads)))
     under_way = deque()  # type: deque[Tuple[Slab, Any]]
     slabs = enumerate(walk.slabs())
 
@@ -122,10 +128,13 @@ def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None], crew: Crew,
         while under_way:
             check()
             slab, future = under_way.popleft()
+            while not wait_for([future], LOOK_S).done:
+                check()
             values = future.result()
             begin(1)
             yield slab, values
     finally:
+        stopped.set()
         for _, future in under_way:
             future.cancel()
 
@@ -151,6 +160,7 @@ def _read(stack: Stack, slab: Slab, window: Window, buffer: Any, idle: Deque[_Re
 def _by_hdf5(stack: Stack, plan: Plan, index: Tuple[slice, ...], target: Any) -> Any:
     try:
         stack.data.read_direct(target, index)
+        refuse_if_cut(stack.data)
         return target
     except Exception:  # reading it once more as `read` does says what is wrong, or finds a way
         values = reading.read_plan(stack.data, plan, stack.file_path, stack.signal)
@@ -160,8 +170,9 @@ def _by_hdf5(stack: Stack, plan: Plan, index: Tuple[slice, ...], target: Any) ->
 class _Reader:
     """What one thread needs to read slabs without HDF5, where that can be."""
 
-    def __init__(self, stack: Stack, missing: Set[str]) -> None:
+    def __init__(self, stack: Stack, missing: Set[str], stopped: threading.Event) -> None:
         self._stack = stack
+        self._stopped = stopped
         self._missing = missing
         self._virtual = not stack.in_memory and is_virtual(stack.data)
         self._sources, self._direct = SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES)
@@ -172,8 +183,12 @@ class _Reader:
         if stack.data.dtype != stack.dtype:
             return None
         if self._virtual:
-            return self._sources.read(stack.data, plan, stack.file_path)
-        return target if self._direct.read_into(stack.data, plan, target) else None
+            return self._sources.read(stack.data, plan, stack.file_path, self._check)
+        return target if self._direct.read_into(stack.data, plan, target, self._check) else None
+
+    def _check(self) -> None:
+        if self._stopped.is_set():
+            raise WireError("cancelled", "No longer wanted.")
 
     def without_gaps(self, plan: Plan, values: Any) -> Any:
         """``values`` of a plan, with the mask value for what no source of a virtual dataset holds."""

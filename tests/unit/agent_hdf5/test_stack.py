@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 import resource
+import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 from app.agent import accumulating, slabs, stack
+from app.agent.direct import DirectReader
 from app.agent.frames import walk_through
 from app.agent.service import Service
 from app.agent.slabs import Window, bit_reversed, walk_for
@@ -366,6 +369,24 @@ def test_that_it_stops_within_a_frame_when_nobody_waits(tmp_path: Path) -> None:
     assert caught.value.kind == "cancelled"
     assert asked.looks == 4   # one before, one before each slab
     assert service.handle("read", {"file": str(path), "data_path": "/x", "selection": [0]})[1][0].all()
+
+
+@pytest.mark.parametrize("method", ["project", "profile"])
+def test_that_storage_that_hangs_between_chunks_does_not_hold_up_a_cancel(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    path, _ = stored(tmp_path, np.ones((50, 10, 20), "u2"), "frames")
+
+    def hanging(self: DirectReader, dataset: Any, plan: Any, out: Any, check: Callable[[], None]) -> bool:
+        while True:
+            threading.Event().wait(0.005)
+            check()
+
+    monkeypatch.setattr(DirectReader, "read_into", hanging)
+    asked = Asked(patience=3)
+    with pytest.raises(WireError) as caught:
+        Service().handle(method, {"file": str(path), "data_path": "/x", "op": "max", "point": [1, 2]}, asked)
+    assert caught.value.kind == "cancelled"
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("worker-crew")]
 
 
 @pytest.mark.usefixtures("small_slabs")
