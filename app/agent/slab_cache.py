@@ -1,8 +1,8 @@
 """Slices across chunks: whoever asks for the next one too gets a slab of them, decoded once.
 
 A slice that is one element thick in chunks that are many thick decodes all of them for a part. When its neighbour is
-asked for, as many slices as there is room for are read together, and the next ones come from memory. Two slabs at
-most. Runs in a worker process of the agent, in one thread.
+asked for, as many slices as there is room for are read together; the next ones, and parts of them, come from memory.
+Two slabs at most. Runs in a worker process of the agent, in one thread.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 import numpy as np
 
 from app.agent.decoding import BLOSC, BLOSC2
+from app.agent.plain_bytes import stepped
 from app.agent.selection import Axis
 from app.agent.storage import Storage
 from app.protocol.chunk_filters import BITSHUFFLE, LZ4
@@ -20,6 +21,7 @@ from app.protocol.chunk_filters import BITSHUFFLE, LZ4
 NEAR = 8
 _CACHE_LINE = 64
 _SLABS = 2
+_SEEN = 8
 _LEAST_BYTES = 2 ** 20
 _MOST_THICK = 64
 _BLOCK = 8192  # bytes: what bitshuffle and LZ4 decode at once, usually
@@ -30,7 +32,7 @@ Key = Tuple[int, int, Axes]
 
 
 class Widened(NamedTuple):
-    """A slab: ``values`` for ``axes``, of which the slice asked for is the one at ``chosen`` along the axis of ``key``.
+    """A slab: ``values`` for ``axes``, of which the slice asked for is the part ``chosen``.
 
     ``is_new``: nothing has been read into it yet.
     """
@@ -38,13 +40,13 @@ class Widened(NamedTuple):
     key: Key
     axes: Axes
     values: Any
-    chosen: int
+    chosen: Tuple[slice, ...]
     is_new: bool
 
     @property
     def plane(self) -> Any:
         """The slice that was asked for, its axis 1 long."""
-        return self.values[(slice(None),) * self.key[1] + (slice(self.chosen, self.chosen + 1),)]
+        return self.values[self.chosen]
 
 
 class SlabCache:
@@ -54,24 +56,27 @@ class SlabCache:
         self._limit = limit
         self._kept = kept
         self._slabs = OrderedDict()  # type: OrderedDict[Key, Widened]
-        self._last = None  # type: Optional[Tuple[Key, int]]
+        self._last = OrderedDict()  # type: OrderedDict[Key, int]
 
     def find(self, storage: Storage, axes: Axes) -> Optional[Widened]:
         """The slab that holds a slice, or one to be filled; ``None``: read the slice alone."""
+        for held in reversed(self._slabs.values()):
+            chosen = _part_of(held, storage, axes)
+            if chosen is not None:
+                self._slabs.move_to_end(held.key)
+                return held._replace(chosen=chosen, is_new=False)
         number = self._thin_axis(storage, axes)
         if number is None:
             return None
         start = axes[number].start
         key = (storage.serial, number, axes[:number] + axes[number + 1:])
-        held = self._slabs.get(key)
-        if held is not None and 0 <= start - held.axes[number].start < held.axes[number].length:
-            self._slabs.move_to_end(key)
-            self._last = (key, start)
-            return held._replace(chosen=start - held.axes[number].start, is_new=False)
-        last, self._last = self._last, (key, start)
-        if last is None or last[0] != key or not 0 < abs(start - last[1]) <= NEAR:
+        last = self._last.pop(key, None)
+        self._last[key] = start
+        while len(self._last) > _SEEN:
+            self._last.popitem(last=False)
+        if last is None or not 0 < abs(start - last) <= NEAR:
             return None
-        return self._slab(storage, axes, number, key, start > last[1])
+        return self._slab(storage, axes, number, key, start > last)
 
     def keep(self, slab: Widened) -> None:
         """Keep a slab that has been filled."""
@@ -82,7 +87,7 @@ class SlabCache:
     def clear(self) -> None:
         """Forget everything."""
         self._slabs.clear()
-        self._last = None
+        self._last.clear()
 
     @property
     def _nbytes(self) -> int:
@@ -127,7 +132,23 @@ class SlabCache:
             self._slabs.popitem(last=False)
         counts[number] = end - first
         wide = axes[:number] + (Axis(first, end - first, 1, False),) + axes[number + 1:]
-        return Widened(key, wide, np.empty(counts, storage.dtype), start - first, True)
+        chosen = tuple(slice(start - first, start - first + 1) if axis == number else slice(0, axes[axis].length)
+                       for axis in range(len(axes)))
+        return Widened(key, wide, np.empty(counts, storage.dtype), chosen, True)
+
+
+def _part_of(slab: Widened, storage: Storage, axes: Axes) -> Optional[Tuple[slice, ...]]:
+    """Where a selection is in a slab; ``None``: not all of it is there."""
+    if slab.key[0] != storage.serial:
+        return None
+    part = []
+    for have, want in zip(slab.axes, axes):
+        first, last = want.start - have.start, want.bounds[1] - 1 - have.start
+        if first < 0 or first % have.step or last // have.step >= have.length or (
+                want.length > 1 and want.step % have.step):
+            return None
+        part.append(stepped(first // have.step, want.length, want.step // have.step))
+    return tuple(part)
 
 
 def _thickness(storage: Storage, number: int) -> int:

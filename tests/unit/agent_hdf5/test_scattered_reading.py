@@ -128,6 +128,28 @@ def test_that_neighbouring_slices_are_decoded_once(tmp_path: Path, monkeypatch: 
         assert len(sizes) == 2 * 5 * 6
 
 
+def test_that_coarse_pictures_and_parts_of_slices_come_from_a_slab_too(tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slab_cache, "_LEAST_BYTES", 1)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("d", data=VOLUME, chunks=(8, 8, 56), compression="gzip")
+    os.utime(tmp_path / "a.h5", ns=(LONG_AGO, LONG_AGO))
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        reader = DirectReader(200_000)
+        for number in (30, 31, 32):
+            for items in ([[0, 40, 5], [0, 48, 4], number], ["...", number]):
+                assert reader.read(file["d"], tie(items, VOLUME.shape)) is not None
+        monkeypatch.setattr(reader, "_read", None)  # from here on nothing is read any more
+        cases: list[tuple[list[Any], Any]] = [
+            (["...", 33], VOLUME[..., 33]), ([[0, 40, 5], [0, 48, 4], 34], VOLUME[::5, ::4, 34]),
+            ([7, [3, 40, 2], 33], VOLUME[7, 3:40:2, 33]), ([7, 9, [32, 35, None]], VOLUME[7, 9, 32:35]),
+            ([[None, None, -3], 5, 33], VOLUME[::-3, 5, 33])]
+        for items, expected in cases:
+            found = reader.read(file["d"], tie(items, VOLUME.shape))
+            assert found is not None
+            assert bits(found) == bits(expected)
+
+
 def test_that_slabs_of_a_file_that_changed_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slab_cache, "_LEAST_BYTES", 1)
     path, reader = tmp_path / "a.h5", DirectReader(200_000)
