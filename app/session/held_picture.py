@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from app.model.data import Block, Exactness, ReadRequest, Reduction, Statistics
 from app.model.picture import pool_picture, statistics_of_picture
 from app.model.stack import StackOperation, StackProjection
 from app.remote.seams import Watch
+from app.remote.whole_read import write_array
 
 _T = TypeVar("_T")
 
@@ -84,6 +85,19 @@ def screen_reduction(operation: StackOperation, described: str) -> Reduction:
     if operation is StackOperation.MAX:
         return Reduction.MAX
     return Reduction.MIN if operation is StackOperation.MIN else Reduction(described)
+
+
+def save_projection(projection: StackProjection, path: Path) -> Future[Path]:
+    """Write the numbers of a projection to an NPY file; settles with ``path``.
+
+    Raises (through the Future):
+        DataError: ``path`` cannot be written.
+    """
+    def write() -> Path:
+        write_array(projection.values, path)
+        return path
+
+    return in_thread(write)
 
 
 def in_thread(work: Callable[[], _T]) -> Future[_T]:

@@ -31,7 +31,7 @@ from app.session.vocabulary import DataService
 from app.views.labels import PlainLabel
 from app.views.messages import ErrorPanel, Message, message_of
 from app.views.picture_answers import PictureAnswers
-from app.views.stack_desk import StackDesk
+from app.views.stack_desk import Below, StackDesk
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.curve_view import CurveView
@@ -69,6 +69,7 @@ class DatasetTab(ViewerTab):
         self._asking: FutureWatcher | None = None
         self._opening: Opening | None = None
         self._was: tuple[tuple[int, ...], ViewChoices] | None = None
+        self._below = Below()
         self._closed = False
         self._error = ErrorPanel()
         self._error.retry_requested.connect(self.reload)
@@ -118,6 +119,7 @@ class DatasetTab(ViewerTab):
         """Ask again how the data wants to be shown, and show it: the same frame, looked at in the same way."""
         if isinstance(self.viewer, StackView):
             self._was = (self.viewer.leading, self.viewer.choices)
+            self._below = self.desk.below if self.desk is not None else Below()
         self._drop_viewer()
         self._pages.setCurrentWidget(self._loading)
         self._stop_asking()
@@ -258,6 +260,7 @@ class DatasetTab(ViewerTab):
         desk.tab_requested.connect(self.tab_requested)
         desk.failed.connect(self.failed)
         self._place(desk)
+        desk.restore(self._below)
         self._show_counter()
 
     def _show_curves(self, description: PlotDescription) -> None:

@@ -6,17 +6,19 @@ GUI thread; never waits. An error or a cancel leaves what was on screen.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
 
 from app.model.data import Block, DataReference
 from app.model.plot import PlotDescription, View
 from app.model.stack import StackOperation, StackProgress, StackProjection
 from app.model.text import visible
 from app.session.frame_source import FrameSource, Region
-from app.session.held_picture import HeldPicture, screen_reduction
+from app.session.future_watcher import FutureWatcher
+from app.session.held_picture import HeldPicture, save_projection, screen_reduction
 from app.session.projection_source import ProjectionSource, partial_block, projected_dtype
 from app.session.stack_snippets import projection_snippet
 from app.session.viewed import Viewed
@@ -25,6 +27,7 @@ from app.views.messages import message_of
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.exactness_words import missing_words
+from app.viz.icons import set_icon
 from app.viz.progress_strip import ProgressStrip
 from app.viz.stack_view import StackView
 
@@ -67,6 +70,11 @@ class ProjectionTab(ViewerTab):
         outer.addWidget(self.strip)
         outer.addWidget(self.viewer, 1)
         self.setFocusProxy(self.viewer)
+        menu = self.viewer.toolbar.export.menu()
+        assert isinstance(menu, QMenu)
+        self._save = menu.addAction("Save numbers as NPY…")
+        set_icon(self._save, "save")
+        self._save.setEnabled(False)
         self._connect()
         self._show_counter()
 
@@ -138,6 +146,7 @@ class ProjectionTab(ViewerTab):
         source.file_changed.connect(self._outdated)
         self.strip.cancel_requested.connect(source.cancel)
         self.strip.again_requested.connect(self.reload)
+        self._save.triggered.connect(self._ask_where_to_save)
         viewer.frame_requested.connect(self._begin)
         viewer.retry_requested.connect(self.reload)
         viewer.limits_changed.connect(self.limits_changed)
@@ -164,6 +173,7 @@ class ProjectionTab(ViewerTab):
 
     def _show_whole(self, projection: StackProjection) -> None:
         self._shown, self._is_outdated = projection, False
+        self._save.setEnabled(True)
         self.strip.show_idle(self._exact)
         if self._held is not None:
             self._held.close()
@@ -201,6 +211,31 @@ class ProjectionTab(ViewerTab):
             self.strip.show_idle(f"stopped at {shown.frames} of {shown.total_frames} frames · partial", again=True)
         else:
             self.strip.show_idle(_OUTDATED if self._is_outdated else self._exact, again=self._is_outdated)
+
+    def save_numbers(self, path: Path) -> None:
+        """Write the exact numbers as NPY, off the GUI thread; says so where it cannot."""
+        shown = self._shown
+        if shown is not None and not shown.partial:
+            FutureWatcher(save_projection(shown, path), self, self._saved, self._not_saved)
+
+    def _ask_where_to_save(self, _checked: bool = False) -> None:
+        dialog = QFileDialog(self, "Save numbers", f"{self.operation.value}.npy", "NumPy array (*.npy)")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("npy")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._save_chosen)
+        dialog.open()
+
+    def _save_chosen(self, path: str) -> None:
+        self.save_numbers(Path(path))
+
+    def _saved(self, path: Path) -> None:
+        self.strip.show_idle(f"{self.strip.text.split(' · saved')[0]} · saved as {visible(path.name)}",
+                             again=self._is_outdated)
+
+    def _not_saved(self, error: BaseException) -> None:
+        message = message_of(error)
+        self.viewer.set_message(f"{message.summary} {message.remedy}".strip())
 
     def _outdated(self, _generation: object) -> None:
         self._is_outdated = True

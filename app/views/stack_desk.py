@@ -6,6 +6,7 @@ Offers only what the data can give; never waits. Projections and slices are tabs
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
@@ -15,7 +16,7 @@ from PySide6.QtWidgets import QApplication, QSplitter, QVBoxLayout, QWidget
 from app.model.data import DataReference
 from app.model.marks import Region
 from app.model.nodes import NodeInfo
-from app.model.plot import PlotDescription
+from app.model.plot import PlotDescription, View
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile
 from app.session.image_numbering import ImageNumbering
 from app.session.picture_marks import PictureMarks
@@ -38,6 +39,15 @@ _WITH_ARROWS = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadMod
 _FAR_STEP = 10
 _GAP_REACH = 64
 _SHARE_BELOW = 0.45                    # of the height, for what is opened under the picture
+
+
+@dataclass(frozen=True)
+class Below:
+    """What is open under a picture: a profile with its pixel (``None``: of a region), a sinogram with its row."""
+
+    profile: bool = False
+    point: tuple[int, int] | None = None
+    row: int | None = None
 
 
 class StackDesk(QWidget):
@@ -125,6 +135,31 @@ class StackDesk(QWidget):
         return ""
 
     @property
+    def below(self) -> Below:
+        """What is open under the picture."""
+        point = self.guides.point if self.guides is not None else None
+        sinogram = self.sinogram
+        return Below(self.profile_open, point, sinogram.row if sinogram is not None and self._sinogram_open else None)
+
+    def restore(self, below: Below) -> None:
+        """Open what was open before the picture was read anew, as far as its frames still have it."""
+        if self.tools is None or self.guides is None:
+            return
+        height, width = self.viewer.description.shape[-2:]
+        if below.profile:
+            self.tools.profile.setChecked(True)
+            if below.point is not None and below.point[0] < height and below.point[1] < width:
+                self._show_point(below.point)
+        if below.row is not None and below.row < height:
+            self.tools.sinogram.setChecked(True)
+            assert self.sinogram is not None
+            self.sinogram.show_row(below.row)
+
+    @property
+    def _sinogram_open(self) -> bool:
+        return self.sinogram is not None and not self.sinogram.isHidden()
+
+    @property
     def place(self) -> PixelPoint | PixelRegion | None:
         """The place of the profile that is wanted or shown."""
         return self._profiles.place if self._profiles is not None and self.profile_open else None
@@ -148,7 +183,8 @@ class StackDesk(QWidget):
     # -- private ----------------------------------------------------------------------------------------------------
 
     def _offer(self) -> None:
-        self.tools = tools = StackTools(self.viewer.toolbar, self.viewer.toolbar.fit)
+        self.tools = tools = StackTools(self.viewer.toolbar, self.viewer.toolbar.fit,
+                                        is_volume=self.viewer.description.view is View.VOLUME)
         tools.projection_chosen.connect(self.open_projection)
         tools.profile_toggled.connect(self._show_profile)
         tools.sinogram_toggled.connect(self._show_sinogram)

@@ -32,8 +32,8 @@ class StackTools(QObject):
     sinogram_toggled = Signal(bool)
     slices_chosen = Signal()
 
-    def __init__(self, toolbar: PlotToolbar, before: QAction) -> None:
-        """``before``: the action of the toolbar that follows."""
+    def __init__(self, toolbar: PlotToolbar, before: QAction, is_volume: bool = False) -> None:
+        """``before``: the action of the toolbar that follows; ``is_volume``: slices are what one wants first."""
         super().__init__(toolbar)
         menu = QMenu("All frames", toolbar)
         for operation, words in _PROJECTIONS:
@@ -54,6 +54,11 @@ class StackTools(QObject):
         self.menu = menu
         tip = "Projections, profile, sinogram and slices of all frames (A)"
         action = toolbar.add_menu("All frames", tip, menu, before)
+        if is_volume:
+            shown = QAction("Slices", toolbar)
+            shown.setToolTip("Three slices that cross in one point (V)")
+            shown.triggered.connect(self._on_slices)
+            toolbar.insertAction(action, shown)
         toolbar.insertSeparator(before)
         self.button = toolbar.button_of(action)
 

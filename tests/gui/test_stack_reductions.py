@@ -106,7 +106,8 @@ def run(script: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 @pytest.mark.parametrize("operation", list(StackOperation))
 def test_that_a_projection_shows_numpys_numbers_and_copies_them_as_python(
-        qtbot: Any, program: Any, files: Path, operation: StackOperation, monkeypatch: pytest.MonkeyPatch) -> None:
+        qtbot: Any, program: Any, files: Path, operation: StackOperation, monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path) -> None:
     frames = valid_counts(files)
     wanted = {StackOperation.MAX: frames.max(0), StackOperation.MIN: frames.min(0), StackOperation.MEAN: frames.mean(0),
               StackOperation.SUM: frames.sum(0, dtype="u8"), StackOperation.STD: frames.std(0)}[operation]
@@ -123,6 +124,12 @@ def test_that_a_projection_shows_numpys_numbers_and_copies_them_as_python(
     names = run(tab.python(""), monkeypatch)
     assert names["data"].dtype == shown.values.dtype
     np.testing.assert_allclose(names["data"][~wanted.mask].astype(float), wanted.compressed().astype(float), rtol=1e-12)
+    assert tab._save.isEnabled()
+    tab.save_numbers(tmp_path / "projection.npy")
+    qtbot.waitUntil(lambda: "saved as projection.npy" in tab.strip.text, timeout=PATIENCE_MS)
+    assert np.array_equal(np.load(tmp_path / "projection.npy"), shown.values, equal_nan=shown.values.dtype.kind == "f")
+    tab.save_numbers(tmp_path / "no" / "projection.npy")
+    qtbot.waitUntil(lambda: not tab.viewer.overlay.panel.isHidden(), timeout=PATIENCE_MS)
     tab.viewer.image.point_at(tab.viewer.image.scene_point(20.5, 30.5))
     qtbot.waitUntil(lambda: float(tab.viewer.status.value.text() or "nan") == pytest.approx(float(wanted[20, 30])),
                     timeout=PATIENCE_MS)
@@ -405,3 +412,25 @@ def test_that_an_error_leaves_the_projection_that_was_there(qtbot: Any, program:
     qtbot.mouseClick(tab.viewer.overlay.retry, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: bool((tab.viewer.image.shown_block.values == 7).all()), timeout=PATIENCE_MS)
     assert tab.strip.text == "exact"
+
+
+def test_that_reading_anew_keeps_what_is_open_under_the_picture(qtbot: Any, program: Any, files: Path) -> None:
+    values = stored(files, "scan.h5", "entry/data/data")
+    tab = go(qtbot, program, "scan.h5")
+    image = tab.viewer.image
+    image.point_at(image.scene_point(30.5, 40.5))
+    qtbot.keyClick(image.canvas, Qt.Key.Key_Z)
+    qtbot.keyClick(image.canvas, Qt.Key.Key_N)
+    before = tab.desk.below
+    assert (before.profile, before.point, before.row) == (True, (30, 40), 30)
+    tab.reload()
+    qtbot.waitUntil(lambda: tab.desk is not None and tab.desk.below == before, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: tab.desk.pane.profile is not None and np.array_equal(
+        tab.desk.pane.curve.curves[-1].stored, values[:, 30, 40]), timeout=PATIENCE_MS)
+
+
+def test_that_a_volume_offers_its_slices_in_plain_sight(qtbot: Any, program: Any, beamside_data: Path) -> None:
+    tab = go(qtbot, program, str(beamside_data / "volume" / "volumeExample.nxs"))
+    slices = next(action for action in tab.viewer.toolbar.actions() if action.text() == "Slices")
+    slices.trigger()
+    assert isinstance(program.window.current_tab, SlicesTab)
