@@ -6,6 +6,7 @@ one question is asked in ``PAUSE_MS``. The last one is always asked.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
@@ -17,6 +18,8 @@ from app.session.future_watcher import FutureWatcher
 PAUSE_MS = 40
 
 Ask = Callable[[Any, int], Future[Any]]
+
+_epochs = itertools.count(1)           # of all askers: one that takes another's place never seems the older one
 
 
 class NewestAnswer(QObject):
@@ -32,7 +35,6 @@ class NewestAnswer(QObject):
     def __init__(self, ask: Ask, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._ask = ask
-        self._epoch = 0
         self._wanted: Hashable | None = None
         self._asked: Hashable | None = None
         self._flight: FutureWatcher | None = None
@@ -58,9 +60,9 @@ class NewestAnswer(QObject):
         if self._wanted is None or self._asked == self._wanted:
             return
         self._asked = self._wanted
-        self._epoch += 1
         self._pause.start()
-        self._flight = FutureWatcher(self._ask(self._asked, self._epoch), self, self._arrived, self._broke, self._lost)
+        future = self._ask(self._asked, next(_epochs))
+        self._flight = FutureWatcher(future, self, self._arrived, self._broke, self._lost)
 
     def _take_back(self) -> None:
         self._asked = None

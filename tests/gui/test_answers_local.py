@@ -307,6 +307,10 @@ def test_that_regions_outlive_a_reload(qtbot: Any, program: Any, stack: Any) -> 
     qtbot.waitUntil(lambda: tab.answers is not None and tab.answers is not before, timeout=PATIENCE_MS)
     assert tab.answers is not None
     check(known(qtbot, tab, number), values[0], tab.answers.marks.marks.regions[0])
+    tab.answers.marks.remove(number)
+    tab.answers.marks.undo()
+    tab.answers.marks.place_region(number, (195, 300, 290, 500))
+    check(known(qtbot, tab, number), values[0], tab.answers.marks.marks.regions[0])
     before_undo = tab.answers.marks.marks
     tab.answers.marks.undo()
     tab.answers.marks.redo()

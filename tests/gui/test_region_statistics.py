@@ -241,6 +241,15 @@ def test_that_nothing_is_asked_for_regions_that_are_gone(source: RegionStatistic
     assert all(asked.future.cancelled() for asked in data.asked)
 
 
+def test_that_a_region_that_comes_back_is_not_taken_for_an_older_question(source: RegionStatistics,
+                                                                          data: FakeAnswers) -> None:
+    source.show_regions((region(0, 10, 0, 10),))
+    source.show_regions(())
+    source.show_regions((region(0, 11, 0, 10),))
+    assert data.asked[0].view == data.asked[1].view
+    assert data.asked[1].epoch > data.asked[0].epoch, "the agent would throw it away"
+
+
 def test_that_the_newest_line_wins(line_source: LineSource, data: FakeAnswers, qtbot: QtBot) -> None:
     for y in range(10):
         line_source.show_line(ProfileLine((float(y), 5.0), (float(y), 40.0)))
