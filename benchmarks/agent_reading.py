@@ -4,7 +4,7 @@ Ways are interleaved, medians over the rounds. The files are written with hdf5pl
 and h5py, so ``--python /usr/bin/python3`` measures the agent on a distribution's own. Results go to
 ``benchmarks/results/``.
 
-    python -m benchmarks.agent_reading [--rounds 7] [--frames 100] [--python PYTHON]
+    python -m benchmarks.agent_reading [--rounds 7] [--frames 100] [--side 512] [--threads 2] [--python PYTHON]
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-EIGER, EIGER_GZIP, PLAIN, CUBES = "eiger.h5", "eiger_gzip.h5", "volume_contiguous.h5", "volume_chunked.h5"
+EIGER, EIGER_GZIP, EIGER_BLOSC2, EIGER_LZF = "eiger.h5", "eiger_gzip.h5", "eiger_blosc2.h5", "eiger_lzf.h5"
+PLAIN, CUBES, SLICES = "volume_contiguous.h5", "volume_cubes.h5", "volume_slices.h5"
 VIRTUAL = "master.h5"
-SIDE = 512
+BAND = 64
 Case = tuple[str, Callable[[], Any], Callable[[], Any], int]
 
 
-def write_files(folder: Path, frames: int) -> None:
-    """Eiger 4M uint32 stacks (bitshuffle-LZ4; deflate; a virtual one) and a float32 volume of 512³, two layouts."""
+def write_files(folder: Path, frames: int, side: int) -> None:
+    """Eiger 4M uint32 stacks (several filters; a virtual one) and a float32 volume of ``side``³ in three layouts."""
     import h5py
     import hdf5plugin
     import numpy as np
@@ -47,23 +48,29 @@ def write_files(folder: Path, frames: int) -> None:
             for i in range(frames):
                 skipped, raw = source.id.read_direct_chunk((i, 0, 0))
                 made.id.write_direct_chunk((i, 0, 0), raw, skipped)
-        with h5py.File(folder / EIGER_GZIP, "w") as out:
-            made = out.create_dataset("d", (4, *source.shape[1:]), source.dtype, chunks=source.chunks,
-                                      compression="gzip", compression_opts=1, shuffle=True)
-            for i in range(4):
-                made[i] = source[i]
+        packed: dict[str, Any] = {EIGER_GZIP: {"compression": "gzip", "compression_opts": 1, "shuffle": True},
+                                  EIGER_BLOSC2: hdf5plugin.Blosc2(cname="zstd", clevel=1, filters=2),
+                                  EIGER_LZF: {"compression": "lzf", "shuffle": True}}
+        for name, how in packed.items():
+            with h5py.File(folder / name, "w") as out:
+                made = out.create_dataset("d", (4, *source.shape[1:]), source.dtype, chunks=source.chunks, **how)
+                for i in range(4):
+                    made[i] = source[i]
     layout = h5py.VirtualLayout((frames, *source_shape(folder)), "u4")
     for i in range(frames):
         layout[i] = h5py.VirtualSource(EIGER, "d", (frames, *source_shape(folder)))[i]
     with h5py.File(folder / VIRTUAL, "w") as out:
         out.create_virtual_dataset("d", layout)
-    volume = np.random.default_rng(3).normal(1, 0.2, (SIDE, SIDE, SIDE)).astype(np.float32)
-    with h5py.File(folder / PLAIN, "w") as out:
-        out["d"] = volume
-    with h5py.File(folder / CUBES, "w") as out:
-        out.create_dataset("d", data=volume, chunks=(64, 64, 64), **hdf5plugin.Bitshuffle(cname="lz4"))
+    band = np.random.default_rng(3).normal(1, 0.2, (BAND, side, side)).astype(np.float32)
+    layouts: dict[str, Any] = {PLAIN: {}, CUBES: {"chunks": (64, 64, 64), **hdf5plugin.Bitshuffle(cname="lz4")},
+                               SLICES: {"chunks": (1, side, side), **hdf5plugin.Bitshuffle(cname="lz4")}}
+    for name, how in layouts.items():
+        with h5py.File(folder / name, "w") as out:
+            made = out.create_dataset("d", (side, side, side), "f4", **how)
+            for first in range(0, side, BAND):
+                made[first:first + BAND] = band
     (folder / "latest.h5").unlink()
-    for name in (EIGER, EIGER_GZIP, VIRTUAL, PLAIN, CUBES):
+    for name in (EIGER, *packed, VIRTUAL, *layouts):
         os.utime(folder / name, ns=(10**18, 10**18))
 
 
@@ -100,8 +107,8 @@ def plain_screen(frame: Any, factor: int) -> Any:
     return padded.reshape(height // factor, factor, width // factor, factor).max(axis=(1, 3))
 
 
-def cases(folder: Path) -> list[Case]:
-    """(what, ours, plain h5py and numpy, how many frames it goes through)."""
+def cases(folder: Path, threads: int) -> list[Case]:
+    """(what, ours in so many threads, plain h5py and numpy, how many frames it goes through)."""
     import h5py
     import numpy as np
 
@@ -119,7 +126,8 @@ def cases(folder: Path) -> list[Case]:
         return numbers[name]
 
     def add(what: str, name: str, ours: Callable[[Any, int], list[Any]], theirs: Callable[[Any, int], Any]) -> None:
-        dataset, reader, path = open_hdf5(str(folder / name))["d"], SourceReader(), str(folder / name)
+        dataset, reader = open_hdf5(str(folder / name))["d"], SourceReader(threads=threads)
+        path = str(folder / name)
         plain = h5py.File(path, "r")["d"]
         count = dataset.shape[0]
 
@@ -151,7 +159,13 @@ def cases(folder: Path) -> list[Case]:
                       lambda: [plain[n, 1100, next(columns)] for n in range(0, count, 10)], count))
     add("4M uint32, virtual dataset: frame", VIRTUAL, lambda d, i: [i], lambda d, i: d[i])
     add_frames("4M uint32, shuffle + deflate", EIGER_GZIP)
-    for words, name in (("512³ float32, contiguous", PLAIN), ("512³ float32, chunks of 64³", CUBES)):
+    add_frames("4M uint32, shuffle + LZF", EIGER_LZF)
+    if h5py.h5z.filter_avail(32026):
+        add_frames("4M uint32, blosc2", EIGER_BLOSC2)
+    with h5py.File(str(folder / PLAIN), "r") as file:
+        side = file["d"].shape[0]
+    for words, name in ((f"{side}³ float32, contiguous", PLAIN), (f"{side}³ float32, chunks of 64³", CUBES),
+                        (f"{side}³ float32, a chunk a slice", SLICES)):
         for number, axis in enumerate(("z", "y", "x")):
             add(f"{words}: slices along {axis}", name,
                 lambda d, i, n=number: [[None, None, None]] * n + [i],
@@ -177,10 +191,10 @@ def cases(folder: Path) -> list[Case]:
     return found
 
 
-def measure(folder: Path, rounds: int) -> list[dict[str, Any]]:
+def measure(folder: Path, rounds: int, threads: int) -> list[dict[str, Any]]:
     """Milliseconds of every way, median over the rounds."""
     rows = []
-    for what, ours, theirs, through in cases(folder):
+    for what, ours, theirs, through in cases(folder, threads):
         ours(), theirs()
         taken: dict[str, list[float]] = {"ours": [], "plain": []}
         for _ in range(rounds):
@@ -212,29 +226,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--frames", type=int, default=100, help="of the stack")
+    parser.add_argument("--side", type=int, default=512, help="of the volumes")
+    parser.add_argument("--threads", type=int, default=2, help="that decode at the same time")
     parser.add_argument("--python", default=sys.executable, help="that measures")
     parser.add_argument("--measure", metavar="FOLDER", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.measure:
         import h5py
         import numpy as np
-        print(json.dumps({"rows": measure(Path(chosen.measure), chosen.rounds), "python": platform.python_version(),
+        print(json.dumps({"rows": measure(Path(chosen.measure), chosen.rounds, chosen.threads), "python": platform.python_version(),
                           "h5py": h5py.__version__, "hdf5": h5py.version.hdf5_version, "numpy": np.__version__}))
         return
     import hdf5plugin
     begun = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="bs-bench-") as name:
         print(f"writing {chosen.frames} frames and the volumes", file=sys.stderr, flush=True)
-        write_files(Path(name), chosen.frames)
+        write_files(Path(name), chosen.frames, chosen.side)
         environment = dict(os.environ, HDF5_PLUGIN_PATH=str(hdf5plugin.PLUGIN_PATH), HDF5_USE_FILE_LOCKING="FALSE",
                            PYTHONPATH=str(ROOT), OPENBLAS_NUM_THREADS="1")
         done = subprocess.run([chosen.python, str(Path(__file__).resolve()), "--measure", name, "--rounds",
-                               str(chosen.rounds)], env=environment, stdout=subprocess.PIPE, check=True, text=True)
+                               str(chosen.rounds), "--threads", str(chosen.threads)], env=environment, stdout=subprocess.PIPE, check=True, text=True)
     result = json.loads(done.stdout)
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True,
                             check=False).stdout.strip()
     result.update({"when": begun.isoformat(timespec="seconds"), "commit": commit, "rounds": chosen.rounds,
-                   "frames": chosen.frames, "system": platform.platform(), "cores": os.cpu_count()})
+                   "frames": chosen.frames, "side": chosen.side, "threads": chosen.threads, "system": platform.platform(), "cores": os.cpu_count()})
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
     file = folder / f"agent_reading_{result['h5py']}_{begun:%Y%m%d-%H%M%S}.json"

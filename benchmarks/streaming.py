@@ -49,6 +49,24 @@ def smallest_payloads(data: datasets.Data, python: Path) -> dict[str, dict[str, 
     return found
 
 
+def window(rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """What the window's own thread does with a picture; no link."""
+    found = []
+    for number in range(rounds):
+        done = subprocess.run([sys.executable, "-m", "benchmarks.gui_paint", "--seconds", str(seconds)], cwd=ROOT,
+                              check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        told = json.loads(done.stdout.splitlines()[-1])
+        still = [value for name, value in told.items() if name != "streaming"]
+        found.append({"link": "", "case": "window", "way": OURS, "round": number,
+                      "paint_ms": max(value["paint"] for value in still),
+                      "together_ms": max(value["together"] for value in still), **told["streaming"]})
+        say(f"window: {found[-1]}")
+        if not told["streaming"]["frames_per_s"]:
+            found[-1] = {"link": "", "case": "window", "way": OURS, "round": number,
+                         "error": "no frame was shown, so the gaps say nothing"}
+    return found
+
+
 def machine() -> dict[str, Any]:
     """What it ran on."""
     model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -97,6 +115,7 @@ def main() -> None:
     for link in links:
         found += measure(link, data, cases, ways, python, chosen.agent_python, say,
                          chosen.rounds or (1 if chosen.short else 0))
+    found += window(1 if chosen.short else 3, 1.0 if chosen.short else 5.0)
     rows = rows_of(found, links, payloads)
     result = {"when": begun.isoformat(timespec="seconds"), "version": __version__, "commit": commit(),
               "machine": machine(), "seconds": (datetime.datetime.now(datetime.UTC) - begun).total_seconds(),
