@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _DTYPES = ("<f4", "<f8")
 _LARGEST = 1e300
+_LEAST_STEP, _LARGEST_STEP = 1e-30, 1e30
+_UPWARDS = 1 + 2 ** -20        # more than the subtraction can have rounded
 _LEVELS = {256: "|u1", 65536: "<u2"}
 
 
@@ -65,29 +67,50 @@ def quantise(values: numpy.ndarray[Any, Any], valid: Optional[numpy.ndarray[Any,
     if levels not in _LEVELS:
         raise ValueError("%d levels" % levels)
     dtype = "<f8" if values.dtype.itemsize > 4 else "<f4"
-    exact = values.astype(numpy.float64)
-    usable = numpy.isfinite(exact)
-    if valid is not None:
-        usable &= valid
-    chosen = exact if usable.all() else exact[usable]
-    some_missing = chosen.size != exact.size
-    least, most = (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
+    work = values.astype(numpy.float32 if _is_exact_in_single(values.dtype) else numpy.float64)
+    usable = _usable(work, valid)
+    if usable is not None:
+        work = numpy.where(usable, work, work.flat[int(usable.argmax())] if usable.any() else work.dtype.type(0))
+    least, most = (float(work.min()), float(work.max())) if work.size else (0.0, 0.0)
     if max(abs(least), abs(most)) > _LARGEST:
         return Quantised(numpy.zeros(values.shape, _LEVELS[levels]), dtype, 0.0, 0.0, None, math.inf)
     step = (most - least) / (levels - 2)
-    if step:
-        rounded = numpy.rint((exact - least) / step, where=usable, out=numpy.zeros_like(exact))
-    else:
-        rounded = numpy.zeros_like(exact)
-    if some_missing:
-        rounded[~usable] = levels - 1
-    made = Quantised(numpy.minimum(rounded, levels - 1).astype(_LEVELS[levels]), dtype, least, step,
-                     levels - 1 if some_missing else None, 0.0)
-    arrived = restore(made.levels, made.describe())
-    error = float(numpy.abs(arrived[usable] - chosen.reshape(-1)).max()) if some_missing and chosen.size else 0.0
-    if not some_missing and chosen.size:
-        error = float(numpy.abs(arrived - exact).max())
-    return made._replace(max_error=error)
+    if work.dtype == numpy.float32 and not _LEAST_STEP < step < _LARGEST_STEP:
+        work = work.astype(numpy.float64)
+    made = Quantised(_levels(work, usable, least, step, levels), dtype, least, step,
+                     None if usable is None else levels - 1, 0.0)
+    away = restore(made.levels, made.describe()) - work
+    numpy.abs(away, out=away)
+    if usable is not None:
+        numpy.copyto(away, 0, where=~usable)
+    return made._replace(max_error=float(away.max(initial=0.0)) * _UPWARDS)
+
+
+def _is_exact_in_single(dtype: numpy.dtype[Any]) -> bool:
+    return dtype.itemsize <= (4 if dtype.kind == "f" else 2)
+
+
+def _usable(work: numpy.ndarray[Any, Any], valid: Optional[numpy.ndarray[Any, Any]]) -> Any:
+    """Which values are valid and finite; ``None``: all."""
+    import numpy
+    if valid is None and (not work.size or (math.isfinite(float(work.min())) and math.isfinite(float(work.max())))):
+        return None      # NaN and infinity would show in one of them
+    usable = numpy.isfinite(work)
+    if valid is not None:
+        usable &= valid
+    return None if usable.all() else usable
+
+
+def _levels(work: numpy.ndarray[Any, Any], usable: Any, least: float, step: float,
+            levels: int) -> numpy.ndarray[Any, Any]:
+    import numpy
+    scaled = work - least
+    scaled /= step or 1.0
+    numpy.rint(scaled, out=scaled)
+    numpy.minimum(scaled, levels - 2, out=scaled)
+    if usable is not None:
+        numpy.copyto(scaled, levels - 1, where=~usable)
+    return scaled.astype(_LEVELS[levels])
 
 
 def check(description: Any) -> numpy.dtype[Any]:
