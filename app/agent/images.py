@@ -1,7 +1,8 @@
 """Image files that are not HDF5 (CBF, EDF, TIFF, MAR), read with fabio where the site has it.
 
 Such a file looks like an HDF5 file with one dataset ``/image``, its header as attributes; one that holds several
-pictures is a stack. Runs in a worker process of the agent, in one thread. Without fabio: one sentence.
+pictures is a stack, and so are the colours of a photograph. Runs in a worker process of the agent, in one thread.
+Without fabio: one sentence.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from app.agent.default_plot import Found
 from app.agent.description import LIMITS_RULE, nothing
 from app.agent.openable import Array, Openable, no_such_node
 from app.agent.opening import Generation, shown, what_a_head_seems, what_it_seems
-from app.agent.pictures import MAR345, FramesOfFile, InMemory, Pictures, Unreadable, first_picture
+from app.agent.pictures import CANNOT_UNDO, MAR345, FramesOfFile, InMemory, Pictures, Unreadable, first_picture
 from app.protocol.errors import WireError
 
 IMAGE_PATH = "/image"
@@ -78,10 +79,8 @@ class ImageFile(Openable):
             return answer
         kind = data.dtype.kind
         counts = kind == "i" or (kind == "u" and "TIFF" not in self.kind)
-        is_photograph = data.ndim == 3 and isinstance(data, InMemory)
         answer.update({
-            "view": "image" if data.ndim == 2 or is_photograph else "stack", "frame": 0,
-            "interpretation": "rgb-image" if is_photograph else None,
+            "view": "image" if data.ndim == 2 else "stack", "frame": 0,
             "colormap": "inferno" if counts else "gray", "normalization": "log" if counts else "linear",
             "reduction": "max" if counts else "mean"})
         return answer
@@ -122,6 +121,7 @@ def open_image(path: str, generation: Generation) -> Optional[ImageFile]:
         raise no_fabio("“%s” is %s" % (name, kind), str(error)) from None
     except Unreadable as error:
         raise WireError("damaged", "“%s” is %s that %s." % (name, kind, error), str(error),
+                        "Convert it to HDF5." if error.args[0] == CANNOT_UNDO else
                         "If it is being written, wait; else copy it again from where it came.") from error
     data = InMemory(picture.values) if count == 1 else Pictures(count, picture.values, FramesOfFile(path))
     return ImageFile(path, generation, kind, data, picture.header)

@@ -24,6 +24,7 @@ from app.agent.reading import MAX_BYTES as MOST_BYTES
 from app.agent.validity import sentinel_of
 from app.protocol.errors import WireError
 
+CANNOT_UNDO = "is packed in a way that fabio cannot undo"
 MAR345 = "a MAR345 image"
 KEPT_BYTES = 40 * 2 ** 20
 _UNPACKED_BYTES = 64 * 2 ** 20
@@ -36,7 +37,7 @@ class Unreadable(Exception):
 
 
 class Picture(NamedTuple):
-    """One frame: (height, width), or (height, width, 3 or 4) of a photograph; and what its header says."""
+    """One frame: (height, width), or (3 or 4, height, width) of a photograph's colours; and what its header says."""
 
     values: Any
     header: Dict[str, str]
@@ -287,6 +288,8 @@ def _reading() -> Iterator[List[str]]:
         raise Unreadable("is missing") from None
     except PermissionError:
         raise Unreadable("may not be read by you") from None
+    except NotImplementedError:
+        raise Unreadable(CANNOT_UNDO) from None
     except Exception as error:
         raise Unreadable("is damaged or incomplete (%s)"
                          % (str(error).splitlines() or [type(error).__name__])[0][:200]) from None
@@ -309,6 +312,8 @@ def _values_of(image: Any) -> Any:
     values = image.data
     if values is None or values.ndim < 2:
         raise Unreadable("is damaged or incomplete")
+    if values.ndim == 3 and values.shape[2] in (3, 4):
+        values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(values)
 
 

@@ -191,3 +191,11 @@ def test_that_the_packed_pixels_of_a_mar345_image_must_fill_it(tmp_path: Path) -
         (tmp_path / "torn.mar345").write_bytes(bytes(torn))
         with contextlib.suppress(WireError):
             assert values_of(tmp_path / "torn.mar345").shape == (300, 300)
+
+
+def test_that_the_colours_of_a_photograph_are_a_stack(tmp_path: Path) -> None:
+    colours = np.random.default_rng(4).integers(0, 200, (40, 50, 3)).astype(np.uint8)
+    with TiffIO(str(tmp_path / "a.tif"), mode="wb+") as file:
+        file.writeImage(colours)
+    assert asked("plot", tmp_path / "a.tif")[0]["view"] == "stack"
+    assert np.array_equal(values_of(tmp_path / "a.tif"), colours.transpose(2, 0, 1))
