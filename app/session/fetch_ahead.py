@@ -44,6 +44,7 @@ class FetchAhead(QObject):
         self._send = send
         self._rest: tuple[Leading, int] | None = None
         self._room = REACH
+        self._unseen: dict[Leading, int] = {}
         self._trickle = QTimer(self)
         self._trickle.setInterval(TRICKLE_EVERY_MS)
         self._trickle.timeout.connect(self._send_neighbour)
@@ -52,9 +53,17 @@ class FetchAhead(QObject):
         """The stack has other frames now."""
         self._geometry = geometry
 
-    def spend(self, received_bytes: int) -> None:
+    def spend(self, leading: Leading, received_bytes: int) -> None:
+        """So many bytes of a frame came that nobody asked for yet."""
         if self._budget is not None:
+            self._unseen[leading] = self._unseen.get(leading, 0) + received_bytes
             self._budget.spend(received_bytes, time.monotonic())
+
+    def seen(self, leading: Leading) -> None:
+        """A frame is looked at: what was fetched of it was not in vain."""
+        received = self._unseen.pop(leading, 0)
+        if received and self._budget is not None:
+            self._budget.spend(-received, time.monotonic())
 
     def move(self, leading: Leading, factor: int, draft: bool, places: int) -> None:
         """Somebody goes through the stack and ``leading`` is there or on its way: ask for those that follow it."""

@@ -302,7 +302,7 @@ class FrameSource(QObject):
 
     def bytes_streamed(self, ask: Ask, received_bytes: int) -> None:
         if ask.purpose is Purpose.AHEAD:
-            self._ahead.spend(received_bytes)
+            self._ahead.spend(ask.key.leading, received_bytes)
         if self._viewed is not None:
             self._viewed.stream(received_bytes)
 
@@ -338,6 +338,7 @@ class FrameSource(QObject):
         self._shown = key
         if not same_frame:
             self._part.clear()
+            self._ahead.seen(key.leading)
             if self._viewed is not None:
                 self._viewed.look_at(block)
         self._loading.stop()

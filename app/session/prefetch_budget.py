@@ -15,14 +15,14 @@ class PrefetchBudget:
         self._spent: deque[tuple[float, int]] = deque()
 
     def spend(self, count: int, now: float) -> None:
-        """So many bytes came."""
+        """So many bytes came; negative: so many of them were asked for after all."""
         self._spent.append((now, count))
         self._forget(now)
 
     def spent(self, now: float) -> int:
         """In the last hour."""
         self._forget(now)
-        return sum(count for _, count in self._spent)
+        return max(0, sum(count for _, count in self._spent))
 
     def left(self, now: float) -> int:
         """What may still be fetched now."""

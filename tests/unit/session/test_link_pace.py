@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -124,9 +125,11 @@ def test_that_what_is_fetched_ahead_stops_at_the_budget(qapp: object) -> None:
     ahead = FetchAhead(EIGER, pace(LAN, f2=289_000), Motion(), budget, lambda key: key in sent, sent.append, owner)
     ahead.rest((10,), 2, 10**9)
     assert sent == [Key((11,), None, 2)]
-    ahead.spend(100)
+    ahead.spend((11,), 100)
     ahead._send_neighbour()
     assert len(sent) == 1
+    ahead.seen((11,))
+    assert budget.left(time.monotonic()) == 100, "what is looked at was not fetched in vain"
     ahead.stop()
 
 

@@ -92,3 +92,12 @@ def test_that_the_block_cache_is_bounded_by_bytes() -> None:
     assert 0 not in cache
     cache.put("huge", Block(np.zeros(1000), REFERENCE, Selection(), (1000,)))
     assert "huge" not in cache
+
+
+def test_that_choices_about_links_are_remembered_and_nonsense_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    settings.save(settings.Settings(quality="save", prefetch_mb_per_hour=50, cache_mb=0), file)
+    stored = settings.load(file)
+    assert (stored.quality, stored.prefetch_mb_per_hour, stored.cache_mb) == ("save", 50, 0)
+    file.write_text(json.dumps({"quality": "best", "prefetch_mb_per_hour": -1, "cache_mb": True}))
+    assert settings.load(file) == settings.Settings()
