@@ -27,6 +27,7 @@ Factor = Tuple[int, int]
 
 SAMPLE = 1 << 15
 QUICK = 1 << 16
+NO_PREVIEW_RATE = 60e6  # bytes per second: a stored frame is there as soon as a preview would be
 
 
 class Asked(NamedTuple):
@@ -117,7 +118,9 @@ def estimated_limits(values: Any, gone: Optional[Any]) -> Optional[List[float]]:
 def _told_as_stored(holding: Holding, asked: Asked, waiting: Waiting) -> Optional[Selected]:
     """Tell a frame as the chunk it is stored as, where that is soonest, and decode it; ``None``: it is not."""
     source = asked.source
-    if not (asked.parts and asked.statistics and CODEC in waiting.codecs) or asked.preview:
+    if not (asked.parts and asked.statistics and CODEC in waiting.codecs):
+        return None
+    if asked.preview and waiting.rate < NO_PREVIEW_RATE:
         return None
     plan = holding.plan(source, asked.items)
     if len(plan.shape) != 2 or _factor(plan.shape, source, asked.fit) != (1, 1):

@@ -84,14 +84,21 @@ def test_that_what_is_sent_as_stored_decodes_to_what_is_stored(frames: tuple[Pat
     assert np.array_equal(kept, values[1]), "what was decoded for its statistics is kept"
 
 
-@pytest.mark.parametrize("params", [{"parts": False}, {"fit": [300, 350]}, {"preview": [60, 70]},
+@pytest.mark.parametrize("params", [{"parts": False}, {"fit": [300, 350]}, {"preview": [60, 70], "slow": True},
                                     {"data_path": "/rows"}, {"selection": [1, [0, 599, 1]]}, {"statistics": False},
                                     {"selection": ["..."]}])
 def test_that_everything_else_is_decoded_here(frames: tuple[Path, np.ndarray], params: dict[str, Any]) -> None:
-    asker = Asker(FAST)
+    params = dict(params)
+    asker = Asker(FAST / 4 if params.pop("slow", False) else FAST)
     _, arrays = ask(frames[0], asker, **params)
     for _, told in [*asker.told, ({}, arrays)]:
         assert all(isinstance(array, np.ndarray) for array in told)
+
+
+def test_that_a_preview_is_left_out_where_the_frame_itself_is_as_soon(frames: tuple[Path, np.ndarray]) -> None:
+    asker = Asker(FAST)
+    ask(frames[0], asker, preview=[60, 70])
+    assert [result["part"] for result, _ in asker.told] == ["picture"]
 
 
 def test_that_a_damaged_chunk_ends_as_damage(frames: tuple[Path, np.ndarray]) -> None:
