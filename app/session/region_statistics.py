@@ -85,14 +85,13 @@ class RegionStatistics(QObject):
     # -- what is asked ----------------------------------------------------------------------------------------------
 
     def show_regions(self, regions: tuple[Region, ...]) -> None:
-        """These regions count from now on."""
+        """These regions count from now on; whoever says so looks at :meth:`numbers` again."""
         self._regions = regions
         for number in set(self._askers) - {region.number for region in regions}:
             asker = self._askers.pop(number)
             asker.close()
             asker.deleteLater()
         self._advance()
-        self.changed.emit()
 
     def show_frame(self, leading: object) -> None:
         """The slider stands here: ask for this frame."""

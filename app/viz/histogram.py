@@ -195,12 +195,13 @@ class HistogramPlot(QWidget):
         heights = np.log1p(self._counts)
         tallest = heights.max() or 1.0
         base = self.height() - 1.0
-        polygon = QPolygonF([QPointF(self._to_pixel(self._edges[0]), base)])
-        for n, height in enumerate(heights):
-            y = base - height / tallest * (base - 2)
-            polygon.append(QPointF(self._to_pixel(self._edges[n]), y))
-            polygon.append(QPointF(self._to_pixel(self._edges[n + 1]), y))
-        polygon.append(QPointF(self._to_pixel(self._edges[-1]), base))
+        tops = (base - heights / tallest * (base - 2)).tolist()
+        places = self._to_pixels(self._edges).tolist()
+        points = [QPointF(places[0], base)]
+        for n, top in enumerate(tops):
+            points += (QPointF(places[n], top), QPointF(places[n + 1], top))
+        points.append(QPointF(places[-1], base))
+        polygon = QPolygonF(points)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour)
         painter.drawPolygon(polygon)
@@ -235,9 +236,14 @@ class HistogramPlot(QWidget):
         return floor * 0.8
 
     def _to_pixel(self, value: float) -> float:
+        return float(self._to_pixels(np.array([value]))[0])
+
+    def _to_pixels(self, values: np.ndarray) -> np.ndarray:
+        """Where ``values`` (n,) stand along the axis, in widget pixels: (n,) float64."""
         start, stop = self._span()
-        laid_out = float(np.log10(max(value, self._floor()))) if self._spread() else value
-        return _MARGIN + (laid_out - start) / ((stop - start) or 1.0) * (self.width() - 2 * _MARGIN)
+        laid_out = np.log10(np.maximum(values, self._floor())) if self._spread() else values
+        placed: np.ndarray = _MARGIN + (laid_out - start) / ((stop - start) or 1.0) * (self.width() - 2 * _MARGIN)
+        return placed
 
     def _to_value(self, pixel: float) -> float:
         start, stop = self._span()
