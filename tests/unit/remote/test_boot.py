@@ -1,0 +1,92 @@
+"""The one command that looks, takes what is missing and becomes the agent: what can go wrong on the way, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.errors import AgentError, LinkError
+from app.model.site import AgentSettings, SiteProfile
+from app.protocol.framing import MarkerScanner
+from app.remote import deploy
+from app.remote.agent_zip import Upload, agent_zip
+from app.remote.deploy import new_nonce, start_agent
+from app.remote.local_transport import LocalTransport
+from tests.contract.conftest import DEBIAN_PYTHON
+
+ANSWERS = "sh -c 'printf \"\\nBEAMSIDE-ANSWER %s {}\\n\" \"$7\"' x"       # $7: the nonce
+
+
+@pytest.fixture
+def transport() -> Iterator[LocalTransport]:
+    made = LocalTransport()
+    yield made
+    made.close()
+
+
+def site(folder: Path, *pythons: str) -> SiteProfile:
+    return SiteProfile("site", title="Site X", agent=AgentSettings(python=pythons, cache=str(folder / "cache")))
+
+
+def started(transport: LocalTransport, profile: SiteProfile, agent: Upload | None = None) -> bytes:
+    """What comes first, from the marker on."""
+    nonce = new_nonce()
+    stream, scanner, rest = start_agent(transport, profile, nonce, agent), MarkerScanner(nonce), None
+    while rest is None:
+        data = stream.read(65536)
+        assert data, "it ended before it spoke"
+        rest = scanner.feed(data)
+    stream.close()
+    return rest
+
+
+def test_that_banners_cannot_pass_for_an_answer(transport: LocalTransport, tmp_path: Path) -> None:
+    banner = ("printf 'BEAMSIDE-ANSWER 00 {\"run\": \"x\"}\\nBEAMSIDE-ANSWER \\377\\n'; "
+              "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2")
+    assert started(transport, site(tmp_path, f"{banner}; {DEBIAN_PYTHON}")) is not None
+
+
+@pytest.mark.parametrize(("answer", "said"), [
+    ('{\\\"python\\\": \\\"3.7.9\\\"}', "Python 3.7.9 is too old"), ("{}", "Python None is too old"),
+    ("[", "is too old"),
+    ('{\\\"python\\\": \\\"3.9.1\\\", \\\"missing\\\": \\\"No module named h5py\\\"}',
+     "Python 3.9.1, No module named h5py")])
+def test_that_a_python_that_does_not_fit_is_passed_over_and_named(transport: LocalTransport, tmp_path: Path,
+                                                                  answer: str, said: str) -> None:
+    unfit = ANSWERS.replace("{}", answer)
+    assert started(transport, site(tmp_path, unfit, DEBIAN_PYTHON)) is not None
+    with pytest.raises(AgentError) as none:
+        started(transport, site(tmp_path, unfit, "exit 5"))
+    assert none.value.summary == "No Python with numpy and h5py was found at Site X."
+    assert said in none.value.detail.splitlines()[-2]
+    assert none.value.detail.splitlines()[-1] == "exit 5: ended with status 5"
+
+
+def test_that_an_upload_that_is_not_what_it_should_be_is_not_kept(transport: LocalTransport, tmp_path: Path) -> None:
+    other = replace(agent_zip(), data=agent_zip().data[:-1])
+    with pytest.raises(AgentError) as damaged:
+        started(transport, site(tmp_path, DEBIAN_PYTHON), other)
+    assert damaged.value.summary == "The agent was damaged while it was uploaded."
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_that_a_cache_that_is_no_folder_is_named(transport: LocalTransport, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("mine")
+    with pytest.raises(AgentError) as refused:
+        started(transport, site(tmp_path, DEBIAN_PYTHON))
+    assert str(tmp_path / "cache") in refused.value.summary
+    assert (tmp_path / "cache").read_text() == "mine"
+
+
+def test_that_a_site_that_says_nothing_or_never_stops_is_given_up(transport: LocalTransport, tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AgentError) as endless:
+        started(transport, site(tmp_path, "yes; true"))
+    assert "printed more than" in endless.value.summary
+    monkeypatch.setattr(deploy, "_PROBE_S", 0.3)
+    with pytest.raises(LinkError) as late:
+        started(transport, site(tmp_path, "exec sleep 60; true", DEBIAN_PYTHON))
+    assert late.value.summary == "The site's Python did not answer in time."
