@@ -234,8 +234,9 @@ def main() -> None:
     if chosen.measure:
         import h5py
         import numpy as np
-        print(json.dumps({"rows": measure(Path(chosen.measure), chosen.rounds, chosen.threads), "python": platform.python_version(),
-                          "h5py": h5py.__version__, "hdf5": h5py.version.hdf5_version, "numpy": np.__version__}))
+        rows = measure(Path(chosen.measure), chosen.rounds, chosen.threads)
+        print(json.dumps({"rows": rows, "python": platform.python_version(), "h5py": h5py.__version__,
+                          "hdf5": h5py.version.hdf5_version, "numpy": np.__version__}))
         return
     import hdf5plugin
     begun = datetime.datetime.now(datetime.UTC)
@@ -244,13 +245,15 @@ def main() -> None:
         write_files(Path(name), chosen.frames, chosen.side)
         environment = dict(os.environ, HDF5_PLUGIN_PATH=str(hdf5plugin.PLUGIN_PATH), HDF5_USE_FILE_LOCKING="FALSE",
                            PYTHONPATH=str(ROOT), OPENBLAS_NUM_THREADS="1")
-        done = subprocess.run([chosen.python, str(Path(__file__).resolve()), "--measure", name, "--rounds",
-                               str(chosen.rounds), "--threads", str(chosen.threads)], env=environment, stdout=subprocess.PIPE, check=True, text=True)
+        argv = [chosen.python, str(Path(__file__).resolve()), "--measure", name, "--rounds", str(chosen.rounds),
+                "--threads", str(chosen.threads)]
+        done = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     result = json.loads(done.stdout)
     commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True,
                             check=False).stdout.strip()
     result.update({"when": begun.isoformat(timespec="seconds"), "commit": commit, "rounds": chosen.rounds,
-                   "frames": chosen.frames, "side": chosen.side, "threads": chosen.threads, "system": platform.platform(), "cores": os.cpu_count()})
+                   "frames": chosen.frames, "side": chosen.side, "threads": chosen.threads,
+                   "system": platform.platform(), "cores": os.cpu_count()})
     folder = ROOT / "benchmarks" / "results"
     folder.mkdir(exist_ok=True)
     file = folder / f"agent_reading_{result['h5py']}_{begun:%Y%m%d-%H%M%S}.json"

@@ -40,6 +40,7 @@ from app.agent.plain_bytes import (
     pread_into,
     read_plain,
     runs_of,
+    span,
     stepped,
 )
 from app.agent.storage import Storage
@@ -121,6 +122,7 @@ class PieceReader:
 
     def __init__(self, kept: Kept) -> None:
         self._kept = kept
+        self._known = (None, None, 0)  # type: Any
         self._scratch = np.empty(0, np.uint8)
         self._packed = np.empty(0, np.uint8)
 
@@ -171,6 +173,7 @@ class PieceReader:
 
     def forget(self) -> None:
         """Give the buffers back."""
+        self._known = (None, None, 0)
         self._scratch = self._packed = np.empty(0, np.uint8)
 
     def _read_large(self, packed: Any, piece: Piece, steps: List[Any]) -> None:
@@ -182,8 +185,7 @@ class PieceReader:
             _take_shuffled(decoded(packed, steps[1:], size), shape, wanted, target)
             return
         raw = self._scratch_of(size)
-        runs = runs_of(shape, wanted, item_size)
-        if not decode_start(packed, steps, raw, int(runs[-1, 1])):
+        if not decode_start(packed, steps, raw, span(shape, wanted, item_size)[1]):
             decode(packed, steps, raw)
         target[...] = raw.view(storage.dtype).reshape(shape)[wanted]
 
@@ -191,10 +193,12 @@ class PieceReader:
         """Decode only the blocks that are needed; False: it is as well to decode all of them."""
         storage, chunk = piece.storage, piece.chunk
         size, shape = storage.chunk_bytes, storage.chunk_shape
+        runs, usual = self._runs_of(piece)
+        if _FEW * usual > 3 * size // _USUAL_BLOCK:
+            return False
         blocks = storage.table(piece.number)
         if blocks is None:
             blocks = first_blocks(self.pread(fd, chunk.offset, min(HEADER_BYTES, chunk.size)), steps, size)
-        runs = runs_of(shape, piece.wanted, storage.dtype.itemsize)
         needed = merged(runs[:, 0] // blocks.block_bytes, (runs[:, 1] - 1) // blocks.block_bytes + 1)
         count = sum(end - first for first, end in needed)
         if (keep or count == blocks.number) and _FEW * count > blocks.number:
@@ -212,6 +216,15 @@ class PieceReader:
         decode_blocks(self.pread(fd, chunk.offset + origin, stop - origin), origin, steps, blocks, needed, raw)
         piece.target[...] = raw.view(storage.dtype).reshape(shape)[piece.wanted]
         return True
+
+    def _runs_of(self, piece: Piece) -> Tuple[Any, int]:
+        """The runs of bytes that are wanted, and how many blocks of the usual size hold them; remembered."""
+        key = (piece.storage.serial, piece.wanted)
+        if self._known[0] != key:
+            runs = runs_of(piece.storage.chunk_shape, piece.wanted, piece.storage.dtype.itemsize)
+            needed = merged(runs[:, 0] // _USUAL_BLOCK, (runs[:, 1] - 1) // _USUAL_BLOCK + 1)
+            self._known = (key, runs, sum(end - first for first, end in needed))
+        return self._known[1], self._known[2]
 
     def _found_blocks(self, fd: int, chunk: Chunk, steps: List[Any], blocks: Blocks, end: int) -> Blocks:
         """Where the blocks up to ``end`` are; reads as much of the chunk as is likely enough for that."""
