@@ -69,6 +69,11 @@ class CurveSource(QObject):
         self._wanted = self._leading
         self._advance()
 
+    def refresh(self) -> None:
+        """The file changed: read row and axis again."""
+        self._axis = None
+        self.retry()
+
     def close(self) -> None:
         if self._flight is not None:
             self._flight.drop()

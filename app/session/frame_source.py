@@ -150,7 +150,7 @@ class FrameSource(QObject):
         self._geometry = FrameGeometry(description)
         self._ahead.take_geometry(self._geometry)
         self._part.take_geometry(self._geometry)
-        self._changed = False
+        self._changed, self._opening = False, None
         self.retry()
 
     def close(self) -> None:

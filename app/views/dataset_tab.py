@@ -5,7 +5,6 @@ States facts for the inspector through signals; holds no application state of it
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.session.curve_source import CurveSource, TableSource
-from app.session.file_watch import GONE
+from app.session.file_follower import FileFollower, same_frames, same_view
 from app.session.frame_source import FrameSource, Region, signal_reference
 from app.session.future_watcher import FutureWatcher
 from app.session.link_pace import first_picture
@@ -35,7 +34,7 @@ from app.views.stack_desk import Below, StackDesk
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.curve_view import CurveView
-from app.viz.stack_view import StackView, split_shape
+from app.viz.stack_view import StackView
 from app.viz.table_view import TableView
 
 _PICTURES = (View.IMAGE, View.STACK, View.VOLUME)
@@ -66,7 +65,7 @@ class DatasetTab(ViewerTab):
         self.answers = None
         self._marks: PictureMarks | None = None
         self._source: FrameSource | CurveSource | TableSource | None = None
-        self._asking: FutureWatcher | None = None
+        self._follower: FileFollower | None = None
         self._opening: Opening | None = None
         self._was: tuple[tuple[int, ...], ViewChoices] | None = None
         self._below = Below()
@@ -151,6 +150,7 @@ class DatasetTab(ViewerTab):
         """The tab is going: take back what was asked for."""
         self._closed = True
         self._stop_asking()
+        self._stop_following()
         if isinstance(self._source, FrameSource | CurveSource):
             self._source.close()
         if self.answers is not None:
@@ -177,10 +177,15 @@ class DatasetTab(ViewerTab):
                                     status.get("rate_bytes_s"), self._picture_pixels()))
 
     def _stop_asking(self) -> None:
-        for asking in (self._opening, self._asking):
-            if asking is not None:
-                asking.drop()
-        self._opening = self._asking = None
+        if self._opening is not None:
+            self._opening.drop()
+            self._opening = None
+
+    def _stop_following(self) -> None:
+        if self._follower is not None:
+            self._follower.close()
+            self._follower.deleteLater()
+            self._follower = None
 
     def _picture_pixels(self) -> tuple[int, int]:
         """(height, width) in device pixels that a picture will have here."""
@@ -237,7 +242,7 @@ class DatasetTab(ViewerTab):
         source.statistics_ready.connect(self._show_statistics)
         source.loading_started.connect(viewer.show_loading)
         source.failed.connect(self._reading_failed)
-        source.file_changed.connect(self._file_changed)
+        source.file_changed.connect(self._follow(own_watch=False).changed)
         source.value_read.connect(viewer.show_cursor_value)
         viewer.frame_requested.connect(source.show_frame)
         viewer.region_changed.connect(source.see_region)
@@ -271,6 +276,7 @@ class DatasetTab(ViewerTab):
         source.scatter_ready.connect(viewer.show_scatter)
         source.loading_started.connect(viewer.show_loading)
         source.failed.connect(self._reading_failed)
+        self._follow(own_watch=True)
         if description.view is View.SCATTER:
             viewer.retry_requested.connect(source.read_scatter)
             source.read_scatter()
@@ -285,6 +291,7 @@ class DatasetTab(ViewerTab):
         self.viewer, self._source = viewer, source
         source.table_ready.connect(self._show_values)
         source.failed.connect(self._unread_table)
+        self._follow(own_watch=True)
         self._place(viewer)
         viewer.show_loading()
         source.read()
@@ -295,6 +302,7 @@ class DatasetTab(ViewerTab):
         viewer.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _drop_viewer(self) -> None:
+        self._stop_following()
         if isinstance(self._source, FrameSource | CurveSource):
             self._source.close()
         if self._source is not None:
@@ -351,43 +359,44 @@ class DatasetTab(ViewerTab):
 
     # -- the file changes -------------------------------------------------------------------------------------------
 
+    def _follow(self, own_watch: bool) -> FileFollower:
+        """Be told of changes; ``own_watch``: the source does not hear of them by itself."""
+        self._follower = follower = FileFollower(self._data, self.reference, self)
+        follower.described.connect(self._described_again)
+        follower.gone.connect(self._file_gone)
+        follower.failed.connect(self._reading_failed)
+        if own_watch:
+            follower.watch(self.signal_reference.file_path)
+        return follower
+
     def _retry(self) -> None:
         if isinstance(self._source, FrameSource):
-            if self._source.is_outdated:
-                self._look_again()
+            if self._source.is_outdated and self._follower is not None:
+                self._follower.look_again()
             else:
                 self._source.retry()
 
-    def _file_changed(self, generation: tuple[int, int]) -> None:
-        """It grew, was replaced, or is gone."""
-        if generation == GONE and isinstance(self.viewer, StackView):
+    def _file_gone(self) -> None:
+        if isinstance(self.viewer, StackView | CurveView):
             self.viewer.show_error("The file is gone: it was removed or renamed.",
                                    "What is still on screen was read before. If the file is back, press Retry.")
-        else:
-            self._look_again()
-
-    def _look_again(self) -> None:
-        self._stop_asking()
-        self._asking = FutureWatcher(self._data.plot(self.reference), self, self._described_again,
-                                     self._unreadable_now)
 
     def _described_again(self, description: PlotDescription) -> None:
-        self._asking = None
         before, self.description = self.description, description
-        source, viewer = self._source, self.viewer
-        if not (isinstance(source, FrameSource) and isinstance(viewer, StackView) and before is not None
-                and _same_kind(before, description)):
-            self.told.emit(f"{visible(self.reference.file_path.name)} has changed and holds something else now.")
+        source, viewer, name = self._source, self.viewer, visible(self.reference.file_path.name)
+        if before is not None and isinstance(source, FrameSource) and isinstance(viewer, StackView) \
+                and same_frames(before, description):
+            viewer.take_description(description)
+            source.take_description(description)
+        elif before is not None and isinstance(source, CurveSource) and same_view(before, description) \
+                and before.shape[:-1] == description.shape[:-1] and description.view is View.CURVE:
+            source.refresh()
+        else:
+            self.told.emit(f"{name} has changed and holds something else now.")
             self.reload()
             return
-        viewer.take_description(description)
-        source.take_description(description)
         if before.shape == description.shape:
-            self.told.emit(f"{visible(self.reference.file_path.name)} has changed; what is shown was read again.")
-
-    def _unreadable_now(self, error: BaseException) -> None:
-        self._asking = None
-        self._reading_failed(error)
+            self.told.emit(f"{name} has changed; what is shown was read again.")
 
     # -- the node's metadata ----------------------------------------------------------------------------------------
 
@@ -416,11 +425,3 @@ class DatasetTab(ViewerTab):
         if self.viewer is not None and event.key() in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):
             self.viewer.setFocus()
         super().keyPressEvent(event)
-
-
-def _same_kind(before: PlotDescription, after: PlotDescription) -> bool:
-    """Whether the viewer that shows one can go on with the other: the same frames, more or fewer of them."""
-    alike = all(getattr(before, name) == getattr(after, name)
-                for name in ("view", "signal", "dtype", "interpretation"))
-    same_frames = len(before.shape) == len(after.shape) and split_shape(before)[0] == split_shape(after)[0]
-    return alike and same_frames and bool(math.prod(after.shape))

@@ -45,7 +45,7 @@ class ConfidentialSites(FakeSites):
     (FakeSites(), "far", True), (FakeSites(), "local", False), (ConfidentialSites(), "far", False)])
 def test_that_only_what_may_be_kept_goes_through_the_disk_cache(
         qtbot: Any, store: BlockStore, pool: IoPool, sites: FakeSites, site: str, kept: bool) -> None:
-    session = Session(sites, pool, store=store)  # type: ignore[arg-type]
+    session = Session(sites, pool, store=store)
     session.open_site(site)
     qtbot.waitUntil(lambda: session.state(site) is SiteState.OPEN)
     assert isinstance(session.data(site), CachedDataService) is kept

@@ -214,7 +214,8 @@ def test_that_what_was_fetched_ahead_is_streamed_once_and_viewed_when_it_is_show
 
 def test_that_a_changed_file_is_told_and_nothing_old_is_shown_again(qtbot: Any, source: FrameSource,
                                                                     data: SlowData) -> None:
-    panel, changes = Panel(source), []
+    panel = Panel(source)
+    changes: list[tuple[int, int]] = []
     source.file_changed.connect(changes.append)
     source.show_frame((3,))
     qtbot.waitUntil(lambda: panel.frames[-1:] == [3] and panel.blocks[-1][0].factor == (1, 1))
@@ -230,7 +231,8 @@ def test_that_a_changed_file_is_told_and_nothing_old_is_shown_again(qtbot: Any, 
 
 def test_that_a_reply_of_another_generation_is_a_change_even_before_the_watch_tells(
         qtbot: Any, source: FrameSource, data: SlowData) -> None:
-    panel, changes = Panel(source), []
+    panel = Panel(source)
+    changes: list[tuple[int, int]] = []
     source.file_changed.connect(changes.append)
     source.show_frame((3,))
     qtbot.waitUntil(lambda: panel.blocks[-1:] != [] and panel.blocks[-1][0].factor == (1, 1))
