@@ -40,6 +40,7 @@ DATA_PATH = "/entry/data/data"
 DEADLINE_S = 300.0
 _IN_FLIGHT = 4
 _WISHES_PER_S, _PLAYED_PER_S = 60, 25
+_PATIENCE_S = 45.0
 
 
 class Beamside:
@@ -265,24 +266,31 @@ class Panel:
         self._begun = self.first_s = 0.0
         self._error: BaseException | None = None
         self._block: Block | None = None
+        self._on_screen: int | None = None       # the frame whose picture, as it stays, was handed over last
         self.shown: set[int] = set()             # while the slider is drawn
         self.final: set[int] = set()
         self.source.see_region(0, height, 0, width, *FIT)
 
     def want(self, frame: int) -> float:
         """Seconds until the picture of this frame, as it stays, is handed to the view."""
-        self._wanted, self._block, self.first_s = (frame,), None, 0.0
+        self._wanted, self.first_s, self._loop = (frame,), 0.0, QEventLoop()
+        if self._on_screen != frame:             # the same picture is not handed over twice
+            self._block = None
         self._begun = time.perf_counter()
         self.source.show_frame((frame,))
         if self._block is None:
+            QTimer.singleShot(int(1000 * _PATIENCE_S), self._loop, self._loop.quit)
             self._loop.exec()
         if self._error is not None:
             raise self._error
+        if self._block is None:
+            raise TimeoutError(f"frame {frame} was not shown within {_PATIENCE_S:.0f} s")
         return time.perf_counter() - self._begun
 
     def draw(self, frames: list[int], seconds: float, per_s: float) -> tuple[float, int]:
         """Want these frames one after the other at a steady pace: seconds it took, the last one wanted."""
         self._wanted, wishes, last = None, iter(frames), frames[0]
+        self._loop = QEventLoop()                # timers of earlier waiting end earlier loops
         self.shown, self.final = set(), set()
         begun = time.perf_counter()
 
@@ -307,7 +315,8 @@ class Panel:
 
     def rest(self, seconds: float) -> None:
         """Let the client do what it does when nothing is asked of it."""
-        QTimer.singleShot(int(1000 * seconds), self._loop.quit)
+        self._loop = QEventLoop()
+        QTimer.singleShot(int(1000 * seconds), self._loop, self._loop.quit)
         self._loop.exec()
 
     def digest(self) -> str:
@@ -320,10 +329,12 @@ class Panel:
 
     def _ready(self, block: Block, leading: tuple[int, ...], _region: object) -> None:
         stays = block.factor[0] <= 2 and block.exactness in (Exactness.EXACT, Exactness.POOLED)
+        self._on_screen = leading[0] if stays else None
         if self._wanted is None:
             self.shown.add(leading[0])
             if stays:
                 self.final.add(leading[0])
+                self._block = block
         elif tuple(leading) == self._wanted:
             self.first_s = self.first_s or time.perf_counter() - self._begun
             if stays:
