@@ -27,6 +27,16 @@ _MOST_BLOCKS = 2 ** 20
 _LARGEST_ITEM = 2 ** 16
 
 
+class DamagedChunk(ProtocolError):
+    """The stored bytes arrived as they are in the file, but cannot be decoded: it is the file that is damaged."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = "unreadable"
+        self.summary = "The file is damaged where this was to be read."
+        self.remedy = "Other parts of it may be whole; ask for a copy of the file."
+
+
 class StoredArray(NamedTuple):
     """A chunk that holds exactly an array; goes into the arrays of a reply in place of it.
 
@@ -72,10 +82,13 @@ def decode_here(array: StoredArray) -> numpy.ndarray[Any, Any]:
     """The array itself, for a receiver that cannot undo the filters.
 
     Raises:
-        ProtocolError: the stored bytes are damaged.
+        DamagedChunk: the stored bytes are damaged, or a filter is unknown.
     """
     import numpy
-    raw = _undone(memoryview(array.data), [Step(code, tuple(values)) for code, values in array.filters], array.nbytes)
+    steps = [Step(code, tuple(values)) for code, values in array.filters]
+    if not chunk_filters.can_decode(steps):
+        raise DamagedChunk("a filter that is not known here")
+    raw = _undone(memoryview(array.data), steps, array.nbytes)
     decoded: numpy.ndarray[Any, Any] = numpy.frombuffer(raw, array.dtype).reshape(array.shape)
     return decoded
 
@@ -84,7 +97,8 @@ def unpack(data: memoryview, description: Dict[str, Any], size: int, item_size: 
     """The ``size`` bytes of an array that came as a stored chunk. The caller has checked ``size``.
 
     Raises:
-        ProtocolError: its filters are unknown or do not fit, or the bytes are damaged.
+        ProtocolError: its filters are unknown or do not fit.
+        DamagedChunk: the bytes are damaged.
     """
     steps = _steps(description.get("filters"))
     for step in steps:
@@ -120,10 +134,10 @@ def _undone(data: memoryview, steps: Sequence[Step], size: int) -> Any:
             target = numpy.empty(size, numpy.uint8)
             chunk_filters.undo(step, current, target)
             current = target
-    except Unusual as unusual:
-        raise ProtocolError("A stored chunk is damaged: %s." % unusual) from None
+    except (Unusual, ProtocolError) as unusual:
+        raise DamagedChunk("A stored chunk is damaged: %s." % getattr(unusual, "detail", unusual)) from None
     if current.size != size:
-        raise ProtocolError("A stored chunk of %d bytes came as %d." % (size, current.size))
+        raise DamagedChunk("A stored chunk of %d bytes came as %d." % (size, current.size))
     return current.data
 
 

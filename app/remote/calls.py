@@ -13,6 +13,7 @@ from app.errors import AgentError, BeamsideError, error_of_kind
 from app.protocol.errors import ProtocolError
 from app.protocol.messages import MESSAGE_BYTES, Error, Reply, Request
 from app.protocol.replies import ReplyAssembler
+from app.protocol.stored import DamagedChunk
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,12 @@ class Call:
                     self.part(result, arrays, self._received, seconds)
                 return None
             value = self.convert(result, arrays, self._received, seconds)
+        except DamagedChunk as error:
+            if reply.more:
+                log.info("%s #%d: %s", self.method, self.stream, error.detail)
+                self._assembler = ReplyAssembler(MESSAGE_BYTES)
+                return None      # the agent will find the same, and its last reply says so
+            return self._failing(error_of_kind(error.kind, error.summary, error.detail, error.remedy))
         except ProtocolError as error:
             return self._failing(error_of_kind(error.kind, error.summary, error.detail, error.remedy))
         except BeamsideError as error:
