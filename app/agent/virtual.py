@@ -155,17 +155,22 @@ class SourceReader:
         mapping = self._mapping_of(dataset)
         if mapping is None or depth > MAX_DEPTH:
             return None
-        out = np.full(plan.full_counts, mapping.fill, dataset.dtype)
+        pieces = mapping.touched(plan)
+        covered = _cover(pieces, plan)
+        out = np.empty(plan.full_counts, dataset.dtype) if covered else np.full(plan.full_counts, mapping.fill,
+                                                                                dataset.dtype)
         ascending = out[tuple(slice(None, None, -1) if axis.step < 0 else slice(None) for axis in plan.axes)]
-        for touched in mapping.touched(plan):
+        for touched in pieces:
             check()
             try:
                 source, path = self._source(dataset, file_path, mapping.pieces[touched[0]])
+                within = mapping.within(tuple(source.shape), plan, touched)
             except _Absent:
+                within = None
+            if within != touched:
                 self._is_complete = False
-                continue
-            within = mapping.within(tuple(source.shape), plan, touched)
-            self._is_complete = self._is_complete and within == touched
+                if covered:
+                    ascending[_part(touched)] = mapping.fill
             if within is None:
                 continue
             axes = mapping.axes_in(tuple(source.shape), plan, within)
@@ -332,6 +337,25 @@ def _is_virtual(dataset: Any) -> bool:
 
 def _part(touched: Touched) -> Tuple[slice, ...]:
     return tuple(slice(a, b) for a, b in zip(touched[1], touched[2]))
+
+
+def _cover(pieces: List[Touched], plan: Plan) -> bool:
+    """Whether pieces that lie side by side along one axis fill a reply; False: perhaps not, or they overlap."""
+    volume, whole = 0, 1
+    for _, begin, end in pieces:
+        part = 1
+        for a, b in zip(begin, end):
+            part *= b - a
+        volume += part
+    for length in plan.full_counts:
+        whole *= length
+    if volume != whole:
+        return False
+    for axis in range(len(plan.axes)):
+        runs = sorted((begin[axis], end[axis]) for _, begin, end in pieces)
+        if all(before[1] <= after[0] for before, after in zip(runs, runs[1:])):
+            return True
+    return False
 
 
 def _shifted(where: Tuple[slice, ...], touched: Touched) -> Tuple[slice, ...]:
