@@ -36,7 +36,7 @@ UNKNOWN_RATE = 2e6
 MAX_BYTES = 2 ** 30
 BAND = 1 << 19
 ONE_PASS_BYTES = 176 * 2 ** 20
-PASS_BYTES = 40 * 2 ** 20
+PASS_BYTES = 24 * 2 ** 20
 
 
 class Waiting:
