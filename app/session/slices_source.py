@@ -126,7 +126,7 @@ class _Panel(QObject):
         first = rank - 3
         order = (*others, first + plane.fixed, first + plane.rows, first + plane.columns)
         self._shape = tuple(description.shape[axis] for axis in order)
-        self._data = data
+        self._viewed = viewed
         self._permuted = PermutedData(data, reference, order)
         self.gate = Gate(self._permuted)
         self._name = DataReference("slices", reference.file_path, f"{reference.data_path}#{plane.name}")
@@ -196,6 +196,8 @@ class _Panel(QObject):
 
     def _preview_arrived(self, block: Block) -> None:
         of = self._settle()
+        if self._viewed is not None:
+            self._viewed.stream(block.bytes_received)
         full = self._shown is not None and self._shown[1] and self._shown[0] == self._wanted
         if of is not None and not full:
             self._shown = (of, False)
