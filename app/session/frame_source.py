@@ -175,9 +175,10 @@ class FrameSource(QObject):
             return
         count = len(self._geometry.frames)
         leading = tuple(item for item in block.selection.items if isinstance(item, int))[:count]
+        key = Key(leading, None, max(block.factor), not last and block.exactness is Exactness.QUANTISED)
         if last:
             self._opening = None
-        key = Key(leading, None, max(block.factor), not last and block.exactness is Exactness.QUANTISED)
+            self._pace.learn(key, block)
         self._keep(Ask(key, Purpose.PICTURE, self._serial), block, key)
         if self._leading is None or not self._device[0]:         # before the view is laid out
             self._show_whole(key, self._memory.get(key) or block, self._serial)
