@@ -17,7 +17,7 @@ from h5py import h5s
 from app.agent import links
 from app.agent.attributes import sentence, value_json
 from app.agent.selection import Plan, tie
-from app.agent.sources import absent_source_filters, filter_sentence, filters_of, trouble_with
+from app.agent.sources import absent_filters, absent_source_filters, filter_sentence, trouble_with
 from app.agent.storage import refuse_if_cut
 from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
@@ -53,7 +53,7 @@ def read_plan(dataset: Any, plan: Plan, file_path: str, data_path: str, reader: 
     found = reader.read(dataset, plan, file_path) if reader is not None else None
     if found is not None:
         return found.reshape(plan.shape)
-    absent = [step.name for step in filters_of(dataset) if not step.available]
+    absent = absent_filters(dataset)
     if absent and dataset.id.get_storage_size():
         raise WireError("unreadable", "%s cannot be read: %s" % (data_path, _lower(filter_sentence(absent))),
                         remedy=INSTALL_FILTERS)

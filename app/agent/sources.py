@@ -15,7 +15,9 @@ from h5py import h5d, h5z
 
 from app.agent import links
 from app.agent.attributes import sentence
+from app.agent.decoding import can_decode
 from app.agent.opening import shown
+from app.protocol.chunk_filters import Step
 
 MAX_SOURCES = 256
 MAX_OPENED = 4
@@ -32,7 +34,7 @@ FILTER_NAMES = {
 
 
 class Filter(NamedTuple):
-    """One step of a dataset's filter pipeline."""
+    """One step of a dataset's filter pipeline; ``available``: HDF5 has it here, or the agent itself undoes it."""
 
     id: int
     name: str
@@ -42,13 +44,21 @@ class Filter(NamedTuple):
 def filters_of(dataset: Any) -> List[Filter]:
     """The filter pipeline of a dataset in the order in which it was written."""
     plist = dataset.id.get_create_plist()
+    ours = _is_decodable(dataset)
     found = []  # type: List[Filter]
     for index in range(plist.get_nfilters()):
         code, _, _, stored = plist.get_filter(index)
         stored_name = stored.decode("utf-8", "replace") if isinstance(stored, bytes) else str(stored)
         name = FILTER_NAMES.get(code) or stored_name.strip("\x00 ") or "filter %d" % code
-        found.append(Filter(int(code), name, bool(h5z.filter_avail(code))))
+        found.append(Filter(int(code), name, ours or bool(h5z.filter_avail(code))))
     return found
+
+
+def absent_filters(dataset: Any) -> List[str]:
+    """The names of the filters of a dataset that HDF5 itself has not here."""
+    plist = dataset.id.get_create_plist()
+    codes = [int(plist.get_filter(index)[0]) for index in range(plist.get_nfilters())]
+    return [step.name for step, code in zip(filters_of(dataset), codes) if not h5z.filter_avail(code)]
 
 
 def is_virtual(dataset: Any) -> bool:
@@ -134,6 +144,13 @@ def trouble_with(dataset: Any, file_path: str) -> str:
     if is_virtual(dataset):
         return "Source files of this virtual dataset are missing (%s); what they held reads as fill value." % names
     return "The raw data file %s is missing." % names
+
+
+def _is_decodable(dataset: Any) -> bool:
+    """Whether the agent itself undoes all filters of a dataset."""
+    plist = dataset.id.get_create_plist()
+    steps = [plist.get_filter(number) for number in range(plist.get_nfilters())]
+    return can_decode([Step(int(code), tuple(int(n) for n in values)) for code, _, values, _ in steps])
 
 
 def filter_sentence(names: List[str]) -> str:

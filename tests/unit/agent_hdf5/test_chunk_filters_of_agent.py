@@ -12,7 +12,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from app.agent import chunk_index, direct, pieces, storage
+from app.agent import chunk_index, direct, pieces, sources, storage
 from app.agent.decoding import fletcher32
 from app.agent.direct import DirectReader
 from app.agent.selection import tie
@@ -212,3 +212,16 @@ def test_that_a_bitshuffle_header_without_the_size_of_blocks_means_the_usual_one
             found = DirectReader().read(file["d"], tie(items, VALUES.shape))
             assert found is not None
             assert bits(found) == bits(expected)
+
+
+def test_that_a_filter_the_agent_undoes_itself_is_not_called_absent(tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("ours", data=VALUES, **hdf5plugin.BZip2())
+        file.create_dataset("nobody's", data=VALUES.astype("f4"), **hdf5plugin.Zfp(reversible=True))
+    monkeypatch.setattr("h5py.h5z.filter_avail", lambda code: code < 300)
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        assert [step.available for step in sources.filters_of(file["ours"])] == [True]
+        assert sources.absent_filters(file["ours"]) == ["bzip2"]
+        assert sources.trouble_with(file["ours"], str(tmp_path / "a.h5")) == ""
+        assert "zfp" in sources.trouble_with(file["nobody's"], str(tmp_path / "a.h5"))
