@@ -33,11 +33,19 @@ LOOK_S = 0.1  # while a slab is slow to come, how often to see whether somebody 
 AHEAD_BYTES = 64 * 2 ** 20
 
 
-class Crew:
-    """Threads that compute for one request; the thread that has them only waits meanwhile."""
+Readers = Tuple[SourceReader, DirectReader]
 
-    def __init__(self, threads: int) -> None:
+
+class Crew:
+    """Threads that compute for one request; the thread that has them only waits meanwhile.
+
+    Args:
+        kept: readers of earlier requests, which know how the files are stored; more are added as they are needed.
+    """
+
+    def __init__(self, threads: int, kept: Optional[List[Readers]] = None) -> None:
         self.threads = max(1, threads)
+        self._kept = [] if kept is None else kept
         self._pool = ThreadPoolExecutor(self.threads, "worker-crew")
 
     def __enter__(self) -> "Crew":
@@ -45,6 +53,12 @@ class Crew:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(True)
+
+    def readers(self, count: int) -> List[Readers]:
+        """So many readers; each is for one thread at a time."""
+        while len(self._kept) < count:
+            self._kept.append((SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES)))
+        return self._kept[:count]
 
     def begin(self, work: Callable[[], Any]) -> "Future[Any]":
         """Let one of them do it, after what was begun before."""
@@ -112,7 +126,7 @@ def read_ahead(stack: Stack, walk: Walk, check: Callable[[], None], crew: Crew,
         count = max(1, min(crew.threads + 1, AHEAD_BYTES // (walk.slab_elements * stack.dtype.itemsize + 1) - 1))
     buffers = [np.empty(0 if stack.in_memory else walk.slab_elements, stack.dtype) for _ in range(count + 1)]
     stopped = threading.Event()
-    idle = deque(_Reader(stack, missing, stopped) for _ in range(min(count, crew.threads)))
+    idle = deque(_Reader(stack, readers, missing, stopped) for readers in crew.readers(min(count, crew.threads)))
     under_way = deque()  # type: deque[Tuple[Slab, Any]]
     slabs = enumerate(walk.slabs())
 
@@ -170,12 +184,12 @@ def _by_hdf5(stack: Stack, plan: Plan, index: Tuple[slice, ...], target: Any) ->
 class _Reader:
     """What one thread needs to read slabs without HDF5, where that can be."""
 
-    def __init__(self, stack: Stack, missing: Set[str], stopped: threading.Event) -> None:
+    def __init__(self, stack: Stack, readers: Readers, missing: Set[str], stopped: threading.Event) -> None:
         self._stack = stack
+        self._sources, self._direct = readers
         self._stopped = stopped
         self._missing = missing
         self._virtual = not stack.in_memory and is_virtual(stack.data)
-        self._sources, self._direct = SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES)
 
     def read(self, plan: Plan, target: Any) -> Optional[Any]:
         """The values, in ``target`` or in an array of their own; ``None``: HDF5 must read them."""

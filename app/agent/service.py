@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from app.agent import lines, links, nodes, showing, stack
 from app.agent.attributes import sentence
+from app.agent.frames import Readers
 from app.agent.holding import Holding, bytes_of
 from app.agent.opening import file_path_of, shown
 from app.agent.plots import Plots, Shown, limits_of
@@ -32,6 +33,7 @@ class Service:
         self._threads = threads
         self._holding = Holding(cache_bytes, threads)
         self._plots = Plots(self._holding)
+        self._readers: List[Readers] = []
 
     def handle(self, method: str, params: Dict[str, Any], waiting: Optional[Waiting] = None) -> Reply:
         """Answer one request; what is long tells ``waiting`` of its progress, and stops when nobody waits.
@@ -59,6 +61,10 @@ class Service:
     def close(self) -> None:
         """Close every file and forget everything."""
         self._plots.close()
+        for sources, direct in self._readers:
+            sources.close()
+            direct.close()
+        del self._readers[:]
         self._holding.close()
 
     def _nodes(self, file_path: str, params: Dict[str, Any], waiting: Waiting) -> Reply:
@@ -124,7 +130,7 @@ class Service:
         return stack.answer("project", params, self._stack(file_path, params), waiting, self._threads)
 
     def _profile(self, file_path: str, params: Dict[str, Any], waiting: Waiting) -> Reply:
-        return stack.answer("profile", params, self._stack(file_path, params), waiting, self._threads)
+        return stack.answer("profile", params, self._stack(file_path, params), waiting, self._threads, self._readers)
 
     def _stack(self, file_path: str, params: Dict[str, Any]) -> stack.Stack:
         source = self._holding.source(file_path, params.get("data_path"))

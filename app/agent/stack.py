@@ -16,7 +16,7 @@ import numpy as np
 
 from app.agent import reduction
 from app.agent.accumulating import OPERATIONS, STRIP, Accumulator, accumulator_for, bytes_per_pixel
-from app.agent.frames import Crew, read_ahead, walk_through
+from app.agent.frames import Crew, Readers, read_ahead, walk_through
 from app.agent.frames import Stack as Stack
 from app.agent.region import Region
 from app.agent.selection import tie
@@ -56,16 +56,21 @@ class Waiting:
         """Raise ``WireError`` of kind ``cancelled`` when nobody waits any more."""
 
 
-def answer(method: str, params: Dict[str, Any], stack: Stack, waiting: Waiting, threads: int = 2) -> Reply:
+def answer(method: str, params: Dict[str, Any], stack: Stack, waiting: Waiting, threads: int = 2,
+           kept: Optional[List[Readers]] = None) -> Reply:
     """Answer ``project`` or ``profile``; at most ``threads`` compute at once.
+
+    Args:
+        kept: readers that profiles use again: the next pixel lies in the same chunks.
 
     Raises:
         WireError: it is no stack of numbers, the request does not fit it, it cannot be read, or is not wanted.
     """
     _refuse_what_is_no_stack(stack)
-    with Crew(threads) as crew:
-        if method == "project":
+    if method == "project":
+        with Crew(threads) as crew:
             return _project(params, stack, waiting, crew)
+    with Crew(threads, kept) as crew:
         return _profile(params, stack, waiting, crew)
 
 
