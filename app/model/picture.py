@@ -6,7 +6,7 @@ The agent does both for what it reads; this is for what was computed from it, su
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,28 @@ def statistics_of_picture(values: np.ndarray, mask: np.ndarray | None) -> Statis
         valid_std=float(wide.std()), maximum_at=tuple(int(n) for n in at), limits=(found[1], found[3]),
         percentiles=tuple(zip(_PERCENTS, found, strict=True)), histogram=tuple(int(n) for n in counts),
         histogram_edges=tuple(float(edge) for edge in edges))
+
+
+def joined_statistics(parts: Sequence[Statistics]) -> Statistics:
+    """Of several slices together, as far as colour limits need it; the widest of their percentiles."""
+    valid = [part for part in parts if part.valid_minimum is not None and part.valid_maximum is not None]
+    if not valid:
+        return Statistics()
+    counts = [max(1, part.count - part.masked - part.non_finite) for part in valid]
+    means = [part.valid_mean or 0.0 for part in valid]
+    mean = sum(n * m for n, m in zip(counts, means, strict=True)) / sum(counts)
+    spread = sum(n * ((part.valid_std or 0.0) ** 2 + (m - mean) ** 2)
+                 for n, m, part in zip(counts, means, valid, strict=True)) / sum(counts)
+    tables = [dict(part.percentiles) for part in valid]
+    percents = [percent for percent in tables[0] if all(percent in table for table in tables)]
+    widest = tuple((percent, (min if percent < 50 else max)(table[percent] for table in tables))
+                   for percent in percents)
+    limits = [part.limits for part in valid if part.limits is not None]
+    return Statistics(
+        count=sum(counts), valid_minimum=min(part.valid_minimum or 0 for part in valid),
+        valid_maximum=max(part.valid_maximum or 0 for part in valid), valid_mean=mean, valid_std=spread**0.5,
+        limits=(min(low for low, _ in limits), max(high for _, high in limits)) if limits else None,
+        percentiles=widest)
 
 
 def _blocks(values: np.ndarray, factor: int, combine: Callable[..., Any]) -> np.ndarray:

@@ -17,7 +17,8 @@ from app.session.vocabulary import DataService
 from app.views.messages import message_of
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
-from app.viz.slices_view import Position, SlicesView
+from app.viz.slice_panel import Position
+from app.viz.slices_view import SlicesView
 
 
 class SlicesTab(ViewerTab):

@@ -7,121 +7,33 @@ Each panel says which slice it shows and how true it is.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from app.model.data import Block, Reduction, Statistics
+from app.model.data import Block, Statistics
 from app.model.limits import LimitsRule, drawable_limits, limits_from, upper_of_drawn
-from app.model.picture import statistics_of_picture
+from app.model.picture import joined_statistics
 from app.model.plot import PlotDescription
 from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
 from app.viz.colouring import ColourScale
-from app.viz.exactness_words import drawn_note, missing_words, shown_sentences, shown_words
+from app.viz.exactness_words import drawn_note, missing_words
 from app.viz.frame_slider import FrameSlider
-from app.viz.guides import Guides
 from app.viz.image_toolbar import ImageToolbar
-from app.viz.image_view import ImageView, Region
+from app.viz.image_view import Region
 from app.viz.numbers import exact_number
-from app.viz.overlay import Overlay
 from app.viz.picture_export import PictureExport
-from app.viz.status_line import ElidedLabel, StatusLine
+from app.viz.slice_panel import PANELS, Position, SlicePanel
+from app.viz.status_line import StatusLine
 
-# Per panel: name, which of the volume's axes is fixed, runs down, runs to the right (0 z, 1 y, 2 x).
-PANELS = (("xy", 0, 1, 2), ("zy", 2, 1, 0), ("xz", 1, 0, 2))
 _PLACES = ((0, 0), (0, 1), (1, 0))
 _ARROWS = {Qt.Key.Key_Up: (-1, 0), Qt.Key.Key_Down: (1, 0), Qt.Key.Key_Left: (0, -1), Qt.Key.Key_Right: (0, 1)}
 _FAR_STEP = 10
-
-Position = tuple[int, int, int]
-
-
-class SlicePanel(QWidget):
-    """One slice: its name and state above its picture."""
-
-    def __init__(self, name: str, fixed: int, rows: int, columns: int, lengths: Position,
-                 axis_names: Sequence[str], missing: str = "") -> None:
-        """``missing``: what is not there of the volume, in a few words."""
-        super().__init__()
-        self._missing = missing
-        self.fixed, self.rows, self.columns = fixed, rows, columns
-        self.plane = f"{axis_names[columns]}{axis_names[rows]}" if all(len(n) == 1 for n in axis_names) else \
-            f"{axis_names[columns]} / {axis_names[rows]}"
-        self._axis = axis_names[fixed]
-        self.image = ImageView((lengths[rows], lengths[columns]))
-        self.image.canvas.setAccessibleName(f"Slice {self.plane}")
-        self.guides = Guides(self.image)
-        self.guides.set_clickable(True)
-        self.overlay = Overlay(self.image)
-        self.head = QLabel()
-        self.head.setProperty("role", "title")
-        self.state = ElidedLabel()
-        self.state.setProperty("role", "muted")
-        self.state.setAccessibleName(f"How slice {self.plane} is shown")
-        for label in (self.head, self.state):
-            label.setTextFormat(Qt.TextFormat.PlainText)
-        row = QHBoxLayout()
-        row.setContentsMargins(6, 2, 6, 0)
-        row.setSpacing(10)
-        row.addWidget(self.head)
-        row.addWidget(self.state, 1)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addLayout(row)
-        column.addWidget(self.image, 1)
-        self.shown_at: int | None = None
-        self.block: Block | None = None
-        self.statistics: Statistics | None = None
-        self.coarse: Statistics | None = None
-        self.wanted = 0
-        self._say()
-
-    def want(self, index: int) -> None:
-        """This slice is asked for."""
-        self.wanted = index
-        self._say()
-
-    def show_block(self, block: Block, index: int, region: Region | None) -> None:
-        """Draw a block of slice ``index``."""
-        self.overlay.clear()
-        self.image.set_stale(False)
-        if index != self.shown_at:
-            self.statistics = None
-        self.shown_at, self.block = index, block
-        if region is None and block.reduction is Reduction.NEAREST and block.factor != (1, 1):
-            self.coarse = statistics_of_picture(block.values, block.mask)      # a few thousand pixels
-        if region is None and block.statistics.count:
-            self.statistics = block.statistics
-        self.image.show_block(block, region, (index,))
-        self._say()
-
-    def show_error(self, summary: str, remedy: str) -> None:
-        self.image.set_stale(True)
-        self.overlay.show_error(summary, remedy)
-
-    def _say(self) -> None:
-        shown = self.wanted if self.shown_at is None else self.shown_at
-        self.head.setText(f"{self.plane} · {self._axis} {shown}")
-        if self.block is None:
-            self.state.setText("")
-            return
-        words = shown_words(self.block)
-        if self._missing:
-            words += f" · {self._missing}"
-        if self.block.reduction is Reduction.NEAREST and self.block.factor != (1, 1):
-            words += " · the whole slice is being read"
-        elif self.shown_at != self.wanted:
-            words += f" · {self._axis} {self.wanted} is on its way"
-        self.state.setText(words)
-        self.state.setToolTip(shown_sentences(self.block))
 
 
 class SlicesView(QWidget):
@@ -130,7 +42,7 @@ class SlicesView(QWidget):
     Signals:
         position_changed(leading, (z, y, x)): the cross stands there; region_changed(panel, y0, y1, x0, x1, height,
         width); cursor_moved(panel, y, x); limits_changed((lo, hi)); statistics_changed(Statistics);
-        choices_changed(ViewChoices); retry_requested(); started(): it is laid out for the first time.
+        choices_changed(ViewChoices); retry_requested().
     """
 
     position_changed = Signal(object, object)
@@ -467,35 +379,8 @@ class SlicesView(QWidget):
         self.toolbar.show_choices(self._choices, self._limits)
 
 
-def joined_statistics(parts: Sequence[Statistics]) -> Statistics:
-    """Of several slices together, as far as colour limits need it; the widest of their percentiles."""
-    valid = [part for part in parts if part.valid_minimum is not None and part.valid_maximum is not None]
-    if not valid:
-        return Statistics()
-    counts = [max(1, part.count - part.masked - part.non_finite) for part in valid]
-    means = [part.valid_mean or 0.0 for part in valid]
-    mean = sum(n * m for n, m in zip(counts, means, strict=True)) / sum(counts)
-    spread = sum(n * ((part.valid_std or 0.0) ** 2 + (m - mean) ** 2)
-                 for n, m, part in zip(counts, means, valid, strict=True)) / sum(counts)
-    tables = [dict(part.percentiles) for part in valid]
-    percents = [percent for percent in tables[0] if all(percent in table for table in tables)]
-    widest = tuple((percent, (min if percent < 50 else max)(table[percent] for table in tables))
-                   for percent in percents)
-    limits = [part.limits for part in valid if part.limits is not None]
-    return Statistics(
-        count=sum(counts), valid_minimum=min(part.valid_minimum or 0 for part in valid),
-        valid_maximum=max(part.valid_maximum or 0 for part in valid), valid_mean=mean, valid_std=spread**0.5,
-        limits=(min(low for low, _ in limits), max(high for _, high in limits)) if limits else None,
-        percentiles=widest)
-
-
 def axis_names(description: PlotDescription) -> tuple[str, str, str]:
     """What the volume's axes are called: as their data, else z, y and x."""
     paths = (*description.axes, *(None,) * len(description.shape))[:len(description.shape)][-3:]
     found = [visible(path.rsplit("/", 1)[-1]) if path else plain for path, plain in zip(paths, "zyx", strict=True)]
     return (found[0], found[1], found[2]) if len(set(found)) == 3 else ("z", "y", "x")
-
-
-def is_volume(description: PlotDescription) -> bool:
-    """Whether there are three axes to slice along."""
-    return len(description.shape) >= 3 and bool(np.prod(description.shape[-3:]))

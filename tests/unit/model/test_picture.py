@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.model.data import Reduction
-from app.model.picture import pool_picture, statistics_of_picture
+from app.model.data import Reduction, Statistics
+from app.model.picture import joined_statistics, pool_picture, statistics_of_picture
 
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "u8", "i4", "i8", "f4", "f8", "?"])
@@ -64,3 +64,15 @@ def test_that_large_integer_sums_are_exact() -> None:
 def test_that_nothing_valid_has_no_numbers() -> None:
     found = statistics_of_picture(np.full((4, 5), np.nan), np.ones((4, 5), bool))
     assert (found.valid_maximum, found.limits, found.non_finite) == (None, None, 20)
+
+
+def test_that_statistics_of_several_pictures_are_those_of_all_their_pixels() -> None:
+    dice = np.random.default_rng(6)
+    pictures = [dice.normal(mean, 2, (20, 30)) for mean in (0, 5, -3)]
+    parts = [statistics_of_picture(picture, None) for picture in pictures]
+    found, every = joined_statistics([*parts, Statistics()]), np.concatenate([p.ravel() for p in pictures])
+    assert (found.valid_minimum, found.valid_maximum, found.count) == (every.min(), every.max(), every.size)
+    assert found.valid_mean == pytest.approx(every.mean())
+    assert found.valid_std == pytest.approx(every.std())
+    assert found.limits == (min(p.limits[0] for p in parts if p.limits), max(p.limits[1] for p in parts if p.limits))
+    assert joined_statistics([]) == Statistics()
