@@ -83,8 +83,8 @@ def _frames(here: Round, count: int) -> list[int]:
 
 def _scrub(here: Round, file: Path) -> dict[str, Any]:
     """Ours with the quality of pictures that stay, but at 10 Mbit/s with what the client makes of it by itself."""
-    return {"file": str(file), "budget_s": here.budget_s / 3, "frames": _frames(here, 400),
-            "quality": "full" if here.link.rate_mbit > 20 else "automatic"}
+    return {"file": str(file), "budget_s": here.budget_s / 3, "frames": _frames(here, 900 if here.link.fast else 400),
+            "quality": "full" if here.link.rate_mbit > 20 else "automatic", "per_s": 300 if here.link.fast else 60}
 
 
 def _shown_last(here: Round, file: Path, way: str, answer: dict[str, Any]) -> str | None:

@@ -39,7 +39,7 @@ PREVIEW = (300, 300)
 DATA_PATH = "/entry/data/data"
 DEADLINE_S = 300.0
 _IN_FLIGHT = 4
-_WISHES_PER_S, _PLAYED_PER_S = 60, 25
+_PLAYED_PER_S = 25
 _PATIENCE_S = 45.0
 
 
@@ -143,15 +143,15 @@ class Beamside:
 
     # -- the client's strategy --------------------------------------------------------------------------------------
 
-    def scrub(self, file: str, frames: list[int], budget_s: float, quality: str) -> dict[str, Any]:
-        """Somebody who draws the slider through frames, 60 wishes a second; ``s``: per frame that was shown.
+    def scrub(self, file: str, frames: list[int], budget_s: float, quality: str, per_s: float) -> dict[str, Any]:
+        """Somebody who draws the slider through frames, so many wishes a second; ``s``: per frame that was shown.
 
         ``final``: the share of those that were shown as they stay, not coarser.
         """
         panel = Panel(self._connection, file, quality)
         try:
             panel.want(frames[0])
-            seconds, last = panel.draw(frames[1:], budget_s, _WISHES_PER_S)
+            seconds, last = panel.draw(frames[1:], budget_s, per_s)
             shown, final = len(panel.shown), len(panel.final)
             panel.want(last)
             return {"s": seconds / max(shown, 1), "frames": shown, "final": final / max(shown, 1),

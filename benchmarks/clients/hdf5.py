@@ -50,8 +50,7 @@ class Hdf5Way:
         seconds, shown = timed(look)
         return {"s": seconds, "digest": digest(shown)}
 
-    def scrub(self, file: str, frames: list[int], budget_s: float, quality: str) -> dict[str, Any]:
-        del quality                              # they have one
+    def scrub(self, file: str, frames: list[int], budget_s: float, **_ours: Any) -> dict[str, Any]:
         shown: list[np.ndarray] = []
         with self.open(file) as opened:
             data = signal(opened)

@@ -52,8 +52,7 @@ class HttpWay:
         seconds, shown = timed(lambda: self.display(self.array(file), frame))
         return {"s": seconds, "digest": digest(shown)}
 
-    def scrub(self, file: str, frames: list[int], budget_s: float, quality: str) -> dict[str, Any]:
-        del quality                              # they have one
+    def scrub(self, file: str, frames: list[int], budget_s: float, **_ours: Any) -> dict[str, Any]:
         array, shown = self.array(file), []
         seconds, _, count = until(budget_s, (lambda i=i: shown.append(self.display(array, i)) for i in frames), 1)
         return {"s": seconds, "digest": digest(shown[-1]), "last": frames[count - 1]}
