@@ -16,11 +16,11 @@ from app.agent.default_plot import Found
 from app.agent.description import LIMITS_RULE, nothing
 from app.agent.openable import Array, Openable, no_such_node
 from app.agent.opening import Generation, shown, what_a_head_seems, what_it_seems
-from app.agent.pictures import CANNOT_UNDO, MAR345, FramesOfFile, InMemory, Pictures, Unreadable, first_picture
+from app.agent.pictures import CANNOT_UNDO, CBF, MAR345, FramesOfFile, InMemory, Pictures, Unreadable, first_picture
 from app.protocol.errors import WireError
 
 IMAGE_PATH = "/image"
-KINDS = ("a CBF image", "an EDF image", "a TIFF image", "a BigTIFF image", MAR345, "an ADSC image")
+KINDS = (CBF, "an EDF image", "a TIFF image", "a BigTIFF image", MAR345, "an ADSC image")
 _PACKED: Dict[str, Callable[..., Any]] = {"a gzip-compressed file": gzip.open, "a bzip2-compressed file": bz2.open}
 _HEAD_BYTES = 2048
 

@@ -17,6 +17,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import numpy as np
 
 from app.agent.attributes import MAX_BYTES
+from app.agent.cbf import has_pixels
 from app.agent.mar345 import is_whole
 from app.agent.openable import Array
 from app.agent.opening import shown
@@ -25,6 +26,7 @@ from app.agent.validity import sentinel_of
 from app.protocol.errors import WireError
 
 CANNOT_UNDO = "is packed in a way that fabio cannot undo"
+CBF = "a CBF image"
 MAR345 = "a MAR345 image"
 KEPT_BYTES = 40 * 2 ** 20
 _UNPACKED_BYTES = 64 * 2 ** 20
@@ -244,9 +246,10 @@ def first_picture(path: str, kind: str) -> Tuple[Picture, int]:
         ImportError: there is no fabio.
     """
     fabio = _fabio()
-    if kind == MAR345:
+    checked = {CBF: has_pixels, MAR345: is_whole}.get(kind)
+    if checked is not None:
         with _reading():
-            if not is_whole(path):
+            if not checked(path):
                 raise Unreadable("is damaged or incomplete")
     with _reading() as complaints, fabio.open(path) as image:
         count = int(getattr(image, "nframes", 1) or 1)

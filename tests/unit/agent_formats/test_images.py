@@ -199,3 +199,14 @@ def test_that_the_colours_of_a_photograph_are_a_stack(tmp_path: Path) -> None:
         file.writeImage(colours)
     assert asked("plot", tmp_path / "a.tif")[0]["view"] == "stack"
     assert np.array_equal(values_of(tmp_path / "a.tif"), colours.transpose(2, 0, 1))
+
+
+def test_that_a_cbf_image_cut_in_its_header_is_damaged_at_once(tmp_path: Path) -> None:
+    whole = written(tmp_path, "cbf").read_bytes()
+    for end in (20, 200, whole.index(b"\x0c\x1a\x04\xd5")):
+        (tmp_path / "a.cbf").write_bytes(whole[:end])
+        (tmp_path / "a.cbf.gz").write_bytes(gzip.compress(whole[:end]))
+        for name in ("a.cbf", "a.cbf.gz"):
+            with pytest.raises(WireError) as caught:
+                asked("plot", tmp_path / name)
+            assert caught.value.kind == "damaged"
