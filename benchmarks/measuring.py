@@ -47,6 +47,10 @@ class Fresh:
     """Names that nobody has opened: hard links to the data, all made before the servers start."""
 
     def __init__(self, data: Data, cases: Sequence[Case], rounds: int) -> None:
+        for name in ("served", "listed"):        # what a run that was killed left
+            for old in data.folder.glob(f"{name}-*"):
+                if not Path(f"/proc/{old.name.partition('-')[2]}").exists():
+                    shutil.rmtree(old)
         self.folder = data.folder / f"served-{os.getpid()}"
         self.folder.mkdir()
         self._left: dict[tuple[str, int], Path] = {}

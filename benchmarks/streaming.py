@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -98,6 +99,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("The emulated link needs network namespaces: run this as root.")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))      # what was started ends, too
     begun = datetime.datetime.now(datetime.UTC)
     links = [LINKS[name] for name in (["home"] if chosen.short else chosen.links.split(","))]
     ways = tuple(chosen.ways.split(",")) if chosen.ways else SHORT_WAYS if chosen.short else ALL_WAYS
