@@ -155,6 +155,11 @@ class Holding:
             file.prepare(data_path, depth)
         return links.resolve(file, "/")._replace(file_path=file_path)
 
+    def notes(self, file_path: str) -> Tuple[str, ...]:
+        """Sentences about what of a text file is not in what is shown first."""
+        file, _ = self._files.get(file_path)
+        return file.notes if isinstance(file, MemoryFile) else ()
+
     def find(self, file_path: str, data_path: Optional[str]) -> Found:
         """What is to be plotted of a file, or of a node in it."""
         root = self.root(file_path, data_path or "/")

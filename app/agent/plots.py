@@ -71,6 +71,7 @@ class Plots:
             answer = dict(self._kept[key])
         else:
             answer = Description(found, file_path).as_json()
+            answer["missing"].extend(self._holding.notes(file_path))
         source = Source(answer["signal"], file_path, key[2], place, None)
         shape = tuple(int(n) for n in place.node.shape or ())
         steady = place.file_path == file_path and not found.missing and not is_virtual(place.node)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from typing import Any, Optional
+from typing import Any, Iterator, Optional, Tuple
 
 import h5py
 import numpy as np
@@ -28,7 +28,13 @@ _numbers = itertools.count(1)
 
 
 class MemoryFile(h5py.File):  # type: ignore[misc]
-    """An HDF5 file in memory that stands for a text file."""
+    """An HDF5 file in memory that stands for a text file.
+
+    Attributes:
+        notes: sentences about what of the text is not in what is shown first.
+    """
+
+    notes: Tuple[str, ...] = ()
 
     def __init__(self, path: str) -> None:
         super().__init__("%s%s%d" % (path, IN_MEMORY, next(_numbers)), "w", driver="core", backing_store=False,
@@ -86,6 +92,16 @@ def _fill(file: Any, parsed: Parsed, title: str) -> None:
         file["header"] = _text(parsed.header)
     if parsed.left_out:
         file.attrs["lines_left_out"] = np.array(parsed.left_out, np.int64)
+    file.notes = tuple(_notes(parsed))
+
+
+def _notes(parsed: Parsed) -> Iterator[str]:
+    if len(parsed.tables) > 1:
+        yield "The text holds %d tables; the largest is shown." % len(parsed.tables)
+    if parsed.left_out:
+        count, first = len(parsed.left_out), parsed.left_out[0]
+        yield ("Line %d holds numbers that belong to no table." % first if count == 1 else
+               "%d lines hold numbers that belong to no table, the first is line %d." % (count, first))
 
 
 def _fill_group(group: Any, table: Table) -> None:

@@ -113,7 +113,15 @@ def test_that_a_text_shows_its_second_column_over_its_first(tmp_path: Path) -> N
 
 def test_that_the_largest_of_several_tables_is_shown(tmp_path: Path) -> None:
     path = file_of(tmp_path, "1 2\n3 4\nthen\n" + "5 6\n" * 5)
-    assert asked("plot", path)[0]["signal"] == "/columns_2/column_2"
+    plot = asked("plot", path)[0]
+    assert plot["signal"] == "/columns_2/column_2"
+    assert plot["missing"] == ["The text holds 2 tables; the largest is shown."]
+
+
+def test_that_numbers_that_are_not_shown_are_told(tmp_path: Path) -> None:
+    path = file_of(tmp_path, "1.00 2.00\n3.00 4.00\n5.00 6.0")
+    assert asked("plot", path)[0]["missing"] == ["Line 3 holds numbers that belong to no table."]
+    assert asked("plot", file_of(tmp_path, "1 2\n3 4\n", "b.txt"))[0]["missing"] == []
 
 
 def test_that_a_text_that_grew_is_read_anew(tmp_path: Path) -> None:
