@@ -32,6 +32,7 @@ class Facility:
     link: EmulatedLink
     folder: Path
     host_key: str = ""
+    pid: int = 0                  # of the SSH server
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
@@ -88,12 +89,13 @@ class Facility:
         return ["-o", f"Port={SSH_PORT}", "-o", f"IdentityFile={self.key}", "-o", f"UserKnownHostsFile={known}",
                 "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"]
 
-    def _start(self, argv: Sequence[str], name: str) -> None:
+    def _start(self, argv: Sequence[str], name: str) -> int:
         log = self._stack.enter_context((self.folder / f"{name}.log").open("wb"))
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
                                    env=environment | {"HDF5_USE_FILE_LOCKING": "FALSE"})
         self._stack.callback(_stop, process)
+        return process.pid
 
     def _wait(self, inside: object, host: str, port: int) -> None:
         argv = [sys.executable, "-c", _ANSWERS, host, str(port), str(_START_S)]
@@ -118,8 +120,8 @@ def facility(link: EmulatedLink, folder: Path) -> Iterator[Facility]:
         f"SetEnv SHLVL=1 HOME={far_home}", ""]))     # SHLVL: so that bash leaves the .bashrc alone
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with here._stack:
-        here._start(link.at_the_facility([need_program("sshd", "openssh-server"), "-D", "-e", "-f",
-                                          str(folder / "sshd_config")]), "sshd")
+        here.pid = here._start(link.at_the_facility([need_program("sshd", "openssh-server"), "-D", "-e", "-f",
+                                                     str(folder / "sshd_config")]), "sshd")
         here._wait(link.at_home, link.facility_address, SSH_PORT)
         yield here
 

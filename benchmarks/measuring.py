@@ -209,11 +209,12 @@ def agent_memory(far: Facility) -> Found:
             continue
         with contextlib.suppress(OSError):
             argv = (folder / "cmdline").read_bytes().split(b"\0")
-            if not any(part.startswith(str(far.folder).encode()) and b"/agent-" in part and part.endswith(b".zip")
-                       for part in argv):
+            if b"python" not in argv[0] or not any(
+                    part == b"beamside-agent" or (b"agent-" in part and b".zip" in part) for part in argv) or (
+                    os.readlink(folder / "ns/net") != os.readlink(f"/proc/{far.pid}/ns/net")):
                 continue
             told = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines() if ":" in line)
-            if b"sh" in argv[0] or "VmHWM" not in told:
+            if "VmHWM" not in told:
                 continue
             rows.append({"peak_bytes": int(told["VmHWM"].split()[0]) * 1024,
                          "now_bytes": int(told["VmRSS"].split()[0]) * 1024,
