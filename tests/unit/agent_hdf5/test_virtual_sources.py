@@ -204,3 +204,41 @@ def test_that_the_cost_of_a_selection_counts_what_is_decoded(masters: Path) -> N
             cost = reader.cost(other["d"], tie(["...", 3], (3, 10, 14)), "")
             assert cost is not None
             assert cost.stored <= 3 * frame
+
+
+def laid_out(folder: Path, seed: int) -> tuple[Path, Any]:
+    """A virtual dataset of blocks with steps from sources with steps, and the values it must have."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(rng.integers(1, 13)) for _ in range(int(rng.integers(1, 4))))
+    layout, fill = h5py.VirtualLayout(shape, "u2"), int(rng.integers(0, 5))
+    values = np.full(shape, fill, np.uint16)
+    for number in range(int(rng.integers(1, 4))):
+        where = tuple(slice(a, int(rng.integers(a + 1, n + 1)), int(rng.integers(1, 4)))
+                      for a, n in ((int(rng.integers(0, n)), n) for n in shape))
+        counts = values[where].shape
+        inner = tuple(n for n in counts if n != 1) or (1,) if rng.random() < 0.4 else counts
+        steps, starts = rng.integers(1, 4, len(inner)).tolist(), rng.integers(0, 3, len(inner)).tolist()
+        outer = tuple(a + (n - 1) * step + 1 for a, n, step in zip(starts, inner, steps, strict=True))
+        stored = rng.integers(1, 60_000, outer).astype("u2")
+        taken = tuple(slice(a, None, step) for a, step in zip(starts, steps, strict=True))
+        source(folder / f"s{seed}-{number}.h5", stored, chunks=outer, compression="gzip")
+        layout[where] = h5py.VirtualSource(f"s{seed}-{number}.h5", "d", outer)[taken]
+        values[where] = stored[taken].reshape(counts)
+    with h5py.File(folder / f"{seed}.h5", "w") as file:
+        file.create_virtual_dataset("v", layout, fillvalue=fill)
+    return folder / f"{seed}.h5", values
+
+
+def test_that_blocks_with_steps_from_sources_with_steps_are_read_directly(tmp_path: Path) -> None:
+    for seed in range(60):
+        path, values = laid_out(tmp_path, seed)
+        rng, reader = np.random.default_rng(seed), SourceReader()
+        with h5py.File(path, "r", locking=False) as file:
+            for _ in range(4):
+                items: list[Any] = [int(rng.integers(0, n)) if rng.random() < 0.3 else
+                                    [None, None, int(rng.choice([1, 2, -1, 3]))] for n in values.shape]
+                plan = tie(items, values.shape)
+                found = reader.read(file["v"], plan, str(path))
+                index = tuple(slice(*n) if isinstance(n, list) else n for n in items)
+                assert found is not None
+                assert bits(found) == bits(values[index]), (seed, items)
