@@ -48,11 +48,14 @@ def pool_picture(values: np.ndarray, mask: np.ndarray | None, factor: int,
 
 
 def statistics_of_picture(values: np.ndarray, mask: np.ndarray | None) -> Statistics:
-    """What the inspector says of a picture, over every pixel; integer sums are exact."""
+    """What the inspector says of a picture, over every pixel; integer sums are exact.
+
+    A masked pixel counts as masked, whatever number stands there: the ``non_finite`` are among the others.
+    """
     gone = np.zeros(values.shape, bool) if mask is None else mask
     if values.dtype.kind == "f":
         finite = np.isfinite(values)
-        usable, non_finite = finite & ~gone, int(values.size - np.count_nonzero(finite))
+        usable, non_finite = finite & ~gone, int(np.count_nonzero(~finite & ~gone))
     else:
         finite, usable, non_finite = None, ~gone, 0
     valid = values[usable]
@@ -68,10 +71,10 @@ def statistics_of_picture(values: np.ndarray, mask: np.ndarray | None) -> Statis
     found = [float(value) for value in np.percentile(wide, _PERCENTS)]
     edges = _edges(float(low), float(high))
     counts = np.histogram(wide, edges)[0]
-    at = np.unravel_index(int(np.argmax(usable & (values == values.dtype.type(high)))), values.shape)
+    lowest, highest = (_first(usable & (values == values.dtype.type(end))) for end in (low, high))
     return Statistics(
         **whole, valid_minimum=low, valid_maximum=high, valid_mean=float(wide.mean()), valid_total=_total(valid),
-        valid_std=float(wide.std()), maximum_at=tuple(int(n) for n in at), limits=(found[1], found[3]),
+        valid_std=float(wide.std()), minimum_at=lowest, maximum_at=highest, limits=(found[1], found[3]),
         percentiles=tuple(zip(_PERCENTS, found, strict=True)), histogram=tuple(int(n) for n in counts),
         histogram_edges=tuple(float(edge) for edge in edges))
 
@@ -135,6 +138,11 @@ def _edges(low: float, high: float) -> np.ndarray:
         reach = max(0.5, abs(low) * 1e-9)
         low, high = low - reach, high + reach
     return np.linspace(low, high, _BINS + 1)
+
+
+def _first(wanted: np.ndarray) -> tuple[int, ...]:
+    """Where the first True stands."""
+    return tuple(int(n) for n in np.unravel_index(int(np.argmax(wanted)), wanted.shape))
 
 
 def _number(value: Any) -> int | float:

@@ -46,12 +46,23 @@ def test_that_the_numbers_of_a_picture_are_numpys(dtype: str) -> None:
     found = statistics_of_picture(values, mask)
     assert (found.count, found.masked, found.non_finite) == (2000, 150, 0)
     assert (found.valid_minimum, found.valid_maximum) == (valid.min(), valid.max())
-    assert values[found.maximum_at] == valid.max()
+    assert (values[found.minimum_at], values[found.maximum_at]) == (valid.min(), valid.max())
     assert found.valid_total == valid.sum()
     assert found.valid_mean == pytest.approx(valid.mean())
     assert found.valid_std == pytest.approx(valid.astype("f8").std())
     assert found.limits == pytest.approx(tuple(np.percentile(valid.astype("f8"), (1, 99))))
     assert sum(found.histogram) == valid.size
+
+
+def test_that_a_pixel_without_a_number_is_left_out_once() -> None:
+    values = np.arange(1.0, 21.0).reshape(4, 5)
+    values[0], values[3, 4] = np.nan, np.inf
+    mask = np.zeros((4, 5), bool)
+    mask[0] = True
+    found = statistics_of_picture(values, mask)
+    assert (found.count, found.masked, found.non_finite) == (20, 5, 1)
+    assert found.count - found.masked - found.non_finite == sum(found.histogram)
+    assert (found.minimum_at, found.maximum_at) == ((1, 0), (3, 3))
 
 
 def test_that_large_integer_sums_are_exact() -> None:
