@@ -74,7 +74,7 @@ def test_that_large_integer_sums_are_exact() -> None:
 
 def test_that_nothing_valid_has_no_numbers() -> None:
     found = statistics_of_picture(np.full((4, 5), np.nan), np.ones((4, 5), bool))
-    assert (found.valid_maximum, found.limits, found.non_finite) == (None, None, 20)
+    assert (found.valid_maximum, found.limits, found.masked, found.non_finite) == (None, None, 20, 0)
 
 
 def test_that_statistics_of_several_pictures_are_those_of_all_their_pixels() -> None:
