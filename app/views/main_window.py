@@ -184,7 +184,7 @@ class MainWindow(QMainWindow):
         add("Next tab", "step-forward", functools.partial(self._tabs.step, 1), "Ctrl+Tab")
         add("Previous tab", "step-back", functools.partial(self._tabs.step, -1), "Ctrl+Shift+Tab")
         self._actions.separate()
-        for dock, key in ((self.files_dock, "Ctrl+1"), (self.inspector_dock, "Ctrl+2"), (self.work_dock, "Ctrl+3")):
+        for dock, key in ((self.files_dock, "Alt+1"), (self.inspector_dock, "Alt+2"), (self.work_dock, "Alt+3")):
             self._actions.take(dock.toggleViewAction(), key)
         add("Reset the layout", "grid", self._reset_layout)
         self._actions.separate()

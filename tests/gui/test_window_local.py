@@ -130,6 +130,17 @@ def test_that_auto_is_lit_while_the_limits_follow_the_frame(qtbot: Any, program:
     assert not tab.viewer.choices.locked
 
 
+def test_that_control_and_one_shows_a_picture_pixel_for_pixel(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "saxs/S2p5min_00070_00001.h5")
+    qtbot.waitUntil(lambda: tab.statistics is not None, timeout=PATIENCE_MS)
+    qtbot.keyClick(tab.viewer.image.canvas, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
+    assert program.window.files_dock.isVisible()
+    y0, y1, x0, x1, high, wide = tab.viewer.visible_region
+    assert (y1 - y0, x1 - x0) == (high, wide)
+    qtbot.keyClick(tab.viewer.image.canvas, Qt.Key.Key_1, Qt.KeyboardModifier.AltModifier)
+    assert not program.window.files_dock.isVisible()
+
+
 def test_that_a_click_beside_the_picture_leaves_page_down_to_it(qtbot: Any, program: Any) -> None:
     area = program.window.inspector.findChild(QScrollArea)
     assert not area.focusPolicy() & Qt.FocusPolicy.ClickFocus & ~Qt.FocusPolicy.TabFocus
