@@ -11,7 +11,7 @@ import math
 import time
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QActionGroup, QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from app.viz.icons import set_icon
@@ -180,6 +180,8 @@ class FrameSlider(QWidget):
 
     def set_frame_rate(self, frames_per_second: int) -> None:
         self._frame_rate = frames_per_second
+        for action in self.rate.menu().actions():
+            action.setChecked(action.data() == frames_per_second)
         self._pace = PlayPace(frames_per_second, time.monotonic())
         self._follow_pace()
 
@@ -285,9 +287,12 @@ class FrameSlider(QWidget):
         button.setToolTip("How fast to play, in frames per second; frames that cannot come in time are left out")
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
+        rates = QActionGroup(menu)
         for rate in FRAME_RATES:
-            action = menu.addAction(f"{rate} frames per second")
+            action = menu.addAction("1 frame per second" if rate == 1 else f"{rate} frames per second")
             action.setData(rate)
+            action.setCheckable(True)
+            rates.addAction(action)
         menu.triggered.connect(self._on_rate_chosen)
         button.setMenu(menu)
         button.setText("00 of 00 fps")

@@ -125,3 +125,11 @@ def test_that_a_frame_label_is_shown_beside_the_number(slider: FrameSlider) -> N
     assert slider.label.isVisible()
     slider.set_label("")
     assert not slider.label.isVisible()
+
+
+def test_that_the_rate_in_use_is_ticked(slider: FrameSlider) -> None:
+    actions = slider.rate.menu().actions()
+    assert [action.text() for action in actions if action.isChecked()] == ["20 frames per second"]
+    actions[0].trigger()
+    assert [action.text() for action in actions if action.isChecked()] == ["1 frame per second"]
+    assert slider.rate.text() == "1 fps"
