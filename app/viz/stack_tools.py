@@ -46,7 +46,6 @@ class StackTools(QObject):
         for action, signal in ((self.profile, self.profile_toggled), (self.sinogram, self.sinogram_toggled)):
             action.setCheckable(True)
             action.toggled.connect(signal)
-        set_icon(self.profile, "curve", "muted")
         menu.addSeparator()
         slices = menu.addAction("Three s&lices through all frames\tV")
         set_icon(slices, "dataset-3d", "muted")

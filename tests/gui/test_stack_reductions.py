@@ -195,6 +195,15 @@ def test_that_z_draws_the_pixel_under_the_cursor_through_all_frames(
     assert tab.desk.guides.point is None
 
 
+def test_that_the_menu_ticks_what_is_open(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "scan.h5")
+    tools = tab.desk.tools
+    qtbot.keyClick(tab.viewer.image.canvas, Qt.Key.Key_Z)
+    assert tools.profile.isChecked()
+    for action in tools.menu.actions():
+        assert action.icon().isNull() or not action.isCheckable(), "an icon hides the tick"
+
+
 def test_that_the_selected_region_is_what_the_profile_is_of(qtbot: Any, program: Any, files: Path,
                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     part = valid_counts(files)[:, 5:52, 0:20]
