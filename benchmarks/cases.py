@@ -12,10 +12,10 @@ from benchmarks.clients.serving import REGION
 from benchmarks.data import CHUNKED, CONTIGUOUS, FOLDER, NODES, SHORT, U16, U32, U32_16M, Data
 from benchmarks.links import Link
 
-OURS, DEBIAN, ONE_WORKER = "beamside", "beamside-debian", "beamside-1-worker"
+OURS, DEBIAN, ONE_THREAD = "beamside", "beamside-debian", "beamside-1-thread"
 SSHFS, TILED, STRIDE, GROVE, GROVE_C = "sshfs", "tiled", "tiled-stride", "h5grove", "h5grove-C"
 PLAIN, BLOCKS, DOWNLOAD = "h5py-sftp", "h5py-sftp-blocks", "download"
-LABELS = {OURS: "Beamside", DEBIAN: "Beamside, Debian's Python", ONE_WORKER: "Beamside, one worker",
+LABELS = {OURS: "Beamside", DEBIAN: "Beamside, Debian's Python", ONE_THREAD: "Beamside, one thread",
           SSHFS: "sshfs + h5py", TILED: "Tiled", STRIDE: "Tiled, stride 2 (loses peaks)", GROVE: "h5grove",
           GROVE_C: "h5grove, ssh -C", PLAIN: "h5py over SFTP", BLOCKS: "h5py over SFTP, readv blocks",
           DOWNLOAD: "download (SFTP)"}
@@ -143,7 +143,7 @@ CASES = (
          lambda here, file: {"file": str(file), "y": _place(here)[0], "x": _place(here)[1]}, BOTH, (GROVE, TILED),
          5, 3, expected=lambda here, file, way, answer: truth.profile(file, *_place(here))),
     Case("project", "maximum of all frames", "project", U16, lambda here, file: {"file": str(file)},
-         (*BOTH, ONE_WORKER), rounds=3, expected=lambda here, file, way, answer: truth.projection(
+         (*BOTH, ONE_THREAD), rounds=3, expected=lambda here, file, way, answer: truth.projection(
              file, here.data.sizes.distinct)),
     _slices("slices", "three orthogonal slices, contiguous", CONTIGUOUS),
     _slices("slices-chunked", "three orthogonal slices, chunks of 64³", CHUNKED),

@@ -14,7 +14,7 @@ from benchmarks.cases import (
     GROVE,
     GROVE_C,
     LABELS,
-    ONE_WORKER,
+    ONE_THREAD,
     OURS,
     PLAIN,
     SSHFS,
@@ -92,8 +92,8 @@ def _row(medians: Medians, link: Link, case: str, title: str, key: str,
     limit = _limit(case, key, link, payloads)
     row: Row = {"link": link.name, "case": case, "key": key, "title": title, "unit": "s", "limit": limit[0],
                 "slow_start": limit[1], "compared_with": limit[2], "ways": {}}
-    for way in (OURS, DEBIAN, ONE_WORKER, *PEERS):
-        value = medians.of(case, way, key if way in (OURS, DEBIAN, ONE_WORKER) else "s")
+    for way in (OURS, DEBIAN, ONE_THREAD, *PEERS):
+        value = medians.of(case, way, key if way in (OURS, DEBIAN, ONE_THREAD) else "s")
         errors = medians.errors(case, way)
         if value is None and not errors:
             continue

@@ -23,7 +23,7 @@ from benchmarks.cases import (
     GROVE,
     GROVE_C,
     IDLE_S,
-    ONE_WORKER,
+    ONE_THREAD,
     OURS,
     PLAIN,
     SSHFS,
@@ -169,9 +169,9 @@ def _start(link: Link, ways: Sequence[str], far: Facility, fresh: Fresh, python:
         stack.callback(ends[name].close)
         return ends[name]
 
-    for name, agent, workers in ((OURS, sys.executable, 2), (DEBIAN, agent_python, 2), (ONE_WORKER, sys.executable, 1)):
+    for name, agent, threads in ((OURS, sys.executable, 2), (DEBIAN, agent_python, 2), (ONE_THREAD, sys.executable, 1)):
         if name in ways:
-            end = near(name, [sys.executable, "-m", "benchmarks.clients.beamside", server, agent, str(workers)])
+            end = near(name, [sys.executable, "-m", "benchmarks.clients.beamside", server, agent, str(threads)])
             for do in ("connect", *(["reconnect"] * 3 if name in BOTH else [])):
                 answer = end.ask(do, TIMEOUT_S)
                 if "error" in answer:
@@ -223,4 +223,4 @@ def agent_memory(far: Facility) -> Found:
     return rows
 
 
-ALL_WAYS = (OURS, DEBIAN, ONE_WORKER, SSHFS, TILED, STRIDE, GROVE, GROVE_C, PLAIN, BLOCKS, DOWNLOAD)
+ALL_WAYS = (OURS, DEBIAN, ONE_THREAD, SSHFS, TILED, STRIDE, GROVE, GROVE_C, PLAIN, BLOCKS, DOWNLOAD)

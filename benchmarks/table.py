@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.cases import DEBIAN, LABELS, ONE_WORKER, OURS
+from benchmarks.cases import DEBIAN, LABELS, ONE_THREAD, OURS
 from benchmarks.goals import PEERS, Row
 
 
@@ -49,8 +49,8 @@ def _cell(row: Row, way: str) -> str:
     if told["median"] is None:
         return "failed"
     text = seconds(told["median"]) if row["unit"] == "s" else f"{told['median']:.2f} {row['unit']}"
-    if way == OURS and ONE_WORKER in row["ways"] and row["ways"][ONE_WORKER]["median"] is not None:
-        text += f" (one worker: {seconds(row['ways'][ONE_WORKER]['median'])})"
+    if way == OURS and ONE_THREAD in row["ways"] and row["ways"][ONE_THREAD]["median"] is not None:
+        text += f" (one thread: {seconds(row['ways'][ONE_THREAD]['median'])})"
     if told.get("estimated"):
         text = "~" + text
     if told["n"] < 5 and row["link"]:

@@ -48,6 +48,7 @@ class AgentSettings:
     python: tuple[str, ...] = ("python3",)
     run: str = "login"
     workers: int = 2
+    threads: int = 2
     memory_mb: int = 1024
     time_min: int = 60
     cores: int = 4

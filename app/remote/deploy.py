@@ -29,7 +29,6 @@ _PROBE_S = 60.0
 _UPLOAD_S = 300.0
 _LAST_WORDS_S = 2.0
 _NICE = 10
-_LOGIN_THREADS = 2
 _AGENTS_KEPT = 4        # of other versions there may be programs that run; as in boot.SOURCE
 _OLDEST = (3, 8)
 
@@ -143,7 +142,7 @@ def _refusal(answer: dict[str, Any]) -> BeamsideError:
 
 
 def _options(profile: SiteProfile, upload: Upload) -> tuple[str, ...]:
-    threads = _LOGIN_THREADS if profile.agent.run == "login" else 0
+    threads = max(1, profile.agent.threads) if profile.agent.run == "login" else 0
     options = ("--readers", str(max(1, profile.agent.workers)), "--threads", str(threads), "--digest", upload.digest)
     if profile.is_local:
         return options

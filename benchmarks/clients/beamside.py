@@ -4,7 +4,7 @@ First pictures, regions and slices are asked of the data service as the window a
 frame fetched ahead go through :class:`FrameSource`, which holds the client's strategy, in a Qt event loop without
 a screen.
 
-    python -m benchmarks.clients.beamside SERVER-AS-JSON PYTHON-OF-THE-AGENT WORKERS
+    python -m benchmarks.clients.beamside SERVER-AS-JSON PYTHON-OF-THE-AGENT THREADS
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ _PATIENCE_S = 45.0
 class Beamside:
     """One connection."""
 
-    def __init__(self, server: str, python: str, workers: str) -> None:
+    def __init__(self, server: str, python: str, threads: str) -> None:
         told = json.loads(server)
         ssh = SshSettings(told["host"], told["port"], told["user"], ("key",), (told["host_key"],))
-        profile = SiteProfile("far", ssh=ssh, agent=AgentSettings(python=(shlex.quote(python),), workers=int(workers)))
+        profile = SiteProfile("far", ssh=ssh, agent=AgentSettings(python=(shlex.quote(python),), threads=int(threads)))
         self._signed_in = 0.0
 
         def transport() -> Transport:
