@@ -191,6 +191,8 @@ class Inspector(QWidget):
             self._frame.show_facts(frame_facts(statistics, self._tab.go_to))
             if viewer.limits is not None:
                 self._levels.set_limits(*viewer.limits)
+            else:
+                self._levels.forget_limits()               # never another tab's
         self._show_levels()
 
     def _show_levels(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.model.data import Statistics
@@ -12,6 +12,7 @@ from app.viz.numbers import short_number
 from app.viz.theme import theme_of
 
 _GRAB_PIXELS = 8
+_FIELD_EDGES = 20                      # of a field's width, for its frame and padding
 _MARGIN = 4
 _STALE = 0.25
 _FAR = 20.0                            # times the upper limit: there the data ends, and the limits stand too close
@@ -38,11 +39,12 @@ class LevelsView(QWidget):
         row.addWidget(to)
         row.addWidget(self.high, 1)
         row.addWidget(self.auto)
-        layout = QVBoxLayout(self)
+        self._rows = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addWidget(self.plot)
         layout.addLayout(row)
+        self._limits: tuple[float, float] | None = None
         self.plot.limits_dragged.connect(self._on_dragged)
         self.auto.clicked.connect(self._on_auto)
 
@@ -56,10 +58,16 @@ class LevelsView(QWidget):
 
     def set_limits(self, low: float, high: float) -> None:
         """Show limits chosen elsewhere; nothing is emitted."""
+        self._limits = (low, high)
         self.plot.set_limits(low, high)
-        for field, value in ((self.low, low), (self.high, high)):
-            if not field.hasFocus() or not field.isModified():
-                field.setText(short_number(value, 6))
+        self._write_limits()
+
+    def forget_limits(self) -> None:
+        """There are none: nothing valid to make them of."""
+        self._limits = None
+        self.plot.forget_limits()
+        for field in (self.low, self.high):
+            field.clear()
             self._mark(field, "")
 
     def set_auto(self, on: bool) -> None:
@@ -74,10 +82,29 @@ class LevelsView(QWidget):
         field.editingFinished.connect(self._on_typed)
         return field
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._rows.activate()                              # the fields have their new width
+        self._write_limits()
+
+    def _write_limits(self) -> None:
+        """As many digits as there is room for: a sign or an exponent is never cut off."""
+        for field, value in zip((self.low, self.high), self._limits or (), strict=False):
+            if not field.hasFocus() or not field.isModified():
+                room = field.width() - _FIELD_EDGES
+                texts = [short_number(value, digits) for digits in range(6, 0, -1)]
+                fitting = [text for text in texts if field.fontMetrics().horizontalAdvance(text) <= room]
+                field.setText(fitting[0] if fitting else texts[-1])
+                field.setCursorPosition(0)
+                field.setToolTip(f"{field.accessibleName()}: {short_number(value, 12)}")
+            self._mark(field, "")
+
     def _on_typed(self) -> None:
         if not (self.low.isModified() or self.high.isModified()):
             return
-        values = [_number(field.text()) for field in (self.low, self.high)]
+        known = self._limits or (None, None)
+        values = [_number(field.text()) if field.isModified() or value is None else value
+                  for field, value in zip((self.low, self.high), known, strict=True)]
         for field, value in zip((self.low, self.high), values, strict=True):
             self._mark(field, "" if value is not None else "error")
         low, high = values
@@ -139,6 +166,10 @@ class HistogramPlot(QWidget):
 
     def set_limits(self, low: float, high: float) -> None:
         self._limits = (low, high)
+        self.update()
+
+    def forget_limits(self) -> None:
+        self._limits = None
         self.update()
 
     def set_stale(self, stale: bool) -> None:

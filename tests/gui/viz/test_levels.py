@@ -120,3 +120,31 @@ def test_that_a_few_bright_pixels_do_not_press_the_limits_together(levels: Level
     assert low is not None
     assert high is not None
     assert high - low > 30
+
+
+def test_that_a_sign_or_an_exponent_is_never_cut_off(levels: LevelsView) -> None:
+    levels.resize(190, 120)
+    for low, high in ((-2.41359375, 2.4211328), (-1.234567e-05, 9.223372036854776e18)):
+        levels.set_limits(low, high)
+        for field, value in ((levels.low, low), (levels.high, high)):
+            assert float(field.text()) == pytest.approx(value, rel=0.3)
+            assert field.fontMetrics().horizontalAdvance(field.text()) <= field.contentsRect().width()
+            assert f"{value:.7g}"[:6] in field.toolTip()
+
+
+def test_that_typing_one_limit_leaves_the_other_unrounded(levels: LevelsView) -> None:
+    told = edits(levels)
+    levels.set_limits(-2.41359375, 2.42113281)
+    levels.high.setFocus()
+    levels.high.selectAll()
+    QTest.keyClicks(levels.high, "3")
+    QTest.keyClick(levels.high, Qt.Key.Key_Return)
+    assert told == [(-2.41359375, 3.0)]
+
+
+def test_that_limits_that_are_none_leave_nothing_behind(levels: LevelsView) -> None:
+    levels.forget_limits()
+    assert (levels.low.text(), levels.high.text()) == ("", "")
+    assert levels.plot.line_position(0) is None
+    levels.resize(300, 120)
+    assert levels.low.text() == ""
