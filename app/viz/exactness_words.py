@@ -15,6 +15,7 @@ _NUMBERS = "Numbers in the inspector and under the cursor are read from the stor
 def shown_words(block: Block) -> str:
     """``exact``, ``shown 1/4, max``, ``shown 1/8, max, ±0.02``, ``3 of 8 parts``; ``part missing`` where it is so."""
     words = block.shown if block.exactness in (Exactness.EXACT, Exactness.PARTIAL) else f"shown {block.shown}"
+    words = f"{words} · modulus" if block.values.dtype.kind == "c" else words
     return f"{words} · part missing" if block.missing else words
 
 
@@ -23,6 +24,8 @@ def shown_sentences(block: Block) -> str:
     sentences = []
     if block.exactness is Exactness.EXACT:
         sentences.append("Every pixel has the colour of its stored value.")
+    if block.values.dtype.kind == "c":
+        sentences.append("Complex numbers are drawn as their modulus.")
     if block.exactness is Exactness.PARTIAL and block.parts is not None:
         sentences.append(f"Only {block.parts[0]} of {block.parts[1]} parts of the picture have arrived; the rest is a"
                          " coarser guess. What is missing follows.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.model.data import Block, Statistics
-from app.model.limits import LimitsRule, drawable_limits, limits_from, upper_of_drawn
+from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values, upper_of_drawn
 from app.viz.numbers import grouped
 
 _FAR_OFF = 2.0                         # times: a guess that differs less would only make the colours flicker
@@ -27,6 +27,9 @@ def followed_limits(statistics: Statistics, rule: LimitsRule, normalization: str
     Args:
         drawn: the picture; a maximum-reduced one is mostly bright pixels and may raise the upper limit.
     """
+    if rule is not LimitsRule.MANUAL and drawn is not None and drawn.values.dtype.kind == "c":
+        return FollowedLimits(limits_of_values(drawn, normalization), "1–99 % of the moduli drawn",
+                              "Complex numbers are drawn as their moduli, which have no statistics of their own.")
     raised_to = None if drawn is None else upper_of_drawn(drawn, rule, normalization)
     limits = limits_from(statistics, rule, normalization, raised_to)
     if limits is None:

@@ -109,6 +109,8 @@ class StackView(QWidget):
         """What the colour limits follow from: a few words, and sentences where there is more to say."""
         if self._choices.rule is LimitsRule.MANUAL:
             return "chosen by you", ""
+        if self._limits is None and self._statistics is not None:
+            return "none, as nothing valid is there", ""
         if self._followed is None:
             return "estimated from the reduced picture", "The numbers of the whole frame are on their way."
         locked = "locked, " if self._choices.locked else ""

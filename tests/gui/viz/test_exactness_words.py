@@ -102,3 +102,24 @@ def test_that_the_point_under_the_cursor_is_that_of_the_frame(qtbot: QtBot) -> N
     view.show_block(POOLED, (0,))
     assert view.image.frame_place(view.image.scene_point(3.25, 7.5)) == pytest.approx((3.25, 7.5))
     assert isinstance(view.image.scene_point(0, 0), QPointF)
+
+
+def test_that_complex_numbers_have_limits_and_say_that_they_are_drawn_as_moduli(qtbot: QtBot) -> None:
+    view = shown(qtbot)
+    values = (np.linspace(0, 3000, 2400) + 4000j).reshape(40, 60).astype(np.complex64)
+    block = block_of(values, statistics=Statistics(count=2400))
+    view.show_block(block, (0,))
+    assert view.limits == pytest.approx(np.percentile(np.abs(values), (1, 99)))
+    assert "moduli" in view.limits_origin[0]
+    assert view.status.shown.text() == "exact · modulus"
+    assert "modulus" in shown_sentences(block)
+    view.set_limits(1, 2)
+    view.show_block(block, (1,))
+    assert view.limits == (1, 2)
+
+
+def test_that_a_picture_without_a_valid_number_does_not_promise_limits(qtbot: QtBot) -> None:
+    view = shown(qtbot)
+    view._limits = None
+    view.show_block(block_of(np.full((40, 60), np.nan), statistics=Statistics(count=2400, non_finite=2400)), (0,))
+    assert view.limits_origin[0] == "none, as nothing valid is there"
