@@ -1,8 +1,9 @@
 """Decides what is sent next: control messages at once, reply fragments by priority and only on the client's credit.
 
 One writer thread; any thread may put. A fragment is chosen only when it may be sent (late binding), so a newer, more
-urgent reply overtakes the rest of an older one, and what nobody wants any more is dropped here. Within one stream the
-order is kept: what was put before an urgent fragment goes with it.
+urgent reply overtakes the rest of an older one, and what nobody wants any more is dropped here. Urgent fragments, which
+are few and small, need not wait for the credit that stale ones used up: they may go 64 KiB ahead of it. Within one
+stream the order is kept: what was put before an urgent fragment goes with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from app.protocol.messages import Error, Message, encode, to_frame
 
 _HIGH_WATER = 32 * 1024 * 1024
 _PREVIEW = 1
+_AHEAD_OF_CREDIT = 64 * 1024
 _HURRIED = (2, 3, 4)    # priorities whose urgent fragments go as previews
 
 
@@ -35,6 +37,11 @@ class Outgoing:
         """Of its next fragment: that of the request, unless an urgent one waits behind it."""
         own = self.task.request.priority
         return _PREVIEW if self._urgent and own in _HURRIED else own
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether its next fragment is urgent, or stands before one that is."""
+        return self._urgent > 0
 
     def append(self, frame: Frame) -> None:
         self._urgent += bool(frame.flags & URGENT)
@@ -167,7 +174,7 @@ class Outbox:
                     self._end(outgoing)
             elif outgoing.frames and (best is None or outgoing.priority < best.priority):
                 best = outgoing
-        if best is None or self._credit <= 0:
+        if best is None or self._credit <= (-_AHEAD_OF_CREDIT if best.is_urgent else 0):
             return None
         frame = best.take()
         self._held -= frame.size

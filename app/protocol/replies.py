@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 _PACK_JSON_ABOVE = 1024
 _FAST_LINK = 100e6
+_FRAGMENT_S = 0.004      # of line time: what is more urgent waits no longer for one that is being sent
+_LEAST_FRAGMENT = 8 * 1024
 
 
 def encode_reply(stream: int, result: Dict[str, Any], arrays: Sequence[Sendable] = (),
                  allowed: Sequence[str] = (codecs.RAW,), rate: float = 0.0,
                  message_bytes: int = 2 ** 62, more: bool = False, urgent: bool = False) -> Iterator[Frame]:
-    """The fragments of a reply, at most 64 KiB each.
+    """The fragments of a reply, at most 64 KiB each, less on slow links.
 
     Args:
         more: another reply follows on the stream.
@@ -53,29 +55,34 @@ def encode_reply(stream: int, result: Dict[str, Any], arrays: Sequence[Sendable]
         raise WireError("selection", "The selection is too large to be sent in one piece.",
                         "%d bytes; the limit is %d." % (total, message_bytes),
                         "Select less, or ask for a reduced view.")
-    return _fragments(stream, parts, total, len(text), raw_length, codec, more, urgent)
+    return _fragments(stream, parts, fragment_bytes(rate), total, len(text), raw_length, codec, more, urgent)
 
 
-def _fragments(stream: int, parts: List[memoryview], total: int, json_bytes: int, json_raw: int,
+def fragment_bytes(rate: float) -> int:
+    """How long fragments are on a link of ``rate`` bytes per second; 0: unknown."""
+    return FRAGMENT_BYTES if not rate else int(min(max(rate * _FRAGMENT_S, _LEAST_FRAGMENT), FRAGMENT_BYTES))
+
+
+def _fragments(stream: int, parts: List[memoryview], length: int, total: int, json_bytes: int, json_raw: int,
                codec: str, more: bool, urgent: bool) -> Iterator[Frame]:
     sent, first = 0, True
-    for piece in _pieces(parts):
+    for piece in _pieces(parts, length):
         sent += len(piece)
         last = sent == total
         yield to_frame(Reply(stream, piece, first, last, total, json_bytes, json_raw, codec, more and last, urgent))
         first = False
 
 
-def _pieces(parts: List[memoryview]) -> Iterator[bytes]:
-    """The parts joined and cut anew, as long as fragments may be."""
+def _pieces(parts: List[memoryview], length: int) -> Iterator[bytes]:
+    """The parts joined and cut anew, ``length`` bytes each."""
     waiting: List[memoryview] = []
-    room = FRAGMENT_BYTES
+    room = length
     for part in parts:
         while part.nbytes >= room:
             waiting.append(part[:room])
             part = part[room:]
             yield b"".join(waiting)
-            waiting, room = [], FRAGMENT_BYTES
+            waiting, room = [], length
         if part.nbytes:
             waiting.append(part)
             room -= part.nbytes

@@ -1,9 +1,13 @@
-"""How many bytes of replies may be under way: measured rate × round trip, so that nothing stale fills the link.
+"""How many bytes of replies may be under way: measured rate × round trip and a little more.
+
+Less would leave the link idle; much more would fill it with what is stale when somebody jumps, and what is wanted then
+waits behind it.
 
 Pure arithmetic on times that are passed in; used by the reader thread only. Only the time between fragments of one
 reply counts as the link's: before a reply the agent was computing, or nobody asked. The rate is a high quantile of
 what was measured in the last seconds, since windows in which the agent waited for credit are slow and say nothing of
-the link. Believing them would close the credit, and a closed credit measures slow again.
+the link. Believing them would close the credit, and a closed credit measures slow again; so would TCP's slow start,
+hence nothing is believed before some windows were measured, and the last ones are kept while nothing comes.
 """
 
 from __future__ import annotations
@@ -19,8 +23,10 @@ _WINDOW_S = 0.05
 _AT_ONCE_S = 0.002           # a reply that comes so soon after another was waiting for the link
 _REMEMBERED_S = 10.0
 _QUANTILE = 0.8
-_HEADROOM = 1.75             # what is open when credit is given must last a round trip, until more arrives
-_GIVE_BELOW = 0.75
+_HEADROOM = 1.15             # what is open when credit is given must last a round trip, until more arrives,
+_PAUSE_S = 0.012             # and while a reply is unpacked meanwhile
+_GIVE_BELOW = 0.9
+_LEAST_WINDOWS = 8
 
 
 class FlowMeter:
@@ -40,10 +46,10 @@ class FlowMeter:
     @property
     def target(self) -> int:
         """The bytes that should be under way at most."""
-        if self._best_latency_s is None or not self.rate:
+        if self._best_latency_s is None or len(self._measured) < _LEAST_WINDOWS:
             return START_BYTES
         least = _NEAR_MIN_BYTES if self._best_latency_s < _NEAR_S else MIN_BYTES
-        return int(min(max(_HEADROOM * self.rate * self._best_latency_s, least), MAX_BYTES))
+        return int(min(max(self.rate * (_HEADROOM * self._best_latency_s + _PAUSE_S), least), MAX_BYTES))
 
     def start(self) -> int:
         """The credit of HELLO."""
@@ -69,7 +75,7 @@ class FlowMeter:
 
     def _remember(self, rate: float, now: float) -> None:
         self._measured.append((now, rate))
-        while self._measured[0][0] < now - _REMEMBERED_S:
+        while len(self._measured) > _LEAST_WINDOWS and self._measured[0][0] < now - _REMEMBERED_S:
             self._measured.popleft()
         ordered = sorted(rate for _, rate in self._measured)
         self.rate = ordered[int(_QUANTILE * (len(ordered) - 1) + 0.5)]

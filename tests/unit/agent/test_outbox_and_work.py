@@ -86,6 +86,31 @@ def test_that_nothing_of_a_reply_is_sent_without_credit(sender: Sender) -> None:
     assert sender.wire.streams(5) == [1, 1, 1]
 
 
+def test_that_an_urgent_part_need_not_wait_for_credit_that_stale_ones_used_up(sender: Sender) -> None:
+    sender.outbox.grant(1)
+    sender.reply(sender.task(1), fragments=5)
+    sender.wire.until(1)
+    task = sender.task(2)
+    outgoing = sender.outbox.open_reply(task)
+    sender.part(outgoing, 2, more=True, urgent=True)
+    sender.part(outgoing, 3)
+    assert sender.wire.streams(3) == [1, 2, 2]
+    sender.outbox.send(Pong(1))
+    sender.wire.until(4)
+    assert len(sender.wire.messages) == 4
+    sender.outbox.grant(10**6)
+    assert sender.wire.streams(11) == [1, 2, 2, 1, 1, 1, 1, 2, 2, 2]
+
+
+def test_that_urgent_parts_are_not_sent_far_ahead_of_credit(sender: Sender) -> None:
+    outgoing = sender.outbox.open_reply(sender.task(1))
+    sender.part(outgoing, 100, more=True, urgent=True)
+    sender.wire.until(60)
+    sender.outbox.send(Pong(1))
+    messages = sender.wire.until(65)
+    assert sender.outbox.held > 30_000, len(messages)
+
+
 def test_that_an_urgent_reply_overtakes_the_rest_of_a_large_one(sender: Sender) -> None:
     sender.reply(sender.task(1, priority=4), fragments=5)
     sender.outbox.grant(1)

@@ -20,7 +20,8 @@ def stream(rate: float, latency_s: float, seconds: float) -> FlowMeter:
 
 
 @pytest.mark.parametrize(("rate", "latency_s", "expected"), [
-    (6.25e6, 0.03, 1.75 * 6.25e6 * 0.03), (1.25e6, 0.08, 1.75 * 1.25e6 * 0.08), (125e6, 0.03, 1.75 * 125e6 * 0.03),
+    (6.25e6, 0.03, 6.25e6 * (1.15 * 0.03 + 0.012)), (1.25e6, 0.08, 1.25e6 * (1.15 * 0.08 + 0.012)),
+    (125e6, 0.03, 125e6 * (1.15 * 0.03 + 0.012)),
     (1e5, 0.02, MIN_BYTES), (1e9, 0.1, MAX_BYTES)])
 def test_that_credit_is_less_than_twice_what_the_link_holds(rate: float, latency_s: float,
                                                             expected: float) -> None:
@@ -55,6 +56,26 @@ def test_that_a_link_that_became_slow_is_noticed() -> None:
         now += size / 1e6
         meter.received(size, now, continues=True)
     assert meter.rate == pytest.approx(1e6, rel=0.1)
+
+
+def test_that_slow_start_does_not_close_the_credit() -> None:
+    meter, now, size = FlowMeter(), 100.0, 16 * 1024
+    meter.start()
+    meter.round_trip(0.03)
+    for _ in range(20):                        # a third of a second at a fifth of the link's rate
+        now += size / 1.25e6
+        meter.received(size, now, continues=True)
+        meter.grant()
+        assert meter.target == START_BYTES
+
+
+def test_that_the_start_after_a_long_pause_does_not_close_the_credit() -> None:
+    meter, size = stream(6.25e6, 0.03, 5), 16 * 1024
+    before, now = meter.target, 400.0
+    for _ in range(4):
+        now += size / 0.3e6
+        meter.received(size, now, continues=True)
+    assert meter.target == pytest.approx(before, rel=0.05)
 
 
 def test_that_everything_received_is_granted_again_sooner_or_later() -> None:
