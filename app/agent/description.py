@@ -21,6 +21,7 @@ from app.agent.nodes import text_dataset
 from app.agent.nxdata import axes_of, errors_of, is_regular, length_of, names_in, sibling
 
 LIMITS_RULE = "percentile 1-99"
+COLOUR = ("rgb-image", "rgba-image")
 
 _Q_NAME = re.compile(r"^(q|qx|q_?modulus|q_.*|scattering[ _]?vector.*|momentum[ _]?transfer.*)$", re.I)
 _Q_UNITS = re.compile(r"^(1/(a|å|ang|angstrom|nm|m)|(a|å|angstrom|nm|m)\^?-1|\^?(angstrom|nm)\^-1)$", re.I)
@@ -108,7 +109,7 @@ class Description:
         """The number of the frame to show first, leading axes joined flat; ``None``: the view has no frames."""
         if view not in ("image", "stack", "volume", "curve") or (view == "curve" and len(self.shape) < 2):
             return None
-        leading = self.shape[:-1] if view == "curve" else self.shape[:-2]
+        leading = leading_axes(view, self.interpretation, self.shape)
         if view == "volume":
             return self.shape[0] // 2
         chosen = get_attribute(self.group.node, "default_slice")
@@ -200,6 +201,17 @@ class Description:
 
 
 _RECIPROCAL = (("h", "k", "l"), ("h", "k"), ("k", "l"), ("h", "l"))
+
+
+def is_colour(interpretation: Optional[str], shape: Tuple[int, ...]) -> bool:
+    """Whether the last axis is the colour of a pixel: such a picture has three axes and is not reduced."""
+    return interpretation in COLOUR and len(shape) >= 3
+
+
+def leading_axes(view: str, interpretation: Optional[str], shape: Tuple[int, ...]) -> Tuple[int, ...]:
+    """The lengths of the axes that number what is shown; the others are what is shown."""
+    shown = 1 if view == "curve" else 3 if is_colour(interpretation, shape) else 2
+    return shape[:-shown]
 
 
 def named(place: links.Place, home: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from app.agent.description import Description, nothing
+from app.agent.description import Description, is_colour, leading_axes, nothing
 from app.agent.holding import Holding, Selected, Source
 from app.agent.opening import generation_of
 from app.agent.sources import is_virtual
@@ -40,6 +40,11 @@ class Shown(NamedTuple):
         """Whether what is shown first is a picture."""
         return self.source is not None and self.answer["view"] in PICTURES
 
+    @property
+    def is_colour(self) -> bool:
+        """Whether it is a picture whose last axis is colour."""
+        return is_colour(self.answer["interpretation"], tuple(self.answer["shape"]))
+
 
 class Plots:
     """Describes files and nodes."""
@@ -61,7 +66,7 @@ class Plots:
             if answer["signal"] is None:
                 return Shown(answer, None, [], None)
             source = Source(answer["signal"], file_path, other.generation, None, other)
-            return Shown(answer, source, frame_items(answer["view"], answer["frame"], tuple(answer["shape"])), None)
+            return Shown(answer, source, frame_items(answer, tuple(answer["shape"])), None)
         key = (file_path, data_path, generation_of(file_path))
         found = self._holding.find(file_path, data_path)
         if found.signal is None:
@@ -76,7 +81,7 @@ class Plots:
         shape = tuple(int(n) for n in place.node.shape or ())
         steady = place.file_path == file_path and not found.missing and not is_virtual(place.node)
         return Shown(answer, source if answer["view"] not in ("table", "none") else None,
-                     frame_items(answer["view"], answer["frame"], shape), key if steady else None)
+                     frame_items(answer, shape), key if steady else None)
 
     def known(self, file_path: str, data_path: Optional[str]) -> Optional[Dict[str, Any]]:
         """A whole answer that is kept, without opening anything."""
@@ -106,9 +111,9 @@ def limits_of(selected: Selected) -> Optional[List[float]]:
     return None if limits is None else [float(limit) for limit in limits]
 
 
-def frame_items(view: str, frame: Optional[int], shape: Tuple[int, ...]) -> List[Any]:
-    """The selection of a frame, leading axes joined flat."""
-    leading = shape[:-1] if view == "curve" else shape[:-2]
-    if frame is None or not leading:
+def frame_items(answer: Dict[str, Any], shape: Tuple[int, ...]) -> List[Any]:
+    """The selection of the frame an answer begins with."""
+    leading = leading_axes(answer["view"], answer["interpretation"], shape)
+    if answer["frame"] is None or not leading:
         return ["..."]
-    return [int(n) for n in np.unravel_index(frame, leading)] + ["..."]
+    return [int(n) for n in np.unravel_index(answer["frame"], leading)] + ["..."]

@@ -111,8 +111,8 @@ class Service:
             return {"part": "whole", "description": description, "selection": None}, []
         waiting.tell({"part": "description", "description": dict(found.answer), "selection": found.items}, [],
                      urgent=True)
-        asked = showing.Asked(found.source, found.items, params.get("fit"), found.answer["reduction"], True,
-                               params.get("preview"), True)
+        fit, preview = (None, None) if found.is_colour else (params.get("fit"), params.get("preview"))
+        asked = showing.Asked(found.source, found.items, fit, found.answer["reduction"], True, preview, True)
         try:
             result, arrays, selected = showing.answer(self._holding, asked, waiting)
         except WireError as error:

@@ -278,3 +278,19 @@ def test_that_pixels_of_a_missing_source_are_masked_and_counted_out(tmp_path: Pa
             assert (result["statistics"]["valid_maximum"], result["statistics"]["masked"]) == (5, 1200)
             assert len(result["missing"]) == 1
             assert "right.h5" in result["missing"][0]
+
+
+@pytest.mark.parametrize(("shape", "leading"), [((50, 60, 3), []), ((4, 50, 60, 3), [2]), ((4, 50, 60, 4), [2])])
+def test_that_a_colour_picture_is_shown_whole_with_its_colours(tmp_path: Path, shape: tuple[int, ...],
+                                                               leading: list[int]) -> None:
+    colours = np.random.default_rng(6).integers(0, 255, shape).astype("u1")
+    with h5py.File(tmp_path / "colours.h5", "w") as file:
+        group = file.create_group("data")
+        group.attrs.update(NX_class="NXdata", signal="d", default_slice=[*map(str, leading), ".", ".", "."])
+        group.create_dataset("d", data=colours).attrs["interpretation"] = f"rgb{'a' * (shape[-1] - 3)}-image"
+    heard = Listener()
+    params = {"file": str(tmp_path / "colours.h5"), "data_path": "/data", "fit": [20, 30], "preview": [5, 7]}
+    last, arrays = Service().handle("show", params, heard)
+    assert last["selection"] == [*leading, "..."]
+    drawn = arrays or heard.told[-1][1]
+    assert np.array_equal(drawn[0], colours[tuple(leading)])
