@@ -69,4 +69,4 @@ def _left_out(statistics: Statistics, with_count: bool = False) -> list[Fact]:
 
 
 def _place(at: tuple[int, ...] | None) -> Place | None:
-    return (at[-2], at[-1]) if at is not None and len(at) >= 2 else None
+    return (at[0], at[1]) if at is not None and len(at) >= 2 else None      # a third axis is colour

@@ -54,7 +54,12 @@ def drawn_note(block: Block) -> str:
 
 def missing_words(missing: Sequence[str]) -> str:
     """What a description says is missing, in a few words; empty: nothing is."""
-    linked = [name for name in missing if not name.endswith(".")]       # the others are sentences about some frames
+    linked = linked_files(missing)
     if not linked:
-        return "not all frames are there" if missing else ""
+        return "not all frames are there" if any(name.endswith(".") for name in missing) else ""
     return "a linked file is missing" if len(linked) == 1 else f"{len(linked)} linked files are missing"
+
+
+def linked_files(missing: Sequence[str]) -> list[str]:
+    """The links that lead nowhere. What else is there: sentences about frames, and how the plot was looked for."""
+    return [name for name in missing if (" → " in name or "::/" in name) and not name.endswith(".")]

@@ -22,7 +22,7 @@ from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colouring import ColourScale
 from app.viz.cursor_readout import CursorReadout
-from app.viz.exactness_words import shown_sentences, shown_words
+from app.viz.exactness_words import linked_files, missing_words, shown_sentences, shown_words
 from app.viz.frame_slider import FrameSlider
 from app.viz.image_toolbar import ImageToolbar
 from app.viz.image_view import ImageView, Region
@@ -109,7 +109,7 @@ class StackView(QWidget):
         """What the colour limits follow from: a few words, and sentences where there is more to say."""
         if self._choices.rule is LimitsRule.MANUAL:
             return "chosen by you", ""
-        if self._limits is None and self._statistics is not None:
+        if self._followed is None and self._statistics is not None:
             return "none, as nothing valid is there", ""
         if self._followed is None:
             return "estimated from the reduced picture", "The numbers of the whole frame are on their way."
@@ -307,8 +307,8 @@ class StackView(QWidget):
         if self._statistics is None:
             return
         followed = followed_limits(self._statistics, self._choices.rule, self._choices.normalization, self._drawn)
+        self._followed = followed
         if followed is not None:
-            self._followed = followed
             self._use_limits(followed.limits)
 
     def _estimate_limits(self, guess: tuple[float, float]) -> None:
@@ -338,13 +338,13 @@ class StackView(QWidget):
 
     def _say_what_is_shown(self, block: Block) -> None:
         shown = shown_words(block)
-        missing = [name for name in self.description.missing if not name.endswith(".")]  # sentences: of some frames
+        missing = linked_files(self.description.missing)
         if not missing:
             self.status.show_exactness(shown, shown_sentences(block))
             if block.missing and block.mask is not None and block.mask.all():
                 self.overlay.show_message(visible(block.missing[0]))
             return
-        words = "a linked file is missing" if len(missing) == 1 else f"{len(missing)} linked files are missing"
+        words = missing_words(missing)
         self.status.show_exactness(f"{shown} · {words}", shown_sentences(block))
         if not np.any(block.values):
             self.overlay.show_message(f"Nothing is here: {words}, such as “{visible(missing[0])}”.")

@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
 from app.model.data import Exactness, Statistics
-from app.viz.exactness_words import drawn_note, shown_sentences, shown_words
+from app.viz.exactness_words import drawn_note, missing_words, shown_sentences, shown_words
 from app.viz.stack_view import StackView
 from tests.gui.viz.samples import block_of, stack_description, statistics_of
 
@@ -123,3 +123,10 @@ def test_that_a_picture_without_a_valid_number_does_not_promise_limits(qtbot: Qt
     view._limits = None
     view.show_block(block_of(np.full((40, 60), np.nan), statistics=Statistics(count=2400, non_finite=2400)), (0,))
     assert view.limits_origin[0] == "none, as nothing valid is there"
+
+
+def test_that_only_a_link_that_leads_nowhere_is_a_missing_file() -> None:
+    assert missing_words(["/1.1: the @default chain ends here, without an NXdata"]) == ""
+    assert missing_words(["Image 7 of the series is missing."]) == "not all frames are there"
+    assert missing_words(["/data → f-1.h5::/A", "/1.1: it names no signal"]) == "a linked file is missing"
+    assert missing_words(["/data → f-1.h5::/A", "/data → f-2.h5::/A"]) == "2 linked files are missing"
