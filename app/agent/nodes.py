@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Tuple
 
 import h5py
-from h5py import h5l, h5o, h5s
+from h5py import h5d, h5l, h5o, h5s
 
 from app.agent import links
 from app.agent.attributes import attributes_of, get_text, sentence, text_of, value_json
+from app.agent.object_headers import ObjectHeaders
 from app.agent.sources import filters_of, is_virtual, trouble_with
 
 Node = Dict[str, Any]
@@ -21,6 +22,7 @@ Node = Dict[str, Any]
 def walk(place: links.Place, depth: Optional[int], attributes: bool) -> List[Node]:
     """``place`` and everything below it to ``depth`` levels (``None``: all), depth first in natural order."""
     first_paths = {}  # type: Dict[str, str]
+    headers = ObjectHeaders.of(place.node)
     try:
         described = describe(place.node, place.data_path, place.file_path, attributes)
     except Exception as error:
@@ -36,7 +38,7 @@ def walk(place: links.Place, depth: Optional[int], attributes: bool) -> List[Nod
         if name is None:
             stack.pop()
             continue
-        described, child = describe_link(group, links.join(path, name), name, place.file_path, attributes)
+        described, child = describe_link(group, links.join(path, name), name, place.file_path, attributes, headers)
         found.append(described)
         if child is None:
             continue
@@ -53,8 +55,10 @@ def children(place: links.Place, path: str, attributes: bool) -> List[Node]:
     holder = {}  # type: Node
     found = []  # type: List[Node]
     first_paths = {}  # type: Dict[str, str]
+    headers = ObjectHeaders.of(place.node)
     for name in _names(place.node, holder):
-        node, child = describe_link(place.node, links.join(path, name), name, place.file_path, attributes)
+        node, child = describe_link(place.node, links.join(path, name), name, place.file_path, attributes,
+                                    headers)
         if child is not None:
             known = first_paths.setdefault(node.get("object", ""), node["path"])
             if known != node["path"]:
@@ -72,8 +76,12 @@ def children(place: links.Place, path: str, attributes: bool) -> List[Node]:
     return found
 
 
-def describe_link(group: Any, path: str, name: str, file_path: str, attributes: bool) -> Tuple[Node, Any]:
-    """The node object of one link, and the h5py object if it is a readable hard link."""
+def describe_link(group: Any, path: str, name: str, file_path: str, attributes: bool,
+                  headers: Optional[ObjectHeaders] = None) -> Tuple[Node, Any]:
+    """The node object of one link, and what it leads to if it is a readable hard link: an h5py Group or something else.
+
+    ``headers``: of the file of the group, if its bytes may be read.
+    """
     try:
         kind = links.link_class(group, name)
         if kind == h5l.TYPE_SOFT:
@@ -85,7 +93,12 @@ def describe_link(group: Any, path: str, name: str, file_path: str, attributes: 
                     "broken": not _opens(group, name)}, None
         if kind != h5l.TYPE_HARD:
             return {"path": path, "kind": "unreadable", "error": "a user-defined link of class %d" % kind}, None
-        child = links.open_child(group, name)
+        opened = h5o.open(group.id, links.encoded(name))
+        if headers is not None and isinstance(opened, h5d.DatasetID):
+            simple = _describe_simple(opened, path, attributes, headers)
+            if simple is not None:
+                return simple, opened
+        child = links.wrap(opened)
     except Exception as error:
         return {"path": path, "kind": "unreadable", "error": sentence(error)}, None
     try:
@@ -102,13 +115,34 @@ def describe(node: Any, path: str, file_path: str, attributes: bool) -> Node:
     elif isinstance(node, h5py.Datatype):
         described["dtype"] = _dtype_text(node, described)
     found = attributes_of(node) if attributes else None
+    _add_attributes(described, found, node)
+    return described
+
+
+def _describe_simple(opened: Any, path: str, attributes: bool, headers: ObjectHeaders) -> Optional[Node]:
+    """As :func:`describe`, of an unchunked dataset whose header says it all; ``None``: it does not."""
+    address = int(h5o.get_info(opened).addr)
+    header = headers.read(address)
+    if header is None:
+        return None
+    described = {"path": path, "kind": "dataset", "object": str(address), "shape": header.dataset.shape}  # type: Node
+    if header.dataset.maxshape is not None:
+        described["maxshape"] = header.dataset.maxshape
+    described["dtype"] = header.dataset.dtype
+    _add_attributes(described, header.attributes, None)
+    if not attributes:
+        del described["attributes"]
+    return described
+
+
+def _add_attributes(described: Node, found: Optional[Node], node: Any) -> None:
+    """``found``: all attributes, which are told; ``None``: only the two that everybody wants, asked of ``node``."""
     for key, name in (("nx_class", "NX_class"), ("units", "units")):
         text = get_text(node, name) if found is None else text_of(found.get(name))
         if text:
             described[key] = text
     if found is not None:
         described["attributes"] = found
-    return described
 
 
 def kind_of(node: Any) -> str:
