@@ -272,9 +272,14 @@ def _along(values: Any, step: int, axis: int, combine: Any, dtype: Optional[Any]
     def part(offset: int) -> Any:
         return values[..., offset::step, :] if axis == -2 else values[..., offset::step]
 
-    first = part(0)
-    pooled = first.astype(dtype) if dtype is not None else first.copy()
-    for offset in range(1, step):
+    first, begin = part(0), 1
+    if dtype is not None:
+        pooled = first.astype(dtype)
+    elif step > 1 and part(1).shape == first.shape:
+        pooled, begin = combine(first, part(1)), 2      # saves a pass over memory
+    else:
+        pooled = first.copy()
+    for offset in range(begin, step):
         more = part(offset)
         if more.shape[axis] == 0:
             break
