@@ -13,8 +13,10 @@ _NUMBERS = "Numbers in the inspector and under the cursor are read from the stor
 
 
 def shown_words(block: Block) -> str:
-    """``exact``, ``shown 1/4, max``, ``shown 1/8, max, ±0.02``, ``3 of 8 parts``; ``part missing`` where it is so."""
+    """``exact``, ``shown 1/4, max``, ``shown 1/8, max, ±0.02``, ``3 of 8 parts``; ``part missing``, ``missing``."""
     words = block.shown if block.exactness in (Exactness.EXACT, Exactness.PARTIAL) else f"shown {block.shown}"
+    if block.missing and block.mask is not None and block.mask.all():
+        return "missing"
     words = f"{words} · modulus" if block.values.dtype.kind == "c" else words
     return f"{words} · part missing" if block.missing else words
 

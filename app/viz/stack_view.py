@@ -347,7 +347,7 @@ class StackView(QWidget):
         words = missing_words(missing)
         self.status.show_exactness(f"{shown} · {words}", shown_sentences(block))
         if not np.any(block.values):
-            self.overlay.show_message(f"Nothing is here: {words}, such as “{visible(missing[0])}”.")
+            self.overlay.show_message(f"Only zeros are here: {words}, such as “{visible(missing[0])}”.")
 
     def _on_retry(self) -> None:
         self.overlay.clear()

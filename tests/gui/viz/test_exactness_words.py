@@ -26,6 +26,8 @@ def test_that_each_mark_has_its_words() -> None:
     assert shown_words(ROUNDED) == "shown 1/4, max, ±0.021"
     assert shown_words(PARTIAL) == "3 of 8 parts"
     assert shown_words(replace(exact, missing=("The file b.h5 is missing.",))) == "exact · part missing"
+    gone = replace(exact, missing=("The file b.h5 is missing.",), mask=np.ones((40, 60), bool))
+    assert shown_words(gone) == "missing", "nothing is exact where nothing is"
     assert "stored value" in shown_sentences(exact)
     assert "the maximum of 4×4 stored ones" in shown_sentences(POOLED)
     assert "at most 0.021" in shown_sentences(ROUNDED)
