@@ -397,6 +397,8 @@ class DatasetTab(ViewerTab):
             return
         if before.shape == description.shape:
             self.told.emit(f"{name} has changed; what is shown was read again.")
+        else:
+            self._ask_node()                               # its shape, too
 
     # -- the node's metadata ----------------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ def test_that_a_growing_scan_goes_on(qtbot: Any, program: Any, scan: Path) -> No
     qtbot.waitUntil(lambda: tab.viewer.curves[0].y.size == 15, timeout=PATIENCE_MS)
     assert tab.viewer is viewer, "the same view, zoomed as it was"
     assert tab.viewer.curves[0].x[-1] == 21
+    qtbot.waitUntil(lambda: tab.node is not None and tab.node.shape == (15,), timeout=PATIENCE_MS)
 
 
 def test_that_a_table_of_a_replaced_file_is_read_anew(qtbot: Any, program: Any, scan: Path) -> None:
