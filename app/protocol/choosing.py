@@ -2,7 +2,8 @@
 
 For every codec and kind of numbers a running mean of how fast it packs and how far is kept, begun with measured
 values (docs/performance.md). Now and then a sample of the array at hand is packed in every codec, so that a codec
-that was not chosen is not forgotten when the data change. One :class:`Measured` per process; any thread.
+that was not chosen is not forgotten when the data change. How far the codecs pack is only compared on the same bytes:
+an array that shrinks less than the sample did says so of all codecs, not only of the one it was packed in. One :class:`Measured` per process; any thread.
 """
 
 from __future__ import annotations
@@ -108,9 +109,13 @@ class Measured:
         before = self.speed(kind, codec)
         now = Speed(data.nbytes / seconds, before.unpack, data.nbytes / max(packed.nbytes, 1))
         share = 1.0 if is_sample else _WEIGHT
+        ratio = before.ratio + share * (now.ratio - before.ratio)
         with self._lock:
-            self._speeds[codec, kind] = Speed(before.pack + _WEIGHT * (now.pack - before.pack), before.unpack,
-                                              before.ratio + share * (now.ratio - before.ratio))
+            if not is_sample:        # the data differ, not the codec: the others would find the same
+                for (other, its_kind), speed in self._speeds.items():
+                    if its_kind == kind and codecs.RAW not in (codec, other):
+                        self._speeds[other, kind] = speed._replace(ratio=speed.ratio * ratio / before.ratio)
+            self._speeds[codec, kind] = Speed(before.pack + _WEIGHT * (now.pack - before.pack), before.unpack, ratio)
             if not is_sample and not 1 / _SURPRISE < now.ratio / before.ratio < _SURPRISE:
                 self._since_look[kind] = max(self._since_look[kind], LOOK_EVERY - _LOOKS_APART)
         return packed

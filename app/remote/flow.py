@@ -23,8 +23,7 @@ _WINDOW_S = 0.05
 _AT_ONCE_S = 0.002           # a reply that comes so soon after another was waiting for the link
 _REMEMBERED_S = 10.0
 _QUANTILE = 0.8
-_HEADROOM = 1.15             # what is open when credit is given must last a round trip, until more arrives,
-_PAUSE_S = 0.012             # and while a reply is unpacked meanwhile
+_PAUSE_S = 0.010             # what is open must last a round trip, until more arrives, and while a reply is unpacked
 _GIVE_BELOW = 0.9
 _LEAST_WINDOWS = 8
 
@@ -49,7 +48,7 @@ class FlowMeter:
         if self._best_latency_s is None or len(self._measured) < _LEAST_WINDOWS:
             return START_BYTES
         least = _NEAR_MIN_BYTES if self._best_latency_s < _NEAR_S else MIN_BYTES
-        return int(min(max(self.rate * (_HEADROOM * self._best_latency_s + _PAUSE_S), least), MAX_BYTES))
+        return int(min(max(self.rate * (self._best_latency_s + _PAUSE_S), least), MAX_BYTES))
 
     def start(self) -> int:
         """The credit of HELLO."""

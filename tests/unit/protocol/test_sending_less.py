@@ -201,6 +201,16 @@ def test_that_noise_goes_raw_on_a_fast_link_only() -> None:
     assert packing.chosen(6e6, "f", 3) == codecs.BLOSC2_SHUFFLE
 
 
+def test_that_an_array_that_shrinks_less_than_its_sample_does_not_make_a_worse_codec_look_better() -> None:
+    packing = FakePacking(blosc2_bitshuffle=(1e9, 8), bitshuffle_lz4=(2e9, 7), blosc2_shuffle=(6e8, 7.8),
+                          bitshuffle_zstd=(3e8, 7), shuffle_zlib=(1e8, 6))
+    assert packing.chosen(6e6) == codecs.BLOSC2_BITSHUFFLE
+    for name, (rate, ratio) in packing.speeds.items():
+        packing.speeds[name] = (rate, ratio * 0.8)
+    chosen = [packing.chosen(6e6) for _ in range(LOOK_EVERY - 2)]
+    assert set(chosen) == {codecs.BLOSC2_BITSHUFFLE}
+
+
 def test_that_a_change_of_the_data_is_found_out() -> None:
     packing = FakePacking(blosc2_bitshuffle=(1e9, 1.01), bitshuffle_lz4=(1e9, 1.01), blosc2_shuffle=(1e9, 1.01),
                           bitshuffle_zstd=(3e8, 1.01), shuffle_zlib=(6e7, 1.01))
