@@ -186,6 +186,16 @@ def test_that_low_bandwidth_mode_asks_for_less_and_fetches_nothing_ahead(qtbot: 
     qtbot.waitUntil(lambda: panel.blocks[-1][0].factor == (1, 1))
 
 
+def test_that_one_to_one_is_exact_in_low_bandwidth_mode_too(qtbot: Any, source: FrameSource, data: SlowData,
+                                                            streaming: Streaming) -> None:
+    streaming.set_quality(Quality.SAVE)
+    panel = Panel(source)
+    source.show_frame((3,))
+    qtbot.waitUntil(lambda: bool(panel.frames))
+    source.see_region(100.5, 400.5, 90.5, 390.5, 300, 300)               # cuts pixels at its edges
+    qtbot.waitUntil(lambda: panel.blocks[-1][0].exactness is Exactness.EXACT)
+
+
 def test_that_neighbours_are_fetched_outward_until_the_budget_is_spent(qtbot: Any, source: FrameSource,
                                                                        data: SlowData, streaming: Streaming) -> None:
     data.link = {"latency_s": 0.001, "rate_bytes_s": 1e8}
