@@ -247,7 +247,7 @@ class FrameSource(QObject):
     def _send_detail(self, whole: tuple[Key, Block]) -> int:
         """Show and ask for the part that is zoomed into; how many pictures of it are still missing."""
         assert self._leading is not None
-        wanted = self._part.look(self._leading, self._visible, self._device, whole, self._pace.part_oversampling)
+        wanted = self._part.look(self._leading, self._visible, self._device, whole, self._pace.oversampling)
         self._flights.drop(lambda ask: ask.purpose is Purpose.DETAIL and ask.key not in wanted)
         for key in wanted:
             if self._flights.find(key) is None:

@@ -19,7 +19,6 @@ PREVIEW_FROM_S = 0.02
 SAVING_BELOW_BYTES_S = 375_000.0     # 3 Mbit/s
 ASSUMED_BYTES_S = 2.5e6
 SAVING_OVERSAMPLING = 1.0            # every pixel still at 1:1
-PART_OVERSAMPLING = 1.05             # at 1:1 with the pixels that the edge of the screen cuts
 FAST_BYTES_S = 15e6
 MOST_UNDER_WAY = 16
 MOST_AHEAD = 24
@@ -107,11 +106,6 @@ class LinkPace:
     def oversampling(self) -> float:
         """Pooled pixels per device pixel at most."""
         return SAVING_OVERSAMPLING if self.saving else OVERSAMPLING
-
-    @property
-    def part_oversampling(self) -> float:
-        """The same for a part that is zoomed to: at 1:1 every pixel is there, also where data are saved."""
-        return max(self.oversampling, PART_OVERSAMPLING)
 
     def bytes_of(self, factor: int, draft: bool = False) -> float:
         """What a whole frame reduced by ``factor`` is likely to take."""

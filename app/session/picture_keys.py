@@ -92,7 +92,8 @@ class FrameGeometry:
         y0, y1, x0, x1 = self._clipped(visible)
         if y1 <= y0 or x1 <= x0:
             return None
-        factor = pooling_factor(y1 - y0, x1 - x0, *device, oversampling)
+        seen = (min(visible[1], self.height) - max(visible[0], 0), min(visible[3], self.width) - max(visible[2], 0))
+        factor = pooling_factor(round(seen[0]), round(seen[1]), *device, oversampling)    # edges cut pixels at 1:1
         if factor >= whole_factor:
             return None
         if (shown is not None and shown.region is not None and shown.factor == factor
