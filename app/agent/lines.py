@@ -111,9 +111,12 @@ def _line(params: Dict[str, Any]) -> Tuple[Tuple[float, float], Tuple[float, flo
         (y0, x0), (y1, x1) = params["start"], params["end"]
         start, end, width = (float(y0), float(x0)), (float(y1), float(x1)), int(params.get("width", 1))
     except (KeyError, TypeError, ValueError):
-        raise WireError("usage", "A line needs a start and an end, each as [y, x].") from None
+        raise WireError("usage", "A line needs a start and an end.",
+                        remedy="Name each as [y, x], in pixels of the frame.") from None
     if not all(math.isfinite(number) and abs(number) < LONGEST for number in start + end):
-        raise WireError("usage", "A line needs ends near the frame.", "%s to %s" % (start, end))
+        raise WireError("usage", "A line needs ends near the frame.", "%s to %s" % (start, end),
+                        "Draw it over the frame.")
     if not 1 <= width <= WIDEST or width * math.hypot(end[0] - start[0], end[1] - start[1]) > 64 * LONGEST:
-        raise WireError("usage", "A line can be 1 to %d pixels wide." % WIDEST, "width %d" % width)
+        raise WireError("usage", "A line can be 1 to %d pixels wide." % WIDEST, "width %d" % width,
+                        "Make it narrower, or shorter.")
     return start, end, width
