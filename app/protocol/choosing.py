@@ -3,7 +3,8 @@
 For every codec and kind of numbers a running mean of how fast it packs and how far is kept, begun with measured
 values (docs/performance.md). Now and then a sample of the array at hand is packed in every codec, so that a codec
 that was not chosen is not forgotten when the data change. How far the codecs pack is only compared on the same bytes:
-an array that shrinks less than the sample did says so of all codecs, not only of the one it was packed in. One :class:`Measured` per process; any thread.
+an array that shrinks less than the sample did says so of all codecs, not only of the one it was packed in. One
+:class:`Measured` per process; any thread.
 """
 
 from __future__ import annotations
