@@ -51,8 +51,8 @@ class FilesTree(QTreeView):
         content = self.sizeHintForColumn(1)
         details = max(content, self.header().sectionSizeHint(1))
         least = min(content, int(width * _LEAST_DETAILS))
-        self._own_width = max(width - details, min(names, width - least))
-        self.header().resizeSection(0, self._own_width)
+        self.header().resizeSection(0, max(width - details, min(names, width - least)))
+        self._own_width = self.header().sectionSize(0)         # no narrower than the header allows
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):

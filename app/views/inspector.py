@@ -137,8 +137,7 @@ class Inspector(QWidget):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setFocusPolicy(Qt.FocusPolicy.TabFocus)      # a click here leaves Page Down to the picture
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(body)
+        scroll.setWidget(body)                              # too narrow, it is moved: half a number is a wrong one
         outer = QVBoxLayout(self)
         outer.setContentsMargins(10, 10, 6, 10)
         outer.addWidget(scroll, 1)

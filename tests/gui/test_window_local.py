@@ -195,6 +195,24 @@ def test_that_names_get_the_width_the_second_column_does_not_need(qtbot: Any, pr
     assert tree.columnWidth(1) <= max(tree.sizeHintForColumn(1), tree.header().sectionSizeHint(1)) + 8
 
 
+def test_that_a_tree_that_was_too_narrow_gives_names_their_width_again(qtbot: Any, program: Any) -> None:
+    tree = program.window.files_panel.tree
+    qtbot.waitUntil(lambda: tree.model().rowCount() > 3, timeout=PATIENCE_MS)
+    wide = tree.width()
+    tree.resize(20, tree.height())
+    tree.resize(wide, tree.height())
+    assert tree.columnWidth(0) >= tree.sizeHintForColumn(0)
+
+
+def test_that_no_number_of_a_narrow_inspector_is_cut_off_for_good(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "saxs/S2p5min_00070_00001.h5")
+    qtbot.waitUntil(lambda: tab.statistics is not None, timeout=PATIENCE_MS)
+    area = program.window.inspector.findChild(QScrollArea)
+    area.resize(120, area.height())
+    bar = area.horizontalScrollBar()
+    assert area.widget().width() - area.viewport().width() <= bar.maximum()
+
+
 def test_that_a_filter_forgets_nothing_when_it_is_cleared(qtbot: Any, program: Any, beamside_data: Path) -> None:
     panel = program.window.files_panel
     go(qtbot, program, "saxs/1998spheres.h5")
