@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from app.agent import numbered
 from app.protocol.errors import WireError
+from app.protocol.folder_columns import packed_names, packed_times
 from app.protocol.natural import natural_key
 
 _LETTERS = {stat_module.S_IFREG: "f", stat_module.S_IFDIR: "d", stat_module.S_IFLNK: "l"}
@@ -32,9 +33,10 @@ def resolve(path: str) -> str:
 def list_folder(path: str) -> Dict[str, Any]:
     """The folder's ``path`` and its entries as columns, folders (and links to folders) first, in natural order.
 
-    ``names``, ``kinds`` (a letter each: ``f`` file, ``d`` folder, ``l`` link, ``o`` other), ``sizes`` and ``mtimes``;
-    ``links`` says ``[position, target, kind of the target]`` of those that are links. Columns, because twenty thousand
-    objects take ten times as long to write and to read.
+    ``names``, ``kinds`` (a letter each: ``f`` file, ``d`` folder, ``l`` link, ``o`` other), ``sizes`` and ``times`` (of
+    modification, in ns); ``links`` says ``[position, target, kind of the target]`` of those that are links. Columns,
+    because twenty thousand objects take ten times as long to write and to read; names and times as
+    ``app.protocol.folder_columns`` packs them.
     """
     folder = resolve(path)
     try:
@@ -44,8 +46,9 @@ def list_folder(path: str) -> Dict[str, Any]:
         raise error_of(error, folder) from None
     rows.sort()
     links = [[position, row[6], row[7]] for position, row in enumerate(rows) if row[3] == "l"]
-    return {"path": folder, "names": [row[2] for row in rows], "kinds": "".join([row[3] for row in rows]),
-            "sizes": [row[4] for row in rows], "mtimes": [row[5] for row in rows], "links": links}
+    return {"path": folder, "names": packed_names([row[2] for row in rows]),
+            "kinds": "".join([row[3] for row in rows]), "sizes": [row[4] for row in rows],
+            "times": packed_times([row[5] for row in rows]), "links": links}
 
 
 def stat(path: str) -> Dict[str, Any]:
@@ -95,7 +98,7 @@ def error_of(error: OSError, path: str) -> WireError:
 
 
 def _row(item: "os.DirEntry[str]") -> Tuple[Any, ...]:
-    """(no folder, natural key, name, letter, size, mtime, target, kind of the target): rows sort as they are shown."""
+    """(no folder, natural key, name, letter, size, time in ns, target, kind of the target): rows sort as they are shown."""
     key, name = natural_key(item.name)
     try:
         status = item.stat(follow_symlinks=False)
@@ -104,9 +107,9 @@ def _row(item: "os.DirEntry[str]") -> Tuple[Any, ...]:
     letter = _LETTERS.get(stat_module.S_IFMT(status.st_mode), "o")
     if letter == "l":
         target, kind = _link(item.path)
-        return (kind != "folder", key, name, letter, status.st_size, status.st_mtime_ns / 1e9, target, kind)
+        return (kind != "folder", key, name, letter, status.st_size, status.st_mtime_ns, target, kind)
     size = None if letter == "d" else status.st_size
-    return (letter != "d", key, name, letter, size, status.st_mtime_ns / 1e9, None, None)
+    return (letter != "d", key, name, letter, size, status.st_mtime_ns, None, None)
 
 
 def _described(name: str, path: str, status: os.stat_result) -> Dict[str, Any]:

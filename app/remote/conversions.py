@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from itertools import repeat
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.model.data import (
 )
 from app.model.nodes import EntryKind, FileSeries, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
+from app.protocol.folder_columns import unpacked_names, unpacked_times
 from app.protocol.series import series_in
 
 _NODE_FIELDS = {f.name for f in fields(NodeInfo)}
@@ -53,19 +55,25 @@ def line_params(reference: DataReference, leading: tuple[int, ...], start: tuple
 
 
 def folder_listing(result: dict[str, Any]) -> FolderListing:
-    kinds = [_ENTRY_KINDS[letter] for letter in result["kinds"]]
-    entries = [FolderEntry(*row) for row in zip(result["names"], kinds, result["sizes"], result["mtimes"], strict=True)]
+    letters = result["kinds"]
+    names, times = unpacked_names(result["names"], len(letters)), unpacked_times(result["times"])
+    seconds = [None if time is None else time / 1e9 for time in times]
+    columns = zip(names, [_ENTRY_KINDS[letter] for letter in letters], result["sizes"], seconds,
+                  repeat(None, len(names)), repeat(None, len(names)), strict=True)
+    entries = list(map(FolderEntry._make, columns))
+    files = {position for position, letter in enumerate(letters) if letter == "f"}
     for position, target, kind in result["links"]:
         entries[position] = entries[position]._replace(target=target, target_kind=EntryKind(kind) if kind else None)
-    found = tuple(entries)
-    return FolderListing(PurePosixPath(result["path"]), found, _series_of(found))
+        if kind == EntryKind.FILE.value:
+            files.add(position)
+    return FolderListing(PurePosixPath(result["path"]), tuple(entries), _series_of(names, sorted(files)))
 
 
-def _series_of(entries: tuple[FolderEntry, ...]) -> tuple[FileSeries, ...]:
-    files = [number for number, entry in enumerate(entries) if EntryKind.FILE in (entry.kind, entry.target_kind)]
+def _series_of(names: list[str], files: list[int]) -> tuple[FileSeries, ...]:
+    """``files``: the positions of the names that lead to files."""
     return tuple(FileSeries(found.name, found.numbers[0], found.numbers[-1], found.gaps,
-                            tuple(files[member] for member in found.members))
-                 for found in series_in([entries[number].name for number in files]))
+                            tuple([files[member] for member in found.members]))
+                 for found in series_in([names[number] for number in files]))
 
 
 def nodes(result: dict[str, Any]) -> tuple[NodeInfo, ...]:

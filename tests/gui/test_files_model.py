@@ -194,7 +194,7 @@ def numbered(count: int, first: int = 1) -> FolderListing:
     names = [f"scan_{number:04d}.cbf" for number in range(first, first + count)]
     names = ["a.txt", *names, "z.cbf"]
     return folder_listing({"path": "/data/raw", "names": names, "kinds": "f" * len(names),
-                           "sizes": [1000] * len(names), "mtimes": [1.0] * len(names), "links": []})
+                           "sizes": [1000] * len(names), "times": [10**9] + [0] * (len(names) - 1), "links": []})
 
 
 def test_that_numbered_images_are_one_row_that_opens_into_them(qtbot: Any, model: FilesModel,
