@@ -35,20 +35,22 @@ class Pooled:
     Attributes:
         values: (…, ceil(height / fy), ceil(width / fx)).
         gone: bool like ``values``, True where no valid pixel went into it; ``None``: nowhere.
+        by_value: ``values`` say by themselves where that is.
     """
 
     def __init__(self, values: Any, gone: Optional[Any], method: str, totals: Optional[Tuple[Any, Any]] = None,
-                 mean_type: Any = None) -> None:
+                 mean_type: Any = None, by_value: bool = False) -> None:
         self.values = values
         self.gone = gone
         self._method = method
         self._totals = totals
         self._mean_type = mean_type
+        self.by_value = by_value
 
     def coarser(self, factor: Tuple[int, int]) -> "Pooled":
         """Pooled by ``factor`` once more: the same as if the stored picture were pooled by both at once."""
         if self._totals is None:
-            return pool(self.values, factor, self._method, self.gone)
+            return pool(self.values, factor, self._method, self.gone, self.by_value)
         total, counts = self._totals
         block = factor[0] * factor[1]
         if (total.dtype.kind in "iu" and total.size
@@ -80,7 +82,7 @@ def pool(values: Any, factor: Tuple[int, int], method: str, invalid: Optional[An
     if method in ("max", "min"):
         found = (_extreme_by_value(native, factor, method) if by_value and finds_invalid(native.dtype, method)
                  else _extreme(native, factor, method, invalid))
-        return Pooled(found[0], found[1], method)
+        return Pooled(found[0], found[1], method, by_value=by_value and finds_invalid(native.dtype, method))
     return _summed(native, factor, method, invalid)
 
 

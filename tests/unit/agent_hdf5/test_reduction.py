@@ -177,3 +177,19 @@ def test_that_the_factor_is_the_smallest_power_of_two_that_fits(length: int, lim
     assert factor & (factor - 1) == 0
     assert -(-length // factor) <= limit
     assert factor == 1 or -(-length // (factor // 2)) > limit
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "i4"])
+@pytest.mark.parametrize("method", ["max", "min"])
+def test_that_pooling_twice_by_value_is_pooling_once(dtype: str, method: str) -> None:
+    values = np.random.default_rng(0).integers(0, 40, (67, 59)).astype(dtype)
+    mark = np.iinfo(dtype).max if dtype[0] == "u" else -2
+    values[16:40] = mark
+    values[50:60:3, ::5] = mark
+    invalid = values == mark
+    twice = reduction.pool(values, (2, 2), method, invalid, True).coarser((4, 4))
+    once = reduction.pool(values, (8, 8), method, invalid)
+    np.testing.assert_array_equal(twice.values, once.values)
+    assert twice.gone is not None
+    assert once.gone is not None
+    np.testing.assert_array_equal(twice.gone, once.gone)
