@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QAbstractItemView, QTreeView
 from app.session.files_model import Role
 from app.views.files_proxy import FilesProxy
 
+_LEAST_WIDTH = 150                    # below it there are no names
 _LEAST_DETAILS = 0.24                 # of the width, however long the names are
 
 
@@ -32,6 +33,7 @@ class FilesTree(QTreeView):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.setExpandsOnDoubleClick(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(_LEAST_WIDTH)
         self._own_width = -1
         self.expanded.connect(self.share_width)
         self.collapsed.connect(self.share_width)

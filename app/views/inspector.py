@@ -40,6 +40,7 @@ from app.viz.icons import set_icon
 from app.viz.slices_view import SlicesView
 from app.viz.stack_view import StackView
 
+_LEAST_WIDTH = 214                     # holds the numbers of an ordinary frame
 _RULES = {"default": "default plot of the file", "entry_default": "default plot of an entry",
           "first_nxdata": "first NXdata of the file", "legacy_signal": "signal=1 (old NeXus)",
           "known_layout": "known layout", "largest": "largest dataset", "given": "you", "none": "–"}
@@ -135,6 +136,7 @@ class Inspector(QWidget):
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
+        scroll.setMinimumWidth(_LEAST_WIDTH)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setFocusPolicy(Qt.FocusPolicy.TabFocus)      # a click here leaves Page Down to the picture
         scroll.setWidget(body)                              # too narrow, it is moved: half a number is a wrong one
