@@ -98,7 +98,7 @@ def error_of(error: OSError, path: str) -> WireError:
 
 
 def _row(item: "os.DirEntry[str]") -> Tuple[Any, ...]:
-    """(no folder, natural key, name, letter, size, time in ns, target, kind of the target): rows sort as they are shown."""
+    """(no folder, natural key, name, letter, size, time in ns, target, kind of the target): rows sort as shown."""
     key, name = natural_key(item.name)
     try:
         status = item.stat(follow_symlinks=False)

@@ -163,7 +163,7 @@ class Allocation:
 
     def _run(self, transport: Transport, argv: Sequence[str], stdin: bytes = b"") -> CommandResult:
         if not transport.alive:
-            raise LinkLostError("The connection is lost.", remedy="It is restored by itself; the agent's place is kept.")
+            raise LinkLostError("The connection is lost.", remedy="It is restored by itself; the place is kept.")
         return transport.run(self._in_login_shell(argv), stdin=stdin)
 
     def _in_login_shell(self, argv: Sequence[str]) -> list[str]:
