@@ -36,6 +36,7 @@ from app.viz.stack_view import StackView
 from app.viz.theme import apply_theme
 
 ROUNDS = 25
+PATIENCE_S = 30.0                      # for the first picture
 AROUND = (160, 150)                    # what the viewer needs beside the picture
 REFERENCE = DataReference("local", PurePosixPath("/nowhere.h5"), "/entry/data/data")
 
@@ -125,6 +126,9 @@ def _follow(app: QApplication, connection: Connection, reference: DataReference,
     def ready(block: Block, leading: tuple[int, ...], region: Any) -> None:
         viewer.show_block(block, leading, region)
         shown[0] += 1
+        if shown[0] == 1:                        # the workers are up: from here on it is streaming
+            gaps.clear()
+            QTimer.singleShot(int(1000 * seconds), loop.quit)
         QTimer.singleShot(0, lambda: source.show_frame(((leading[0] + 1) % 60,)))
 
     def tick() -> None:
@@ -139,7 +143,7 @@ def _follow(app: QApplication, connection: Connection, reference: DataReference,
     timer.setTimerType(Qt.TimerType.PreciseTimer)
     timer.timeout.connect(tick)
     timer.start(1)
-    QTimer.singleShot(int(1000 * seconds), loop.quit)
+    QTimer.singleShot(int(1000 * (PATIENCE_S + seconds)), loop.quit)
     loop.exec()
     source.close()
     viewer.close()
