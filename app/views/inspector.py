@@ -157,7 +157,8 @@ class Inspector(QWidget):
         tab = self._tab
         self._empty.setVisible(not shown)
         picture = tab is not None and tab.is_picture
-        self._levels_box.setVisible(picture)
+        colours = tab is not None and isinstance(tab.viewer, StackView) and tab.viewer.is_colour
+        self._levels_box.setVisible(picture and not colours)
         self._frame.setVisible(picture)
         self._plot.setVisible(shown)
         self._mirror_auto()

@@ -37,7 +37,7 @@ class ImageToolbar(PlotToolbar):
         self.log = self.add_toggle("Log", "Logarithmic colours (Shift+L)")
         self.colormap = self.add_menu("Colours", "Colour map and scale", self._colormap_menu())
         self.limits = self.add_menu("Limits", "How the colour limits follow the frame", self._limits_menu())
-        self.addSeparator()
+        self._after_scale = self.addSeparator()
         self.fit = self.add_button("Fit", "Whole frame (Ctrl+0)", self.fit_requested)
         self.one_to_one = self.add_button("1:1", "One frame pixel on one screen pixel (Ctrl+1)",
                                        self.pixel_for_pixel_requested)
@@ -59,6 +59,11 @@ class ImageToolbar(PlotToolbar):
     def offer_marks(self) -> None:
         """There is someone who answers what is asked about regions and along a line."""
         self._show_marks(True)
+
+    def without_colour_scale(self) -> None:
+        """The pixels are colours themselves: nothing to choose for them."""
+        for action in (self.log, self.colormap, self.limits, self.colour_bar, self._after_scale):
+            action.setVisible(False)
 
     def without_numbers(self) -> None:
         """Nobody answers such questions; so it is from the beginning."""

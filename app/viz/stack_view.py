@@ -6,6 +6,7 @@ What the user chose stays until the user changes it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ class StackView(QWidget):
         self.setFocusProxy(self.image.canvas)
         self._export = PictureExport(self.image, self.overlay, self.marker.as_in_print)
         self._connect()
+        if self.is_colour:
+            self.toolbar.without_colour_scale()
         if self.slider is not None and description.frame:
             self.slider.set_frame_number(description.frame)
         self.set_choices(self._choices)
@@ -223,7 +226,7 @@ class StackView(QWidget):
             self._use_limits(drawable_limits(*choices.limits, choices.normalization))
         elif rule_changed or not choices.locked or self._limits is None:
             self._follow_rule()
-        self.image.set_choices(choices)
+        self.image.set_choices(replace(choices, colour_bar=choices.colour_bar and not self.is_colour))
         self.line_pane.set_logarithmic(choices.normalization == "log")
         self._recolour()
 

@@ -347,3 +347,15 @@ def test_that_odd_shapes_open(qtbot: QtBot) -> None:
         values = np.zeros((max(1, shape[-2]), max(1, shape[-1])), np.float32)
         view.show_block(block_of(values), view.leading)
         assert view.visible_region[4] > 0
+
+
+def test_that_a_colour_picture_offers_no_colour_scale(qtbot: QtBot) -> None:
+    view = StackView(replace(stack_description((40, 60, 3)), interpretation="rgb-image"))
+    qtbot.addWidget(view)
+    view.show()
+    colours = np.random.default_rng(1).integers(0, 255, (40, 60, 3)).astype(np.uint8)
+    view.show_block(block_of(colours, statistics=statistics_of(colours)), ())
+    tools = view.toolbar
+    assert not any(action.isVisible() for action in (tools.log, tools.colormap, tools.limits, tools.colour_bar))
+    assert not view.image.colour_bar.isVisible()
+    assert tools.fit.isVisible()
