@@ -50,30 +50,28 @@ def pool_picture(values: np.ndarray, mask: np.ndarray | None, factor: int,
 def statistics_of_picture(values: np.ndarray, mask: np.ndarray | None) -> Statistics:
     """What the inspector says of a picture, over every pixel; integer sums are exact.
 
-    A masked pixel counts as masked, whatever number stands there: the ``non_finite`` are among the others.
+    A masked pixel counts as masked and nothing else: what stands there was never stored, it fills the place.
     """
     gone = np.zeros(values.shape, bool) if mask is None else mask
     if values.dtype.kind == "f":
         finite = np.isfinite(values)
         usable, non_finite = finite & ~gone, int(np.count_nonzero(~finite & ~gone))
     else:
-        finite, usable, non_finite = None, ~gone, 0
+        usable, non_finite = ~gone, 0
     valid = values[usable]
-    stored = values.ravel() if finite is None else values[finite]
     whole: dict[str, Any] = {"count": int(values.size), "masked": int(np.count_nonzero(gone)),
                              "non_finite": non_finite}
-    if stored.size:
-        whole |= {"minimum": _number(stored.min()), "maximum": _number(stored.max()), "total": _total(stored)}
     if not valid.size:
         return Statistics(**whole)
-    low, high = _number(valid.min()), _number(valid.max())
+    low, high, total = _number(valid.min()), _number(valid.max()), _total(valid)
+    whole |= {"minimum": low, "maximum": high, "total": total}
     wide = valid.astype(np.float64)
     found = [float(value) for value in np.percentile(wide, _PERCENTS)]
     edges = _edges(float(low), float(high))
     counts = np.histogram(wide, edges)[0]
     lowest, highest = (_first(usable & (values == values.dtype.type(end))) for end in (low, high))
     return Statistics(
-        **whole, valid_minimum=low, valid_maximum=high, valid_mean=float(wide.mean()), valid_total=_total(valid),
+        **whole, valid_minimum=low, valid_maximum=high, valid_mean=float(wide.mean()), valid_total=total,
         valid_std=float(wide.std()), minimum_at=lowest, maximum_at=highest, limits=(found[1], found[3]),
         percentiles=tuple(zip(_PERCENTS, found, strict=True)), histogram=tuple(int(n) for n in counts),
         histogram_edges=tuple(float(edge) for edge in edges))

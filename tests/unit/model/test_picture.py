@@ -63,6 +63,8 @@ def test_that_a_pixel_without_a_number_is_left_out_once() -> None:
     assert (found.count, found.masked, found.non_finite) == (20, 5, 1)
     assert found.count - found.masked - found.non_finite == sum(found.histogram)
     assert (found.minimum_at, found.maximum_at) == ((1, 0), (3, 3))
+    filled = np.where(mask, 2**64 - 1, np.arange(20).reshape(4, 5)).astype("u8")
+    assert statistics_of_picture(filled, mask).maximum == 19, "a filled place stores nothing"
 
 
 def test_that_large_integer_sums_are_exact() -> None:
