@@ -7,6 +7,7 @@ from typing import Protocol
 
 from app.errors import BeamsideError, SchedulerUnavailableError
 from app.model.jobs import Partition, Resources
+from app.model.site import LOCAL
 from app.remote.scheduler.slurm import Slurm
 from app.remote.scheduler.states import JobRow
 
@@ -42,8 +43,9 @@ def dialect_for(system: str, site: str) -> Dialect:
         SchedulerUnavailableError: none is named, or one that this version does not speak.
     """
     if not system:
+        where, there = ("This computer", "here") if site == LOCAL.name else (f"The site {site}", "there")
         raise SchedulerUnavailableError(
-            f"The site {site} has no batch system, so jobs cannot be submitted there.",
+            f"{where} has no batch system, so jobs cannot be submitted {there}.",
             remedy="If it has one, name it in the site's profile: [batch] system = \"slurm\".")
     if system != "slurm":
         raise SchedulerUnavailableError(f"The batch system “{system}” of the site {site} is not supported yet.",
