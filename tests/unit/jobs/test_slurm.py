@@ -210,9 +210,9 @@ def test_that_a_programs_own_words_are_not_taken_for_slurms() -> None:
 
 
 def test_that_a_site_without_batch_system_says_so_in_one_sentence() -> None:
-    with pytest.raises(SchedulerUnavailableError, match="^This computer has no batch system"):
+    with pytest.raises(SchedulerUnavailableError, match=r"^This computer has no batch system"):
         dialect_for("", "local")
-    with pytest.raises(SchedulerUnavailableError, match="^The site far has no batch system"):
+    with pytest.raises(SchedulerUnavailableError, match=r"^The site far has no batch system"):
         dialect_for("", "far")
     with pytest.raises(SchedulerUnavailableError, match="not supported yet"):
         dialect_for("pbs", "far")
