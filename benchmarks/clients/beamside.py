@@ -144,17 +144,18 @@ class Beamside:
     # -- the client's strategy --------------------------------------------------------------------------------------
 
     def scrub(self, file: str, frames: list[int], budget_s: float, quality: str, per_s: float) -> dict[str, Any]:
-        """Somebody who draws the slider through frames, so many wishes a second; ``s``: per frame that was shown.
+        """Somebody who draws the slider through frames, so many wishes a second.
 
+        ``s``: from one frame that was shown to the next, first to last; how long the first takes is measured as a jump.
         ``final``: the share of those that were shown as they stay, not coarser.
         """
         panel = Panel(self._connection, file, quality)
         try:
             panel.want(frames[0])
-            seconds, last = panel.draw(frames[1:], budget_s, per_s)
-            shown, final = len(panel.shown), len(panel.final)
+            last = panel.draw(frames[1:], budget_s, per_s)
+            shown, final, seconds = len(panel.shown), len(panel.final), panel.shown_s
             panel.want(last)
-            return {"s": seconds / max(shown, 1), "frames": shown, "final": final / max(shown, 1),
+            return {"s": seconds / max(shown - 1, 1), "frames": shown, "final": final / max(shown, 1),
                     "digest": panel.digest(), "last": last}
         finally:
             panel.close()
@@ -263,7 +264,7 @@ class Panel:
         height, width = described.shape[-2:]
         self._loop = QEventLoop()
         self._wanted: tuple[int, ...] | None = None
-        self._begun = self.first_s = 0.0
+        self._begun = self.first_s = self._first_at = self._last_at = 0.0
         self._error: BaseException | None = None
         self._block: Block | None = None
         self._on_screen: int | None = None       # the frame whose picture, as it stays, was handed over last
@@ -287,12 +288,17 @@ class Panel:
             raise TimeoutError(f"frame {frame} was not shown within {_PATIENCE_S:.0f} s")
         return time.perf_counter() - self._begun
 
-    def draw(self, frames: list[int], seconds: float, per_s: float) -> tuple[float, int]:
-        """Want these frames one after the other at a steady pace: seconds it took, the last one wanted."""
+    @property
+    def shown_s(self) -> float:
+        """Seconds from the first frame that was shown to the last, of the last :meth:`draw`."""
+        return self._last_at - self._first_at
+
+    def draw(self, frames: list[int], seconds: float, per_s: float) -> int:
+        """Want these frames one after the other at a steady pace; the last one wanted."""
         self._wanted, wishes, last = None, iter(frames), frames[0]
         self._loop = QEventLoop()                # timers of earlier waiting end earlier loops
         self.shown, self.final = set(), set()
-        begun = time.perf_counter()
+        begun = self._first_at = self._last_at = time.perf_counter()
 
         def wish() -> None:
             nonlocal last
@@ -311,7 +317,7 @@ class Panel:
         timer.stop()
         if self._error is not None:
             raise self._error
-        return time.perf_counter() - begun, last
+        return last
 
     def rest(self, seconds: float) -> None:
         """Let the client do what it does when nothing is asked of it."""
@@ -331,6 +337,9 @@ class Panel:
         stays = block.factor[0] <= 2 and block.exactness in (Exactness.EXACT, Exactness.POOLED)
         self._on_screen = leading[0] if stays else None
         if self._wanted is None:
+            if leading[0] not in self.shown:
+                self._last_at = time.perf_counter()
+                self._first_at = self._first_at if self.shown else self._last_at
             self.shown.add(leading[0])
             if stays:
                 self.final.add(leading[0])
