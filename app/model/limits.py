@@ -63,9 +63,8 @@ def limits_from(statistics: Statistics, rule: LimitsRule, normalization: str,
         reach = _SIGMAS * statistics.valid_std
         pair = (max(pair[0], statistics.valid_mean - reach), min(pair[1], statistics.valid_mean + reach))
     upper = pair[1] if drawn_upper is None else max(pair[1], min(drawn_upper, float(high)))
-    if normalization == "log" and rule in _UPPER_PERCENT and high > 0:
-        floor = pair[0] if pair[0] > 0 else 1.0 if high > 1 else 0.0
-        upper = max(upper, min(_DECADE * floor, float(high)))        # sparse counts: the colours span a decade at least
+    if normalization == "log" and rule in _UPPER_PERCENT and pair[0] <= 0 and high > 1:
+        upper = max(upper, min(_DECADE, float(high)))    # sparse counts, drawn from 1 on: a decade of colours at least
     return drawable_limits(pair[0], upper, normalization, float(high))
 
 
