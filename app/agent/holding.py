@@ -63,6 +63,9 @@ class Source(NamedTuple):
         return self.other.array(self.signal)
 
 
+_OF_ALL_STORED = ("minimum", "maximum", "total")
+
+
 class Selected:
     """A selection in memory: the stored values, where they are invalid, its statistics once asked for.
 
@@ -103,9 +106,11 @@ class Selected:
         return bool(self._statistics)
 
     def counted(self) -> Dict[str, Any]:
-        """The statistics, counted once."""
+        """The statistics, counted once; none of the stored values where some of them stand for what is missing."""
         if not self._statistics:
-            self._statistics.update(statistics_of(self.values, self.invalid, self.by_value))
+            found = statistics_of(self.values, self.invalid, self.by_value)
+            self._statistics.update((name, value) for name, value in found.items()
+                                    if not (self.missing and name in _OF_ALL_STORED))
         return self._statistics
 
     @property

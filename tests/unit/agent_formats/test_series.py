@@ -100,6 +100,20 @@ def test_that_only_the_file_of_a_frame_is_read(tmp_path: Path, monkeypatch: pyte
     assert read == ["scan_0021.cbf"]
 
 
+def test_that_a_missing_frame_of_unsigned_counts_has_no_stored_numbers(tmp_path: Path) -> None:
+    for number in (1, 2, 4):
+        fabio.edfimage.EdfImage(data=(COUNTS + number).astype(np.uint16)).write(str(tmp_path / f"s_{number:04d}.edf"))
+    path, service = str(tmp_path / "s_####.edf"), Service()
+    found = asked("read", path, service, selection=[2, "..."])[0]
+    assert found["missing"] == ["s_0003.edf is missing."]
+    assert found["statistics"] == {"count": COUNTS.size, "masked": COUNTS.size, "non_finite": 0}
+    there = asked("read", path, service, selection=[1, "..."])[0]["statistics"]
+    assert (there["maximum"], there["total"]) == (int(COUNTS.max()) + 2, int(COUNTS.sum()) + 2 * COUNTS.size)
+    some = asked("read", path, service, selection=["..."])[0]["statistics"]
+    assert "maximum" not in some, "what stands for a missing value is no stored one"
+    assert some["valid_maximum"] == int(COUNTS.max()) + 4
+
+
 def test_that_a_missing_number_is_a_frame_without_values_and_told(tmp_path: Path) -> None:
     path = written(tmp_path, [1, 2, 4, 5])
     assert asked("plot", path)[0]["missing"] == ["scan_0003.cbf is missing; its frame has no values."]
