@@ -55,6 +55,8 @@ def run_get(arguments: argparse.Namespace, context: Context) -> int:
     whole = read_whole(context.data(reference.site), request, Path(arguments.output), wait,
                        lambda done: context.output.say(f"{100 * done:.0f} % read"))
     value = get_json(whole, time.monotonic() - started)
+    for sentence in whole.missing:
+        context.output.say(visible(f"missing: {sentence}"))
     context.output.result(value, get_text(value, arguments.output))
     return 0
 

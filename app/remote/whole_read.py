@@ -30,7 +30,10 @@ Wait = Callable[[Future[Any]], Any]
 
 @dataclass(frozen=True)
 class WholeRead:
-    """What was read and written. ``shape`` and ``dtype`` are the file's; statistics are over the full selection."""
+    """What was read and written. ``shape`` and ``dtype`` are the file's; statistics are over the full selection.
+
+    ``missing``: sentences about what could not be had; its values are what the file says stands for nothing.
+    """
 
     signal: str
     selection: Selection
@@ -41,6 +44,7 @@ class WholeRead:
     reduction: Reduction
     statistics: Statistics
     bytes_received: int
+    missing: tuple[str, ...] = ()
 
 
 def read_whole(data: DataService, request: ReadRequest, out: Path, wait: Wait,
@@ -52,7 +56,8 @@ def read_whole(data: DataService, request: ReadRequest, out: Path, wait: Wait,
         progress: told the share that is done, 0..1, between pieces.
 
     Raises:
-        DataError: the selection does not fit, the data cannot be read, or ``out`` cannot be written.
+        DataError: the selection does not fit, the data cannot be read, the file changed between two pieces, or ``out``
+            cannot be written.
     """
     description = wait(data.plot(request.reference))
     pieces: list[ReadRequest] = [request]
@@ -145,6 +150,7 @@ def _read_pieces(data: DataService, request: ReadRequest, pieces: list[ReadReque
     total: Statistics | None = None
     received = 0
     first: Block | None = None
+    missing: dict[str, None] = {}
     shape: tuple[int, ...] = ()
     for number in range(len(pieces)):
         block: Block = wait(pending.pop(0))
@@ -154,6 +160,10 @@ def _read_pieces(data: DataService, request: ReadRequest, pieces: list[ReadReque
             first = replace(block, values=block.values[..., :0] if block.values.ndim else block.values)
             shape = lead + block.values.shape[len(lead):]
             _write_header(out, block.values.dtype, shape)
+        elif block.generation != first.generation:
+            raise DataError("The file was changed while it was read, so the parts would not belong together.",
+                            remedy="Read it again when nobody writes to it any more, or select less of it.")
+        missing.update(dict.fromkeys(block.missing))
         received += block.bytes_received
         total = block.statistics if total is None else merge(total, block.statistics)
         out.write(np.ascontiguousarray(block.values).reshape(-1).view(np.uint8).data)
@@ -162,7 +172,7 @@ def _read_pieces(data: DataService, request: ReadRequest, pieces: list[ReadReque
     assert first is not None
     assert total is not None
     return WholeRead(first.signal, request.selection, tuple(shape), str(first.values.dtype), first.exactness,
-                     first.factor, request.reduction, total, received)
+                     first.factor, request.reduction, total, received, tuple(missing))
 
 
 def _write_header(out: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -76,6 +76,34 @@ def test_that_a_large_selection_needs_several_reads(tmp_path: Path, monkeypatch:
     service = FakeArrayService(np.arange(1000, dtype=np.int64).reshape(10, 10, 10))
     read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
     assert len(service.reads) == 10
+
+
+def test_that_pieces_of_two_states_of_a_file_are_never_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is replaced between the third and the fourth read."""
+    monkeypatch.setattr(whole_read, "PIECE_BYTES", 800)
+
+    class Replaced(FakeArrayService):
+        def read(self, request: ReadRequest, **how: Any) -> Future[Block]:
+            block = super().read(request, **how).result()
+            return _done(replace(block, generation=(8000, 1 if len(self.reads) < 4 else 2)))
+
+    service = Replaced(np.arange(1000, dtype=np.int64).reshape(10, 10, 10))
+    with pytest.raises(DataError, match="changed while it was read"):
+        read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_that_what_is_missing_of_any_piece_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole_read, "PIECE_BYTES", 800)
+
+    class Gappy(FakeArrayService):
+        def read(self, request: ReadRequest, **how: Any) -> Future[Block]:
+            block = super().read(request, **how).result()
+            return _done(replace(block, missing=("b.h5 is missing.",) if len(self.reads) in (5, 6) else ()))
+
+    service = Gappy(np.arange(1000, dtype=np.int64).reshape(10, 10, 10))
+    whole = read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
+    assert whole.missing == ("b.h5 is missing.",)
 
 
 def test_that_an_index_outside_is_a_sentence() -> None:
