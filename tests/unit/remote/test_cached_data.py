@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.model.data import Block, DataReference, Exactness, ReadRequest, Selection, Statistics
+from app.model.data import Block, DataReference, Exactness, ReadRequest, Reduction, Selection, Statistics
 from app.remote.block_file import DamagedBlockError, from_bytes, to_bytes
 from app.remote.block_store import BlockStore
 from app.remote.cached_data import CachedDataService
@@ -169,6 +169,47 @@ def test_that_what_is_not_certain_is_not_kept(cached: CachedDataService, store: 
     service.become(change.get("generation", OLD))
     read_twice(cached, store, frame(0))
     assert len(service.asked) == 2
+    assert store.held_bytes == 0
+
+
+@pytest.mark.parametrize("other", [
+    {"fit": (30, 25)}, {"fit": (60, 50), "reduction": Reduction.MEAN}, {"selection": Selection.frame((1,))},
+    {"reference": DataReference("far", PurePosixPath("/data/b.h5"), "/entry/data")},
+    {"reference": DataReference("far", PurePosixPath("/data/a.h5"), "/entry/sum")}], ids=str)
+def test_that_another_question_never_gets_the_same_answer(cached: CachedDataService, store: BlockStore,
+                                                          service: FakeService, other: dict[str, Any]) -> None:
+    first = frame(0, fit=(60, 50))
+    for request in (first, replace(first, **other)):
+        cached._states.current(request.reference.file_path)
+        cached.read(request).result(DEADLINE_S)
+        settled(store)
+    assert service.asked == [first, replace(first, **other)]
+
+
+def test_that_the_same_path_at_another_site_is_another_file(cached: CachedDataService, store: BlockStore,
+                                                            service: FakeService) -> None:
+    read_twice(cached, store, frame(0))
+    elsewhere = CachedDataService(service, store, "near")  # type: ignore[arg-type]
+    elsewhere._states.current(REFERENCE.file_path)
+    elsewhere.read(frame(0)).result(DEADLINE_S)
+    assert len(service.asked) == 2
+
+
+def test_that_who_wants_statistics_never_gets_a_picture_without(cached: CachedDataService, store: BlockStore,
+                                                                service: FakeService) -> None:
+    service.change = {"statistics": Statistics()}
+    read_twice(cached, store, frame(0, statistics=False))
+    assert len(service.asked) == 1
+    service.change = {}
+    assert cached.read(frame(0)).result(DEADLINE_S).statistics.count == 3000
+    assert len(service.asked) == 2
+
+
+def test_that_what_was_read_in_another_state_than_the_file_is_in_now_is_not_kept(
+        cached: CachedDataService, store: BlockStore, service: FakeService) -> None:
+    service.become(NEW)
+    service.change = {"generation": OLD}                      # read before the change, and slow to come
+    read_twice(cached, store, frame(0))
     assert store.held_bytes == 0
 
 
