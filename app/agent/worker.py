@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional
 
 from app.agent.stdio import claim_stdio, write_all
 from app.protocol.errors import ProtocolError, WireError
@@ -50,12 +50,15 @@ def run_worker(memory_mb: int, cache_mb: int, threads: int) -> int:
     os.environ["HDF5_USE_FILE_LOCKING"] = "FALSE"
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        service, facts = _load_service(cache_mb * 2 ** 20, threads or _cores())
+        facts = _load_libraries()
     except Exception as error:
-        write_all(wire_out, encode(Error(0, "agent", "The agent's Python could not load numpy and h5py.",
-                                         "".join(traceback.format_exception_only(type(error), error)).strip(),
-                                         "Name another Python in the site profile.")))
-        return 1
+        return _refuse(wire_out, error, "The agent's Python could not load numpy and h5py.",
+                       "Name another Python in the site profile.")
+    try:
+        service = _load_service(cache_mb * 2 ** 20, threads or _cores())
+    except Exception as error:
+        return _refuse(wire_out, error, "The agent could not start.",
+                       "Name another Python in the site profile, or report this with its details.")
     write_all(wire_out, encode(Hello(facts=facts)))
     inbox = _Inbox(wire_in)
     while True:
@@ -67,13 +70,23 @@ def run_worker(memory_mb: int, cache_mb: int, threads: int) -> int:
             write_all(wire_out, frame.encode())
 
 
-def _load_service(cache_bytes: int, threads: int) -> Tuple[Any, Dict[str, Any]]:
+def _load_libraries() -> Dict[str, Any]:
     import h5py
     import numpy
+    return {"pid": os.getpid(), "numpy": numpy.__version__, "h5py": h5py.__version__,
+            "hdf5": h5py.version.hdf5_version}
 
+
+def _load_service(cache_bytes: int, threads: int) -> Any:
     from app.agent.service import Service
-    return Service(cache_bytes, threads), {"pid": os.getpid(), "numpy": numpy.__version__, "h5py": h5py.__version__,
-                                  "hdf5": h5py.version.hdf5_version}
+    return Service(cache_bytes, threads)
+
+
+def _refuse(wire_out: int, error: Exception, summary: str, remedy: str) -> int:
+    """Say why there is no worker; the exit status."""
+    detail = "".join(traceback.format_exception_only(type(error), error)).strip()
+    write_all(wire_out, encode(Error(0, "agent", summary, detail, remedy)))
+    return 1
 
 
 def _cores() -> int:

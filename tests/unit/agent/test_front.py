@@ -88,7 +88,20 @@ def test_that_hello_comes_where_there_is_no_numpy_and_data_requests_say_so(start
     agent.ask(2, "nodes", file="/x")
     error = agent.answer(2)
     assert (error.kind, error.stream) == ("agent", 2)
+    assert error.summary == "The agent's Python could not load numpy and h5py."
     assert "No module named" in error.detail
+
+
+@pytest.mark.parametrize(("broken", "words"), [("def (:\n", "SyntaxError"),
+                                               ("import no_such_module_of_ours\n", "no_such_module_of_ours")])
+def test_that_an_agent_that_cannot_start_is_not_blamed_on_numpy(start: Callable[..., Agent], broken: str,
+                                                                words: str) -> None:
+    agent = start(fake=False, replaced={"app/agent/service.py": broken})
+    agent.hello()
+    agent.ask(1, "nodes", file="/x")
+    error = agent.answer(1)
+    assert (error.kind, error.summary) == ("agent", "The agent could not start.")
+    assert words in error.detail
 
 
 def test_that_a_worker_that_hangs_is_replaced_after_its_time_limit(start: Callable[..., Agent]) -> None:
