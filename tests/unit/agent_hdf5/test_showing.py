@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.agent import holding, showing
 from app.agent.reduction import METHODS
 from app.agent.service import Service
 from app.agent.stack import Waiting
 from app.protocol.errors import WireError
+from app.protocol.stored import StoredArray, available_filters
 
 
 class Listener(Waiting):
@@ -154,6 +157,73 @@ def test_that_it_stops_at_every_step_when_nobody_waits(frames: Path, patience: i
         ask(frames, heard, selection=[1], fit=[250, 301], preview=[63, 76])
     assert error.value.kind == "cancelled"
     assert heard.parts in ([], ["preview"], ["preview", "picture"])
+
+
+class Leaver(Listener):
+    """Has gone once ``gone`` is set, or once it was told a part of that name."""
+
+    def __init__(self, last: str = "", rate: float = 0.0, codecs: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.gone, self._last, self.rate, self.codecs = False, last, rate, codecs
+
+    def tell(self, result: dict[str, Any], arrays: list[Any], urgent: bool = False) -> int:
+        self.told.append((result, arrays, urgent))
+        self.gone = self.gone or result["part"] == self._last
+        return 0
+
+    def check(self) -> None:
+        if self.gone:
+            raise WireError("cancelled", "No longer wanted.")
+
+
+def test_that_who_leaves_while_it_is_read_has_nothing_pooled(frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asker, read = Leaver(), holding.Holding.select
+
+    def left_meanwhile(*arguments: Any) -> Any:
+        asker.gone = True
+        return read(*arguments[:-1], lambda: None)
+
+    monkeypatch.setattr(holding.Holding, "select", left_meanwhile)
+    monkeypatch.setattr(showing.reduction, "pool", lambda *_: pytest.fail("it was pooled"))
+    with pytest.raises(WireError, match="No longer wanted"):
+        ask(frames, asker, selection=[1], fit=[250, 301])
+
+
+@pytest.mark.parametrize("last", ["preview", "picture"])
+def test_that_who_leaves_after_a_part_has_nothing_counted_or_sent(frames: Path, last: str,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holding, "statistics_of", lambda *_: pytest.fail("it was counted"))
+    asker = Leaver(last)
+    with pytest.raises(WireError, match="No longer wanted"):
+        ask(frames, asker, selection=[1], fit=[250, 301], preview=[63, 76])
+    assert asker.parts[-1] == last
+
+
+def test_that_who_leaves_after_a_stored_frame_has_it_not_decoded(tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(2).poisson(2, (2, 600, 700)).astype("u2")
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("d", data=values, chunks=(1, 600, 700), **hdf5plugin.Bitshuffle(cname="lz4"))
+    monkeypatch.setattr(showing, "values_of", lambda _: pytest.fail("it was decoded"))
+    asker = Leaver("picture", 125e6, available_filters())
+    with pytest.raises(WireError, match="No longer wanted"):
+        ask(tmp_path / "f.h5", asker, selection=[1])
+    assert isinstance(asker.told[0][1][0], StoredArray)
+
+
+def test_that_raw_files_a_dataset_is_made_of_are_read_anew(tmp_path: Path) -> None:
+    """HDF5 finds them by rules of its own, so nothing of them is ever kept or called certain."""
+    raw = tmp_path / "frame.raw"
+    raw.write_bytes(bytes(range(200)))
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("d", (10, 20), "u1", external=[(str(raw), 0, 200)])
+    service = Service()
+    for value in (None, 7, 9):
+        if value is not None:
+            raw.write_bytes(bytes([value]) * 200)
+        result, arrays = ask(tmp_path / "f.h5", Waiting(), service, parts=False)
+        assert arrays[0].tobytes() == raw.read_bytes()
+        assert not result["self_contained"]
 
 
 @pytest.fixture(scope="module")

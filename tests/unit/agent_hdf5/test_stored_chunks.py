@@ -40,6 +40,7 @@ def frames(tmp_path: Path) -> Path:
         for name, how in FILTERS.items():
             file.create_dataset(name, data=FRAMES, chunks=(1, 50, 40), **how)
         file.create_dataset("ragged", data=FRAMES, chunks=(1, 30, 40), compression="gzip")
+        file.create_dataset("quarters", data=FRAMES, chunks=(1, 25, 20), compression="gzip")
         file.create_dataset("unwritten", FRAMES.shape, "u2", chunks=(1, 50, 40))
         file.create_dataset("lossy", data=FRAMES.astype("i4"), chunks=(1, 50, 40), scaleoffset=0)
         file["contiguous"] = FRAMES
@@ -66,7 +67,9 @@ def test_that_a_frame_that_is_one_chunk_is_handed_out_as_stored(frames: Path, na
 
 @pytest.mark.parametrize(("name", "items"), [
     ("gzip", [[0, 2, 1]]), ("gzip", [0, [1, None, None]]), ("gzip", [0, [None, None, -1]]), ("gzip", [0, 3]),
-    ("ragged", [0]), ("ragged", [0, [30, None, None]]), ("unwritten", [0]), ("contiguous", [0])])
+    ("ragged", [0]), ("ragged", [0, [30, None, None]]), ("ragged", [0, [5, 35, None]]),
+    ("quarters", [0, [0, 50, 2], [0, 20, None]]), ("quarters", [0, [0, 25, None], [10, 30, None]]), ("unwritten", [0]),
+    ("contiguous", [0])])
 def test_that_what_is_not_one_whole_chunk_is_not(frames: Path, name: str, items: list[Any]) -> None:
     with h5py.File(frames, "r") as file:
         assert DirectReader().stored_chunk(file[name], tie(items, FRAMES.shape)) is None
