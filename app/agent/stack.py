@@ -133,8 +133,18 @@ class _Whole:
         if self.values is None:
             self.values, self.gone = np.empty(self._shape, values.dtype), np.empty(self._shape, bool)
         elif values.dtype.kind == "f" != self.values.dtype.kind:  # an exact sum did not fit into 64 bits
-            self.values = self.values.astype(values.dtype)
+            self.values = _as_float(self.values[:top], self.gone[:top], self._shape)
+        elif values.dtype.kind != "f" == self.values.dtype.kind:
+            values = _as_float(values, gone, values.shape)
         self.values[top:top + len(values)], self.gone[top:top + len(values)] = values, gone
+
+
+def _as_float(values: Any, gone: Any, shape: Tuple[int, int]) -> Any:
+    """The rows that are there as float64, in an array of ``shape``; what is gone has the mask value of that."""
+    floats = np.empty(shape, np.float64)
+    floats[:len(values)] = values
+    floats[:len(values)][gone] = sentinel_of(floats.dtype)
+    return floats
 
 
 def _add(held: Accumulator, values: Any, first_row: int, crew: Crew) -> None:

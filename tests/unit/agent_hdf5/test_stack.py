@@ -330,6 +330,46 @@ def test_that_neither_threads_nor_passes_change_a_bit(tmp_path: Path, monkeypatc
             assert (result["frames"], result["exactness"]) == (11, "exact")
 
 
+@pytest.mark.parametrize("too_large", [0, 39])
+@pytest.mark.parametrize(("dtype", "largest"), [("u8", 2**64 - 2), ("i8", 2**63 - 1)])
+def test_that_passes_change_no_bit_where_a_sum_of_one_of_them_does_not_fit(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, largest: int, too_large: int) -> None:
+    values = random_stack(np.random.default_rng(8), (3, 40, 30), dtype) // 8
+    values[:, 1:39:5, 7] = sentinel_of(np.dtype(dtype))
+    values[:, too_large] = largest
+    path, _ = stored(tmp_path, values, "frames")
+    result, at_once = project(path, "sum")
+    monkeypatch.setattr(stack, "ONE_PASS_BYTES", 1000)
+    monkeypatch.setattr(stack, "PASS_BYTES", 3000)
+    in_passes = project(path, "sum")[1]
+    assert result["mask"]
+    assert at_once[0].dtype == np.float64
+    assert np.isnan(at_once[0][1, 7])
+    assert [array.tobytes() for array in in_passes] == [array.tobytes() for array in at_once]
+
+
+@pytest.mark.usefixtures("small_slabs")
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_that_a_pixel_mask_is_left_out_of_partial_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                           operation: str) -> None:
+    monkeypatch.setattr(stack, "FIRST_PARTIAL_S", 0.0)
+    monkeypatch.setattr(stack, "PARTIAL_S", 0.0)
+    monkeypatch.setattr(stack, "PARTIAL_SHARE", 0)
+    values = np.ones((5, 20, 30), "u2")
+    values[:, 3, 4] = values[:, 10:12, 6:8] = 60_000          # hot pixels, which is why they are masked
+    path, _ = stored(tmp_path, values, "frames")
+    with h5py.File(path, "a") as file:
+        file["pixel_mask"] = (values[0] > 1).astype("u4")
+    asked = Asked()
+    project(path, operation, asked, fit=[10, 15])
+    pictures = [(result, arrays) for result, arrays in asked.told if arrays]
+    assert len(pictures) == 4
+    for result, (picture, bits) in pictures:
+        gone = np.unpackbits(bits, count=150).reshape(10, 15).astype(bool)
+        assert np.argwhere(gone).tolist() == [[5, 3]]
+        assert picture[~gone].max() <= result["frames"]
+
+
 @pytest.mark.usefixtures("small_slabs")
 def test_that_partial_pictures_are_of_whole_frames_and_pooled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "FIRST_PARTIAL_S", 0.0)
