@@ -107,7 +107,7 @@ def test_that_a_site_without_batch_system_says_so(run: InProcess, tmp_path: Path
         file["a"] = 1
     for more in ([], ["--dry-run"], ["--wait"]):
         error = run.fails(6, "submit", "azimuthal-integration", path, *more)
-        assert "local" in error["summary"]
+        assert "This computer" in error["summary"]
         assert error["remedy"]
     assert run.ok("jobs") == {"jobs": []}
     for command in ("job", "cancel"):
