@@ -24,7 +24,7 @@ from tests.peers.need import CI, missing, system_tests_wanted
 from tests.peers.slurm import SlurmFacility, slurm_facility
 
 ROOT = Path(__file__).parent.parent
-# Whoever starts the tests in the background has Ctrl+C (with nohup, a hangup) ignored; what they start would inherit that.
+# Who starts the tests in the background has Ctrl+C (with nohup, a hangup) ignored; what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
