@@ -242,9 +242,9 @@ class ObjectHeaders:
         texts, weight = [], 0
         for length, address, index in struct.iter_unpack("<IQI", data):
             text = self._heap(address).get(index) if length else b""
-            if text is None or len(text) < length:
+            if text is None or len(text) != length:
                 raise _Doubt
-            texts.append(text[:length].partition(b"\0")[0])
+            texts.append(text.partition(b"\0")[0])
             weight += length
         if weight > MAX_BYTES:
             raise _Doubt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -162,4 +163,18 @@ def test_that_a_damaged_file_is_as_hdf5_says(tmp_path: Path, seed: int, monkeypa
         past, through = both(tmp_path / "a.h5", monkeypatch)
     except (WireError, RuntimeError, OSError, KeyError):
         return
+    assert past == through
+
+
+@pytest.mark.parametrize("length", [4, 9, 100])
+def test_that_a_text_of_another_length_than_it_is_stored_with_is_as_hdf5_says(
+        tmp_path: Path, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.h5"
+    with h5py.File(file, "w") as made:
+        made.create_dataset("d", data=1).attrs["units"] = "abcdefgh"
+    data = bytearray(file.read_bytes())
+    place = data.index(struct.pack("<IQI", 8, data.index(b"GCOL"), 1))
+    data[place:place + 4] = struct.pack("<I", length)
+    file.write_bytes(data)
+    past, through = both(file, monkeypatch)
     assert past == through
