@@ -160,6 +160,36 @@ def test_that_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     assert np.array_equal(first, COUNTS + 1)
 
 
+def test_that_a_file_in_the_middle_that_is_replaced_is_told_to_who_watches(tmp_path: Path) -> None:
+    path = written(tmp_path, range(1, 4))
+    os.utime(tmp_path, ns=(10**18, 10**18))
+    for number in range(1, 4):
+        os.utime(tmp_path / f"scan_{number:04d}.cbf", ns=(10**18, 10**18))
+    before = folders.generation(path)
+    cbf(tmp_path / "new", COUNTS + 500)
+    os.replace(tmp_path / "new", tmp_path / "scan_0002.cbf")
+    assert folders.generation(path) != before
+
+
+def test_that_a_frame_that_is_written_while_it_is_read_has_no_values(tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    path, service = written(tmp_path, range(1, 4)), Service()
+    asked("read", path, service, selection=[0, "..."])
+    straight = pictures.FilesFrames.frame
+
+    def overwritten(self: Any, number: int) -> Any:
+        values = straight(self, number)
+        os.utime(tmp_path / "scan_0002.cbf", ns=(10**18, 10**18))
+        return values
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pictures.FilesFrames, "frame", overwritten)
+        facts, arrays = asked("read", path, service, selection=[1, "..."])
+    assert facts["missing"] == ["scan_0002.cbf is being written."]
+    assert (arrays[0] == -1).all()
+    assert np.array_equal(asked("read", path, service, selection=[1, "..."])[1][0], COUNTS + 2)
+
+
 def test_that_a_last_file_that_is_written_on_is_noticed(tmp_path: Path) -> None:
     path, service = written(tmp_path, range(1, 4)), Service()
     whole = (tmp_path / "scan_0003.cbf").read_bytes()

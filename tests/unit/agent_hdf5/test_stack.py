@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import resource
 import threading
@@ -469,6 +470,18 @@ def test_that_damage_is_told_as_reading_tells_it(tmp_path: Path) -> None:
         project(path, "max")
     assert caught.value.kind == "unreadable"
     assert "damaged" in caught.value.summary
+
+
+def test_that_frames_behind_the_end_of_a_file_that_is_cut_meanwhile_are_no_zeros(tmp_path: Path) -> None:
+    """Numbers that only HDF5 reads: it takes what is behind the end for zeros."""
+    path = tmp_path / "cut.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.full((6, 300, 400), 7, ">u4")
+    with h5py.File(path, "r", locking=False) as file:
+        seen = stack.Stack("/x", file["x"], str(path), False, None, (0, 0))
+        os.truncate(path, path.stat().st_size - 300 * 400 * 4)
+        with pytest.raises(WireError, match="cut or written anew"):
+            stack.answer("project", {"op": "min"}, seen, stack.Waiting())
 
 
 def test_that_memory_stays_bounded_on_a_stack_of_two_gigabytes(tmp_path: Path) -> None:
