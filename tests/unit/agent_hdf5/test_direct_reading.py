@@ -23,10 +23,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from app.agent import chunk_index, pieces, plain_bytes
+from app.agent import chunk_index, pieces, plain_bytes, reading
 from app.agent.direct import DirectReader
 from app.agent.selection import tie
 from app.agent.service import Service
+from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
 from tests.unit.agent_hdf5.test_reading import as_wire, read
 
@@ -296,6 +297,18 @@ def test_that_a_file_that_changes_while_it_is_read_is_left_to_hdf5(tmp_path: Pat
         assert reader.read(file["d"], plan) is not None
         monkeypatch.setattr(plain_bytes, "pread_into", meanwhile)
         assert reader.read(file["d"], plan) is None
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 100, 200)])
+def test_that_what_is_behind_the_end_of_a_file_that_was_cut_is_no_zeros(tmp_path: Path, chunks: Any) -> None:
+    """Chunks that are not packed are doubtful when they are too short, and HDF5 would give zeros for them."""
+    path = tmp_path / "cut.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=np.full((6, 100, 200), 7, "u4"), chunks=chunks)
+    with h5py.File(path, "r", locking=False) as file:
+        os.truncate(path, path.stat().st_size - 100 * 200 * 4)
+        with pytest.raises(WireError, match="cut or written anew"):
+            reading.read_plan(file["x"], tie(["..."], (6, 100, 200)), str(path), "/x", SourceReader())
 
 
 def test_that_a_replaced_file_is_read_through_the_one_hdf5_has_open(tmp_path: Path) -> None:
