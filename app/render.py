@@ -106,7 +106,7 @@ def _draw_numbers(figure: Figure, axes: Axes, block: Block, description: PlotDes
         masked = np.ma.masked_where(block.mask, masked)
     normalization = description.normalization or "linear"
     rule = LimitsRule.named(description.limits_rule)
-    drawn_upper = upper_of_drawn(block, rule, normalization)
+    drawn_upper = upper_of_drawn(block, rule, normalization, block.statistics)
     limits = limits_from(block.statistics, rule, normalization, drawn_upper)
     low, high = limits or description.limits or limits_of_values(block, normalization)
     low, high = drawable_limits(low, high, normalization)

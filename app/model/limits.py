@@ -53,30 +53,45 @@ def limits_from(statistics: Statistics, rule: LimitsRule, normalization: str,
     low, high = statistics.valid_minimum, statistics.valid_maximum
     if rule is LimitsRule.MANUAL or low is None or high is None:
         return None
-    percentiles = dict(statistics.percentiles)
-    pair: tuple[float, float] = (float(low), float(high))
-    if rule is LimitsRule.PERCENTILE_1_99:
-        pair = statistics.limits or (percentiles.get(1, pair[0]), percentiles.get(99, pair[1]))
-    elif rule is LimitsRule.PERCENTILE_01_999:
-        pair = (percentiles.get(0.1, pair[0]), percentiles.get(99.9, pair[1]))
-    elif rule is LimitsRule.MEAN_3_SIGMA and statistics.valid_mean is not None and statistics.valid_std is not None:
-        reach = _SIGMAS * statistics.valid_std
-        pair = (max(pair[0], statistics.valid_mean - reach), min(pair[1], statistics.valid_mean + reach))
+    pair = _ends(statistics, rule, float(low), float(high))
     upper = pair[1] if drawn_upper is None else max(pair[1], min(drawn_upper, float(high)))
     if normalization == "log" and rule in _UPPER_PERCENT and pair[0] <= 0 and high > 1:
         upper = max(upper, min(_DECADE, float(high)))    # sparse counts, drawn from 1 on: a decade of colours at least
     return drawable_limits(pair[0], upper, normalization, float(high))
 
 
-def upper_of_drawn(block: Block, rule: LimitsRule, normalization: str) -> float | None:
+def _ends(statistics: Statistics, rule: LimitsRule, low: float, high: float) -> tuple[float, float]:
+    """What the rule makes of a frame whose valid values lie between ``low`` and ``high``, whatever the scale."""
+    percentiles = dict(statistics.percentiles)
+    if rule is LimitsRule.PERCENTILE_1_99:
+        return statistics.limits or (percentiles.get(1, low), percentiles.get(99, high))
+    if rule is LimitsRule.PERCENTILE_01_999:
+        return percentiles.get(0.1, low), percentiles.get(99.9, high)
+    if rule is LimitsRule.MEAN_3_SIGMA and statistics.valid_mean is not None and statistics.valid_std is not None:
+        reach = _SIGMAS * statistics.valid_std
+        return max(low, statistics.valid_mean - reach), min(high, statistics.valid_mean + reach)
+    return low, high
+
+
+def _is_wide(statistics: Statistics, rule: LimitsRule) -> bool:
+    """Whether the rule's limits span a decade, or begin at zero: then some more at the upper end costs little."""
+    low, high = statistics.valid_minimum, statistics.valid_maximum
+    if low is None or high is None:
+        return True
+    first, last = _ends(statistics, rule, float(low), float(high))
+    return first <= 0 or last >= _DECADE * first
+
+
+def upper_of_drawn(block: Block, rule: LimitsRule, normalization: str, statistics: Statistics) -> float | None:
     """The rule's upper percentile over the pixels of a maximum-reduced picture, from at most 40 000 of them.
 
-    On a logarithmic scale at least the 99.9th: there the few bright pixels cost the others little contrast.
+    On a logarithmic scale at least the 99.9th, unless the values of the frame (``statistics``) lie close together, such
+    as a camera's above its offset: there the few bright pixels would cost the others their contrast.
     ``None`` when the picture is not such a one, or the rule has no percentile: then the statistics alone decide.
     """
     percent = _UPPER_PERCENT.get(rule)
     reduced = block.exactness is Exactness.POOLED and block.reduction is Reduction.MAX
-    if percent is not None and normalization == "log":
+    if percent is not None and normalization == "log" and _is_wide(statistics, rule):
         percent = max(percent, _UPPER_PERCENT_LOG)
     if percent is None or not reduced or block.values.ndim != 2 or block.values.dtype.kind not in "uif":
         return None

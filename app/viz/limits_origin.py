@@ -30,7 +30,7 @@ def followed_limits(statistics: Statistics, rule: LimitsRule, normalization: str
     if rule is not LimitsRule.MANUAL and drawn is not None and drawn.values.dtype.kind == "c":
         return FollowedLimits(limits_of_values(drawn, normalization), "1–99 % of the moduli drawn",
                               "Complex numbers are drawn as their moduli, which have no statistics of their own.")
-    raised_to = None if drawn is None else upper_of_drawn(drawn, rule, normalization)
+    raised_to = None if drawn is None else upper_of_drawn(drawn, rule, normalization, statistics)
     limits = limits_from(statistics, rule, normalization, raised_to)
     if limits is None:
         return None

@@ -357,9 +357,10 @@ class SlicesView(QWidget):
         known = [panel.statistics for panel in self.panels if panel.statistics is not None]
         coarse = [panel.coarse for panel in self.panels if panel.statistics is None and panel.coarse is not None]
         rule, normalization = self._choices.rule, self._choices.normalization
+        joined = joined_statistics([*known, *coarse])
         raised = [upper for panel in self.panels if panel.block is not None
-                  and (upper := upper_of_drawn(panel.block, rule, normalization)) is not None]
-        limits = limits_from(joined_statistics([*known, *coarse]), rule, normalization, max(raised, default=None))
+                  and (upper := upper_of_drawn(panel.block, rule, normalization, joined)) is not None]
+        limits = limits_from(joined, rule, normalization, max(raised, default=None))
         if limits is not None:
             was_guessed, self._guessed = self._guessed, len(known) < len(self.panels)
             self._use_limits(limits, was_guessed != self._guessed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import numpy as np
 import pytest
 
-from app.model.data import Statistics
-from app.model.limits import LimitsRule, limits_from
+from app.model.data import Block, DataReference, Exactness, Reduction, Selection, Statistics
+from app.model.limits import LimitsRule, limits_from, upper_of_drawn
 
 PERCENT = (0.1, 1, 50, 99, 99.9)
 CAMERA = np.clip(np.random.default_rng(1).normal(100, 2, (200, 200)), 82, None).astype(np.uint16)
@@ -32,8 +34,28 @@ def test_that_a_camera_with_an_offset_gets_the_colours_where_its_values_are(rule
     assert 103 < limits[1] <= 110
 
 
-def test_that_a_picture_of_maxima_raises_the_upper_limit_of_a_camera_only_to_its_own() -> None:
-    assert limits_from(statistics(CAMERA), LimitsRule.PERCENTILE_1_99, "log", 113.0) == (95.0, 113.0)
+def maxima(values: np.ndarray) -> Block:
+    pooled = values.reshape(50, 4, 50, 4).max((1, 3))
+    return Block(pooled, DataReference("local", PurePosixPath("/a.h5"), "/d"), Selection.frame(()), values.shape,
+                 Exactness.POOLED, (4, 4), Reduction.MAX)
+
+
+def test_that_hot_pixels_of_a_camera_do_not_darken_a_picture_of_maxima() -> None:
+    hot = CAMERA.copy()
+    hot[::80, ::80] = 900
+    rule, known, drawn = LimitsRule.PERCENTILE_1_99, statistics(hot), maxima(hot)
+    assert np.percentile(drawn.values, 99.9) == 900
+    upper = upper_of_drawn(drawn, rule, "log", known)
+    limits = limits_from(known, rule, "log", upper)
+    assert limits is not None
+    assert limits[0] == 95
+    assert limits[1] < 130
+
+
+def test_that_bright_pixels_of_counts_from_zero_raise_a_picture_of_maxima() -> None:
+    counts = np.random.default_rng(0).poisson(3, (200, 200)).astype(np.uint32)
+    counts[96:104, 96:104] = 500
+    assert upper_of_drawn(maxima(counts), LimitsRule.PERCENTILE_1_99, "log", statistics(counts)) == 500
 
 
 def test_that_only_a_logarithmic_scale_widens_sparse_counts_to_a_decade() -> None:
