@@ -78,6 +78,10 @@ def tie(items: List[Any], shape: Tuple[int, ...], data_path: str = "") -> Plan:
             filled.extend([[None, None, None]] * (len(shape) - named))
         else:
             filled.append(item)
+    if 0 in shape and any(isinstance(item, int) and not shape[number] for number, item in enumerate(filled)):
+        raise WireError("selection", "%s is empty: its shape is %s."
+                        % (data_path or "The dataset", "×".join(map(str, shape))),
+                        remedy="If it is still being written, try again later.")
     return Plan(tuple(_axis(item, length, number, data_path)
                       for number, (item, length) in enumerate(zip(filled, shape))))
 
@@ -89,10 +93,9 @@ def _axis(item: Any, length: int, number: int, data_path: str) -> Axis:
     if isinstance(item, int):
         index = item + length if item < 0 else item
         if not 0 <= index < length:
-            has = "indices 0 to %d" % (length - 1) if length else "no elements"
-            raise WireError("selection", "Index %d is out of range: axis %d of %s has %s."
-                            % (item, number, data_path or "the dataset", has),
-                            remedy="Choose an index in that range." if length else "")
+            raise WireError("selection", "Index %d is out of range: axis %d of %s has indices 0 to %d."
+                            % (item, number, data_path or "the dataset", length - 1),
+                            remedy="Choose an index in that range.")
         return Axis(index, 1, 1, True)
     try:
         window = range(length)[slice(*item)]

@@ -211,6 +211,8 @@ class DatasetTab(ViewerTab):
         self.description = description
         if description.view is View.NONE and description.signal is None:
             self._show_nothing(description)
+        elif 0 in description.shape:
+            self._show_empty(description)
         elif description.view in _PICTURES:
             self._show_pictures(description)
         elif description.view in (View.CURVE, View.SCATTER):
@@ -232,6 +234,14 @@ class DatasetTab(ViewerTab):
             "There is nothing to plot here." + missing,
             "Open the tree on the left and choose a dataset; text and tables open too.", severity="info"))
         self._pages.setCurrentWidget(self._error)
+
+    def _show_empty(self, description: PlotDescription) -> None:
+        shape = " × ".join(map(str, description.shape))
+        self._error.show_message(Message(f"{visible(description.signal or self.title)} is empty: its shape is {shape}.",
+                                         "If it is still being written, its values appear here when they come.",
+                                         severity="info"))
+        self._pages.setCurrentWidget(self._error)
+        self._follow(own_watch=True)
 
     def _show_pictures(self, description: PlotDescription) -> None:
         viewer = StackView(description)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, Qt
@@ -88,6 +89,20 @@ def test_that_a_file_that_cannot_be_shown_says_why_in_one_sentence(qtbot: Any, p
     assert tab._error.summary.endswith(".")
     assert "Traceback" not in tab._error.summary
     assert program.messages.all[-1].summary == tab._error.summary
+
+
+def test_that_an_empty_dataset_says_so_with_its_shape_and_is_shown_when_it_is_filled(qtbot: Any, program: Any,
+                                                                                     tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file.create_dataset("d", (0, 20, 30), "u2", maxshape=(None, 20, 30))
+    tab = go(qtbot, program, f"{tmp_path}/empty.h5::/d")
+    assert tab._error.summary == "/d is empty: its shape is 0 × 20 × 30."
+    qtbot.waitUntil(lambda: tab._follower.generation is not None, timeout=PATIENCE_MS)
+    with h5py.File(tmp_path / "empty.h5", "r+") as file:
+        file["d"].resize(3, axis=0)
+        file["d"][...] = 7
+    qtbot.waitUntil(lambda: isinstance(tab.viewer, StackView) and tab.statistics is not None, timeout=PATIENCE_MS)
+    assert tab.statistics.valid_maximum == 7
 
 
 def test_that_copy_as_python_returns_the_numbers_of_the_file(qtbot: Any, program: Any, tmp_path: Path) -> None:

@@ -93,6 +93,15 @@ def test_that_a_wrong_selection_names_the_valid_range(grid: Grid, selection: Any
     assert words in caught.value.summary
 
 
+def test_that_a_frame_of_an_empty_dataset_says_it_is_empty_with_its_shape(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file["d"] = np.zeros((0, 20, 30), np.uint16)
+    with pytest.raises(WireError) as caught:
+        read(Service(), tmp_path / "empty.h5", "/d", [0, "..."])
+    assert caught.value.summary == "/d is empty: its shape is 0×20×30."
+    assert read(Service(), tmp_path / "empty.h5", "/d")[1][0].shape == (0, 20, 30)
+
+
 def test_that_a_selection_beyond_one_gibibyte_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "big.h5", "w") as file:
         file.create_dataset("d", (100, 4096, 4096), "f8", chunks=(1, 64, 64))
