@@ -275,6 +275,9 @@ class MainWindow(QMainWindow):
 
     def _tab_changed(self, _position: int) -> None:
         tab = self.current_tab
+        if tab is not None and tab.reference.site != self.navigator.site:
+            self.navigator.follow(tab.reference)
+            self.files_panel.reveal(tab.reference)
         self.inspector.show_tab(tab)
         self._offer_recipes(tab)
         self._mirror_title()

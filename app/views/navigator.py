@@ -53,8 +53,7 @@ class Navigator(QObject):
             self._browse(name)
             return
         if self._session.data(name) is None:
-            self._site, self._data = name, None               # the tree shows no other site's files under this name
-            self._files.set_root(None, name, PurePosixPath(self._session.home(name)))
+            self._show_no_files(name)
             self.site_shown.emit(name)
         self._session.open_site(name)
 
@@ -78,6 +77,17 @@ class Navigator(QObject):
             self._session.open_site(target.site)
             return
         self._arrive(target)
+
+    def follow(self, reference: DataReference) -> None:
+        """Browse the site of what came to the front, beside it; a site that is not connected stays so."""
+        site = reference.site
+        if site == self._site:
+            return
+        if self._session.data(site) is not None:
+            self._show_folder(site, reference.file_path.parent)
+        else:
+            self._show_no_files(site)
+        self.site_shown.emit(site)
 
     def go_to_folder(self, path: PurePosixPath) -> None:
         """Show a folder of the site that is browsed."""
@@ -110,6 +120,11 @@ class Navigator(QObject):
         if data is not None:
             self._site, self._data = site, data
             self._files.set_root(data, site, path)
+
+    def _show_no_files(self, site: str) -> None:
+        """Before it is connected the tree shows no other site's files under its name."""
+        self._site, self._data = site, None
+        self._files.set_root(None, site, PurePosixPath(self._session.home(site)))
 
     def _arrive(self, target: Target) -> None:
         data = self._session.data(target.site)

@@ -75,7 +75,6 @@ class TopBar(QWidget):
         self._act.setProperty("role", "link")
         self._act.clicked.connect(self._act_pressed)
         self.go_to = QLineEdit()
-        self.go_to.setPlaceholderText("Go to path, file.h5::/dataset, command…   Ctrl+L")
         self.go_to.setAccessibleName("Go to a path, a dataset or a command")
         self.go_to.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.go_to.setMaximumWidth(520)
@@ -135,6 +134,11 @@ class TopBar(QWidget):
     # -- facts and verbs --------------------------------------------------------------------------------------------
 
     @property
+    def site(self) -> str:
+        """The one that is mirrored."""
+        return self._site
+
+    @property
     def link_text(self) -> str:
         return self._link.text()
 
@@ -151,8 +155,13 @@ class TopBar(QWidget):
 
     def show_site(self, site: str) -> None:
         """Mirror this site from now on."""
+        if site != self._site and not self.go_to.hasFocus():
+            self.go_to.clear()                                 # it was meant for the other site
         self._site = site
         self._sites.setCurrentIndex(max(0, self._sites.findData(site)))
+        local, title = self._session.profile(site).is_local, visible(self._session.title(site))
+        where = "on this computer" if local else f"at {title}"
+        self.go_to.setPlaceholderText(f"Go to a path {where}, file.h5::/dataset, command…   Ctrl+L")
         self._mirror(site)
 
     def show_jobs(self, active: int) -> None:

@@ -187,3 +187,45 @@ def test_that_refreshing_keeps_the_frame_and_the_way_of_looking(qtbot: Any, prog
     qtbot.waitUntil(lambda: tab.viewer is not None and tab.viewer is not before)
     assert tab.leading == (7,)
     qtbot.waitUntil(lambda: tab.viewer.limits == (3.0, 30.0))
+
+
+def test_that_the_bar_and_the_tree_follow_the_tab_in_front(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    window, bar = program.window, program.window.top_bar
+    fake_sites.data.folders["/home/me"] = folder("/home/me", "a.h5")
+    fake_sites.data.folders["/here"] = folder("/here", "b.h5")
+    fake_sites.data.plots["local:/here/b.h5"] = stack()
+    connect(qtbot, program)
+    window.navigator.go_to_text("/home/me/a.h5")
+    qtbot.waitUntil(lambda: window.current_tab is not None and window.current_tab.reference.site == "far")
+    far = window.current_tab
+    program.session._measure_links()
+    assert "46 Mbit/s" in bar.link_text
+    window.navigator.go_to_text("local:/here/b.h5")
+    qtbot.waitUntil(lambda: window.current_tab is not None and window.current_tab.reference.site == "local")
+    assert bar.site == "local"
+    assert str(window.files.root_path) == "/here"
+    bar.go_to.setText("c.h5")
+    window.tabs.setCurrentWidget(far)
+    assert bar.site == window.navigator.site == window.files.site == "far"
+    assert bar.go_to.text() == ""
+    assert "Far Light Source" in bar.go_to.placeholderText()
+    assert "46 Mbit/s" in bar.link_text
+    qtbot.waitUntil(lambda: window.files_panel.selected() == far.reference)
+    window.show_start()
+    assert bar.site == "far", "the start page is of no site"
+
+
+def test_that_a_tab_of_a_site_that_was_left_connects_nothing(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    window = program.window
+    fake_sites.data.folders["/home/me"] = folder("/home/me", "a.h5")
+    connect(qtbot, program)
+    window.navigator.go_to_text("/home/me/a.h5")
+    qtbot.waitUntil(lambda: window.current_tab is not None)
+    far = window.current_tab
+    window.navigator.go_to_site("local")
+    window.show_start()
+    program.session.close_site("far")
+    window.tabs.setCurrentWidget(far)
+    assert window.navigator.site == "far"
+    assert program.session.state("far") is SiteState.CLOSED
+    assert window.files.rowCount() == 1, "only that it is not connected"
