@@ -108,6 +108,11 @@ class DatasetTab(ViewerTab):
     def is_picture(self) -> bool:
         return isinstance(self.viewer, StackView)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not be found out how to show it."""
+        return self.description is None and self._pages.currentWidget() is self._error
+
     def python(self, host: str) -> str:
         below = self.desk.python(host) if self.desk is not None else ""
         return below or python_snippet(self.signal_reference, self.leading, host)

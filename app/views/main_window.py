@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QMainWindow, QMenu, QVBoxLayout, QWidget
 
+from app.errors import NotFoundError
 from app.model.data import DataReference
 from app.model.jobs import Job
 from app.model.plot import PlotDescription
@@ -111,12 +112,15 @@ class MainWindow(QMainWindow):
         """Show a file or node in a tab: its own if it is open already."""
         known = self._tabs.bring_dataset(reference)
         if known is not None:
+            if known.has_failed:
+                known.reload()                                 # it may be there now
             return known
         data = self._session.data(reference.site)
         if data is None:
             return None
         tab = DatasetTab(data, reference, self._viewed, self.job_desk.maker_of(reference), streaming=self._streaming)
         tab.told.connect(self._messages.say)
+        tab.failed.connect(functools.partial(self._forget_place, tab))
         tab.described.connect(functools.partial(self._described, tab))
         tab.choices_made.connect(functools.partial(self._remember_choices, tab))
         self._tabs.add(tab)
@@ -281,6 +285,11 @@ class MainWindow(QMainWindow):
         self.inspector.show_tab(tab)
         self._offer_recipes(tab)
         self._mirror_title()
+
+    def _forget_place(self, tab: DatasetTab, error: BaseException) -> None:
+        """A place that is not there is none to come back to; one that could not be reached is."""
+        if tab.has_failed and isinstance(error, NotFoundError):
+            self._places.forget(str(tab.reference))
 
     def _described(self, tab: DatasetTab, description: PlotDescription) -> None:
         stored = self._settings.choices.get(choices_key(tab.reference, description))

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.application import Program
-from app.errors import LinkLostError, UnreachableError
+from app.errors import LinkLostError, NotFoundError, UnreachableError
 from app.remote.connection import ConnectionState
 from app.session.session import SiteState
 from tests.gui.fakes import FakeDataService, FakeSites, folder, stack
@@ -229,3 +229,28 @@ def test_that_a_tab_of_a_site_that_was_left_connects_nothing(qtbot: Any, program
     assert window.navigator.site == "far"
     assert program.session.state("far") is SiteState.CLOSED
     assert window.files.rowCount() == 1, "only that it is not connected"
+
+
+def test_that_a_place_that_is_not_there_is_forgotten_and_one_out_of_reach_is_kept(qtbot: Any, program: Any,
+                                                                                  fake_sites: FakeSites) -> None:
+    window, data = program.window, fake_sites.data
+    fake_sites.data.folders["/home/me"] = folder("/home/me", "a.h5")
+    data.plots["far:/home/me/no.h5"] = NotFoundError("There is no “no.h5”.")
+    data.plots["far:/home/me/cut.h5"] = LinkLostError("The connection to far was lost.")
+    connect(qtbot, program)
+    for name in ("a.h5", "cut.h5", "no.h5"):
+        window.navigator.go_to_text(f"/home/me/{name}")
+        qtbot.waitUntil(lambda name=name: window.current_tab is not None  # type: ignore[misc]
+                        and window.current_tab.reference.file_path.name == name
+                        and (window.current_tab.description is not None or window.current_tab.has_failed))
+    kept = ("far:/home/me/cut.h5", "far:/home/me/a.h5")
+    assert program.places.recent == kept
+    tab, seen = window.current_tab, []
+    program.places.changed.connect(lambda: seen.append(program.places.recent))
+    window.navigator.go_to_text("/home/me/no.h5")
+    qtbot.waitUntil(lambda: seen == [(str(tab.reference), *kept), kept])
+    data.plots["far:/home/me/no.h5"] = stack()
+    window.navigator.go_to_text("/home/me/no.h5")
+    qtbot.waitUntil(lambda: tab.description is not None)
+    assert window.current_tab is tab
+    assert program.places.recent == (str(tab.reference), *kept)

@@ -89,6 +89,7 @@ def test_that_a_file_that_cannot_be_shown_says_why_in_one_sentence(qtbot: Any, p
     assert tab._error.summary.endswith(".")
     assert "Traceback" not in tab._error.summary
     assert program.messages.all[-1].summary == tab._error.summary
+    assert (str(tab.reference) in program.places.recent) == (file != "no/such/file.h5")
 
 
 def test_that_an_empty_dataset_says_so_with_its_shape_and_is_shown_when_it_is_filled(qtbot: Any, program: Any,
