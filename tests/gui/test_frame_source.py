@@ -89,6 +89,50 @@ def test_that_a_reply_older_than_the_screen_is_never_shown(qtbot: Any, data: Fak
     assert 2 not in panel.frames
 
 
+def test_that_of_two_frames_on_the_way_the_earlier_is_not_shown_after_the_later(qtbot: Any, data: FakeDataService,
+                                                                                source: FrameSource) -> None:
+    panel = Panel(source)
+    data.hold = True
+    data.link = {"latency_s": 0.001, "rate_bytes_s": 1e8}
+    for frame in range(9):
+        source.show_frame((frame,))
+    assert [request.selection.items[0] for request, _ in data.waiting[:2]] == [0, 1]
+    earlier, later = data.waiting.pop(0), data.waiting.pop(0)
+    data.answer(*later)
+    qtbot.waitUntil(lambda: panel.frames == [1])
+    data.answer(*earlier)
+    data.answer_all()
+    qtbot.waitUntil(lambda: panel.frames[-1:] == [8])
+    assert 0 not in panel.frames
+
+
+def test_that_a_value_of_another_frame_is_never_told(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    for frame in (1, 2):
+        source.show_frame((frame,))
+        qtbot.waitUntil(lambda frame=frame: panel.frames[-1:] == [frame])  # type: ignore[misc]
+    data.hold = True
+    source.read_value(5, 7)
+    (late,) = [one for one in data.waiting if len(one[0].selection.items) == 3]
+    source.show_frame((1,))                                  # from memory, while the value is on its way
+    assert panel.frames[-1] == 1
+    source.read_value(5, 7)
+    data.answer(*late)
+    data.hold = False
+    qtbot.waitUntil(lambda: bool(panel.values))
+    assert panel.values == [(5, 7, data.frames[1, 5, 7])]
+
+
+def test_that_statistics_are_told_of_the_frame_on_screen_only(qtbot: Any, data: FakeDataService,
+                                                              source: FrameSource) -> None:
+    panel, told = Panel(source), list[tuple[int, ...]]()
+    source.statistics_ready.connect(lambda _, leading: told.append(leading))
+    source.show_frame((3,))
+    qtbot.waitUntil(lambda: panel.frames == [3])
+    qtbot.waitUntil(lambda: source._memory.statistics((4,)) is not None)       # fetched ahead, with its statistics
+    assert told == []
+
+
 def test_that_a_block_belongs_to_its_frame(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
     panel = Panel(source)
     source.show_frame((3,))

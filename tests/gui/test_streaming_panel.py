@@ -12,6 +12,7 @@ from app.model.data import Block, DataReference, Exactness, ReadRequest, Selecti
 from app.session.flights import Purpose
 from app.session.frame_source import FrameSource
 from app.session.link_pace import Quality
+from app.session.picture_keys import Key
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from tests.gui.fakes import FakeDataService, stack
@@ -206,6 +207,31 @@ def test_that_neighbours_are_fetched_outward_until_the_budget_is_spent(qtbot: An
     qtbot.waitUntil(lambda: streaming.prefetched_bytes >= 6_000_000)
     qtbot.waitUntil(lambda: not source._ahead._trickle.isActive(), timeout=3000)
     assert len(asked(data, Purpose.AHEAD)) == 2
+
+
+def test_that_what_is_fetched_ahead_is_never_superseded_by_a_wish(qtbot: Any, data: SlowData) -> None:
+    views: dict[int, set[str]] = {}
+    read = data.read
+
+    def noted(request: ReadRequest, *, priority: int = 2, view: str = "", **more: Any) -> Any:
+        views.setdefault(priority, set()).add(view)
+        return read(request, priority=priority, view=view, **more)
+
+    data.read = noted  # type: ignore[method-assign]
+    data.link = {"latency_s": 0.001, "rate_bytes_s": 1e8}
+    source = FrameSource(data, REFERENCE, stack(shape=SHAPE))
+    source.see_region(0, 1024, 0, 1024, 1000, 1000)
+    source.show_frame((3,))
+    qtbot.waitUntil(lambda: Purpose.AHEAD.value in views)
+    source.close()
+    assert not views[Purpose.AHEAD.value] & views[Purpose.PICTURE.value], "an epoch counts within a view"
+
+
+def test_that_a_rounded_picture_never_says_a_value(qtbot: Any, data: SlowData, source: FrameSource) -> None:
+    rounded = Block(np.zeros(SHAPE[1:], "f4"), REFERENCE, Selection.frame((3,)), SHAPE[1:], Exactness.QUANTISED,
+                    max_error=0.5, generation=data.generation)
+    source._memory.take(Key((3,), None, 1), rounded)
+    assert source._part.value((3,), 5, 5) is None
 
 
 def test_that_what_was_fetched_ahead_is_streamed_once_and_viewed_when_it_is_shown(qtbot: Any, data: SlowData) -> None:
