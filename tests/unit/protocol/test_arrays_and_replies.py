@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,17 @@ def test_that_a_reply_beyond_the_limit_is_refused_at_both_ends() -> None:
     assert isinstance(reply, Reply)
     with pytest.raises(ProtocolError):
         ReplyAssembler(1000).add(reply)
+
+
+@pytest.mark.parametrize("more", [1, 16, 1000])
+def test_that_bytes_that_nothing_describes_are_refused(more: int) -> None:
+    (frame,) = encode_reply(1, {"a": 1}, [np.arange(100.0)])
+    reply = from_frame(frame)
+    assert isinstance(reply, Reply)
+    assembler = ReplyAssembler(10_000)
+    assert assembler.add(replace(reply, payload=reply.payload + bytes(more), total=reply.total + more))
+    with pytest.raises(ProtocolError):
+        assembler.finish()
 
 
 @given(st.lists(st.builds(Reply, st.just(1), st.binary(max_size=40), st.booleans(), st.booleans(),

@@ -140,6 +140,20 @@ def test_that_a_stored_chunk_arrives_as_h5py_reads_it(tmp_path: Any, pipeline: s
         assert np.array_equal(arrived, values)
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_that_one_wrong_bit_of_a_stored_chunk_is_noticed_before_it_is_decoded(tmp_path: Any, pipeline: str) -> None:
+    """Most filters would make other numbers of it without a word, or call the file damaged."""
+    values = np.random.default_rng(2).poisson(3, (1, 50, 61)).astype("<u4")
+    description, packed = encode_array(as_stored(tmp_path, pipeline, values), EVERYTHING, 1e9)
+    for place in range(0, packed.nbytes, max(1, packed.nbytes // 40)):
+        broken = bytearray(packed)
+        broken[place] ^= 4
+        with pytest.raises(ProtocolError) as noticed:
+            there(description, memoryview(broken))
+        assert "checksum" in noticed.value.detail
+        assert not isinstance(noticed.value, stored.DamagedChunk)
+
+
 def test_that_a_receiver_without_the_filter_gets_the_values(tmp_path: Any) -> None:
     chunk = as_stored(tmp_path, "bslz4", np.ones((60, 60), "u2"))
     without = tuple(name for name in EVERYTHING if name != "hdf5:bshuf")
