@@ -80,7 +80,7 @@ class StartPage(QScrollArea):
         middle.setMaximumWidth(820)
         middle.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout(body)
-        row.setContentsMargins(24, 32, 24, 24)
+        row.setContentsMargins(12, 32, 12, 24)
         row.addStretch(1)
         row.addWidget(middle, 12)
         row.addStretch(1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QStringListModel, Qt, QTimer, Signal
+from PySide6.QtCore import QSize, QStringListModel, Qt, QTimer, Signal
+from PySide6.QtGui import QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QCompleter,
@@ -31,9 +32,40 @@ from app.viz.icons import set_icon
 
 WORTH_SAYING_BYTES_S = 50_000          # less is idle talk of the link, not what it can do
 
+_LEAST_SITE, _LEAST_LINK, _LEAST_GO_TO = 130, 48, 100
+
 _USED = {Quality.SAVE: "saving data", Quality.FULL: "full quality"}
 _LIGHT = {SiteState.CLOSED: "idle", SiteState.OPENING: "busy", SiteState.OPEN: "ok", SiteState.LOST: "warning",
           SiteState.FAILED: "error"}
+
+
+class _Title(PlainLabel):
+    """Shown as long as there is room for all of it: the window's title says it too."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self.width() >= self.sizeHint().width():
+            super().paintEvent(event)
+
+
+class _Sites(QComboBox):
+    """As wide as a title, narrower where there is no room."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(_LEAST_SITE, super().minimumSizeHint().height())
+
+
+class _Who(ElidedLabel):
+    """As wide as its text, shorter where there is no room; it has a tip of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        PlainLabel.resizeEvent(self, event)
 
 
 class TopBar(QWidget):
@@ -55,14 +87,15 @@ class TopBar(QWidget):
         self._places = places
         self._commands: list[str] = []
         self._site = "local"
-        name = PlainLabel("Beamside", "title")
-        self._sites = QComboBox()
+        name = _Title("Beamside", "title")
+        self._sites = _Sites()
         self._sites.setAccessibleName("Site")
         self._sites.setMinimumContentsLength(22)
         self._sites.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._sites.activated.connect(self._site_activated)
         self._dot = PlainLabel("●")
         self._link = ElidedLabel("", "muted", mode=Qt.TextElideMode.ElideRight)
+        self._link.setMinimumWidth(_LEAST_LINK)
         self.link_menu = LinkMenu(streaming, self)
         use = QToolButton()
         set_icon(use, "link-light", "muted")
@@ -78,7 +111,7 @@ class TopBar(QWidget):
         self.go_to.setAccessibleName("Go to a path, a dataset or a command")
         self.go_to.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.go_to.setMaximumWidth(520)
-        self.go_to.setMinimumWidth(160)
+        self.go_to.setMinimumWidth(_LEAST_GO_TO)
         self.go_to.returnPressed.connect(self._go)
         self._known = QStringListModel(self)
         completer = QCompleter(self._known, self)
@@ -90,7 +123,7 @@ class TopBar(QWidget):
         completer.setPopup(popup)
         self.go_to.setCompleter(completer)
         self._who_dot = PlainLabel("●")
-        self._who = PlainLabel("")
+        self._who = _Who()
         self._jobs = QPushButton("Jobs")
         self._jobs.setAccessibleName("Show the jobs")
         set_icon(self._jobs, "jobs")

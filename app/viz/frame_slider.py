@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import time
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtGui import QActionGroup, QKeyEvent
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QActionGroup, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from app.viz.icons import set_icon
@@ -20,6 +20,8 @@ from app.viz.status_line import ElidedLabel
 
 FRAME_RATES = (1, 2, 5, 10, 15, 20, 25, 30, 60)
 _DEFAULT_RATE = 20
+_LEAST_SLIDER, _LONGEST_NAME, _BUTTON, _MORE, _SPACING = 44, 110, 34, 42, 8
+_ALL, _NO_RATE, _NO_STEPS, _NO_POSITION = range(4)         # what gives way first in a narrow window
 
 
 class _Slider(QSlider):
@@ -38,7 +40,7 @@ class _AxisRow:
     def __init__(self, name: str, length: int, owner: FrameSlider) -> None:
         self.length = length
         self.first_image: int | None = None
-        self.name = QLabel(name)
+        self.name = ElidedLabel(name)
         self.name.setTextFormat(Qt.TextFormat.PlainText)
         self.spin = QSpinBox()
         self.spin.setKeyboardTracking(False)
@@ -46,7 +48,7 @@ class _AxisRow:
         self.spin.setAccessibleName(f"{name} number")
         self.slider = _Slider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName(f"{name} slider")
-        self.slider.setMinimumWidth(60)
+        self.slider.setMinimumWidth(_LEAST_SLIDER)
         self.position = QLabel()
         self.position.setProperty("role", "muted")
         self.position.setTextFormat(Qt.TextFormat.PlainText)
@@ -118,6 +120,8 @@ class FrameSlider(QWidget):
         self.play.setCheckable(True)
         self.forward = self._button("step-forward", "Next frame", "Page Down or .")
         self.rate = self._rate_button()
+        self.more = self._more_button()
+        self._room = _ALL
         self.back.clicked.connect(self.step_back)
         self.forward.clicked.connect(self.step_forward)
         self.play.toggled.connect(self._on_play_toggled)
@@ -162,6 +166,7 @@ class FrameSlider(QWidget):
         self.shape = shape
         for row, length in zip(self._rows, shape, strict=True):
             row.set_length(length)
+        self._fit()
         self._shown = None
         clipped = tuple(min(i, n - 1) for i, n in zip(self._index, shape, strict=True))
         if clipped == self._index:
@@ -189,6 +194,7 @@ class FrameSlider(QWidget):
         """What the frame is beside its number, such as the time it was taken."""
         self.label.setText(text)
         self.label.setVisible(bool(text))
+        self._fit()
 
     def set_names(self, names: tuple[str, ...]) -> None:
         """What the axes are called, slowest first."""
@@ -204,6 +210,7 @@ class FrameSlider(QWidget):
         if len(self._rows) == 1:
             self._rows[0].name_images(number)
             self._show_index()
+            self._fit()
 
     def frame_shown(self, index: tuple[int, ...]) -> None:
         """The picture of ``index`` is on screen: playing may go on."""
@@ -240,6 +247,13 @@ class FrameSlider(QWidget):
         action()
         return True
 
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self._width_with(_NO_POSITION), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._fit()
+        super().resizeEvent(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if not self.handle_key(event):
             super().keyPressEvent(event)
@@ -252,13 +266,13 @@ class FrameSlider(QWidget):
         rows.setSpacing(2)
         for row in self._rows:
             line = QHBoxLayout()
-            line.setSpacing(8)
+            line.setSpacing(_SPACING)
             line.addWidget(row.name)
             line.addWidget(row.spin)
             line.addWidget(row.slider, 1)
             line.addWidget(row.position)
             if row is self._rows[-1]:
-                for widget in (self.label, self.back, self.play, self.forward, self.rate):
+                for widget in (self.label, self.back, self.play, self.forward, self.rate, self.more):
                     line.addWidget(widget)
                     widget.setVisible(self._playable)
             rows.addLayout(line)
@@ -268,15 +282,60 @@ class FrameSlider(QWidget):
             row.position.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 
     def _align_names(self) -> None:
-        width = max((row.name.sizeHint().width() for row in self._rows), default=0)
+        width = min(max((row.name.sizeHint().width() for row in self._rows), default=0), _LONGEST_NAME)
         for row in self._rows:
             row.name.setFixedWidth(width)
+            row.name.setToolTip(row.spin.accessibleName() if row.name.sizeHint().width() > width else "")
             row.spin.setFixedWidth(max(other.spin.width() for other in self._rows))
+        self._fit()
+
+    def _fit(self) -> None:
+        """Leave out what there is no room for; the keys remain, and the » menu."""
+        room = next((room for room in (_ALL, _NO_RATE, _NO_STEPS) if self._width_with(room) <= self.width()),
+                    _NO_POSITION)
+        if room != self._room:
+            self._room = room
+            for row in self._rows:
+                row.position.setVisible(room < _NO_POSITION)
+        for button, fits in ((self.rate, room < _NO_RATE), (self.back, room < _NO_STEPS),
+                             (self.forward, room < _NO_STEPS), (self.more, room > _ALL)):
+            button.setVisible(self._playable and fits)
+
+    def _width_with(self, room: int) -> int:
+        """The least width of all rows with what ``room`` leaves."""
+        widths = [max((row.name.minimumWidth() for row in self._rows), default=0),
+                  max((row.spin.minimumWidth() for row in self._rows), default=0), _LEAST_SLIDER]
+        if room < _NO_POSITION:
+            widths.append(max((row.position.minimumWidth() for row in self._rows), default=0))
+        if self._playable:
+            widths.extend([_BUTTON] * (3 if room < _NO_STEPS else 1))
+            widths.append(self.rate.minimumWidth() if room < _NO_RATE else _MORE)
+        if self.label.text():
+            widths.append(0)
+        return sum(widths) + _SPACING * (len(widths) - 1)
+
+    def _more_button(self) -> QToolButton:
+        """What has no room otherwise."""
+        button = QToolButton()
+        button.setText("»")
+        button.setFixedWidth(_MORE)
+        button.setAccessibleName("More of playing")
+        button.setToolTip("Steps and frames per second")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        menu.addAction("Previous frame\tPage Up").triggered.connect(self.step_back)
+        menu.addAction("Next frame\tPage Down").triggered.connect(self.step_forward)
+        rates = self.rate.menu()
+        rates.setTitle("Frames per second")
+        menu.addMenu(rates)
+        button.setMenu(menu)
+        button.hide()
+        return button
 
     def _button(self, icon_name: str, text: str, keys: str) -> QToolButton:
         button = QToolButton()
         set_icon(button, icon_name)
-        button.setFixedWidth(34)
+        button.setFixedWidth(_BUTTON)
         button.setAccessibleName(text)
         button.setToolTip(f"{text} ({keys})")
         return button

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
 
 from app.application import Program
 from app.errors import LinkLostError, NotFoundError, UnreachableError
+from app.model.identity import Identity
 from app.remote.connection import ConnectionState
 from app.session.session import SiteState
 from tests.gui.fakes import FakeDataService, FakeSites, folder, stack
@@ -153,6 +157,28 @@ def test_that_the_window_fits_the_screen(program: Any) -> None:
     assert program.window.width() <= room.width()
 
 
+def test_that_the_window_can_be_800_pixels_wide_with_a_stack_in_it(qtbot: Any, program: Any, fake_sites: FakeSites,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    who = Identity("", "1", "dr.somebody-with-a-long-name@facility.example", expires_at=time.time() + 25_000)
+    monkeypatch.setattr(program.session, "identity", lambda _name: who)
+    fake_sites.data.plots["far:/home/me/a.h5"] = stack(shape=(3600, 64, 48))
+    fake_sites.data.frames = np.zeros((1, 64, 48), np.uint32)
+    connect(qtbot, program)
+    program.window.navigator.go_to_text("/home/me/a.h5")
+    qtbot.waitUntil(lambda: program.window.current_tab is not None and program.window.current_tab.is_picture)
+    program.window.top_bar.show_jobs(12)
+    program.window.resize(800, 700)
+    qtbot.waitUntil(lambda: program.window.width() == 800)
+    assert program.window.minimumSizeHint().width() <= 800
+    bar = program.window.top_bar
+    assert bar.identity_text.startswith("dr.somebody")
+    program.window.show_start()
+    qtbot.waitUntil(lambda: program.window.start_page.isVisible())
+    assert program.window.start_page.horizontalScrollBar().maximum() == 0
+    for part in bar.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        assert part.isHidden() or part.isWindow() or bar.rect().contains(part.geometry()), part
+
+
 def test_that_a_place_of_the_demo_facility_starts_it(qtbot: Any, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     window = program.window
     asked: list[bool] = []
@@ -240,7 +266,7 @@ def test_that_a_place_that_is_not_there_is_forgotten_and_one_out_of_reach_is_kep
     connect(qtbot, program)
     for name in ("a.h5", "cut.h5", "no.h5"):
         window.navigator.go_to_text(f"/home/me/{name}")
-        qtbot.waitUntil(lambda name=name: window.current_tab is not None  # type: ignore[misc]
+        qtbot.waitUntil(lambda name=name: window.current_tab is not None
                         and window.current_tab.reference.file_path.name == name
                         and (window.current_tab.description is not None or window.current_tab.has_failed))
     kept = ("far:/home/me/cut.h5", "far:/home/me/a.h5")

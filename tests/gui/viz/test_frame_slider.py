@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.viz.frame_slider import FrameSlider
@@ -133,3 +134,43 @@ def test_that_the_rate_in_use_is_ticked(slider: FrameSlider) -> None:
     actions[0].trigger()
     assert [action.text() for action in actions if action.isChecked()] == ["1 frame per second"]
     assert slider.rate.text() == "1 fps"
+
+
+def test_that_a_narrow_slider_leaves_out_the_least_and_offers_it_in_a_menu(qtbot: QtBot) -> None:
+    window = QWidget()
+    qtbot.addWidget(window)
+    slider = FrameSlider((3600,), ("rotation angle of the sample stage",), window)
+    slider.set_first_image(1)
+    slider.resize(900, 40)
+    window.show()
+    row = slider._rows[0]
+    always = (row.name, row.spin, row.slider, slider.play)
+    assert all(part.isVisible() for part in (*always, row.position, slider.back, slider.forward, slider.rate))
+    assert not slider.more.isVisible()
+    assert slider.minimumSizeHint().width() < 400
+    for width in range(900, slider.minimumSizeHint().width() - 1, -20):
+        slider.resize(width, 40)
+        layout = slider.layout()
+        assert layout is not None
+        layout.activate()
+        shown = [part for part in (*always, row.position, slider.back, slider.forward, slider.rate, slider.more)
+                 if part.isVisible()]
+        assert all(part in shown for part in always)
+        assert max(part.geometry().right() for part in shown) < width, "cut off at the right"
+        assert slider.more.isVisible() != slider.rate.isVisible()
+    assert not row.position.isVisible()
+    words = [action.text() for action in slider.more.menu().actions()]
+    assert words == ["Previous frame\tPage Up", "Next frame\tPage Down", "Frames per second"]
+    slider.more.menu().actions()[1].trigger()
+    assert slider.index == (1,)
+    slider.resize(900, 40)
+    assert slider.rate.isVisible()
+    assert row.position.isVisible()
+
+
+def test_that_what_nobody_plays_gets_no_buttons_in_a_narrow_window(qtbot: QtBot) -> None:
+    slider = FrameSlider((40, 50), playable=False)
+    qtbot.addWidget(slider)
+    slider.resize(slider.minimumSizeHint().width(), 80)
+    slider.show()
+    assert not any(button.isVisible() for button in (slider.play, slider.back, slider.rate, slider.more))
