@@ -84,6 +84,25 @@ def test_that_what_is_sent_as_stored_decodes_to_what_is_stored(frames: tuple[Pat
     assert np.array_equal(kept, values[1]), "what was decoded for its statistics is kept"
 
 
+def test_that_a_stored_frame_of_another_file_says_so_each_time(frames: tuple[Path, np.ndarray]) -> None:
+    path, values = frames
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[...] = h5py.VirtualSource("frames.h5", "d", values.shape)
+    with h5py.File(path.with_name("master.h5"), "w") as file:
+        file.create_virtual_dataset("d", layout)
+        file["far"] = h5py.ExternalLink("frames.h5", "/d")
+    for data_path in ("/d", "/far"):
+        asker, service = Asker(FAST), Service()
+        last, _ = ask(path.with_name("master.h5"), asker, service, data_path=data_path)
+        (picture, (array, *_)), = asker.told
+        assert isinstance(array, StoredArray)
+        kept, _ = ask(path.with_name("master.h5"), Asker(FAST), service, data_path=data_path)
+        assert [reply["self_contained"] for reply in (picture, last, kept)] == [False] * 3
+    asker = Asker(FAST)
+    assert ask(path, asker)[0]["self_contained"]
+    assert asker.told[0][0]["self_contained"]
+
+
 @pytest.mark.parametrize("params", [{"parts": False}, {"fit": [300, 350]}, {"preview": [60, 70], "slow": True},
                                     {"data_path": "/rows"}, {"selection": [1, [0, 599, 1]]}, {"statistics": False},
                                     {"selection": ["..."]}])
