@@ -311,6 +311,26 @@ def test_that_what_is_behind_the_end_of_a_file_that_was_cut_is_no_zeros(tmp_path
             reading.read_plan(file["x"], tie(["..."], (6, 100, 200)), str(path), "/x", SourceReader())
 
 
+def test_that_a_source_that_is_cut_after_it_was_opened_gives_no_zeros(tmp_path: Path,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    with h5py.File(tmp_path / "source.h5", "w") as file:
+        file["d"] = np.full((6, 100, 200), 7, "u4")
+    layout = h5py.VirtualLayout((6, 100, 200), "u4")
+    layout[...] = h5py.VirtualSource("source.h5", "d", (6, 100, 200))
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+    straight = DirectReader.read_into
+
+    def cut_first(*arguments: Any) -> bool:
+        os.truncate(tmp_path / "source.h5", 300_000)
+        return straight(*arguments)
+
+    monkeypatch.setattr(DirectReader, "read_into", cut_first)
+    with h5py.File(tmp_path / "master.h5", "r", locking=False) as file:
+        with pytest.raises(WireError, match="cut or written anew"):
+            SourceReader().read(file["x"], tie(["..."], (6, 100, 200)), str(tmp_path / "master.h5"))
+
+
 def test_that_a_replaced_file_is_read_through_the_one_hdf5_has_open(tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
     for number in (1, 2):
