@@ -1,11 +1,10 @@
 """The rows as a picture for docs/performance.md: bars from the limit to the slowest, readable on light and dark.
 
-    python -m benchmarks.plot RESULT.json PICTURE.svg
+    python -m benchmarks.plot RESULT.json… PICTURE.svg    (several: the links were measured one after the other)
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from benchmarks.cases import BLOCKS, DEBIAN, DOWNLOAD, GROVE, GROVE_C, LABELS, OURS, PLAIN, SSHFS, STRIDE, TILED
 from benchmarks.goals import Row
-from benchmarks.table import plain
+from benchmarks.table import joined, plain
 
 matplotlib.use("Agg")
 
@@ -36,7 +35,7 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "beamside", "font.size": 9,
                                 "font.family": "sans-serif", "text.color": _GREY, "axes.labelcolor": _GREY,
                                 "xtick.color": _GREY, "ytick.color": _GREY, "axes.edgecolor": _GREY})
-    figure, panels = pyplot.subplots(1, len(links), figsize=(4.2 * len(links), 4.0), sharey=True, squeeze=False)
+    figure, panels = pyplot.subplots(1, len(links), figsize=(max(4.2 * len(links), 6.4), 4.0), sharey=True, squeeze=False)
     seen: set[str] = set()
     for panel, link in zip(panels[0], links, strict=True):
         for place, (case, key, _) in enumerate(_SHOWN):
@@ -65,7 +64,7 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     ways = [way for way in _COLOURS if way in seen]
     handles = [*(Line2D([], [], **_mark(way)) for way in ways), Line2D([], [], color=_GREY, linewidth=1.5)]
     figure.legend(handles, [*(LABELS[way] for way in ways), "limit of the link"],
-                  loc="lower center", ncols=4 if len(links) > 1 else 2, frameon=False, labelcolor=_GREY)
+                  loc="lower center", ncols=4 if len(links) > 1 else 3, frameon=False, labelcolor=_GREY)
     figure.tight_layout(rect=(0, 0.17, 1, 1))
     figure.savefig(file, transparent=True, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=160)
     pyplot.close(figure)
@@ -78,4 +77,4 @@ def _mark(way: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    draw(json.loads(Path(sys.argv[1]).read_text())["rows"], Path(sys.argv[2]))
+    draw(joined(sys.argv[1:-1]), Path(sys.argv[-1]))

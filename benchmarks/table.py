@@ -1,8 +1,14 @@
-"""The rows as Markdown: one line a case and link, one column a way."""
+"""The rows as Markdown: one line a case and link, one column a way.
+
+    python -m benchmarks.table RESULT.json…    (several: the links were measured one after the other)
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import DEBIAN, LABELS, ONE_THREAD, OURS
@@ -80,3 +86,15 @@ def seconds(value: float) -> str:
     if value >= 1:
         return f"{value:.2f} s"
     return f"{1000 * value:.0f} ms" if value >= 0.01 else f"{1000 * value:.1f} ms"
+
+
+def joined(files: Sequence[str]) -> list[Row]:
+    """The rows of several results: every link's, and once, from the last, those of no link."""
+    rows: list[Row] = []
+    for name in files:
+        rows = [row for row in rows if row["link"]] + json.loads(Path(name).read_text())["rows"]
+    return rows
+
+
+if __name__ == "__main__":
+    print(table(joined(sys.argv[1:])))
