@@ -193,6 +193,28 @@ def test_that_the_chunk_of_a_nested_source_is_found(masters: Path) -> None:
         assert stored.data == FRAMES[4].tobytes()
 
 
+def test_that_the_sources_of_a_file_just_written_are_not_remembered(masters: Path) -> None:
+    """It may be written again without its size or time telling."""
+    for settled in (True, False):
+        if not settled:
+            os.utime(masters)
+        with h5py.File(masters, "r", locking=False) as file:
+            reader, virtual = SourceReader(), file["with a gap"]
+            assert reader.read(virtual, tie([0], virtual.shape), str(masters)) is not None
+            assert any(mapping is not None for mapping in reader._mappings.values()) == settled
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_that_a_frame_that_has_more_than_a_chunk_of_its_source_is_not_that_chunk(masters: Path, first: int) -> None:
+    layout = h5py.VirtualLayout((2, 12, 14), "u2")
+    layout[:, first:first + 10] = h5py.VirtualSource("a.h5", "d", FRAMES.shape)[:2]
+    with h5py.File(masters.with_name("more.h5"), "w") as file:
+        file.create_virtual_dataset("d", layout, fillvalue=7)
+    with h5py.File(masters.with_name("more.h5"), "r", locking=False) as file:
+        found = SourceReader().stored_chunk(file["d"], tie([1], (2, 12, 14)), file.filename)
+    assert found is None
+
+
 def test_that_the_cost_of_a_selection_counts_what_is_decoded(masters: Path) -> None:
     with h5py.File(masters, "r", locking=False) as file:
         reader, frame = SourceReader(), FRAMES[0].nbytes
