@@ -32,10 +32,11 @@ def draw(rows: Sequence[Row], file: Path) -> None:
     """One panel a link: cases below each other, a mark a way, seconds on a logarithmic axis, a bar at the limit."""
     from matplotlib import pyplot, ticker
     links = list(dict.fromkeys(row["link"] for row in rows if row["link"]))
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "beamside", "font.size": 9,
+    matplotlib.rcParams.update({"svg.fonttype": "path", "svg.hashsalt": "beamside", "font.size": 9,
                                 "font.family": "sans-serif", "text.color": _GREY, "axes.labelcolor": _GREY,
                                 "xtick.color": _GREY, "ytick.color": _GREY, "axes.edgecolor": _GREY})
-    figure, panels = pyplot.subplots(1, len(links), figsize=(max(4.2 * len(links), 6.4), 4.0), sharey=True, squeeze=False)
+    size = (max(4.2 * len(links), 7.0), 4.0)
+    figure, panels = pyplot.subplots(1, len(links), figsize=size, sharey=True, squeeze=False)
     seen: set[str] = set()
     for panel, link in zip(panels[0], links, strict=True):
         for place, (case, key, _) in enumerate(_SHOWN):
