@@ -11,6 +11,8 @@ from app.application import Program
 from app.remote.demo import DemoFacility
 from tests.gui.fakes import FakeSites
 
+WIDTH = 980
+
 
 @pytest.fixture
 def fake_sites() -> FakeSites:
@@ -19,13 +21,18 @@ def fake_sites() -> FakeSites:
 
 @pytest.fixture
 def start(qtbot: Any, qapp: Any) -> Iterator[Callable[..., Program]]:
-    """``start(sites, target="")`` shows a window; every window is ended after the test."""
+    """``start(sites, target="")`` shows a window; every window is ended after the test.
+
+    ``width``: the screen of these tests is narrow, and pictures are to be exact; 0: as it is at first.
+    """
     programs: list[Program] = []
 
-    def begin(sites: Any, target: str = "", demo: DemoFacility | None = None) -> Program:
+    def begin(sites: Any, target: str = "", demo: DemoFacility | None = None, width: int = WIDTH) -> Program:
         program = Program(qapp, sites, demo)
         programs.append(program)
         program.start(target)
+        if width:
+            program.window.resize(width, program.window.height())
         return program
 
     yield begin

@@ -22,7 +22,7 @@ from tests.gui.fakes import FakeDataService, FakeSites, folder, stack
 def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
     fake_sites.data.folders["~"] = folder("/home/me", "a.h5")
     fake_sites.data.plots["far:/home/me/a.h5"] = stack()
-    program = start(fake_sites)
+    program = start(fake_sites, width=0)
     qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
     return program
 
