@@ -260,6 +260,23 @@ def test_that_a_pixel_mask_is_left_out_of_both(tmp_path: Path) -> None:
     check_columns(columns, masked(values, pixel_mask)[:, 1:8, 0:7], (6,))
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "frames"])
+@pytest.mark.usefixtures("small_slabs")
+def test_that_a_pixel_mask_lies_right_on_frames_that_are_read_in_bands(tmp_path: Path, layout: str) -> None:
+    dice = np.random.default_rng(5)
+    values = random_stack(dice, (3, 90, 70), "u2")
+    pixel_mask = np.zeros((90, 70), bool)
+    pixel_mask[41:60, 3:50] = True
+    path, _ = stored(tmp_path, values, layout)
+    with h5py.File(path, "a") as file:
+        file["pixel_mask"] = pixel_mask.astype("u4")
+    walk = walk_for(values.shape, None if layout == "contiguous" else (1, 90, 70), 2, Window(1, 88, 0, 69))
+    assert any(slab.rows[0] > 1 for slab in walk.slabs()), "there is more than one band"
+    _, columns = Service().handle("profile", {"file": str(path), "data_path": "/x",
+                                              "roi": [[1, 88, None], [0, 69, None]]})
+    check_columns(columns, masked(values, pixel_mask)[:, 1:88, 0:69], (3,))
+
+
 def test_that_an_image_is_a_stack_of_one_frame_and_a_curve_is_none(tmp_path: Path) -> None:
     values = np.arange(12, dtype="u2").reshape(3, 4)
     path = tmp_path / "image.h5"
