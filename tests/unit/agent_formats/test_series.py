@@ -160,6 +160,16 @@ def test_that_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
     assert np.array_equal(first, COUNTS + 1)
 
 
+def test_that_a_part_of_a_frame_that_was_overwritten_is_read_anew(tmp_path: Path) -> None:
+    """In the middle of a series, whose own size and time stay as they are."""
+    path, service, part = written(tmp_path, range(1, 4)), Service(), [1, [0, 10, None], [5, 9, None]]
+    before = folders.generation(path)
+    assert np.array_equal(asked("read", path, service, selection=part)[1][0], COUNTS[:10, 5:9] + 2)
+    cbf(tmp_path / "scan_0002.cbf", COUNTS + 500)
+    assert folders.generation(path) == before
+    assert np.array_equal(asked("read", path, service, selection=part)[1][0], COUNTS[:10, 5:9] + 500)
+
+
 def test_that_a_file_in_the_middle_that_is_replaced_is_told_to_who_watches(tmp_path: Path) -> None:
     path = written(tmp_path, range(1, 4))
     os.utime(tmp_path, ns=(10**18, 10**18))

@@ -311,6 +311,16 @@ def test_that_what_is_behind_the_end_of_a_file_that_was_cut_is_no_zeros(tmp_path
             reading.read_plan(file["x"], tie(["..."], (6, 100, 200)), str(path), "/x", SourceReader())
 
 
+def test_that_what_was_never_written_nor_filled_is_left_to_hdf5(tmp_path: Path) -> None:
+    """It has a fill value that is never used."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (4, 6), "u2", chunks=(2, 6), fillvalue=5, fill_time="never")[:2] = 1
+    with h5py.File(tmp_path / "a.h5", "r") as file:
+        assert DirectReader().read(file["x"], tie(["..."], (4, 6))) is None
+        found = reading.read_plan(file["x"], tie(["..."], (4, 6)), file.filename, "/x", SourceReader())
+        assert found.tobytes() == file["x"][()].tobytes()
+
+
 def test_that_a_source_that_is_cut_after_it_was_opened_gives_no_zeros(tmp_path: Path,
                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     with h5py.File(tmp_path / "source.h5", "w") as file:
