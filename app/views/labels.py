@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
+
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QLayout, QSizePolicy, QWidget
 
+_LONG_WORD = re.compile(r"\S{25,}")
+_BREAKS_AFTER = re.compile(r"([/_:.-])(?=[^/_:.-])")
+
 
 class PlainLabel(QLabel):
-    """A label that shows its text as it is."""
+    """A label that shows its text as it is. One that wraps may also break within a path, so that it fits its place."""
 
     def __init__(self, text: str = "", role: str = "", parent: QWidget | None = None, *, wrap: bool = False,
                  selectable: bool = False) -> None:
         super().__init__(parent)
+        self._whole = text
+        self._breaks = wrap and not selectable             # what can be copied holds nothing that was not there
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setText(text)
         self.setWordWrap(wrap)
@@ -21,6 +28,20 @@ class PlainLabel(QLabel):
         if selectable:
             self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse
                                          | Qt.TextInteractionFlag.TextSelectableByKeyboard)
+
+    def setText(self, text: str) -> None:
+        self._whole = text
+        super().setText(_LONG_WORD.sub(_breakable, text) if self._breaks else text)
+
+    def text(self) -> str:
+        return self._whole
+
+    def clear(self) -> None:
+        self.setText("")
+
+
+def _breakable(word: re.Match[str]) -> str:
+    return _BREAKS_AFTER.sub("\\1\u200b", word.group())
 
 
 class ElidedLabel(PlainLabel):
