@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,7 +105,7 @@ def main() -> None:
     links = [LINKS[name] for name in (["home"] if chosen.short else chosen.links.split(","))]
     ways = tuple(chosen.ways.split(",")) if chosen.ways else SHORT_WAYS if chosen.short else ALL_WAYS
     if SSHFS in ways and (why := why_no_sshfs()):
-        if CI:
+        if CI and shutil.which("sshfs") is None:     # without FUSE in the kernel there is nothing to install
             raise SystemExit(f"{why}, and CI wants all peers.")
         say(f"not run here: sshfs ({why})")
         ways = tuple(way for way in ways if way != SSHFS)
