@@ -6,6 +6,7 @@ import getpass
 import os
 import sys
 import threading
+import webbrowser
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -119,6 +120,7 @@ class TerminalInteraction:
         self._output = output
         self._cancelled = threading.Event()
         self.unanswered = ""
+        self.way = "code"          # what works over a plain SSH login too; sign-in --browser changes it
 
     @property
     def cancelled(self) -> threading.Event:
@@ -137,11 +139,30 @@ class TerminalInteraction:
     def device_code_settled(self, site: str) -> None:
         self._output.say(f"The sign-in at {site} was answered.")
 
-    def confirm_host_key(self, host: str, key_type: str, fingerprint: str) -> bool:
+    def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
+        return self.way if self.way in ways else next(iter(ways), None)
+
+    def show_browser(self, site: str, url: str) -> threading.Event:
+        self._output.event("browser", {"site": site, "url": url},
+                           f"To sign in at {site}, go on in the browser. If none opened, open\n\n    {url}\n")
+        webbrowser.open(url)
+        return threading.Event()
+
+    def browser_settled(self, site: str) -> None:
+        self._output.say(f"The sign-in at {site} was answered.")
+
+    def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool:
         return False
 
-    def answer_prompts(self, host: str, title: str, instructions: str,
-                       prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
+    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
+        if sys.stdin is None or not sys.stdin.isatty():
+            self.unanswered = f"{site} asks: {title}"
+            return False
+        self._output.say(f"{title}\n{text}")
+        return _ask(f"{accept}? [y/N] ").strip().lower() in ("y", "yes")
+
+    def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
+                       within_s: float = 0.0) -> list[str] | None:
         if not prompts:
             return []
         if sys.stdin is None or not sys.stdin.isatty():

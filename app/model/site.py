@@ -13,6 +13,23 @@ class IdentityMethod(Enum):
 
 
 @dataclass(frozen=True)
+class MoonshotSettings:
+    """How to know the federation's RADIUS server: a CA with the server's name, or pins of its certificate.
+
+    Attributes:
+        mechanism: dotted OID of the GSS mechanism (…17: AES-128, …18: AES-256).
+        ca: PEM text of the CA that signed the RADIUS server's certificate.
+        subject: the name that certificate must carry, if ``ca`` is used.
+        pins: SHA-256 of the certificate, hexadecimal; any of them will do.
+    """
+
+    mechanism: str = "1.3.6.1.5.5.15.1.1.17"
+    ca: str = ""
+    subject: str = ""
+    pins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class IdentitySettings:
     method: IdentityMethod = IdentityMethod.NONE
     issuer: str = ""
@@ -22,6 +39,7 @@ class IdentitySettings:
     redirect_port: int = 0
     idp_hint: str = ""
     ca_file: str = ""
+    moonshot: MoonshotSettings = MoonshotSettings()
 
 
 @dataclass(frozen=True)
@@ -82,7 +100,11 @@ class SoftwareSettings:
 
 @dataclass(frozen=True)
 class SiteProfile:
-    """One facility. ``name`` is what TARGETs begin with; the built-in site ``local`` has no host."""
+    """One facility. ``name`` is what TARGETs begin with; the built-in site ``local`` has no host.
+
+    ``verified``: where the profile as a whole comes from; ``sources``: where single values do ("ssh.host" → "doc: …",
+    "third-party: …", "unverified"). What is not in ``sources`` is as trustworthy as ``verified`` says.
+    """
 
     name: str
     title: str = ""
@@ -95,6 +117,7 @@ class SiteProfile:
     batch: BatchSettings = BatchSettings()
     data: DataSettings = DataSettings()
     software: SoftwareSettings = SoftwareSettings()
+    sources: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_local(self) -> bool:

@@ -20,6 +20,7 @@ from app.model.site import (
     CertificateAuthority,
     DataSettings,
     IdentitySettings,
+    MoonshotSettings,
     SiteProfile,
     SoftwareSettings,
     SshSettings,
@@ -89,8 +90,8 @@ class _Faults:
 
 
 def _identity(table: Any, fault: _Faults) -> IdentitySettings:
-    if isinstance(table, dict):
-        table = {k: v for k, v in table.items() if k != "moonshot"}
+    if isinstance(table, dict) and "moonshot" in table:
+        table = {**table, "moonshot": _section(MoonshotSettings, table["moonshot"], "identity.moonshot", fault)}
     identity = _section(IdentitySettings, table, "identity", fault)
     if identity.issuer and urlsplit(identity.issuer).scheme != "https":
         raise fault("identity.issuer", f"is {identity.issuer!r}", "an https address")

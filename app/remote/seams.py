@@ -124,13 +124,22 @@ class Interaction(Protocol):
 
     Every method returns early (``False``, ``None``) once ``cancelled`` is set. The window shows dialogs, the command
     line writes to standard error, tests answer by program.
+
+    ``choose_way``: one of ``ways`` ("browser": sign in on this computer; "code": on any device), from the person's
+    habit; ``None``: given up. ``show_browser`` opens ``url`` on this computer and does not block; the Event is set when
+    the person wants the code instead. ``answer_prompts``: ``within_s`` is how long the server waits (0: unknown).
+    ``confirm``: a yes or no about something that costs or changes something; no is the default.
     """
 
     @property
     def cancelled(self) -> threading.Event: ...
     def say(self, text: str) -> None: ...                                  # progress, one sentence
+    def choose_way(self, site: str, ways: Sequence[str]) -> str | None: ...
+    def show_browser(self, site: str, url: str) -> threading.Event: ...
+    def browser_settled(self, site: str) -> None: ...                      # answered or given up: take it away
     def show_device_code(self, site: str, code: DeviceCode) -> None: ...   # does not block
     def device_code_settled(self, site: str) -> None: ...                  # approved, refused or expired: take it away
-    def confirm_host_key(self, host: str, key_type: str, fingerprint: str) -> bool: ...
-    def answer_prompts(self, host: str, title: str, instructions: str,
-                       prompts: Sequence[tuple[str, bool]]) -> list[str] | None: ...   # (prompt, echo); None: cancel
+    def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool: ...
+    def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
+                       within_s: float = 0.0) -> list[str] | None: ...     # (prompt, echo); None: cancel
+    def confirm(self, site: str, title: str, text: str, accept: str) -> bool: ...   # accept: the button's words

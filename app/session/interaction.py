@@ -49,6 +49,7 @@ class HostKeyQuestion(Question):
     host: str = ""
     key_type: str = ""
     fingerprint: str = ""
+    randomart: str = ""
 
 
 @dataclass(eq=False)
@@ -59,17 +60,43 @@ class PromptsQuestion(Question):
     title: str = ""
     instructions: str = ""
     prompts: tuple[tuple[str, bool], ...] = ()
+    within_s: float = 0.0
+
+
+@dataclass(eq=False)
+class ConfirmQuestion(Question):
+    """A yes or no about something that costs or changes something. Answer True or False; ``accept`` is the button."""
+
+    site: str = ""
+    title: str = ""
+    text: str = ""
+    accept: str = ""
+
+
+@dataclass(frozen=True)
+class BrowserPage:
+    """A sign-in that goes on in this computer's browser; setting ``use_code`` asks for a device code instead."""
+
+    url: str
+    use_code: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 class WindowInteraction(QObject):
     """The window's end of opening a site and of keeping it open (a renewal may ask again).
 
     Signals (delivered on the GUI thread):
-        said(text), code_shown(DeviceCode), code_settled(), host_key_asked(HostKeyQuestion),
-        prompts_asked(PromptsQuestion), was_cancelled().
+        said(text), browser_shown(BrowserPage), browser_done(), code_shown(DeviceCode), code_settled(),
+        host_key_asked(HostKeyQuestion), prompts_asked(PromptsQuestion), confirm_asked(ConfirmQuestion),
+        was_cancelled().
+
+    Attributes:
+        way: how the person likes to sign in, "browser" or "code".
     """
 
     said = Signal(str)
+    browser_shown = Signal(object)
+    browser_done = Signal()
+    confirm_asked = Signal(object)
     code_shown = Signal(object)
     code_settled = Signal()
     host_key_asked = Signal(object)
@@ -77,6 +104,9 @@ class WindowInteraction(QObject):
     was_cancelled = Signal()
 
     _said = Signal(str)
+    _browser_shown = Signal(object)
+    _browser_done = Signal()
+    _confirm_asked = Signal(object)
     _code_shown = Signal(object)
     _code_settled = Signal()
     _host_key_asked = Signal(object)
@@ -85,9 +115,13 @@ class WindowInteraction(QObject):
     def __init__(self, site: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.site = site
+        self.way = "browser"
         self._cancelled = threading.Event()
         queued = Qt.ConnectionType.QueuedConnection
         self._said.connect(self.said, queued)
+        self._browser_shown.connect(self.browser_shown, queued)
+        self._browser_done.connect(self.browser_done, queued)
+        self._confirm_asked.connect(self.confirm_asked, queued)
         self._code_shown.connect(self.code_shown, queued)
         self._code_settled.connect(self.code_settled, queued)
         self._host_key_asked.connect(self.host_key_asked, queued)
@@ -112,20 +146,39 @@ class WindowInteraction(QObject):
     def say(self, text: str) -> None:
         self._said.emit(text)
 
+    def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
+        if self._cancelled.is_set() or not ways:
+            return None
+        return self.way if self.way in ways else ways[0]
+
+    def show_browser(self, site: str, url: str) -> threading.Event:
+        page = BrowserPage(url)
+        self._browser_shown.emit(page)
+        return page.use_code
+
+    def browser_settled(self, site: str) -> None:
+        self._browser_done.emit()
+
     def show_device_code(self, site: str, code: DeviceCode) -> None:
         self._code_shown.emit(code)
 
     def device_code_settled(self, site: str) -> None:
         self._code_settled.emit()
 
-    def confirm_host_key(self, host: str, key_type: str, fingerprint: str) -> bool:
-        question = HostKeyQuestion(host=host, key_type=key_type, fingerprint=fingerprint)
+    def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool:
+        question = HostKeyQuestion(host=host, key_type=key_type, fingerprint=fingerprint, randomart=randomart)
         self._host_key_asked.emit(question)
         return bool(question.wait(self._cancelled))
 
-    def answer_prompts(self, host: str, title: str, instructions: str,
-                       prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
-        question = PromptsQuestion(host=host, title=title, instructions=instructions, prompts=tuple(prompts))
+    def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
+                       within_s: float = 0.0) -> list[str] | None:
+        question = PromptsQuestion(host=host, title=title, instructions=instructions, prompts=tuple(prompts),
+                                   within_s=within_s)
         self._prompts_asked.emit(question)
-        answer = question.wait(self._cancelled)
+        answer = question.wait(self._cancelled, within_s or ANSWER_WITHIN_S)
         return list(answer) if answer is not None else None
+
+    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
+        question = ConfirmQuestion(site=site, title=title, text=text, accept=accept)
+        self._confirm_asked.emit(question)
+        return bool(question.wait(self._cancelled))

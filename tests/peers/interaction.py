@@ -15,14 +15,24 @@ class FakePerson:
         trusts: whether an unknown host key is confirmed.
         answers: what is typed at prompts, one list per dialog; when they run out the person gives up.
         on_code: called on a thread of its own with each device code (a robot that approves it).
+        on_page: called on a thread of its own with the address of each browser sign-in.
+        way: how this person likes to sign in, "code" or "browser".
+        agrees: the answer to ``confirm``.
     """
 
     def __init__(self, trusts: bool = False, answers: Sequence[Sequence[str]] = (),
-                 on_code: Callable[[DeviceCode], None] | None = None) -> None:
+                 on_code: Callable[[DeviceCode], None] | None = None,
+                 on_page: Callable[[str], None] | None = None, way: str = "code", agrees: bool = False) -> None:
         self._cancelled = threading.Event()
         self._trusts = trusts
         self._answers = [list(answer) for answer in answers]
         self._on_code = on_code
+        self._on_page = on_page
+        self.way = way
+        self.agrees = agrees
+        self.use_code = threading.Event()
+        self.pages: list[str] = []
+        self.confirmations: list[tuple[str, str, str]] = []
         self.said: list[str] = []
         self.keys_asked: list[tuple[str, str, str]] = []
         self.prompts: list[tuple[str, str, tuple[tuple[str, bool], ...]]] = []
@@ -49,11 +59,31 @@ class FakePerson:
         for robot in self.robots:
             robot.join(10)
 
-    def confirm_host_key(self, host: str, key_type: str, fingerprint: str) -> bool:
+    def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
+        return self.way if self.way in ways else next(iter(ways), None)
+
+    def show_browser(self, site: str, url: str) -> threading.Event:
+        self.pages.append(url)
+        if self._on_page is not None:
+            robot = threading.Thread(target=self._on_page, args=(url,), name="robot", daemon=True)
+            self.robots.append(robot)
+            robot.start()
+        return self.use_code
+
+    def browser_settled(self, site: str) -> None:
+        self.settled += 1
+        for robot in self.robots:
+            robot.join(10)
+
+    def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool:
         self.keys_asked.append((host, key_type, fingerprint))
         return self._trusts
 
-    def answer_prompts(self, host: str, title: str, instructions: str,
-                       prompts: Sequence[tuple[str, bool]]) -> list[str] | None:
+    def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
+                       within_s: float = 0.0) -> list[str] | None:
         self.prompts.append((title, instructions, tuple(prompts)))
         return self._answers.pop(0) if self._answers else None
+
+    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
+        self.confirmations.append((title, text, accept))
+        return self.agrees
