@@ -1,15 +1,15 @@
 """Line icons from ``resources/icons``, tinted for the theme. GUI thread. Never raises for a name that exists on disk.
 
-An icon is drawn for the palette of the moment; :func:`set_icon` remembers its name on the action or button, so that
-:func:`retint_icons` (called by ``theme.apply_theme``) can draw it anew.
+An icon is drawn for the palette of the moment; :func:`set_icon` remembers its name on the action or button, together
+with a follower that draws it anew when :func:`retint_icons` (called by ``theme.apply_theme``) says so.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, cast
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QAbstractButton, QApplication
@@ -32,26 +32,18 @@ def icon(name: str, tint: Tint = "text") -> QIcon:
 
 
 def set_icon(target: QAction | QAbstractButton, name: str, tint: Tint = "text") -> None:
-    """Give an action or button an icon that follows the theme."""
+    """Give an action or button an icon that follows the theme; another one later replaces it."""
+    follows = target.property(_NAME) is not None
     target.setProperty(_NAME, name)
     target.setProperty(_TINT, tint)
     target.setIcon(icon(name, tint))
+    if not follows:
+        _Follower(target)
 
 
 def retint_icons() -> None:
     """Draw every icon given by :func:`set_icon` again, after the palette has changed."""
-    app = QApplication.instance()
-    if app is None:
-        return
-    for widget in QApplication.allWidgets():
-        targets: list[QAction | QAbstractButton] = [*widget.actions(), *widget.findChildren(
-            QAction, options=Qt.FindChildOption.FindDirectChildrenOnly)]
-        if isinstance(widget, QAbstractButton):
-            targets.append(widget)
-        for target in targets:
-            name = target.property(_NAME)
-            if name:
-                target.setIcon(icon(name, target.property(_TINT)))
+    _palette.changed.emit()
 
 
 def icon_names() -> tuple[str, ...]:
@@ -78,6 +70,32 @@ def pixmap(name: str, colour: str, size: int, device_pixel_ratio: float = 1.0) -
     painter.end()
     result.setDevicePixelRatio(device_pixel_ratio)
     return result
+
+
+class _Palette(QObject):
+    """Says that the application's palette has changed.
+
+    Icons are told and not searched for: a list of all widgets holds Qt's own too, and Python's wrappers of those are
+    left dangling when Qt deletes them.
+    """
+
+    changed = Signal()
+
+
+_palette = _Palette()
+
+
+class _Follower(QObject):
+    """Draws the icon of its parent anew; ends with it."""
+
+    def __init__(self, target: QAction | QAbstractButton) -> None:
+        super().__init__(target)
+        _palette.changed.connect(self._draw)
+
+    @Slot()
+    def _draw(self) -> None:
+        target = cast("QAction | QAbstractButton", self.parent())
+        target.setIcon(icon(target.property(_NAME), target.property(_TINT)))
 
 
 @lru_cache(maxsize=512)

@@ -6,8 +6,11 @@ Never reads settings; the mode is passed in.
 
 from __future__ import annotations
 
+import gc
 import string
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -90,10 +93,11 @@ def apply_theme(app: QApplication, mode: Mode = "automatic") -> Theme:
     if app.property(_STYLED) is None:          # a second style under living widgets crashes Qt
         app.setStyle("Fusion")
         app.setProperty(_STYLED, True)
-    app.setFont(application_font())
-    app.setPalette(palette_for(theme))
-    app.setStyleSheet(stylesheet_for(theme))
-    retint_icons()
+    with _nothing_collected():
+        app.setFont(application_font())
+        app.setPalette(palette_for(theme))
+        app.setStyleSheet(stylesheet_for(theme))
+        retint_icons()
     return theme
 
 
@@ -138,6 +142,22 @@ def stylesheet_for(theme: Theme) -> str:
     template = string.Template(resource_path("themes", "style.qss").read_text(encoding="utf-8"))
     tokens = {key: value for key, value in vars(theme).items() if isinstance(value, str)}
     return template.substitute(tokens, themes=resource_path("themes").as_posix())
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """No garbage collection while Qt walks over all widgets.
+
+    Qt keeps a plain list of them and calls Python for each (``changeEvent``). A collection in between that frees an
+    abandoned window leaves the rest of the list dangling, which ends the program.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @cache

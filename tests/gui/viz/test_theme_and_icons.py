@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import pytest
+from PySide6.QtCore import QEvent
 from PySide6.QtGui import QAction, QColor, QFontInfo, QPalette
-from PySide6.QtWidgets import QApplication, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QLineEdit,
+    QMainWindow,
+    QPushButton,
+    QToolBar,
+    QToolButton,
+    QWidget,
+)
 
 from app.resources import resource_path
 from app.viz.icons import app_icon, icon, icon_names, set_icon
-from app.viz.theme import Theme, apply_theme, desktop_mode, stylesheet_for, theme_named, theme_of
+from app.viz.theme import Mode, Theme, apply_theme, desktop_mode, stylesheet_for, theme_named, theme_of
+
+MODES: tuple[Mode, ...] = ("light", "dark")
 
 
 def _luminance(colour: str) -> float:
@@ -74,6 +88,72 @@ def test_that_icons_are_drawn_in_the_themes_colour_and_follow_it(qapp: QApplicat
     apply_theme(qapp, "light")
     assert _middle(button.icon()) == QColor(theme_named("light").text)
     assert _middle(action.icon()) == QColor(theme_named("light").error)
+
+
+def test_that_the_icon_given_last_follows_and_only_one_follower_is_kept(qapp: QApplication, qtbot: object) -> None:
+    button = QToolButton()
+    set_icon(button, "play", "error")
+    kept = len(button.children())
+    for _ in range(3):
+        set_icon(button, "pause", "warning")
+        set_icon(button, "play", "ok")
+    assert len(button.children()) == kept
+    apply_theme(qapp, "light")
+    assert _middle(button.icon()) == QColor(theme_named("light").ok)
+
+
+def test_that_icons_follow_when_nobody_holds_their_action(qapp: QApplication, qtbot: object) -> None:
+    dock = QDockWidget()
+    set_icon(dock.toggleViewAction(), "play")
+    gc.collect()
+    apply_theme(qapp, "light")
+    assert _middle(dock.toggleViewAction().icon()) == QColor(theme_named("light").text)
+
+
+class _Window(QMainWindow):
+    """A window that only a cycle holds once nobody does, with parts that Qt made and Python never saw."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.itself = self
+        bar = QToolBar(self)
+        self.addToolBar(bar)
+        for _ in range(10):
+            choice = QComboBox(self)
+            choice.setEditable(True)
+            line = QLineEdit(self)
+            line.setClearButtonEnabled(True)
+            self.button = QToolButton(self)
+            set_icon(self.button, "play")
+            for part in (choice, line, self.button):
+                bar.addWidget(part)
+
+
+class _Busy(QWidget):
+    """Makes so much when it is told of the theme that it is the collector's turn."""
+
+    def changeEvent(self, event: QEvent) -> None:
+        gc.set_threshold(1, 1, 1)
+        self.made: list[list[int]] = [[] for _ in range(5)]
+        gc.set_threshold(1_000_000)
+        super().changeEvent(event)
+
+
+def test_that_a_theme_may_change_when_it_is_the_collectors_turn(qapp: QApplication, qtbot: object) -> None:
+    """A window collected while Qt tells all widgets, or we all icons, would end the program."""
+    threshold = gc.get_threshold()
+    kept, busy = _Window(), [_Busy() for _ in range(10)]
+    for widget in busy:
+        widget.show()
+    try:
+        for mode in MODES * 4:
+            gc.set_threshold(1_000_000)
+            _Window()
+            apply_theme(qapp, mode)
+    finally:
+        gc.set_threshold(*threshold)
+    assert all(one.made for one in busy)
+    assert _middle(kept.button.icon()) == QColor(theme_named("dark").text)
 
 
 def test_that_every_icon_draws_something(qapp: QApplication) -> None:
