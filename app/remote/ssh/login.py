@@ -20,6 +20,7 @@ from app.errors import BeamsideError, CancelledByUserError, LinkLostError, Login
 from app.remote.seams import Interaction
 from app.remote.ssh.certificates import Certificate, TokenSource
 from app.remote.ssh.key_files import LockedKeyError, load_key
+from app.remote.ssh.ssh_config import NO_HINTS, LoginHints
 
 QUICK_S = 30.0
 PERSON_S = 300.0
@@ -56,6 +57,7 @@ class _Attempt:
     host: str
     user: str
     interaction: Interaction
+    hints: LoginHints = NO_HINTS
     allowed: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     tried_certificate: bool = False
@@ -73,15 +75,18 @@ class _Attempt:
 
 
 def log_in(link: paramiko.Transport, host: str, user: str, methods: Sequence[str], credentials: Credentials,
-           interaction: Interaction, now: float) -> None:
+           interaction: Interaction, now: float, hints: LoginHints = NO_HINTS) -> None:
     """Authenticate ``link``, trying ``methods`` in order; several in a row where the server asks for more than one.
+
+    Args:
+        hints: which of the user's keys are meant for this host.
 
     Raises:
         LoginRefusedError: the server let nobody in; says why as far as that can be known here.
         LinkLostError: the connection died meanwhile.
         CancelledByUserError: the person gave up.
     """
-    attempt = _Attempt(link, host, user, interaction)
+    attempt = _Attempt(link, host, user, interaction, hints)
     attempt.allowed = _ask_allowed(attempt)
     waiting, stage = list(methods), -1
     while not attempt.done and stage != attempt.stage:   # again from the front after each stage that was passed
