@@ -60,6 +60,18 @@ def test_that_a_lost_link_is_shown_and_its_return_too(qtbot: Any, program: Any, 
     assert not program.window.notice.isVisible()
 
 
+def test_that_a_connection_is_closed_whose_opening_fails_late(qtbot: Any, program: Any, fake_sites: FakeSites,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_name: str, _connection: Any) -> None:
+        raise UnreachableError("The batch system answers nothing.")
+
+    monkeypatch.setattr(fake_sites, "jobs", broken)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.FAILED)
+    assert fake_sites.opened[-1].closed.is_set()
+    assert program.session.data("far") is None
+
+
 def test_that_tabs_and_tree_read_from_the_new_connection(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
     connect(qtbot, program)
     program.window.navigator.go_to_text("/home/me/a.h5")

@@ -1,0 +1,273 @@
+"""The life of one site's connection: opened (asking the person), standing, lost and restored, hung up.
+
+GUI thread only; what waits runs on the io pool and comes back through a FutureWatcher. A connection is opened once and
+kept: ``Connection`` reconnects by itself, its listener is heard here. :class:`~app.session.session.Session` owns one
+link for each site; views ask the session.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal
+
+from app.errors import CancelledByUserError
+from app.model.identity import Identity
+from app.recipes.recipe import Recipe
+from app.remote.block_store import BlockStore
+from app.remote.cached_data import CachedDataService
+from app.remote.connection import Connection, ConnectionState
+from app.remote.jobs import JobService
+from app.remote.seams import DataService
+from app.session.future_watcher import FutureWatcher
+from app.session.interaction import WindowInteraction
+from app.session.io_pool import IoPool
+from app.session.site_opening import OpenedSite, SiteBook, open_site
+
+log = logging.getLogger(__name__)
+
+
+class SiteState(Enum):
+    CLOSED = "not connected"
+    OPENING = "connecting"
+    OPEN = "connected"
+    LOST = "reconnecting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Link:
+    """How the connection does; ``None``: not measured yet."""
+
+    latency_s: float | None = None
+    rate_bytes_s: float | None = None
+
+
+class SiteLink(QObject):
+    """One site and its connection.
+
+    Signals (each begins with the site's name):
+        state_changed(site); opened(site); failed(site, exception); lost(site, exception or None);
+        asking(site, WindowInteraction): the person may be asked from now on; identity_changed(site); measured(site).
+    """
+
+    state_changed = Signal(str)
+    opened = Signal(str)
+    failed = Signal(str, object)
+    lost = Signal(str, object)
+    asking = Signal(str, object)
+    identity_changed = Signal(str)
+    measured = Signal(str)
+    _connection_changed = Signal(object, object)
+
+    def __init__(self, name: str, book: SiteBook, pool: IoPool, parent: QObject | None = None, *,
+                 store: BlockStore | None = None) -> None:
+        """``store``: where data that was read is kept on disk; ``None``: nowhere."""
+        super().__init__(parent)
+        self._name = name
+        self._book = book
+        self._pool = pool
+        self._store = store
+        self._state = SiteState.CLOSED
+        self._connection: Connection | None = None
+        self._cached: CachedDataService | None = None
+        self._jobs: JobService | None = None
+        self._recipes: tuple[Recipe, ...] = ()
+        self._identity: Identity | None = None
+        self._interaction: WindowInteraction | None = None
+        self._error: BaseException | None = None
+        self._link = Link()
+        self._said = ""
+        self._told = ""
+        self._again = False
+        self._ended = False
+        self._connection_changed.connect(self._take_connection_state, Qt.ConnectionType.QueuedConnection)
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SiteState:
+        return self._state
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why there is no connection; ``None``: nothing is wrong."""
+        return self._error
+
+    @property
+    def progress(self) -> str:
+        """What opening is at, in one sentence; ``""``: nothing to tell."""
+        return self._said if self._state is SiteState.OPENING else ""
+
+    @property
+    def link(self) -> Link:
+        return self._link
+
+    @property
+    def is_held(self) -> bool:
+        """Whether there is a connection, standing or being restored."""
+        return self._connection is not None
+
+    @property
+    def data(self) -> DataService | None:
+        """The site's files, once it is open (and while it reconnects)."""
+        return self._cached or (self._connection.data if self._connection is not None else None)
+
+    @property
+    def jobs(self) -> JobService | None:
+        return self._jobs
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        return self._recipes
+
+    @property
+    def identity(self) -> Identity | None:
+        return self._identity
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect, signing in if needed; does nothing when connected or connecting."""
+        if self._ended or self._state not in (SiteState.CLOSED, SiteState.FAILED):
+            return
+        self._error = None
+        if self._interaction is None:
+            self._interaction = WindowInteraction(self._name, self)
+            self._interaction.said.connect(self._take_said)
+            self.asking.emit(self._name, self._interaction)
+        self._interaction.begin()
+        self._said = ""
+        self._set_state(SiteState.OPENING)
+        opening = self._pool.submit(open_site, self._book, self._name, self._interaction, self._connection,
+                                    self._connection_changed.emit)
+        FutureWatcher(opening, self, self._take_opened, self._fail_opening)
+
+    def open_again(self) -> None:
+        """Start over, at once or as soon as the attempt under way has ended (a new code was asked for)."""
+        if self._state is SiteState.OPENING:
+            self._again = True
+            self.cancel_opening()
+        else:
+            self.open()
+
+    def cancel_opening(self) -> None:
+        if self._interaction is not None:
+            self._interaction.cancel()
+
+    def close(self) -> None:
+        """Hang up; what is shown stays."""
+        self._uncache()
+        connection, self._connection, self._jobs = self._connection, None, None
+        self._link = Link()
+        if connection is not None:
+            FutureWatcher(self._pool.submit(connection.close), self, _closed, _note)
+        self._set_state(SiteState.CLOSED)
+
+    def end(self) -> Connection | None:
+        """The program ends: no more questions, no more signals. Returns what is to be closed off the GUI thread."""
+        self._ended = True
+        self.cancel_opening()
+        self._uncache()
+        connection, self._connection = self._connection, None
+        return connection
+
+    def ask_identity(self) -> None:
+        """Find out anew who is signed in."""
+        FutureWatcher(self._pool.submit(self._book.identity, self._name), self, self._take_identity, _note)
+
+    def measure(self) -> None:
+        """Take how the connection does from its last answers."""
+        if self._connection is not None and self._state is SiteState.OPEN:
+            status = self._connection.data.status()
+            self._link = Link(status.get("latency_s"), status.get("rate_bytes_s"))
+            self.measured.emit(self._name)
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+
+    def _take_opened(self, opened: OpenedSite) -> None:
+        if opened.connection is not self._connection:
+            self._uncache()
+            self._cached = self._cache_before(opened.connection)
+        self._connection, self._jobs, self._recipes = opened.connection, opened.jobs, opened.recipes
+        self._again = False
+        if self._ended:
+            return
+        self._identity = opened.identity
+        self._set_state(SiteState.OPEN)
+        self.identity_changed.emit(self._name)
+        self.opened.emit(self._name)
+
+    def _fail_opening(self, error: BaseException) -> None:
+        self._error = error
+        if self._ended:
+            return
+        if self._again:
+            self._again = False
+            self._set_state(SiteState.CLOSED)
+            self.open()
+            return
+        given_up = isinstance(error, CancelledByUserError)
+        self._set_state(SiteState.CLOSED if given_up else SiteState.FAILED)
+        self.ask_identity()
+        if not given_up:
+            self.failed.emit(self._name, error)
+
+    def _take_said(self, text: str) -> None:
+        self._said = text
+        self.state_changed.emit(self._name)
+
+    # -- while it stands --------------------------------------------------------------------------------------------
+
+    def _take_connection_state(self, state: Any, reason: Any) -> None:
+        if self._connection is None or self._ended:
+            return
+        error = reason if isinstance(reason, BaseException) else None
+        if state is ConnectionState.CONNECTED:
+            self._told = ""
+            if self._state is SiteState.LOST:
+                self._error = None
+                self._set_state(SiteState.OPEN)
+        elif state is ConnectionState.DISCONNECTED:
+            self._error, self._link = error, Link()
+            self._set_state(SiteState.FAILED)
+            self.lost.emit(self._name, error)
+        elif self._state in (SiteState.OPEN, SiteState.LOST):
+            self._error, self._link = error, Link()
+            if self._state is SiteState.OPEN:
+                self._set_state(SiteState.LOST)
+            if state is ConnectionState.RECONNECTING and str(error) != self._told:
+                self._told = str(error)              # each attempt fails for the same reason: told once
+                self.lost.emit(self._name, error)
+
+    def _take_identity(self, identity: Identity | None) -> None:
+        self._identity = identity
+        self.identity_changed.emit(self._name)
+
+    def _cache_before(self, connection: Connection) -> CachedDataService | None:
+        """Its data with what is on this computer's disk before it, where that is allowed and of use."""
+        profile = self._book.profile(self._name)
+        if self._store is None or profile.is_local or profile.data.confidential:
+            return None
+        return CachedDataService(connection.data, self._store, self._name)
+
+    def _uncache(self) -> None:
+        if self._cached is not None:
+            self._cached.close()
+            self._cached = None
+
+    def _set_state(self, state: SiteState) -> None:
+        self._state = state
+        log.info("site %s: %s", self._name, state.value)
+        self.state_changed.emit(self._name)
+
+
+def _closed(_result: object) -> None:
+    """It is hung up."""
+
+
+def _note(error: BaseException) -> None:
+    log.warning("background work failed: %s", error)

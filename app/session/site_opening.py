@@ -1,0 +1,87 @@
+"""What waits while a site is opened: signing in, connecting, asking what can be computed there.
+
+Io threads only. Never touches Qt but through the interaction, which carries questions to the window.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.errors import CancelledByUserError, UnreachableError
+from app.model.identity import Identity
+from app.model.site import SiteProfile
+from app.recipes.recipe import Recipe
+from app.remote.connection import Connection, Listener
+from app.remote.jobs import JobService
+from app.remote.seams import Interaction
+from app.session.interaction import WindowInteraction
+
+OPENED_WITHIN_S = 1800.0             # a person may be signing in with a phone
+
+
+class SiteBook(Protocol):
+    """What the session needs of ``app.remote.sites.Sites``; ``open``, ``jobs`` and ``sign_out`` may block."""
+
+    def names(self) -> list[str]: ...
+    def profile(self, name: str) -> SiteProfile: ...
+    def open(self, name: str, interaction: Interaction) -> Connection: ...
+    def jobs(self, name: str, connection: Connection) -> JobService: ...
+    def sign_out(self, name: str) -> None: ...
+    def identity(self, name: str) -> Identity | None: ...
+
+
+@dataclass(frozen=True)
+class OpenedSite:
+    """A connection that stands and what comes with it."""
+
+    connection: Connection
+    jobs: JobService
+    recipes: tuple[Recipe, ...]
+    identity: Identity | None
+
+
+def open_site(book: SiteBook, name: str, interaction: WindowInteraction, known: Connection | None,
+              listener: Listener) -> OpenedSite:
+    """Connect, and be told by ``listener`` of every later state.
+
+    Args:
+        known: the connection that the site had; it is opened again rather than made anew.
+
+    Raises:
+        CancelledByUserError: the person gave up; a connection made here is closed again, as after every error.
+    """
+    connection = known or book.open(name, interaction)
+    try:
+        _wait_opened(connection.open(), interaction)
+        if interaction.cancelled.is_set():
+            raise CancelledByUserError("Connecting was cancelled.")
+        if known is None:
+            connection.add_listener(listener)
+        service = book.jobs(name, connection)
+        recipes = tuple(service.recipes()) if service.available else ()
+        identity = book.identity(name)
+    except BaseException:
+        if known is None:
+            connection.close()
+        raise
+    return OpenedSite(connection, service, recipes, identity)
+
+
+def _wait_opened(opened: Future[None], interaction: WindowInteraction) -> None:
+    """Wait until the connection stands, the person gave up or the deadline."""
+    deadline = time.monotonic() + OPENED_WITHIN_S
+    while True:
+        try:
+            opened.result(timeout=0.2)
+            return
+        except FutureTimeoutError:
+            if opened.done():
+                raise
+        if interaction.cancelled.is_set():
+            raise CancelledByUserError("Connecting was cancelled.")
+        if time.monotonic() > deadline:
+            raise UnreachableError("The facility did not let us in within half an hour.", remedy="Try again.")
