@@ -16,6 +16,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from app.agent.blocks import Damaged, is_in_blocks, parts_of
+from app.agent.lent_memory import LentMemory
 from app.agent.pieces import Kept, Piece, PieceReader, bytes_to_decode
 from app.agent.plain_bytes import MAX_SCRATCH, bytes_of, read_plain, slices_of, stepped
 from app.agent.selection import Axis, Plan
@@ -72,6 +73,7 @@ class DirectReader:
         self._storages = Storages()
         self._kept = Kept(cache_bytes // 2)
         self._slabs = SlabCache(cache_bytes // 2, cache_bytes // 2)
+        self._memory = LentMemory()
         self._threads = max(1, threads)
         self._pool = None  # type: Optional[ThreadPoolExecutor]
         self._idle = deque([PieceReader(self._kept)])  # type: deque[PieceReader]
@@ -80,7 +82,7 @@ class DirectReader:
         """The values of a plan, with the axes of the dataset (dropped ones are 1 long); ``None``: ask HDF5."""
         if not plan.axes or not hasattr(os, "preadv"):
             return None
-        out = np.empty(plan.full_counts, dataset.dtype)
+        out = self._memory.empty(plan.full_counts, dataset.dtype)
         return out if self.read_into(dataset, plan, out, check) else None
 
     def read_into(self, dataset: Any, plan: Plan, out: Any, check: Check = nobody_minds) -> bool:
@@ -168,6 +170,7 @@ class DirectReader:
         self._storages.clear()
         self._kept.clear()
         self._slabs.clear()
+        self._memory.forget()
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None

@@ -1,0 +1,84 @@
+"""Memory for large frames that is used again: fresh pages cost more than decoding a frame into them.
+
+The system clears every fresh page, a virtual machine may even have to ask its host for it; the C library gives what is
+above 32 MB back at once. So a few blocks are kept, and lent again when no array lives in them any more. Called from one
+thread of a worker process; arrays may be dropped by any.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, List, Optional, Tuple
+
+import numpy as np
+
+LEAST_BYTES = 16 * 2 ** 20
+MOST_BYTES = 96 * 2 ** 20
+PATIENCE = 32
+
+
+class _Lease:
+    """Lives as long as any array in a block: numpy keeps it as the base of all of them."""
+
+    def __init__(self, memory: Any) -> None:
+        self.__array_interface__ = memory.__array_interface__
+        self._memory = memory
+
+
+class _Block:
+    def __init__(self, memory: Any) -> None:
+        self.memory = memory
+        self.used_at = 0
+        self._lease = None  # type: Optional[Any]
+
+    @property
+    def is_free(self) -> bool:
+        return self._lease is None or self._lease() is None
+
+    def lend(self, now: int) -> Any:
+        lease = _Lease(self.memory)
+        self._lease, self.used_at = weakref.ref(lease), now
+        return np.asarray(lease)
+
+
+class LentMemory:
+    """Makes large arrays; keeps at most ``most`` bytes for the next ones, and only while they are asked for."""
+
+    def __init__(self, most: int = MOST_BYTES, least: int = LEAST_BYTES) -> None:
+        self._most = most
+        self._least = least
+        self._blocks = []  # type: List[_Block]
+        self._now = 0
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept, lent or not."""
+        return sum(int(block.memory.size) for block in self._blocks)
+
+    def empty(self, shape: Tuple[int, ...], dtype: Any) -> Any:
+        """As ``numpy.empty``: the values are anything."""
+        self._now += 1
+        dtype, size = np.dtype(dtype), int(np.dtype(dtype).itemsize)
+        for length in shape:
+            size *= int(length)
+        self._blocks = [block for block in self._blocks if not block.is_free or self._now - block.used_at <= PATIENCE]
+        if dtype.hasobject or not self._least <= size <= self._most:
+            return np.empty(shape, dtype)
+        fitting = [block for block in self._blocks if block.is_free and size <= block.memory.size <= 2 * size]
+        if not fitting:
+            self._make_room(size)
+            if self.nbytes + size > self._most:
+                return np.empty(shape, dtype)
+            fitting = [_Block(np.empty(size, np.uint8))]
+            self._blocks += fitting
+        return fitting[0].lend(self._now)[:size].view(dtype).reshape(shape)
+
+    def forget(self) -> None:
+        """Keep nothing; arrays that live stay what they are."""
+        del self._blocks[:]
+
+    def _make_room(self, size: int) -> None:
+        """Drop free blocks, the least used first, until ``size`` more bytes may be kept."""
+        for block in sorted(self._blocks, key=lambda one: one.used_at):
+            if self.nbytes + size > self._most and block.is_free:
+                self._blocks.remove(block)
