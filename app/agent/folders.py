@@ -13,9 +13,15 @@ from typing import Any, Dict, List, Optional, Tuple
 from app.agent import numbered
 from app.protocol.errors import WireError
 from app.protocol.folder_columns import packed_names, packed_times
-from app.protocol.natural import natural_key
+from app.protocol.natural import natural_order
 
 _LETTERS = {stat_module.S_IFREG: "f", stat_module.S_IFDIR: "d", stat_module.S_IFLNK: "l"}
+_FOLDER_ONLY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NONBLOCK", 0)
+_FORMAT = stat_module.S_IFMT(0xFFFF)
+
+# Names, letters, sizes, times in ns, links.
+Columns = Tuple[List[str], List[str], List[Optional[int]], List[Optional[int]],
+                Dict[int, Tuple[Optional[str], Optional[str]]]]
 
 
 def resolve(path: str) -> str:
@@ -40,15 +46,19 @@ def list_folder(path: str) -> Dict[str, Any]:
     """
     folder = resolve(path)
     try:
-        with os.scandir(folder) as found:
-            rows = [_row(item) for item in found]
+        names, letters, sizes, times, links = _look_through(folder)
     except OSError as error:
         raise error_of(error, folder) from None
-    rows.sort()
-    links = [[position, row[6], row[7]] for position, row in enumerate(rows) if row[3] == "l"]
-    return {"path": folder, "names": packed_names([row[2] for row in rows]),
-            "kinds": "".join([row[3] for row in rows]), "sizes": [row[4] for row in rows],
-            "times": packed_times([row[5] for row in rows]), "links": links}
+    order = natural_order(names)
+    if "d" in letters or links:
+        is_folder = [letter == "d" for letter in letters]
+        for position, (_, kind) in links.items():
+            is_folder[position] = kind == "folder"
+        order = [n for n in order if is_folder[n]] + [n for n in order if not is_folder[n]]
+    return {"path": folder, "names": packed_names([names[n] for n in order]),
+            "kinds": "".join([letters[n] for n in order]), "sizes": [sizes[n] for n in order],
+            "times": packed_times([times[n] for n in order]),
+            "links": [[place, *links[n]] for place, n in enumerate(order) if n in links] if links else []}
 
 
 def stat(path: str) -> Dict[str, Any]:
@@ -97,19 +107,37 @@ def error_of(error: OSError, path: str) -> WireError:
     return WireError("data", "“%s” could not be read." % shown, detail, "Try again later.")
 
 
-def _row(item: "os.DirEntry[str]") -> Tuple[Any, ...]:
-    """(no folder, natural key, name, letter, size, time in ns, target, kind of the target): rows sort as shown."""
-    key, name = natural_key(item.name)
+def _look_through(folder: str) -> Columns:
+    """What is in a folder, unordered, and ``(target, kind of the target)`` of those that are links.
+
+    Through a descriptor, where there are such: the system then looks for each name in the folder, not from the root.
+    Columns, not rows: the collector of garbage would look at every row several times.
+    """
+    place: Any = os.open(folder, _FOLDER_ONLY) if os.scandir in os.supports_fd else folder
+    names, letters, sizes, times = [], [], [], []  # type: List[str], List[str], List[Optional[int]], List[Optional[int]]
+    links: Dict[int, Tuple[Optional[str], Optional[str]]] = {}
     try:
-        status = item.stat(follow_symlinks=False)
-    except OSError:
-        return (True, key, name, "o", None, None, None, None)
-    letter = _LETTERS.get(stat_module.S_IFMT(status.st_mode), "o")
-    if letter == "l":
-        target, kind = _link(item.path)
-        return (kind != "folder", key, name, letter, status.st_size, status.st_mtime_ns, target, kind)
-    size = None if letter == "d" else status.st_size
-    return (letter != "d", key, name, letter, size, status.st_mtime_ns, None, None)
+        with os.scandir(place) as found:
+            for item in found:
+                name = item.name
+                names.append(name)
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except OSError:
+                    letters.append("o")
+                    sizes.append(None)
+                    times.append(None)
+                    continue
+                letter = _LETTERS.get(status.st_mode & _FORMAT, "o")
+                letters.append(letter)
+                sizes.append(None if letter == "d" else status.st_size)
+                times.append(status.st_mtime_ns)
+                if letter == "l":
+                    links[len(names) - 1] = _link(os.path.join(folder, name))
+    finally:
+        if place is not folder:
+            os.close(place)
+    return names, letters, sizes, times, links
 
 
 def _described(name: str, path: str, status: os.stat_result) -> Dict[str, Any]:

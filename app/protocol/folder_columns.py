@@ -21,8 +21,13 @@ def packed_names(names: List[str]) -> Names:
     width = max(map(len, names), default=0)
     if len(names) < _FEW or width * len(names) > 2 * sum(map(len, names)):
         return names
-    rows = "".join([name.ljust(width, "\0") for name in names])
-    return {"width": width, "text": "".join([rows[place::width] for place in range(width)])}
+    rows = "".join(names)
+    if len(rows) < width * len(names):
+        rows = "".join([name.ljust(width, "\0") for name in names])
+    if not rows.isascii():
+        return {"width": width, "text": "".join([rows[place::width] for place in range(width)])}
+    plain = rows.encode("ascii")       # bytes are turned several times faster than text
+    return {"width": width, "text": b"".join([plain[place::width] for place in range(width)]).decode("ascii")}
 
 
 def unpacked_names(packed: Names, count: int) -> List[str]:
@@ -37,9 +42,11 @@ def unpacked_names(packed: Names, count: int) -> List[str]:
     width, text = int(packed["width"]), str(packed["text"])
     if width <= 0 or count <= 0 or len(text) != width * count:
         raise ProtocolError("A folder's names are not as long as announced.")
-    columns = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4").reshape(width, count)
-    rows = np.ascontiguousarray(columns.T).tobytes().decode("utf-32-le", "surrogatepass")
-    return [rows[at:at + width].rstrip("\0") for at in range(0, len(rows), width)]
+    code, unit = ("ascii", "u1") if text.isascii() else ("utf-32-le", "<u4")
+    columns = np.frombuffer(text.encode(code, "surrogatepass"), unit).reshape(width, count)
+    rows = np.ascontiguousarray(columns.T).tobytes().decode(code, "surrogatepass")
+    names = [rows[at:at + width] for at in range(0, len(rows), width)]
+    return [name.rstrip("\0") for name in names] if "\0" in text else names
 
 
 def packed_times(times: Sequence[Optional[int]]) -> List[Optional[int]]:

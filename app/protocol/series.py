@@ -6,7 +6,10 @@ no I/O. Pure; any thread.
 
 from __future__ import annotations
 
+from itertools import groupby, repeat
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from app.protocol.natural import by_shape
 
 LEAST = 3
 _IMAGES = frozenset(("cbf", "edf", "tif", "tiff", "mccd", "marccd", "img", "mar345", "mar1200", "mar1600", "mar1800",
@@ -56,19 +59,19 @@ def series_in(names: Sequence[str]) -> List[Series]:
     Where a number is there twice (``1`` and ``01``), files whose numbers have as many digits belong together.
     """
     groups: Dict[Tuple[str, str], List[Tuple[int, int, int]]] = {}
-    for position, name in enumerate(names):
-        parts = split_name(name)
-        if parts is not None:
-            stem, digits, suffix = parts
-            groups.setdefault((stem, suffix), []).append((int(digits), len(digits), position))
+    for shape, places in by_shape(names).items():
+        parts = split_name(names[places[0]])
+        if any(b"0" in suffix for suffix in shape.split(b".")[1:][-2:]):      # .mar345 and .mar346 have one shape
+            _take_each(names, places, groups)
+        elif parts is not None:
+            _take_alike(names, places, parts, groups)
     found: List[Series] = []
     for (stem, suffix), files in groups.items():
         for together in _apart(files):
             if len(together) >= LEAST:
-                together.sort()
-                width = min(digits for _, digits, _ in together)
-                found.append(Series(stem + "#" * width + suffix, tuple(number for number, _, _ in together),
-                                    tuple(position for _, _, position in together)))
+                together.sort()         # of several shapes
+                numbers, digits, positions = zip(*together)
+                found.append(Series(stem + "#" * min(digits) + suffix, numbers, positions))
     found.sort(key=lambda series: min(series.members))
     return found
 
@@ -108,6 +111,28 @@ def frame_numbers(numbers: Sequence[int]) -> List[int]:
         return []
     span = numbers[-1] - numbers[0] + 1
     return list(range(numbers[0], numbers[-1] + 1)) if span <= 2 * len(numbers) else list(numbers)
+
+
+def _take_each(names: Sequence[str], positions: List[int],
+               groups: Dict[Tuple[str, str], List[Tuple[int, int, int]]]) -> None:
+    for position in positions:
+        parts = split_name(names[position])
+        if parts is not None:
+            stem, digits, suffix = parts
+            groups.setdefault((stem, suffix), []).append((int(digits), len(digits), position))
+
+
+def _take_alike(names: Sequence[str], positions: List[int], parts: Tuple[str, str, str],
+                groups: Dict[Tuple[str, str], List[Tuple[int, int, int]]]) -> None:
+    """Names of one shape, which have stem, number and suffix at the same places."""
+    start, length, suffix = len(parts[0]), len(parts[1]), parts[2]
+    stems = [names[position][:start] for position in positions]
+    numbers = [int(names[position][start:start + length]) for position in positions]
+    begin = 0
+    for stem, alike in groupby(stems):           # in natural order they come one after the other
+        end = begin + len(list(alike))
+        groups.setdefault((stem, suffix), []).extend(zip(numbers[begin:end], repeat(length), positions[begin:end]))
+        begin = end
 
 
 def _apart(files: List[Tuple[int, int, int]]) -> List[List[Tuple[int, int, int]]]:

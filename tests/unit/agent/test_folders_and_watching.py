@@ -11,6 +11,8 @@ import pytest
 from app.agent.folders import generation, list_folder, resolve, stat
 from app.agent.watching import Watcher
 from app.protocol.errors import WireError
+from app.protocol.folder_columns import unpacked_names, unpacked_times
+from app.protocol.natural import natural_key
 
 
 @pytest.mark.parametrize(("path", "kind"), [("no", "not_found"), ("file/under", "not_found"), ("file", "not_found"),
@@ -50,6 +52,26 @@ def test_that_every_kind_of_entry_has_its_name(tmp_path: Path) -> None:
     assert told["names"][:2] == ["folder", "to_folder"]
     assert dict(zip(told["names"], told["sizes"], strict=True))["folder"] is None
     assert dict(zip(told["names"], told["sizes"], strict=True))["file"] == 3
+
+
+def test_that_columns_of_many_files_belong_to_their_names(tmp_path: Path) -> None:
+    wanted = {}
+    for number in range(120):
+        file = tmp_path / f"run{number % 3}_{number:0{2 + number % 2}d}.cbf"
+        file.write_bytes(b"x" * number)
+        os.utime(file, ns=(10 ** 18 + number, 10 ** 18 + number))
+        wanted[file.name] = (number, 10 ** 18 + number)
+    (tmp_path / "zz").mkdir()
+    told = list_folder(str(tmp_path))
+    names, times = unpacked_names(told["names"], len(told["kinds"])), unpacked_times(told["times"])
+    assert names == ["zz", *sorted(wanted, key=natural_key)]
+    assert dict(zip(names[1:], zip(told["sizes"][1:], times[1:], strict=True), strict=True)) == wanted
+
+
+def test_that_what_is_no_folder_never_holds_the_agent_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WireError):
+        list_folder(str(tmp_path / "pipe"))
 
 
 def test_that_stat_tells_size_and_generation(tmp_path: Path) -> None:

@@ -50,6 +50,18 @@ def test_that_a_number_that_is_there_twice_makes_two_series() -> None:
     assert [name for _, name in members_of("a#.tif", names)] == ["a1.tif", "a2.tif", "a3.tif"]
 
 
+def test_that_names_that_differ_in_digits_of_the_suffix_are_told_apart() -> None:
+    names = [f"a_{n:02d}.{kind}" for n in range(4) for kind in ("mar345", "mar346", "tif.bz2", "tif.bz3")]
+    assert [(one.name, one.members) for one in series_in(names)] == [
+        ("a_##.mar345", (0, 4, 8, 12)), ("a_##.tif.bz2", (2, 6, 10, 14))]
+
+
+def test_that_stems_with_numbers_are_series_of_their_own_in_any_order() -> None:
+    names = [f"run{run}_{frame}.cbf" for frame in (9, 10, 11) for run in (2, 1)]
+    assert [(one.name, one.numbers, one.members) for one in series_in(names)] == [
+        ("run2_#.cbf", (9, 10, 11), (0, 2, 4)), ("run1_#.cbf", (9, 10, 11), (1, 3, 5))]
+
+
 def test_that_the_number_of_signs_in_a_series_name_is_free() -> None:
     names = [f"scan_{n:04d}.cbf" for n in range(1, 5)]
     for pattern in ("scan_#.cbf", "scan_####.cbf", "scan_######.cbf"):
