@@ -7,6 +7,7 @@ should be raises :class:`Damaged`. Any thread.
 
 from __future__ import annotations
 
+import struct
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -70,19 +71,22 @@ def first_blocks(header: Any, steps: Sequence[Step], size: int) -> Blocks:
     return Blocks(size, _block_bytes(header, steps[0], size), np.array([CHUNK_HEADER.size], np.uint32))
 
 
-def find_blocks(packed: Any, steps: Sequence[Step], blocks: Blocks, block: int) -> Optional[Blocks]:
-    """Follow the lengths of the blocks until one knows where ``block`` is; ``None``: ``packed`` ends before."""
+def find_blocks(packed: Any, steps: Sequence[Step], blocks: Blocks, block: int, origin: int = 0) -> Optional[Blocks]:
+    """Follow the lengths of the blocks until one knows where ``block`` is; ``None``: ``packed`` ends before.
+
+    ``packed``: the stored chunk from its byte ``origin`` on, which is not behind the last checkpoint.
+    """
     found = blocks.checkpoints.tolist()
-    position, number = found[-1], (len(found) - 1) * CHECKPOINT
+    position, number = found[-1] - origin, (len(found) - 1) * CHECKPOINT
     end = min(_with_length(steps[0], blocks), -(-block // CHECKPOINT) * CHECKPOINT)
-    view, unpack, last = memoryview(packed), BLOCK_LENGTH.unpack_from, packed.size - BLOCK_LENGTH.size
+    view = memoryview(packed)
     while number < end:
-        if position > last:
+        position = _passed(view, position, min(CHECKPOINT, end - number))
+        if position > packed.size:
             return None
-        position += 4 + unpack(view, position)[0]
-        number += 1
-        if number % CHECKPOINT == 0:
-            found.append(position)
+        number += CHECKPOINT
+        if number <= end:
+            found.append(origin + position)
     return None if position > packed.size else blocks._replace(checkpoints=np.array(found, np.uint32))
 
 
@@ -102,8 +106,8 @@ def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Block
         checkpoint = first // CHECKPOINT
         if checkpoint * CHECKPOINT > block:
             block, position = checkpoint * CHECKPOINT, int(blocks.checkpoints[checkpoint]) - origin
-        position = _followed(packed, position, min(first, lengths) - block)
-        behind = _followed(packed, position, min(end, lengths) - min(first, lengths))
+        position = followed(packed, position, min(first, lengths) - block)
+        behind = followed(packed, position, min(end, lengths) - min(first, lengths))
         start, stop = first * blocks.block_bytes, min(end * blocks.block_bytes, blocks.size)
         rest = _rest_bytes(steps[0], blocks) if stop == blocks.size else 0
         if behind + rest > packed.size:
@@ -146,7 +150,7 @@ def parts_of(packed: Any, step: Step, out: Any, number: int) -> List[Part]:
     parts = []
     for first in range(0, blocks.number, together):
         end = min(first + together, blocks.number)
-        behind = _followed(packed, position, min(end, lengths) - min(first, lengths))
+        behind = followed(packed, position, min(end, lengths) - min(first, lengths))
         if end == blocks.number:
             behind += _rest_bytes(step, blocks)
             if behind != packed.size:
@@ -163,15 +167,34 @@ def _block_bytes(packed: Any, step: Step, size: int) -> int:
         raise Damaged(str(error)) from None
 
 
-def _followed(packed: Any, position: int, count: int) -> int:
+def followed(packed: Any, position: int, count: int) -> int:
     """Where the next block begins after ``count`` more; not behind the end."""
-    view, unpack, last = memoryview(packed), BLOCK_LENGTH.unpack_from, packed.size - BLOCK_LENGTH.size
-    for _ in range(count):
-        if position > last:
-            raise Damaged("a chunk that ends too early")
-        position += 4 + unpack(view, position)[0]
+    position = _passed(memoryview(packed), position, count)
     if position > packed.size:
         raise Damaged("a chunk that ends too early")
+    return position
+
+
+def _passed(view: memoryview, position: int, count: int) -> int:
+    """Where ``count`` blocks further begin; behind the end if one of the lengths is not inside ``view``.
+
+    Unrolled: a chunk has hundreds of blocks and a stack thousands of chunks. Reading outside ``view`` is refused.
+    """
+    unpack = BLOCK_LENGTH.unpack_from
+    try:
+        for _ in range(count >> 3):
+            position += 4 + unpack(view, position)[0]
+            position += 4 + unpack(view, position)[0]
+            position += 4 + unpack(view, position)[0]
+            position += 4 + unpack(view, position)[0]
+            position += 4 + unpack(view, position)[0]
+            position += 4 + unpack(view, position)[0]
+            position += 4 + unpack(view, position)[0]
+            position += 4 + unpack(view, position)[0]
+        for _ in range(count & 7):
+            position += 4 + unpack(view, position)[0]
+    except struct.error:
+        return len(view) + 1
     return position
 
 

@@ -267,7 +267,7 @@ def _results_of(parts: List[Any]) -> List[Any]:
 def _read_all(fd: int, pieces: List[Piece], reader: PieceReader) -> List[Piece]:
     """Read pieces; gives back those that HDF5 must read."""
     left = []  # type: List[Piece]
-    for piece in pieces:
+    for piece in reader.thin.read(fd, pieces):
         try:
             reader.read(fd, piece)
         except Unusual:

@@ -44,6 +44,7 @@ from app.agent.plain_bytes import (
     stepped,
 )
 from app.agent.storage import Storage
+from app.agent.thin_pieces import ThinPieces
 from app.protocol.chunk_filters import Unusual
 
 LARGEST_KEPT = 4 * 2 ** 20
@@ -121,6 +122,7 @@ class PieceReader:
     """Reads pieces, one after the other, with buffers of its own."""
 
     def __init__(self, kept: Kept) -> None:
+        self.thin = ThinPieces(min(LARGEST_KEPT, kept.limit))
         self._kept = kept
         self._known = (None, None, 0)  # type: Any
         self._scratch = np.empty(0, np.uint8)
@@ -173,6 +175,7 @@ class PieceReader:
 
     def forget(self) -> None:
         """Give the buffers back."""
+        self.thin.forget()
         self._known = (None, None, 0)
         self._scratch = self._packed = np.empty(0, np.uint8)
 
