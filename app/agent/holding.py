@@ -237,7 +237,7 @@ class Holding:
         found = None if 0 in plan.full_counts else self.read_past_hdf5(source, plan, self_contained, check)
         if found is None:
             values = reading.read_plan(source.place.node, plan, source.place.file_path, source.signal)
-            found = self._judged(source, plan, values, self_contained)
+            found = self.judged(source, plan, values, self_contained)
         return found
 
     def read_past_hdf5(self, source: Source, plan: Plan, self_contained: bool,
@@ -245,9 +245,10 @@ class Holding:
         """Read a selection of an HDF5 dataset if HDF5 is not needed for it; it is not kept."""
         assert source.place is not None
         values = self.reader.read(source.place.node, plan, source.place.file_path, check)
-        return None if values is None else self._judged(source, plan, values.reshape(plan.shape), self_contained)
+        return None if values is None else self.judged(source, plan, values.reshape(plan.shape), self_contained)
 
-    def _judged(self, source: Source, plan: Plan, values: Any, self_contained: bool) -> Selected:
+    def judged(self, source: Source, plan: Plan, values: Any, self_contained: bool) -> Selected:
+        """The values of a plan with what is known of them; they are not kept."""
         mask = None
         if is_pooled_kind(values.dtype) or values.dtype.kind == "c":
             mask = self.mask_of(source, plan)
@@ -263,7 +264,7 @@ class Holding:
     def keep_decoded(self, source: Source, items: List[Any], values: Any) -> Selected:
         """Keep the values of a frame that was decoded elsewhere."""
         others = self._depends_on(source, items)
-        found = self._judged(source, self.plan(source, items), values, bool(others == ()))
+        found = self.judged(source, self.plan(source, items), values, bool(others == ()))
         self._make_room(found.nbytes)
         self._selected[self._key(source, items, others)] = found
         return found

@@ -29,7 +29,7 @@ class _Block:
     def __init__(self, memory: Any) -> None:
         self.memory = memory
         self.used_at = 0
-        self._lease = None  # type: Optional[Any]
+        self._lease: Optional[Any] = None
 
     @property
     def is_free(self) -> bool:
@@ -47,7 +47,7 @@ class LentMemory:
     def __init__(self, most: int = MOST_BYTES, least: int = LEAST_BYTES) -> None:
         self._most = most
         self._least = least
-        self._blocks = []  # type: List[_Block]
+        self._blocks: List[_Block] = []
         self._now = 0
 
     @property

@@ -1,8 +1,8 @@
 """Answers ``read``: a coarse preview first, then the picture, then its statistics, each as soon as it is there.
 
 A preview is pooled from the pooled picture, and rounded where that saves much; of a selection that lies scattered over
-many chunks it is read by itself, with steps, so that it need not wait for all of them. Runs in a worker process of the
-agent, in one thread; looks before each step whether somebody still waits.
+many chunks, and of a large frame, it is read by itself, with steps, so that it need not wait for all of it. Runs in a
+worker process of the agent, in one thread; looks before each step whether somebody still waits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from app.agent import reduction
 from app.agent.forwarding import forwarded, values_of
 from app.agent.holding import Holding, Selected, Source
 from app.agent.rounding import rounded
-from app.agent.scattered import coarse_plan
+from app.agent.sampling import sampled
+from app.agent.scattered import coarse_plan, stepped
+from app.agent.selection import Plan
 from app.agent.stack import Waiting
 from app.agent.validity import is_pooled_kind
 from app.protocol.errors import WireError
@@ -27,6 +29,7 @@ Factor = Tuple[int, int]
 
 SAMPLE = 1 << 15
 QUICK = 1 << 16
+LARGE_BYTES = 32 * 2 ** 20  # decoding and pooling a frame takes longer than a coarse picture of it on the wire
 NO_PREVIEW_RATE = 60e6  # bytes per second: a stored frame is there as soon as a preview would be
 
 
@@ -76,7 +79,7 @@ def answer(holding: Holding, asked: Asked, waiting: Waiting) -> Tuple[Dict[str, 
         waiting.check()
         facts = dict(_facts(asked, selected, (1, 1)), part="statistics", mask=False)
         return dict(facts, statistics=selected.counted()), [], selected
-    early = asked.parts and asked.preview and _tell_scattered_preview(holding, asked, waiting)
+    early = asked.parts and asked.preview and _tell_early_preview(holding, asked, waiting)
     selected = holding.select(asked.source, asked.items, waiting.check)
     waiting.check()
     factor = _factor(selected.values.shape, asked.source, asked.fit)
@@ -153,24 +156,37 @@ def _tell_preview(asked: Asked, selected: Selected, pooled: reduction.Pooled, fa
     waiting.tell(*_part(_facts(asked, selected, coarse), "preview", preview, waiting.rate), urgent=True)
 
 
-def _tell_scattered_preview(holding: Holding, asked: Asked, waiting: Waiting) -> bool:
+def _tell_early_preview(holding: Holding, asked: Asked, waiting: Waiting) -> bool:
     """Tell a preview of a selection that takes long to read; False: it does not, or it is in memory."""
     source = asked.source
     if not source.is_plain or not _is_shown(source.dtype) or holding.held(source, asked.items) is not None:
         return False
     plan = holding.plan(source, asked.items)
     factor = _factor(plan.shape, source, asked.preview)
-    coarse = coarse_plan(source, plan, factor)
-    if coarse is None:
-        return False
     alone = holding.is_self_contained(source, asked.items)
-    found = holding.read_past_hdf5(source, coarse, alone, waiting.check)
+    coarse = coarse_plan(source, plan, factor)
+    if coarse is not None:
+        found = holding.read_past_hdf5(source, coarse, alone, waiting.check)
+    else:
+        found = _sampled(holding, asked, plan, factor, alone)
     if found is None:
         return False
     facts = dict(_facts(asked, found, factor), reduce="nearest", full_shape=list(plan.shape))
     picked = reduction.Pooled(found.values, found.invalid, "nearest")
     waiting.tell(*_part(facts, "preview", picked, waiting.rate), urgent=True)
     return True
+
+
+def _sampled(holding: Holding, asked: Asked, plan: Plan, factor: Factor, alone: bool) -> Optional[Selected]:
+    """Every nth row and column of a large frame that is one stored chunk; ``None``: it is not."""
+    source = asked.source
+    if len(plan.shape) != 2 or plan.shape[0] * plan.shape[1] * source.dtype.itemsize < LARGE_BYTES:
+        return None
+    if factor == _factor(plan.shape, source, asked.fit):
+        return None
+    stored = holding.stored_chunk(source, asked.items, plan)
+    values = None if stored is None else sampled(stored, factor)
+    return None if values is None else holding.judged(source, stepped(plan, factor), values, alone)
 
 
 def _factor(shape: Tuple[int, ...], source: Source, fit: Optional[Any]) -> Factor:
