@@ -27,6 +27,7 @@ from app.errors import (
 from app.model.site import SiteProfile, SshSettings
 from app.remote.seams import Interaction
 from app.remote.ssh.certificates import TokenSource, holder_of
+from app.remote.ssh.first_command import Link
 from app.remote.ssh.host_keys import HostKeys
 from app.remote.ssh.login import Credentials, log_in
 from app.remote.ssh.transport import SshTransport, tune
@@ -121,7 +122,7 @@ def _negotiate(ssh: SshSettings, known: HostKeys) -> paramiko.Transport:
     sock = _connect(ssh.host, ssh.port)
     link: Any = None
     try:
-        link = paramiko.Transport(sock, packetizer_class=_Packetizer)
+        link = Link(sock, packetizer_class=_Packetizer)
         link.set_log_channel(_quiet_log())
         link.banner_timeout = link.handshake_timeout = HANDSHAKE_S
         options = link.get_security_options()

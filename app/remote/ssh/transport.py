@@ -19,6 +19,7 @@ import paramiko
 
 from app.errors import LinkError, LinkLostError
 from app.remote.seams import CommandResult
+from app.remote.ssh.first_command import Link, await_start
 
 KEEPALIVE_S = 15
 CHANNEL_OPEN_S = 20.0
@@ -46,6 +47,7 @@ class SshTransport:
         self._parents = tuple(parents)
         self._account: tuple[PurePosixPath, str] | None = None
         self._account_lock = threading.Lock()
+        self._opening = threading.Lock()
         link.set_keepalive(KEEPALIVE_S)
 
     @property
@@ -132,10 +134,14 @@ class SshTransport:
             link.close()
 
     def _exec(self, argv: Sequence[str], timeout_s: float) -> paramiko.Channel:
-        channel = self._open_channel(timeout_s)
+        command = shlex.join(argv).encode("utf-8", "surrogateescape")
+        channel, sent = self._open_channel(command, timeout_s)
         try:
             with _hang_up_after(channel, timeout_s):
-                channel.exec_command(shlex.join(argv).encode("utf-8", "surrogateescape"))
+                if sent:
+                    await_start(channel)
+                else:
+                    channel.exec_command(command)
         except (paramiko.SSHException, EOFError, OSError) as error:
             channel.close()
             if not self.alive:
@@ -144,11 +150,15 @@ class SshTransport:
                             remedy="The account may not be allowed to run commands. Ask the facility.") from None
         return channel
 
-    def _open_channel(self, timeout_s: float) -> paramiko.Channel:
+    def _open_channel(self, command: bytes, timeout_s: float) -> tuple[paramiko.Channel, bool]:
+        """A channel, and whether the command was sent behind it: the first one of a connection's is."""
         if not self.alive:
             raise self._lost()
         try:
-            return self._link.open_session(timeout=timeout_s)
+            with self._opening:       # until the first channel is there, so that it is the first
+                if isinstance(self._link, Link) and self._link.takes_first_command:
+                    return self._link.open_with(command, timeout_s), True
+            return self._link.open_session(timeout=timeout_s), False
         except paramiko.ChannelException as error:
             raise LinkError(f"{self._host} refuses another channel on this connection.", detail=str(error),
                             remedy="Too many commands may be running at once. Try again in a moment.") from None

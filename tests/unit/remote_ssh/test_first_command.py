@@ -1,0 +1,78 @@
+"""The first command of a connection, which goes out right behind the request for its channel. A real OpenSSH server."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import paramiko
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paramiko.common import MSG_CHANNEL_OPEN, MSG_CHANNEL_REQUEST
+
+from app.errors import LinkError
+from app.remote.ssh.connect import open_ssh
+from app.remote.ssh.first_command import Link
+from app.remote.ssh.transport import SshTransport
+from tests.peers.interaction import FakePerson
+from tests.peers.sshd import Sshd, public_line, sshd, write_private
+from tests.unit.remote_ssh.conftest import profile_for
+
+Connect = Callable[..., SshTransport]
+
+
+def test_that_the_first_command_waits_for_no_answer_and_the_next_ones_do(
+        connect: Connect, server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: queue.Queue[int] = queue.Queue()
+    send = Link._send_message  # type: ignore[attr-defined]
+
+    def note(link: Link, message: paramiko.Message) -> None:
+        said.put(message.asbytes()[0])
+        send(link, message)
+
+    transport, found = connect(), []
+    monkeypatch.setattr(Link, "_send_message", note)
+    for expected in ([MSG_CHANNEL_OPEN, MSG_CHANNEL_REQUEST], [MSG_CHANNEL_OPEN]):
+        server.freeze(True)
+        asking = threading.Thread(target=lambda: found.append(transport.run(["echo", "done"]).stdout))
+        asking.start()
+        try:
+            assert [said.get(timeout=20) for _ in expected] == expected
+            with pytest.raises(queue.Empty):
+                said.get(timeout=0.3)
+        finally:
+            server.freeze(False)
+        asking.join(20)
+        while not said.empty():
+            said.get()
+    assert found == [b"done\n", b"done\n"]
+
+
+def test_that_threads_that_begin_together_each_get_their_own_answer(connect: Connect) -> None:
+    transport, results = connect(), {}
+
+    def work(number: int) -> None:
+        results[number] = transport.run(["echo", str(number)]).stdout
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert results == {number: f"{number}\n".encode() for number in range(6)}
+
+
+def test_that_a_server_that_opens_no_channel_at_all_is_told_in_a_sentence(tmp_path: Path, own_home: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    write_private(key, own_home / ".ssh" / "id_ed25519")
+    with sshd(tmp_path / "shut", options=["MaxSessions 0"]) as server:
+        server.allow(public_line(key))
+        transport = open_ssh(profile_for(server), FakePerson(), None)
+        try:
+            with pytest.raises(LinkError) as caught:
+                transport.run(["true"])
+        finally:
+            transport.close()
+    assert "refuses another channel" in caught.value.summary or "was lost" in caught.value.summary
