@@ -128,11 +128,11 @@ def test_that_the_tree_never_shows_another_sites_files(qtbot: Any, program: Any,
     window = program.window
     qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
     fake_sites.error = UnreachableError("far.example does not answer.")
-    window._choose_site("far")
+    window.site_desk.choose("far")
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.FAILED)
     assert window.navigator.site == "far"
     assert [window.files.index(row, 0).data() for row in range(window.files.rowCount())] == ["Not connected"]
-    window._choose_site("local")
+    window.site_desk.choose("local")
     assert window.files.index(0, 0).data() != "Not connected"
 
 
@@ -140,10 +140,10 @@ def test_that_a_notice_goes_when_the_site_is_reached_after_all(qtbot: Any, progr
                                                               fake_sites: FakeSites) -> None:
     window = program.window
     fake_sites.error = UnreachableError("far.example does not answer.")
-    window._choose_site("far")
+    window.site_desk.choose("far")
     qtbot.waitUntil(window.notice.isVisible)
     fake_sites.error = None
-    window._choose_site("far")
+    window.site_desk.choose("far")
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
     assert not window.notice.isVisible()
 

@@ -109,7 +109,7 @@ def test_that_an_empty_dataset_says_so_with_its_shape_and_is_shown_when_it_is_fi
 def test_that_copy_as_python_returns_the_numbers_of_the_file(qtbot: Any, program: Any, tmp_path: Path) -> None:
     tab = go(qtbot, program, "tomo/tooth.h5::/exchange/data")
     qtbot.waitUntil(lambda: tab.statistics is not None, timeout=PATIENCE_MS)
-    program.window._copy_python()
+    program.window.data_desk.copy_python()
     script = QGuiApplication.clipboard().text()
     names: dict[str, Any] = {}
     exec(compile(script, "snippet", "exec"), names)                # the script the user pastes
