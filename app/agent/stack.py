@@ -22,6 +22,7 @@ from app.agent.region import Region
 from app.agent.selection import tie
 from app.agent.slabs import Window
 from app.agent.validity import is_pooled_kind, sentinel_of
+from app.protocol.arrays import encode_array
 from app.protocol.errors import WireError
 from app.protocol.natural import natural_key
 
@@ -29,8 +30,11 @@ Reply = Tuple[Dict[str, Any], List[Any]]
 
 METHODS = ("project", "profile")
 TELL_S = 0.25
-FIRST_PARTIAL_S = 0.1
+FIRST_PARTIAL_S = 0.06
 PARTIAL_S = 0.3
+LINK_S = (0.04, 0.15, 0.5)    # of the link, for the first pictures and all others: soon something, then sharper
+COARSEST = 32
+SMALLER = 3.5    # a picture of blocks twice as wide and high: fewer values, which are less alike
 PARTIAL_SHARE = 5
 UNKNOWN_RATE = 2e6
 MAX_BYTES = 2 ** 30
@@ -101,7 +105,7 @@ def _project(params: Dict[str, Any], stack: Stack, waiting: Waiting, crew: Crew)
             if facts["frames"] == frames:
                 break
             if fit and len(bands) == 1 and pace.picture_is_due():
-                pace.sent_picture(waiting.tell(*_pooled(facts, held, stack, fit)))
+                pace.sent_picture(waiting.tell(*_pooled(facts, held, stack, fit, waiting, pace.picture_bytes)))
             elif pace.word_is_due():
                 waiting.tell(facts, [])
         mask = None if stack.pixel_mask is None else stack.pixel_mask[top:bottom]
@@ -156,24 +160,43 @@ def _add(held: Accumulator, values: Any, first_row: int, crew: Crew) -> None:
                    for first, end in zip(edges, edges[1:])])
 
 
-def _pooled(facts: Dict[str, Any], held: Accumulator, stack: Stack, fit: Any) -> Reply:
-    """A partial picture, pooled to the screen band by band."""
+def _pooled(facts: Dict[str, Any], held: Accumulator, stack: Stack, fit: Any, waiting: Waiting, most: float) -> Reply:
+    """A partial picture, pooled to the screen band by band, or coarser if else it would be more than ``most`` bytes."""
     height, width = held.shape
-    factor = (reduction.factor_for(height, int(fit[0])), reduction.factor_for(width, int(fit[1])))
-    method = facts["op"] if facts["op"] in ("max", "min") else "mean"
-    bands = []
+    least = (reduction.factor_for(height, int(fit[0])), reduction.factor_for(width, int(fit[1])))
+    bands = _bands(held, least)
+    middle = bands[len(bands) // 2]
+    sample = _pooled_rows(facts["op"], held, stack, middle, least)[0]
+    size = encode_array(sample, waiting.codecs, waiting.rate)[1].nbytes * height / (middle[1] - middle[0])
+    factor = _coarser(least, size, most)
+    parts = [_pooled_rows(facts["op"], held, stack, rows, factor) for rows in _bands(held, factor)]
+    return _with_mask(dict(facts, factor=list(factor)), np.concatenate([values for values, _ in parts]),
+                      np.concatenate([gone for _, gone in parts]))
+
+
+def _bands(held: Accumulator, factor: Tuple[int, int]) -> List[Tuple[int, int]]:
+    """Rows that are pooled at a time: whole blocks."""
+    height, width = held.shape
     rows = max(1, BAND // (width * factor[0])) * factor[0]
-    for first in range(0, height, rows):
-        end = min(first + rows, height)
-        mask = None if stack.pixel_mask is None else stack.pixel_mask[first:end]
-        values, gone = _masked(*held.rows(first, end), mask)
-        if factor == (1, 1):
-            bands.append((values, gone))
-        else:
-            pooled = reduction.pool(values, factor, method, gone if gone.any() else None)
-            bands.append((pooled.values, np.zeros(pooled.values.shape, bool) if pooled.gone is None else pooled.gone))
-    return _with_mask(dict(facts, factor=list(factor)), np.concatenate([values for values, _ in bands]),
-                      np.concatenate([gone for _, gone in bands]))
+    return [(first, min(first + rows, height)) for first in range(0, height, rows)]
+
+
+def _pooled_rows(operation: str, held: Accumulator, stack: Stack, rows: Tuple[int, int],
+                 factor: Tuple[int, int]) -> Tuple[Any, Any]:
+    mask = None if stack.pixel_mask is None else stack.pixel_mask[rows[0]:rows[1]]
+    values, gone = _masked(*held.rows(*rows), mask)
+    if factor == (1, 1):
+        return values, gone
+    method = operation if operation in ("max", "min") else "mean"
+    pooled = reduction.pool(values, factor, method, gone if gone.any() else None)
+    return pooled.values, np.zeros(pooled.values.shape, bool) if pooled.gone is None else pooled.gone
+
+
+def _coarser(factor: Tuple[int, int], size: float, most: float) -> Tuple[int, int]:
+    """Factors with which a picture of about ``size`` bytes becomes one of at most ``most``."""
+    while size > most and max(factor) < COARSEST:
+        factor, size = (2 * factor[0], 2 * factor[1]), size / SMALLER
+    return factor
 
 
 def _masked(values: Any, gone: Any, pixel_mask: Optional[Any]) -> Tuple[Any, Any]:
@@ -241,13 +264,14 @@ def _refuse_what_is_no_stack(stack: Stack) -> None:
 
 
 class _Pace:
-    """When to tell of progress, and when a picture is worth the link: they take at most a fifth of it."""
+    """When to tell of progress, and when and how large a picture is worth the link: all take at most a fifth of it."""
 
     def __init__(self, waiting: Waiting) -> None:
         self._rate = waiting.rate
         self._made_from = time.monotonic()
         self._word_at = self._made_from + TELL_S
         self._picture_at = self._made_from + FIRST_PARTIAL_S
+        self._pictures = 0
 
     def word_is_due(self) -> bool:
         now = time.monotonic()
@@ -260,7 +284,13 @@ class _Pace:
         self._made_from = time.monotonic()
         return self._made_from >= self._picture_at
 
+    @property
+    def picture_bytes(self) -> float:
+        """What the next picture should take at most."""
+        return LINK_S[min(self._pictures, len(LINK_S) - 1)] * (self._rate or UNKNOWN_RATE)
+
     def sent_picture(self, size: int) -> None:
+        self._pictures += 1
         now = time.monotonic()
         cost = now - self._made_from + size / (self._rate or UNKNOWN_RATE)
         self._picture_at = now + max(PARTIAL_S, PARTIAL_SHARE * cost)

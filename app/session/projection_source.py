@@ -140,12 +140,10 @@ class RemainingTime:
         return since / done * (progress.total_frames - progress.frames)
 
 
-def partial_block(projection: StackProjection) -> Block:
-    """A partial projection as a picture."""
-    height, width = projection.values.shape
-    fy, fx = projection.factor
+def partial_block(projection: StackProjection, frame: tuple[int, int]) -> Block:
+    """A partial projection as a picture over the (height, width) of a whole frame, however coarse it is."""
     extreme = {StackOperation.MAX: Reduction.MAX, StackOperation.MIN: Reduction.MIN}
-    return Block(projection.values, projection.reference, Selection(), (height * fy, width * fx), Exactness.PARTIAL,
+    return Block(projection.values, projection.reference, Selection(), frame, Exactness.PARTIAL,
                  projection.factor, extreme.get(projection.operation, Reduction.MEAN), _guessed(projection),
                  projection.mask,
                  projection.signal, projection.generation, parts=(projection.frames, projection.total_frames))

@@ -168,7 +168,8 @@ class ProjectionTab(ViewerTab):
         if self._held is not None:                       # started again over a whole one: that stays until the end
             return
         self._shown = projection
-        self.viewer.show_block(partial_block(projection))
+        height, width = self.description.shape[-2:]
+        self.viewer.show_block(partial_block(projection, (height, width)))
         self._say_what_is_shown()
 
     def _show_whole(self, projection: StackProjection) -> None:

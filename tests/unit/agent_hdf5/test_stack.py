@@ -407,6 +407,46 @@ def test_that_partial_pictures_are_of_whole_frames_and_pooled(tmp_path: Path, mo
         assert np.array_equal(np.where(arrays[0] == 65535, 0, arrays[0]), blocks)
 
 
+@pytest.mark.usefixtures("small_slabs")
+@pytest.mark.parametrize("operation", ["max", "mean"])
+def test_that_the_first_partial_pictures_are_pooled_to_what_the_link_takes_at_once(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    for name, value in (("FIRST_PARTIAL_S", 0.0), ("PARTIAL_S", 0.0), ("PARTIAL_SHARE", 0), ("BAND", 4096)):
+        monkeypatch.setattr(stack, name, value)
+    values = np.random.default_rng(1).integers(0, 60_000, (9, 201, 302)).astype("u2")     # noise: it does not shrink
+    values[:, 50:60] = 65535
+    path, _ = stored(tmp_path, values, "frames")
+    order, factors = list(bit_reversed(9)), {}
+    for rate in (30e3, 300e3, 100e6):
+        asked = Asked()
+        asked.rate = rate
+        project(path, operation, asked, fit=[101, 151])
+        pictures = [(result, arrays) for result, arrays in asked.told if arrays]
+        assert len(pictures) == 8
+        for number, (result, (picture, *bits)) in enumerate(pictures):
+            fy, fx = result["factor"]
+            height, width = -(-201 // fy), -(-302 // fx)
+            assert picture.shape == (height, width)
+            seconds = stack.LINK_S[min(number, 2)]
+            assert picture.nbytes <= max(rate * seconds, 8 * -(-201 // 32) * -(-302 // 32))
+            so_far = values[sorted(order[:result["frames"]])]
+            found = expected_projection(so_far, "max").astype("f8")
+            found[50:60] = -1
+            padded = np.full((height * fy, width * fx), -1.0)
+            padded[:201, :302] = found
+            blocks = padded.reshape(height, fy, width, fx).max(axis=(1, 3))
+            gone = np.unpackbits(bits[0], count=height * width).reshape(height, width).astype(bool) if bits else (
+                np.zeros((height, width), bool))
+            assert np.array_equal(gone, blocks < 0)
+            if operation == "max":
+                assert np.array_equal(picture[~gone], blocks[~gone])
+        factors[rate] = [result["factor"][0] for result, _ in pictures]
+    assert factors[100e6] == [2] * 8
+    assert factors[30e3][0] > factors[300e3][0] > 2
+    assert factors[30e3][0] > factors[30e3][2]
+    assert sorted(factors[30e3], reverse=True) == factors[30e3]
+
+
 def test_that_progress_is_told_without_pictures_when_none_are_wanted(tmp_path: Path,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "TELL_S", 0.0)
