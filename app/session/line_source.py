@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,13 @@ from PySide6.QtCore import QObject, Signal
 from app.model.data import DataReference, LineProfile
 from app.model.marks import ProfileLine
 from app.remote.seams import DataService
+from app.session.frame_answers import FrameAnswers, Leading
 from app.session.newest_answer import NewestAnswer
 
 PRIORITY = 0
 _KEPT = 200
 
 _panels = itertools.count(1)
-Leading = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,7 @@ class LineSource(QObject):
         self._reference = reference
         self._view = f"line-{next(_panels)}"
         self._line: ProfileLine | None = None
-        self._wanted: Leading | None = None
-        self._shown: Leading | None = None
-        self._generation = (0, 0)
-        self._answers: OrderedDict[_Question, LineProfile] = OrderedDict()
-        self._failure: tuple[_Question, BaseException] | None = None
+        self._answers: FrameAnswers[_Question, LineProfile] = FrameAnswers(_KEPT)
         self._asker = NewestAnswer(self._ask, self)
         self._asker.answered.connect(self._answered)
         self._asker.failed.connect(self._failed)
@@ -59,13 +54,13 @@ class LineSource(QObject):
         """This line counts from now on."""
         if line != self._line:
             self._line = line
+            self._answers.forgive()
             self._advance()
             self.changed.emit()
 
     def show_frame(self, leading: object) -> None:
         """The slider stands here: ask for this frame."""
-        self._wanted = tuple(int(i) for i in leading)  # type: ignore[attr-defined]
-        self._failure = None
+        self._answers.want(leading)  # type: ignore[arg-type]
         self._advance()
 
     def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0), self_contained: bool = True) -> None:
@@ -73,24 +68,13 @@ class LineSource(QObject):
 
         ``self_contained``: no other file has a part in it; else numbers are kept no longer than their frame is shown.
         """
-        if generation != self._generation and generation[1] >= self._generation[1]:
-            self._generation = generation
-            for question in [q for q, profile in self._answers.items()
-                             if profile.generation != generation and profile.generation[1] <= generation[1]]:
-                del self._answers[question]
-        self._failure = None                                # what failed may go well by now
-        if leading != self._shown:
-            if not self_contained:
-                for question in [q for q in self._answers if q.leading not in (leading, self._wanted)]:
-                    del self._answers[question]
-            self._shown = leading
+        if self._answers.show(leading, generation, self_contained):
             self.changed.emit()
         self._advance()
 
     def refresh(self) -> None:
         """Forget every profile and ask again."""
         self._answers.clear()
-        self._failure = None
         self._advance()
         self.changed.emit()
 
@@ -103,19 +87,19 @@ class LineSource(QObject):
 
     @property
     def shown_frame(self) -> Leading | None:
-        return self._shown
+        return self._answers.shown
 
     @property
     def profile(self) -> LineProfile | None:
         """Of the line as it is in the frame on screen; ``None``: not known yet."""
-        question = self._question(self._shown)
-        return None if question is None else self._answers.get(question)
+        question = self._question(self._answers.shown)
+        return None if question is None else self._answers.answer(question)
 
     @property
     def failure(self) -> BaseException | None:
         """Why there is none."""
-        question = self._question(self._shown)
-        return self._failure[1] if self._failure is not None and self._failure[0] == question else None
+        question = self._question(self._answers.shown)
+        return None if question is None else self._answers.failure(question)
 
     # -- private ----------------------------------------------------------------------------------------------------
 
@@ -123,9 +107,9 @@ class LineSource(QObject):
         return None if leading is None or self._line is None else _Question(leading, self._line)
 
     def _advance(self) -> None:
-        failed = self._failure[0] if self._failure is not None else None
-        questions = (self._question(frame) for frame in (self._wanted, self._shown))
-        self._asker.want(next((q for q in questions if q is not None and q not in self._answers and q != failed), None))
+        line = self._line
+        questions = () if line is None else (_Question(frame, line) for frame in self._answers.frames)
+        self._asker.want(self._answers.first_unknown(questions))
 
     def _ask(self, question: _Question, epoch: int) -> Future[Any]:
         line = question.line
@@ -133,13 +117,11 @@ class LineSource(QObject):
                                priority=PRIORITY, view=self._view, epoch=epoch)
 
     def _answered(self, question: _Question, profile: LineProfile) -> None:
-        self._answers[question] = profile
-        while len(self._answers) > _KEPT:
-            self._answers.popitem(last=False)
+        self._answers.keep(question, profile)
         self._advance()
         self.changed.emit()
 
     def _failed(self, question: _Question, error: BaseException) -> None:
-        self._failure = (question, error)
+        self._answers.fail(question, error)
         self._advance()
         self.changed.emit()

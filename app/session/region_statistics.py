@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from app.errors import AgentError
 from app.model.data import Block, DataReference, ReadRequest, Selection, Statistics
 from app.model.marks import Bounds, Region
 from app.remote.seams import DataService
+from app.session.frame_answers import FrameAnswers, Leading
 from app.session.newest_answer import NewestAnswer
 from app.session.viewed import Viewed
 
@@ -26,7 +26,6 @@ PRIORITY = 0
 _KEPT = 2000
 
 _panels = itertools.count(1)
-Leading = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,7 @@ class RegionStatistics(QObject):
         self._view = f"regions-{next(_panels)}"
         self._regions: tuple[Region, ...] = ()
         self._askers: dict[int, NewestAnswer] = {}
-        self._answers: OrderedDict[_Question, RegionNumbers] = OrderedDict()
-        self._failures: dict[_Question, BaseException] = {}
-        self._wanted: Leading | None = None
-        self._shown: Leading | None = None
-        self._generation = (0, 0)
+        self._answers: FrameAnswers[_Question, RegionNumbers] = FrameAnswers(_KEPT)
 
     # -- what is asked ----------------------------------------------------------------------------------------------
 
@@ -95,8 +90,7 @@ class RegionStatistics(QObject):
 
     def show_frame(self, leading: object) -> None:
         """The slider stands here: ask for this frame."""
-        self._wanted = tuple(int(i) for i in leading)  # type: ignore[attr-defined]
-        self._failures.clear()
+        self._answers.want(leading)  # type: ignore[arg-type]
         self._advance()
 
     def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0), self_contained: bool = True) -> None:
@@ -104,22 +98,13 @@ class RegionStatistics(QObject):
 
         ``self_contained``: no other file has a part in it; else numbers are kept no longer than their frame is shown.
         """
-        if generation[1] > self._generation[1] or (generation[1] == self._generation[1]
-                                                   and generation != self._generation):
-            self._forget_older(generation)
-        self._failures.clear()                              # what failed may go well by now
-        if leading != self._shown:
-            if not self_contained:
-                for question in [q for q in self._answers if q.leading not in (leading, self._wanted)]:
-                    del self._answers[question]
-            self._shown = leading
+        if self._answers.show(leading, generation, self_contained):
             self.changed.emit()
         self._advance()
 
     def refresh(self) -> None:
         """Forget every number and ask again."""
         self._answers.clear()
-        self._failures.clear()
         self._advance()
         self.changed.emit()
 
@@ -135,23 +120,24 @@ class RegionStatistics(QObject):
     @property
     def shown_frame(self) -> Leading | None:
         """The frame that all numbers given out belong to."""
-        return self._shown
+        return self._answers.shown
 
     def numbers(self, region: Region) -> RegionNumbers | None:
         """Those of the region as given in the frame on screen; ``None``: not known yet."""
-        return None if self._shown is None else self._answers.get(_Question(self._shown, region.bounds))
+        shown = self._answers.shown
+        return None if shown is None else self._answers.answer(_Question(shown, region.bounds))
 
     def failure(self, region: Region) -> BaseException | None:
         """Why there are none."""
-        return None if self._shown is None else self._failures.get(_Question(self._shown, region.bounds))
+        shown = self._answers.shown
+        return None if shown is None else self._answers.failure(_Question(shown, region.bounds))
 
     # -- private ----------------------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        frames = [frame for frame in (self._wanted, self._shown) if frame is not None]
         for region in self._regions:
-            questions = (_Question(frame, region.bounds) for frame in frames)
-            unknown = next((q for q in questions if q not in self._answers and q not in self._failures), None)
+            questions = (_Question(frame, region.bounds) for frame in self._answers.frames)
+            unknown = self._answers.first_unknown(questions)
             if unknown is not None or region.number in self._askers:
                 self._asker(region.number).want(unknown)
 
@@ -178,27 +164,14 @@ class RegionStatistics(QObject):
             return
         if self._viewed is not None:
             self._viewed.add(block)
-        self._answers[question] = RegionNumbers.of(question.leading, question.bounds, block)
-        while len(self._answers) > _KEPT:
-            self._answers.popitem(last=False)
+        self._answers.keep(question, RegionNumbers.of(question.leading, question.bounds, block))
         self._advance()
         self.changed.emit()
 
     def _failed(self, question: _Question, error: BaseException) -> None:
-        self._failures[question] = error
+        self._answers.fail(question, error)
         self._advance()
         self.changed.emit()
-
-    def _forget_older(self, generation: tuple[int, int]) -> None:
-        """The file was written since: numbers read before are of another file."""
-        self._generation = generation
-        older = [question for question, numbers in self._answers.items()
-                 if numbers.generation != generation and numbers.generation[1] <= generation[1]]
-        for question in older:
-            del self._answers[question]
-        self._failures.clear()
-        if older:
-            self.changed.emit()
 
 
 def _in_frame(place: tuple[int, ...] | None, bounds: Bounds) -> tuple[int, int] | None:
