@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
@@ -111,12 +111,16 @@ class DataService(Protocol):
 
 @dataclass(frozen=True)
 class DeviceCode:
-    """What the person needs to approve a sign-in on any device. ``expires_at``: seconds since the epoch."""
+    """What the person needs to approve a sign-in on any device. ``expires_at``: seconds since the epoch.
+
+    Setting ``use_browser`` asks for this computer's browser instead; ``None``: the provider does not offer that.
+    """
 
     user_code: str
     verification_uri: str
     verification_uri_complete: str
     expires_at: float
+    use_browser: threading.Event | None = field(default=None, compare=False)
 
 
 class Interaction(Protocol):

@@ -5,7 +5,9 @@ What npm's oidc-provider cannot be talked into: tokens for somebody else, answer
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import secrets
 import ssl
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -39,6 +41,7 @@ class FakeProvider:
         discovery_changes: changes to the discovery document.
         sign_key: what signs ID tokens; replace it to forge them.
         date_offset_s: how wrong the ``Date`` header is.
+        callback_changes: changes to what the browser brings back after ``/auth``.
         certificate: how ``GET /sign`` answers: a function of (public key line, token) to an answer.
     """
 
@@ -62,6 +65,8 @@ class FakeProvider:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     refresh_token: str = ""
     redirect: str = ""
+    callback_changes: dict[str, Any] = field(default_factory=dict)
+    browser_codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.published = self.sign_key.public_key()
@@ -94,6 +99,8 @@ class FakeProvider:
         if path == "/device":
             return 200, {"device_code": "d", "user_code": "ABCD-EFGH", "verification_uri": f"{self.issuer}/verify",
                          "expires_in": self.code_lifetime_s, "interval": self.interval_s}
+        if path == "/auth":
+            return self._authorize(form)
         if path == "/token":
             return self._token(form)
         if path == "/revoke":
@@ -111,8 +118,22 @@ class FakeProvider:
         return {"issuer": self.issuer, "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],
                 **{name: f"{self.issuer}/{last}" for name, last in names.items()}}
 
+    def _authorize(self, form: dict[str, str]) -> Answer:
+        code = secrets.token_urlsafe(12)
+        self.browser_codes[code] = form
+        brought = {"error": "access_denied"} if self.refused else {"code": code}
+        brought = _changed({**brought, "state": form["state"], "iss": self.issuer}, self.callback_changes)
+        self.redirect = f"{form['redirect_uri']}?{urlencode(brought)}"
+        return 302, "to the application"
+
     def _token(self, form: dict[str, str]) -> Answer:
-        if form.get("grant_type") == "refresh_token":
+        nonce = None
+        if form.get("grant_type") == "authorization_code":
+            asked = self.browser_codes.pop(form["code"], None)
+            if asked is None or asked["redirect_uri"] != form["redirect_uri"] or not _proves(form, asked):
+                return 400, {"error": "invalid_grant"}
+            nonce = asked["nonce"]
+        elif form.get("grant_type") == "refresh_token":
             if not self.refresh_token or form.get("refresh_token") != self.refresh_token:
                 self.refresh_token = ""   # a replay voids the family
                 return 400, {"error": "invalid_grant"}
@@ -123,7 +144,7 @@ class FakeProvider:
         self.refresh_token = secrets.token_urlsafe(16)
         now = int(time.time())
         claims = _changed({"iss": self.issuer, "sub": self.subject, "aud": "beamside", "iat": now, "exp": now + 300,
-                           "name": self.subject.title()}, self.claims)
+                           "name": self.subject.title(), "nonce": nonce}, self.claims)
         return 200, _changed({
             "access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "expires_in": self.access_token_s,
             "refresh_token": self.refresh_token, "scope": form.get("scope", "openid"),
@@ -174,6 +195,11 @@ def fake_provider(pki: Pki, **values: Any) -> Iterator[FakeProvider]:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+def _proves(form: dict[str, str], asked: dict[str, str]) -> bool:
+    digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == asked.get("code_challenge")
 
 
 def _changed(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,14 @@ class OpenIdProvider:
         """Play the person: refuse."""
         visit(code.verification_uri_complete, self.pki, user, refuse=True)
 
+    def answer(self, address: str, user: str = "alice") -> None:
+        """Play the person in the browser: sign in as ``user`` and approve; the answer is brought to the application."""
+        visit(address, self.pki, user)
+
+    def decline(self, address: str, user: str = "alice") -> None:
+        """Play the person in the browser: refuse."""
+        visit(address, self.pki, user, refuse=True)
+
     def _order(self, order: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -135,6 +143,9 @@ def visit(address: str, pki: Pki, user: str, refuse: bool = False) -> str:
                 return page.text
             action, fields = form
             if refuse and "login" not in fields:
+                way_out = re.search(r'href="([^"]*/abort)"', page.text)
+                if way_out is not None:
+                    return browser.get(urljoin(page.url, html.unescape(way_out.group(1))), timeout=10).text
                 fields["abort"] = "yes"
             if "login" in fields:
                 fields.update(login=user, password="any")

@@ -5,6 +5,7 @@ Runs on a worker thread. It knows nothing of msal: ``ask`` makes one request.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,21 +14,22 @@ from app.errors import CancelledByUserError, CodeExpiredError
 from app.remote.seams import DeviceCode, Interaction
 
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 60.0
+_LOOK_S = 0.2
 
 
 class NotNow(Exception):
     """One request failed for a reason that may pass: the network, or the provider's bad moment."""
 
 
-def code_of(flow: dict[str, Any]) -> DeviceCode:
-    """What to show the person."""
+def code_of(flow: dict[str, Any], use_browser: threading.Event | None = None) -> DeviceCode:
+    """What to show the person; ``use_browser`` where the browser of this computer would do as well."""
     address = str(flow.get("verification_uri") or flow.get("verification_url") or "")
     return DeviceCode(str(flow["user_code"]), address, str(flow.get("verification_uri_complete") or address),
-                      float(flow["expires_at"]))
+                      float(flow["expires_at"]), use_browser)
 
 
-def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
-                      interaction: Interaction) -> dict[str, Any]:
+def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]], interaction: Interaction,
+                      use_browser: threading.Event | None = None) -> dict[str, Any] | None:
     """Poll until the provider has an answer.
 
     Args:
@@ -35,7 +37,7 @@ def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
             ``ask`` may raise ``flow["interval"]`` when told to slow down.
 
     Returns:
-        The first answer that is not "keep waiting".
+        The first answer that is not "keep waiting"; ``None``: the person wants the browser instead.
 
     Raises:
         CancelledByUserError: ``interaction.cancelled`` was set.
@@ -45,8 +47,8 @@ def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
     wait = _interval(flow)
     unheard = False
     while time.monotonic() < end:
-        if interaction.cancelled.wait(wait):
-            raise CancelledByUserError("The sign-in was cancelled.")
+        if _paused(wait, interaction.cancelled, use_browser):
+            return None
         try:
             answer = ask()
         except NotNow as trouble:
@@ -60,6 +62,26 @@ def wait_for_approval(flow: dict[str, Any], ask: Callable[[], dict[str, Any]],
         if answer.get("error") not in ("authorization_pending", "slow_down"):
             return answer
     raise expired()
+
+
+def _paused(wait_s: float, cancelled: threading.Event, instead: threading.Event | None) -> bool:
+    """Wait; whether the person wants another way.
+
+    Raises:
+        CancelledByUserError: or none at all.
+    """
+    if instead is None:
+        stopped = cancelled.wait(wait_s)
+    else:
+        end = time.monotonic() + wait_s
+        while not (stopped := cancelled.wait(min(_LOOK_S, max(0.0, end - time.monotonic())))):
+            if instead.is_set():
+                return True
+            if time.monotonic() >= end:
+                break
+    if stopped:
+        raise CancelledByUserError("The sign-in was cancelled.")
+    return False
 
 
 def expired() -> CodeExpiredError:

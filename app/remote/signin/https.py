@@ -23,6 +23,10 @@ class OutOfOrder(requests.RequestException):
     """The server answered that it cannot answer now (5xx, 429)."""
 
 
+class Redirected(requests.RequestException):
+    """The server sent us elsewhere, where nothing of ours may go."""
+
+
 class HttpsSession(requests.Session):
     """A ``requests`` session for one provider.
 
@@ -81,11 +85,21 @@ def require_https(url: str, what: str) -> None:
                             remedy="Correct the site profile.")
 
 
+def refuse_redirect(response: requests.Response) -> None:
+    """Raise :class:`Redirected` for an answer that sends us elsewhere."""
+    if 300 <= response.status_code < 400:
+        where = host_of(response.headers.get("Location", ""))
+        raise Redirected(f"HTTP {response.status_code} to {where}", response=response)
+
+
 def network_error(error: Exception, what: str) -> ProviderError:
     """The sentence for a request that got no answer. ``what``: "the sign-in service at host"."""
     text = str(error)
     if isinstance(error, OutOfOrder):
         return ProviderError(f"{_capital(what)} is out of order at the moment.", text, "Try again in a few minutes.")
+    if isinstance(error, Redirected):
+        return ProviderError(f"{_capital(what)} sends Beamside to another address, which is refused.", text,
+                             "Check the issuer with the facility. On a guest network, log in to that network first.")
     if isinstance(error, requests.exceptions.SSLError) and not hung_up(error):
         return ProviderError(f"The certificate of {what} is not trusted.", text,
                              "If the facility has its own certificate authority, name its file as ca_file in the site "

@@ -1,18 +1,20 @@
-"""A person's session at an OpenID provider: sign in, stay signed in, sign out. The only importer of msal.
+"""A person's session at an OpenID provider: sign in, stay signed in, sign out.
 
-Blocking; thread-safe. msal makes the requests and keeps the cache; what it does not check (the issuer, the ID token) is
-checked in ``id_token``. Access tokens stay in memory, the refresh token in ``token_store``. Nothing here logs a token.
+Blocking; thread-safe. ``msal_client`` makes the exchanges; what it does not check (the issuer, the ID token, who
+answered in the browser) is checked before anything is kept. Access tokens stay in memory, the refresh token in
+``token_store``. Nothing here logs a token.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
+import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import requests
 
@@ -25,21 +27,18 @@ from app.errors import (
 from app.model.identity import Identity
 from app.model.site import IdentitySettings
 from app.remote.seams import Interaction
-from app.remote.signin import device_flow
-from app.remote.signin.https import HttpsSession, OutOfOrder, host_of, hung_up, network_error
+from app.remote.signin import browser_flow, device_flow, expiry
+from app.remote.signin.https import host_of
 from app.remote.signin.id_token import Provider, discover, verify
+from app.remote.signin.msal_client import MsalClient, SignInWeb, nonce_of
+from app.remote.signin.receiver import Receiver
 from app.remote.signin.refusals import refusal, said
-from app.remote.signin.token_store import StoredSession, TokenStore, slim
+from app.remote.signin.token_store import StoredSession, TokenStore
 
-if TYPE_CHECKING:
-    import msal
-
-_RESERVED = {"openid", "profile", "offline_access"}   # msal adds these itself
 _RENEW_LEFT_S = 60.0
 _LOOK_S = 0.2
+_TRY_AGAIN_S = 60.0
 _LOG = logging.getLogger(__name__)
-logging.getLogger("msal").setLevel(logging.WARNING)   # its debug lines hold claims
-T = TypeVar("T")
 
 
 class OidcSession:
@@ -56,14 +55,14 @@ class OidcSession:
     def __init__(self, site: str, settings: IdentitySettings, store: TokenStore | None = None) -> None:
         self._site = site
         self._settings = settings
-        self._scopes = [scope for scope in settings.scopes if scope not in _RESERVED]
         self._store = store or TokenStore(settings.issuer, settings.client_id)
-        self._web = _Web(settings.ca_file, settings.audience)
+        self._web = SignInWeb(settings.ca_file, settings.audience)
         self._provider: Provider | None = None
         self._who: Identity | None = None
         self._looked = False
         self._access: tuple[str, float] | None = None
         self._id_token = ""
+        self._due: float | None = None
         self._signing_in = threading.Lock()
         self.derived: dict[str, object] = {}
 
@@ -73,6 +72,7 @@ class OidcSession:
         if not self._looked:
             stored = self._store.load()
             self._who = self._known(stored) if stored else None
+            self._due = time.time() if stored and stored.expires_at is not None else None
             self._looked = True
         return self._who
 
@@ -87,7 +87,7 @@ class OidcSession:
         return self._web.clock_sentence
 
     def sign_in(self, interaction: Interaction) -> Identity:
-        """Use the session that is there, else let the person sign in on any device.
+        """Use the session that is there, else let the person sign in: in this computer's browser or on any device.
 
         Raises:
             SignInError: refused, expired, or the provider cannot be used.
@@ -98,7 +98,7 @@ class OidcSession:
                 self.access_token()
             except SignInNeededError as reason:
                 _LOG.debug("a new sign-in is needed: %s", reason.summary)
-                self._sign_in_by_device(interaction)
+                self._sign_in_anew(interaction)
             who = self.identity
             assert who is not None
             return who
@@ -145,53 +145,114 @@ class OidcSession:
             self._renew()
             return self._id_token
 
+    def outlives(self, until: float) -> str:
+        """``""``, or one sentence if the sign-in is known to end before ``until`` (seconds since the epoch)."""
+        who = self.identity
+        return expiry.end_sentence(self._site, who.expires_at, until, time.time()) if who is not None else ""
+
+    def keep(self) -> None:
+        """Renew a session that ends by itself well before it does; call it now and then. Says nothing, asks nobody."""
+        if self.identity is None or self._due is None or time.time() < self._due:
+            return
+        try:
+            with self._store.turn():
+                self._renew()
+        except BeamsideError as error:
+            _LOG.info("the sign-in was not renewed early: %s", error.summary)
+            self._due = time.time() + _TRY_AGAIN_S if self._who is not None else None
+
     def sign_out(self) -> bool:
-        """Revoke the refresh token and forget everything, also when the provider cannot be reached.
+        """Revoke the tokens and forget everything, also when the provider cannot be reached.
 
         Returns:
-            Whether the provider confirmed that the token is void.
+            Whether the provider confirmed that the refresh token is void.
         """
         with self._store.turn():
-            stored = self._store.load()
+            stored, access = self._store.load(), self._access
             self._forget()
-            return self._revoke(stored.refresh_token) if stored else True
+            if stored is None:
+                return True
+            revoked = self._revoke(stored.refresh_token, "refresh_token")
+            if access is not None and revoked:
+                self._revoke(access[0], "access_token")
+            return revoked
 
-    def _sign_in_by_device(self, interaction: Interaction) -> None:
-        provider = self._discover()
-        if not provider.has_device_flow:
-            raise ProviderError(f"{host_of(provider.issuer)} does not offer sign-in with a code.",
-                                remedy="Ask the facility to switch on the device authorization grant for Beamside.")
-        client = self._client(provider, None)
-        flow = self._ask(provider, lambda: client.initiate_device_flow(self._scopes))
-        if "user_code" not in flow:
-            raise refusal(provider, self._settings.client_id, self._scopes, flow)
-        flow.setdefault("interval", 5)
-        interaction.show_device_code(self._site, device_flow.code_of(flow))
+    def end_page(self) -> str:
+        """The provider's page that ends its own session in the browser; ``""``: it has none, or is not reachable.
+
+        The ID token is not given along as a hint: addresses end up in histories and in arguments of programs.
+        """
         try:
-            answer = device_flow.wait_for_approval(flow, lambda: self._poll(client, flow), interaction)
-            if "access_token" not in answer:
-                raise refusal(provider, self._settings.client_id, self._scopes, answer)
-            with self._store.turn():
-                self._accept(provider, client, answer, None)
+            endpoint = self._discover().end_session_endpoint
+        except BeamsideError as error:
+            _LOG.info("the provider's sign-out page is not known: %s", error.summary)
+            return ""
+        joint = "&" if urlsplit(endpoint).query else "?"
+        return f"{endpoint}{joint}{urlencode({'client_id': self._settings.client_id})}" if endpoint else ""
+
+    def _sign_in_anew(self, interaction: Interaction) -> None:
+        provider = self._discover()
+        ways = provider.ways
+        if not ways:
+            raise ProviderError(f"{host_of(provider.issuer)} offers no sign-in that Beamside knows.",
+                                remedy="Ask the facility to allow Beamside the authorization code or the device grant.")
+        way = interaction.choose_way(self._site, ways)
+        while way is not None and not interaction.cancelled.is_set():
+            done = (self._by_browser if way == "browser" else self._by_code)(provider, interaction, len(ways) > 1)
+            if done:
+                if not self._store.kept:
+                    interaction.say(f"The sign-in lasts until Beamside is closed, since {self._store.why_not_kept}.")
+                return
+            way = "code" if way == "browser" else "browser"
+        raise CancelledByUserError("The sign-in was cancelled.")
+
+    def _by_browser(self, provider: Provider, interaction: Interaction, code_too: bool) -> bool:
+        """Let the person sign in here; False: with a code rather."""
+        client = MsalClient(self._web, self._settings, provider)
+        try:
+            receiver = Receiver(self._settings.redirect_port)
+        except ProviderError as error:
+            if not code_too:
+                raise
+            interaction.say(f"{error.summary} Going on with a code.")
+            return False
+        with receiver:
+            flow = client.begin_browser(receiver.redirect_uri)
+            receiver.expect(flow["state"])
+            use_code = interaction.show_browser(self._site, browser_flow.address_of(flow["auth_uri"], self._settings))
+            try:
+                brought = browser_flow.wait_for_answer(receiver, interaction,
+                                                       use_code if code_too else threading.Event())
+                if brought is None:
+                    return False
+                browser_flow.check_sender(provider, brought)
+                answer = client.trade_code(flow, brought, interaction.cancelled)
+                self._take(provider, client, answer, nonce_of(flow["auth_uri"]))
+                return True
+            finally:
+                interaction.browser_settled(self._site)
+
+    def _by_code(self, provider: Provider, interaction: Interaction, browser_too: bool) -> bool:
+        """Let the person approve a code on any device; False: in this computer's browser rather."""
+        client = MsalClient(self._web, self._settings, provider)
+        flow = client.begin_code()
+        if "user_code" not in flow:
+            raise refusal(provider, self._settings.client_id, client.scopes, flow)
+        use_browser = threading.Event() if browser_too else None
+        interaction.show_device_code(self._site, device_flow.code_of(flow, use_browser))
+        try:
+            answer = device_flow.wait_for_approval(flow, lambda: client.poll(flow), interaction, use_browser)
+            if answer is not None:
+                self._take(provider, client, answer)
+            return answer is not None
         finally:
             interaction.device_code_settled(self._site)
-        if not self._store.kept:
-            interaction.say(f"The sign-in lasts until Beamside is closed, since {self._store.why_not_kept}.")
 
-    def _poll(self, client: msal.PublicClientApplication, flow: dict[str, Any]) -> dict[str, Any]:
-        try:
-            answer: dict[str, Any] = client.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True)
-            return answer
-        except requests.exceptions.SSLError as error:
-            if hung_up(error):
-                raise device_flow.NotNow("Waiting for the network…") from None
-            raise network_error(error, f"the sign-in service {host_of(self._settings.issuer)}") from None
-        except (OutOfOrder, ValueError):
-            raise device_flow.NotNow("The sign-in service does not answer properly; still trying…") from None
-        except requests.RequestException:
-            raise device_flow.NotNow("Waiting for the network…") from None
-        except (KeyError, IndexError, TypeError) as error:   # msal takes the ID token apart without checking it
-            raise self._not_openid(f"{type(error).__name__}: {error}") from None
+    def _take(self, provider: Provider, client: MsalClient, answer: dict[str, Any], nonce: str = "") -> None:
+        if "access_token" not in answer:
+            raise refusal(provider, self._settings.client_id, client.scopes, answer)
+        with self._store.turn():
+            self._accept(provider, client, answer, None, nonce)
 
     def _renew(self) -> tuple[str, float]:
         """Trade the refresh token in. The caller has the turn."""
@@ -200,33 +261,34 @@ class OidcSession:
             self._drop()
             raise SignInNeededError("You are not signed in.", remedy=f"Sign in: beamside sign-in {self._site}")
         provider = self._discover()
-        client = self._client(provider, stored)
-        accounts = client.get_accounts()
-        answer = self._ask(provider, lambda: client.acquire_token_silent_with_error(
-            self._scopes, accounts[0], force_refresh=True) if accounts else None)
+        client = MsalClient(self._web, self._settings, provider, stored.cache)
+        answer = client.refresh()
         if answer is None or answer.get("error") in ("invalid_grant", "interaction_required"):
             self._forget()
             raise SignInNeededError("Your sign-in has ended.", detail=said(answer or {}),
                                     remedy=f"Sign in again: beamside sign-in {self._site}")
         if "access_token" not in answer:
-            raise refusal(provider, self._settings.client_id, self._scopes, answer)
+            raise refusal(provider, self._settings.client_id, client.scopes, answer)
         return self._accept(provider, client, answer, stored)
 
-    def _accept(self, provider: Provider, client: msal.PublicClientApplication, answer: dict[str, Any],
-                before: StoredSession | None) -> tuple[str, float]:
+    def _accept(self, provider: Provider, client: MsalClient, answer: dict[str, Any], before: StoredSession | None,
+                nonce: str = "") -> tuple[str, float]:
         """Check whose tokens these are and keep them, the rotated refresh token first of all."""
-        cache = slim(json.loads(client.token_cache.serialize()))
+        now, cache = time.time(), client.cache
         if before is not None:   # a rotated token is void if it is lost, so it is saved before anything can fail
-            self._store.save(StoredSession(before.issuer, before.subject, before.name, before.email, cache))
+            before = dataclasses.replace(before, cache=cache)
+            before = dataclasses.replace(before, expires_at=expiry.session_end(answer, before.refresh_token, now))
+            self._store.save(before)
         token = str(answer.get("id_token") or "")
         if token:
-            claims = verify(self._web, provider, token, self._settings.client_id)
+            claims = verify(self._web, provider, token, self._settings.client_id, nonce)
             name, email = claims.get("name"), claims.get("email")
             if before is not None:
                 name, email = name or before.name, email or before.email
             session = StoredSession(provider.issuer, claims["sub"], str(name or ""), str(email or ""), cache)
+            session = dataclasses.replace(session, expires_at=expiry.session_end(answer, session.refresh_token, now))
         elif before is not None:
-            session = StoredSession(before.issuer, before.subject, before.name, before.email, cache)
+            session = before
         else:
             raise ProviderError(f"{host_of(provider.issuer)} did not say who you are (no ID token).",
                                 remedy="Ask the facility to allow the scope openid for Beamside.")
@@ -241,21 +303,22 @@ class OidcSession:
             self.derived.clear()
         self._who, self._looked = who, True
         self._id_token = token or self._id_token
-        self._access = (str(answer["access_token"]), time.time() + float(answer.get("expires_in") or 300))
+        self._due = expiry.renewal_due(session.expires_at, now)
+        self._access = (str(answer["access_token"]), now + float(answer.get("expires_in") or 300))
         return self._access
 
     def _known(self, stored: StoredSession) -> Identity:
-        return Identity(stored.issuer, stored.subject, stored.name, stored.email, kept=self._store.kept)
+        return Identity(stored.issuer, stored.subject, stored.name, stored.email, stored.expires_at, self._store.kept)
 
     def _forget(self) -> None:
         self._store.forget()
         self._drop()
 
     def _drop(self) -> None:
-        self._access, self._id_token, self._who, self._looked = None, "", None, True
+        self._access, self._id_token, self._who, self._looked, self._due = None, "", None, True, None
         self.derived.clear()
 
-    def _revoke(self, token: str) -> bool:
+    def _revoke(self, token: str, kind: str) -> bool:
         if not token:
             return True
         try:
@@ -263,10 +326,10 @@ class OidcSession:
             if not endpoint:
                 return False
             response = self._web.post(endpoint, data={"client_id": self._settings.client_id, "token": token,
-                                                      "token_type_hint": "refresh_token"})
+                                                      "token_type_hint": kind})
             return response.ok
         except (BeamsideError, requests.RequestException) as error:
-            _LOG.warning("the refresh token could not be revoked: %s", type(error).__name__)
+            _LOG.warning("a token could not be revoked: %s", type(error).__name__)
             return False
 
     def _discover(self) -> Provider:
@@ -276,53 +339,3 @@ class OidcSession:
         if self._provider is None:
             self._provider = discover(self._web, self._settings.issuer)
         return self._provider
-
-    def _client(self, provider: Provider, stored: StoredSession | None) -> msal.PublicClientApplication:
-        import msal  # here, since it takes a while and most commands never sign in
-
-        cache = msal.SerializableTokenCache()
-        if stored is not None:
-            cache.deserialize(json.dumps(stored.cache))
-        return self._ask(provider, lambda: msal.PublicClientApplication(
-            self._settings.client_id, oidc_authority=provider.authority, http_client=self._web, http_cache=_NoStore(),
-            token_cache=cache, app_name="beamside"))
-
-    def _ask(self, provider: Provider, call: Callable[[], T]) -> T:
-        """One exchange through msal, its failures in our words."""
-        try:
-            return call()
-        except requests.RequestException as error:
-            raise network_error(error, provider.name) from None
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise self._not_openid(f"{type(error).__name__}: {error}") from None
-
-    def _not_openid(self, why: str) -> ProviderError:
-        return ProviderError(f"The sign-in service {host_of(self._settings.issuer)} does not speak OpenID Connect.",
-                             why, "Check the issuer in the site profile, or tell the facility's support.")
-
-
-class _NoStore(dict[str, Any]):
-    """An HTTP cache that forgets: msal would replay one failed answer for a minute."""
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        """Keep nothing."""
-
-    def update(self, *_args: Any, **_kwargs: Any) -> None:
-        """Keep nothing."""
-
-
-class _Web(HttpsSession):
-    """Adds the audience to token requests (RFC 8707), for which msal has no argument, and raises ``OutOfOrder``."""
-
-    def __init__(self, ca_file: str, audience: str) -> None:
-        super().__init__(ca_file)
-        self._audience = audience
-
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
-        data = kwargs.get("data")
-        if self._audience and isinstance(data, dict) and "client_id" in data and "token" not in data:
-            kwargs["data"] = {**data, "resource": self._audience}
-        response = super().request(method, url, *args, **kwargs)
-        if response.status_code >= 500 or response.status_code == 429:   # msal would take an error page for JSON
-            raise OutOfOrder(f"HTTP {response.status_code}", response=response)
-        return response

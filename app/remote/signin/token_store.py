@@ -1,12 +1,15 @@
 """Where a sign-in outlives the program: one entry in the operating system's keyring per (issuer, client).
 
-The entry holds the refresh token and who it belongs to, never an access token or a key. Windows and commands share it:
-every reader that may change it holds the cross-process ``turn`` and reads again first. Without a keyring the session is
-kept in memory for this run; it is never written to a plain file.
+The entry holds the refresh token and who it belongs to, never an access token or a key. Windows' keyring takes 2560
+bytes, so a longer session is in a file beside the locks, sealed with a random key that is in the keyring (``sealed``).
+Windows and commands share it: every reader that may change it holds the cross-process ``turn`` and reads again first.
+Without a keyring the session is kept in memory for this run; it is never written to a plain file.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
 import hashlib
 import json
@@ -22,8 +25,10 @@ import keyring.errors
 
 from app import paths
 from app.errors import ProviderError
+from app.remote.signin import sealed
 
 SERVICE = "beamside"
+ENTRY_LIMIT = 1200   # characters: Windows keeps 2560 bytes, as UTF-16
 _TURN_S = 60.0
 _SLIM = ("Account", "RefreshToken", "AppMetadata")
 _LOG = logging.getLogger(__name__)
@@ -31,13 +36,14 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, repr=False)   # no repr: it holds a refresh token
 class StoredSession:
-    """A sign-in as it is kept: who, and the part of msal's cache that renews it."""
+    """A sign-in as it is kept: who, until when (``None``: unknown), and the part of msal's cache that renews it."""
 
     issuer: str
     subject: str
     name: str
     email: str
     cache: dict[str, Any]
+    expires_at: float | None = None
 
     @property
     def refresh_token(self) -> str:
@@ -61,6 +67,7 @@ class TokenStore:
         self._why_not: str | None = None
         name = hashlib.sha256(self._account.encode()).hexdigest()[:16]
         self._lock_file = paths.state_dir() / "locks" / f"sign-in-{name}.lock"
+        self._sealed_file = paths.state_dir() / "sign-in" / f"{name}.sealed"
         self._file_lock: filelock.FileLock | None = None
         self._depth = 0
 
@@ -109,21 +116,35 @@ class TokenStore:
         """The session as it is now, perhaps renewed by another program; ``None``: nobody is signed in."""
         if not self.kept:
             return self._memory
-        try:
-            text = keyring.get_password(SERVICE, self._account)
-        except keyring.errors.KeyringError as error:
-            self._give_up(error)
-            return self._memory
-        return _parse(text) if text else None
+        text = self._entry()
+        if text is None:
+            return self._memory if not self.kept else None
+        key = _key_in(text)
+        if key is not None:
+            text = sealed.read(self._sealed_file, key, self._account) or ""
+        return _parse(text)
 
     def save(self, session: StoredSession) -> None:
         """Keep ``session``; in memory if the keyring will not have it."""
         self._memory = session
-        if self.kept:
-            try:
-                keyring.set_password(SERVICE, self._account, json.dumps(asdict(session), separators=(",", ":")))
-            except keyring.errors.KeyringError as error:
-                self._give_up(error)
+        if not self.kept:
+            return
+        text = json.dumps(asdict(session), separators=(",", ":"))
+        if len(text) <= ENTRY_LIMIT:
+            if self._set(text):
+                sealed.remove(self._sealed_file)
+            return
+        before = _key_in(self._entry() or "")   # the same key: then the file alone changes, in one step
+        if not self.kept:
+            return
+        key = before or sealed.new_key()
+        try:
+            sealed.write(self._sealed_file, text, key, self._account)
+        except OSError as error:
+            self._give_up(error, "the sign-in is long, and the folder for its sealed file cannot be written")
+            return
+        if before is None:
+            self._set(json.dumps({"key": base64.b64encode(key).decode()}, separators=(",", ":")))
 
     def forget(self) -> None:
         """Remove the session everywhere."""
@@ -133,19 +154,45 @@ class TokenStore:
                 keyring.delete_password(SERVICE, self._account)
             except keyring.errors.PasswordDeleteError:
                 _LOG.debug("there was no session to forget")
-            except keyring.errors.KeyringError as error:
+            except Exception as error:   # each system's keyring has errors of its own
                 self._give_up(error)
+        sealed.remove(self._sealed_file)
 
-    def _give_up(self, error: Exception) -> None:
+    def _entry(self) -> str | None:
+        try:
+            return keyring.get_password(SERVICE, self._account)
+        except Exception as error:       # each system's keyring has errors of its own
+            self._give_up(error)
+            return None
+
+    def _set(self, text: str) -> bool:
+        try:
+            keyring.set_password(SERVICE, self._account, text)
+        except Exception as error:       # each system's keyring has errors of its own
+            self._give_up(error)
+        return self.kept
+
+    def _give_up(self, error: Exception,
+                 why: str = "the keyring of this computer is locked or does not answer") -> None:
         _LOG.warning("the keyring cannot be used: %s", type(error).__name__)
-        self._why_not = "the keyring of this computer is locked or does not answer"
+        self._why_not = why
+
+
+def _key_in(text: str) -> bytes | None:
+    """The key of the sealed file, where the entry holds that instead of the session."""
+    try:
+        entry = json.loads(text)
+        return base64.b64decode(entry["key"], validate=True) if isinstance(entry, dict) and "key" in entry else None
+    except (ValueError, TypeError, binascii.Error):
+        return None
 
 
 def _parse(text: str) -> StoredSession | None:
     try:
         entry = json.loads(text)
+        end = entry.get("expires_at")
         return StoredSession(str(entry["issuer"]), str(entry["subject"]), str(entry["name"]), str(entry["email"]),
-                             dict(entry["cache"]))
+                             dict(entry["cache"]), float(end) if isinstance(end, (int, float)) else None)
     except (ValueError, KeyError, TypeError):
         _LOG.warning("the keyring's entry cannot be read; signing in replaces it")
         return None

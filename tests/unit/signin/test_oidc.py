@@ -330,12 +330,6 @@ def test_that_a_wrong_discovery_answer_is_explained(provider: FakeProvider, forc
         session_at(provider).sign_in(FakePerson())
 
 
-def test_that_a_provider_without_the_device_flow_is_explained(provider: FakeProvider) -> None:
-    provider.discovery_changes = {"device_authorization_endpoint": None}
-    with pytest.raises(ProviderError, match="sign-in with a code"):
-        session_at(provider).sign_in(FakePerson())
-
-
 @pytest.mark.parametrize(("answer", "sentence"), [
     ((400, {"error": "invalid_client"}), "does not know the client “beamside”"),
     ((400, {"error": "invalid_scope"}), "does not allow"),
