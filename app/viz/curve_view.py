@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
+from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -29,12 +29,13 @@ from app.viz.picture_export import PictureExport
 from app.viz.plot_box import Canvas, PlotBox
 from app.viz.status_line import StatusLine
 from app.viz.theme import Theme, theme_of
+from app.viz.themed import Themed
 from app.viz.values_export import Columns, ValuesExport
 
 MAX_OVERLAID = 30
 
 
-class CurveView(QWidget):
+class CurveView(Themed):
     """Shows the signal of a :class:`PlotDescription` whose last axis is a curve."""
 
     frame_requested = Signal(object)
@@ -48,7 +49,6 @@ class CurveView(QWidget):
         self._curves: list[Curve] = []
         self._scatter: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._shown_once = False
-        self._theme: Theme | None = None
         stack_shape = tuple(n for n in description.shape[:-1])
 
         self.toolbar = CurveToolbar(description.x_scale == "log", description.y_scale == "log", bool(stack_shape), self)
@@ -192,10 +192,7 @@ class CurveView(QWidget):
 
     # -- looks
 
-    def follow_theme(self) -> None:
-        """Take the colours of the theme of the moment."""
-        theme = theme_of(self)
-        self._theme = theme
+    def take_colours(self, theme: Theme) -> None:
         self.canvas.setBackground(theme.panel)
         for axis in (self.x_axis, self.y_axis):
             axis.follow_theme(theme)
@@ -203,13 +200,7 @@ class CurveView(QWidget):
 
     # -- Qt
 
-    def changeEvent(self, event: QEvent) -> None:
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._follow_changed_theme()
-        super().changeEvent(event)
-
     def showEvent(self, event: QShowEvent) -> None:
-        self._follow_changed_theme()
         super().showEvent(event)
         if not self._shown_once:
             self._shown_once = True
@@ -231,10 +222,6 @@ class CurveView(QWidget):
             action()
 
     # -- private
-
-    def _follow_changed_theme(self) -> None:
-        if self._theme is not None and theme_of(self) is not self._theme:
-            self.follow_theme()
 
     def _lay_out(self) -> None:
         self._plot_area = QWidget(self)
@@ -373,7 +360,6 @@ class CurveView(QWidget):
     def _on_retry(self) -> None:
         self.overlay.clear()
         self.retry_requested.emit()
-
 
 
 def _last_part(path: Any) -> str:

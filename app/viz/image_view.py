@@ -11,7 +11,6 @@ from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
-from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app.model.data import Block
@@ -24,6 +23,7 @@ from app.viz.picture_layer import PictureLayer, Region
 from app.viz.pixel_grid import PixelGrid
 from app.viz.plot_box import Canvas, PlotBox
 from app.viz.theme import Theme, theme_of
+from app.viz.themed import Themed
 
 __all__ = ["ImageView", "Region"]
 
@@ -35,7 +35,7 @@ _STALE_OPACITY = 0.3
 _AROUND_A_PLACE = 32                   # frame pixels shown on each side of a place gone to
 
 
-class ImageView(QWidget):
+class ImageView(Themed):
     """Shows blocks of one frame at their place in the frame."""
 
     region_changed = Signal(float, float, float, float, int, int)
@@ -50,7 +50,6 @@ class ImageView(QWidget):
         self.scale = ColourScale()
         self._orientation = Orientation()
         self._whole_frame = True
-        self._theme: Theme | None = None
 
         self.box = PlotBox(square_pixels=True)
         self.canvas = Canvas(viewBox=self.box, axisItems={"left": PixelAxis("left"), "bottom": PixelAxis("bottom")})
@@ -236,10 +235,7 @@ class ImageView(QWidget):
 
     # -- looks
 
-    def follow_theme(self) -> None:
-        """Take the colours of the theme of the moment."""
-        theme = theme_of(self)
-        self._theme = theme
+    def take_colours(self, theme: Theme) -> None:
         self.canvas.setBackground(theme.plot_background)
         for name in ("left", "bottom"):
             self.canvas.getAxis(name).follow_theme(theme)
@@ -250,15 +246,6 @@ class ImageView(QWidget):
 
     # -- Qt
 
-    def changeEvent(self, event: QEvent) -> None:
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._follow_changed_theme()
-        super().changeEvent(event)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        self._follow_changed_theme()
-        super().showEvent(event)
-
     def eventFilter(self, watched: Any, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave and self._cursor is not None:
             self._cursor = None
@@ -266,10 +253,6 @@ class ImageView(QWidget):
         return False
 
     # -- private
-
-    def _follow_changed_theme(self) -> None:
-        if self._theme is not None and theme_of(self) is not self._theme:
-            self.follow_theme()
 
     def _show_surroundings(self, visible: bool) -> None:
         """Axes and colour bar mean something only with a picture."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from app.model.data import LineProfile
@@ -22,12 +21,13 @@ from app.viz.picture_export import PictureExport
 from app.viz.plot_box import Canvas, PlotBox
 from app.viz.status_line import ElidedLabel
 from app.viz.theme import Theme, theme_of
+from app.viz.themed import Themed
 
 _STALE_OPACITY = 0.25
 _HEIGHT = 210
 
 
-class LinePane(QWidget):
+class LinePane(Themed):
     """One curve: stored values against the distance along the line in pixels.
 
     Signals:
@@ -49,7 +49,6 @@ class LinePane(QWidget):
         self._profile: LineProfile | None = None
         self._curve: Curve | None = None
         self._log = False
-        self._theme: Theme | None = None
         self.setAccessibleName("Line profile")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.title = QLabel("Line profile")
@@ -144,24 +143,12 @@ class LinePane(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(400, _HEIGHT)
 
-    def follow_theme(self) -> None:
-        """Take the colours of the theme of the moment."""
-        theme = theme_of(self)
-        self._theme = theme
+    def take_colours(self, theme: Theme) -> None:
         self.canvas.setBackground(theme.panel)
         for axis in (self.x_axis, self.y_axis):
             axis.follow_theme(theme)
             axis.show_grid(True)
         self._draw()
-
-    def changeEvent(self, event: QEvent) -> None:
-        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
-            self._follow_changed_theme()
-        super().changeEvent(event)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        self._follow_changed_theme()
-        super().showEvent(event)
 
     def eventFilter(self, watched: object, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Leave:
@@ -170,10 +157,6 @@ class LinePane(QWidget):
         return False
 
     # -- private
-
-    def _follow_changed_theme(self) -> None:
-        if self._theme is not None and theme_of(self) is not self._theme:
-            self.follow_theme()
 
     def _lay_out(self) -> None:
         close = QToolButton()
