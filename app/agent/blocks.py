@@ -8,7 +8,7 @@ should be raises :class:`Damaged`. Any thread.
 from __future__ import annotations
 
 import struct
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -80,13 +80,13 @@ def find_blocks(packed: Any, steps: Sequence[Step], blocks: Blocks, block: int, 
     position, number = found[-1] - origin, (len(found) - 1) * CHECKPOINT
     end = min(_with_length(steps[0], blocks), -(-block // CHECKPOINT) * CHECKPOINT)
     view = memoryview(packed)
-    while number < end:
-        position = _passed(view, position, min(CHECKPOINT, end - number))
-        if position > packed.size:
-            return None
-        number += CHECKPOINT
-        if number <= end:
+    try:
+        for _ in range((end - number) // CHECKPOINT):
+            position = _sixteen_passed(view, position)
             found.append(origin + position)
+    except struct.error:
+        return None
+    position = _passed(view, position, (end - number) % CHECKPOINT)
     return None if position > packed.size else blocks._replace(checkpoints=np.array(found, np.uint32))
 
 
@@ -176,25 +176,41 @@ def followed(packed: Any, position: int, count: int) -> int:
 
 
 def _passed(view: memoryview, position: int, count: int) -> int:
-    """Where ``count`` blocks further begin; behind the end if one of the lengths is not inside ``view``.
-
-    Unrolled: a chunk has hundreds of blocks and a stack thousands of chunks. Reading outside ``view`` is refused.
-    """
+    """Where ``count`` blocks further begin; behind the end if one of the lengths is not inside ``view``."""
     unpack = BLOCK_LENGTH.unpack_from
     try:
-        for _ in range(count >> 3):
-            position += 4 + unpack(view, position)[0]
-            position += 4 + unpack(view, position)[0]
-            position += 4 + unpack(view, position)[0]
-            position += 4 + unpack(view, position)[0]
-            position += 4 + unpack(view, position)[0]
-            position += 4 + unpack(view, position)[0]
-            position += 4 + unpack(view, position)[0]
-            position += 4 + unpack(view, position)[0]
-        for _ in range(count & 7):
+        for _ in range(count // CHECKPOINT):
+            position = _sixteen_passed(view, position)
+        for _ in range(count % CHECKPOINT):
             position += 4 + unpack(view, position)[0]
     except struct.error:
         return len(view) + 1
+    return position
+
+
+def _sixteen_passed(view: memoryview, position: int,
+                    unpack: Callable[[Any, int], Any] = BLOCK_LENGTH.unpack_from) -> int:
+    """Where 16 blocks further begin. Unrolled: a chunk has hundreds of blocks and a stack thousands of chunks.
+
+    Raises:
+        struct.error: one of the lengths is not inside ``view``.
+    """
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
+    position += 4 + unpack(view, position)[0]
     return position
 
 

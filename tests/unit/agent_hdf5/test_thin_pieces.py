@@ -11,7 +11,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from app.agent import thin_pieces
+from app.agent import blocks, plain_bytes, thin_pieces
 from app.agent.direct import DirectReader
 from app.agent.pieces import PieceReader
 from app.agent.selection import tie
@@ -49,11 +49,11 @@ def read(reader: DirectReader, dataset: Any, items: list[Any]) -> Any:
 def learned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """From which byte of a chunk on lengths were followed, each time."""
     starts: list[int] = []
-    found = thin_pieces.find_blocks
+    found = blocks.find_blocks
 
-    def counting(packed: Any, steps: Any, blocks: Any, block: int, origin: int = 0) -> Any:
+    def counting(packed: Any, steps: Any, known: Any, block: int, origin: int = 0) -> Any:
         starts.append(origin)
-        return found(packed, steps, blocks, block, origin)
+        return found(packed, steps, known, block, origin)
 
     monkeypatch.setattr(thin_pieces, "find_blocks", counting)
     return starts
@@ -127,7 +127,7 @@ def test_that_a_wrong_length_is_damage_and_nothing_outside_the_chunk_is_read(tmp
         raw.write(length.to_bytes(4, "big"))
     os.utime(tmp_path / "stack.h5", ns=(10**18, 10**18))
     spans: list[tuple[int, int]] = []
-    pread = thin_pieces.pread_into
+    pread = plain_bytes.pread_into
 
     def noting(fd: int, offset: int, target: Any) -> None:
         spans.append((offset, offset + target.size))
