@@ -22,14 +22,16 @@ def main(arguments: Optional[List[str]] = None) -> int:
             part for part in (options.plugins, os.environ.get("HDF5_PLUGIN_PATH", "")) if part)
     if options.nice and hasattr(os, "nice"):
         os.nice(options.nice)
-    from app.agent.front import Front, FrontSettings
-    from app.agent.stdio import claim_stdio
-    from app.agent.supervisor import WorkerSettings, worker_command
+    from app.agent import greeting
+    from app.agent.stdio import claim_stdio, write_all
     wire_in, wire_out = claim_stdio()
+    write_all(wire_out, greeting.greeting(options.nonce, greeting.facts(options.digest)))
+    from app.agent.front import Front, FrontSettings
+    from app.agent.supervisor import WorkerSettings, worker_command
     command = worker_command(options.memory_mb, options.cache_mb, options.threads)
     worker = WorkerSettings(command, time_limit_s=options.time_limit_s)
-    status = Front(wire_in, wire_out, FrontSettings(options.nonce, worker, options.readers, options.idle_s,
-                                                    options.watch_s, options.digest)).run()
+    status = Front(wire_in, wire_out, FrontSettings(worker, options.readers, options.idle_s, options.watch_s,
+                                                    options.digest)).run()
     sys.stderr.flush()
     os._exit(status)
 

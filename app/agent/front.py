@@ -1,4 +1,4 @@
-"""The agent's front: answers HELLO before anything is imported, reads requests, hands them to workers and file threads.
+"""The agent's front: reads requests, hands them to workers and file threads. HELLO was said before it was imported.
 
 Standard library only. Main thread: reads the wire. Others: one writer (outbox), those for files, one watcher, one per
 worker. It keeps nothing: when the wire closes, it ends with everything it started.
@@ -7,14 +7,12 @@ worker. It keeps nothing: when the wire closes, it ends with everything it start
 from __future__ import annotations
 
 import os
-import platform
-import sys
 import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterator, Tuple
 
-from app.agent import folders
+from app.agent import folders, greeting
 from app.agent.file_threads import FileThreads
 from app.agent.outbox import Outbox
 from app.agent.stdio import write_all
@@ -23,7 +21,7 @@ from app.agent.watching import Generation, Watcher
 from app.agent.work import Task, Wanted
 from app.protocol import codecs
 from app.protocol.errors import ProtocolError
-from app.protocol.framing import Frame, FrameDecoder, marker_line
+from app.protocol.framing import Frame, FrameDecoder
 from app.protocol.messages import (
     Bye,
     Cancel,
@@ -36,7 +34,6 @@ from app.protocol.messages import (
     Ping,
     Pong,
     Request,
-    encode,
     from_frame,
     to_frame,
 )
@@ -52,7 +49,6 @@ _FILES = ("list_folder", "stat", "watch")
 class FrontSettings:
     """What the client asked for on the agent's command line."""
 
-    nonce: str
     worker: WorkerSettings
     readers: int = 2
     idle_s: float = 300.0
@@ -80,8 +76,7 @@ class Front:
 
     def run(self) -> int:
         """Serve until the wire closes or nothing is heard for too long."""
-        write_all(self._wire_out, marker_line(self._settings.nonce) + encode(Hello(facts=self._facts())))
-        self._metadata.start()      # they import while the answer is on its way
+        self._metadata.start()      # they import while the client's answer is on its way
         self._data.start()
         self._outbox.start()
         self._files.start()
@@ -100,10 +95,6 @@ class Front:
 
     def _prepared(self, task: Task) -> Frame:
         return to_frame(replace(task.request, codecs=self._codecs, rate=self._rate))
-
-    def _facts(self) -> Dict[str, Any]:
-        return {"python": platform.python_version(), "executable": sys.executable, "host": platform.node(),
-                "pid": os.getpid(), "home": os.path.expanduser("~"), "agent": self._settings.digest}
 
     def _read(self) -> None:
         decoder = FrameDecoder()
@@ -173,7 +164,7 @@ class Front:
             return folders.stat(path)
         if method == "agent_status":
             return {"workers": self._metadata.facts() + self._data.facts(), "waiting": self._wanted.count,
-                    "held_bytes": self._outbox.held, **self._facts()}
+                    "held_bytes": self._outbox.held, **greeting.facts(self._settings.digest)}
         place = folders.resolve(path)
         now = folders.generation(place)
         if self._wanted.wants(task):

@@ -40,7 +40,7 @@ def end(**more):
 
 if sys.version_info < (3, 8):
     end()
-import errno, hashlib, shutil, tempfile, time, zlib
+import hashlib
 from importlib.util import find_spec
 for name in ("numpy", "h5py"):
     if find_spec(name) is None:
@@ -81,8 +81,22 @@ def received(size):
         size -= len(data)
     return b"".join(parts)
 
+def write(path, data):
+    import tempfile            # here, since it takes longer than all the others, and is rarely needed
+    descriptor, temporary = tempfile.mkstemp(prefix=".upload-", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
 def place(path, digest, packed):
-    temporary, home = None, os.path.dirname(path)
+    import errno, zlib
+    home = os.path.dirname(path)
     try:
         os.makedirs(home, 0o700, exist_ok=True)
         for private in {folder, home}:
@@ -90,23 +104,53 @@ def place(path, digest, packed):
         data = zlib.decompress(packed)
         if hashlib.sha256(data).hexdigest() != digest:
             end(result="damaged")
-        descriptor, temporary = tempfile.mkstemp(prefix=".upload-", dir=home)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
+        write(path, data)
     except zlib.error as error:
         end(result="damaged", detail=str(error))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         end(result="full" if full else "failed", detail=str(error))
-    finally:
-        if temporary is not None:
-            os.unlink(temporary)
+
+def made_by_us(path):
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        os.utime(path, None)
+        return hashlib.sha256(data[64:]).hexdigest().encode("ascii") == data[:64]
+    except OSError:
+        return False
+
+def compiled(agent):
+    """The agent with what this Python makes of its modules; as it came, where that cannot be stored.
+
+    Behind its own SHA-256, which a zip may have before it; the same bytes whoever makes it, since others may use it.
+    """
+    if not sys.implementation.cache_tag:
+        return agent
+    path = "%s-%s.zip" % (agent[:-4], sys.implementation.cache_tag)
+    if made_by_us(path):
+        return path
+    import io, marshal, zipfile
+    from importlib.util import MAGIC_NUMBER, source_hash
+    made = io.BytesIO()
+    with zipfile.ZipFile(agent) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for item in old.infolist():
+            source = old.read(item)
+            new.writestr(item, source)
+            if item.filename != "__main__.py":
+                code = compile(source, "%s/%s" % (path, item.filename), "exec", 0, True)
+                head = MAGIC_NUMBER + b"\1\0\0\0" + source_hash(source)      # never compared with the source
+                new.writestr(zipfile.ZipInfo(item.filename + "c", item.date_time), head + marshal.dumps(code, 2),
+                             zipfile.ZIP_DEFLATED)
+    data = made.getvalue()
+    try:
+        write(path, hashlib.sha256(data).hexdigest().encode("ascii") + data)
+    except OSError:
+        return agent
+    return path
 
 def age(path):
+    import time
     try:
         return time.time() - os.stat(path).st_mtime
     except OSError:
@@ -130,14 +174,17 @@ if wanted:
     say(need=[name for name, _, _ in wanted])
     for _, path, digest in wanted:
         place(path, digest, received(int.from_bytes(received(8), "big")))
-    for path in oldest("agent-", ".zip", 4) + [p for p in oldest(".upload-", "", 0) if age(p) > 3600]:
+    import shutil
+    old = [p for p in oldest("agent-", ".zip", 0) if os.path.basename(p).count("-") == 1][4:]
+    old += [p for path in old for p in oldest(os.path.basename(path)[:-4] + "-", ".zip", 0)]
+    for path in old + [p for p in oldest(".upload-", "", 0) if age(p) > 3600]:
         try:
             os.unlink(path)
         except OSError:
             continue
     for path in oldest("plugins-", "", 2):
         shutil.rmtree(path, ignore_errors=True)
-agent = os.path.join(folder, files[0][0])
+agent = compiled(os.path.join(folder, files[0][0]))
 say(run=agent)
 sys.argv = [agent, "--nonce", nonce] + (["--plugins", os.pathsep.join(plugins)] if plugins else []) + sys.argv[4:]
 sys.path.insert(0, agent)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from app.agent import folders
+from app.agent import folders, greeting
 from app.agent.supervisor import WorkerProcess
 from app.protocol.framing import FrameDecoder, FrameType, MarkerScanner, marker_line
 from app.protocol.messages import Bye, Cancel, Error, Hello, Message, Ping, Pong, Reply, Request, encode
@@ -209,6 +209,21 @@ def raw_agent(tmp_path: Path, *options: str) -> subprocess.Popen[bytes]:
     zip_file.write_bytes(build_agent_zip({"app/agent/service.py": FAKE.read_text("utf-8")}).data)
     return subprocess.Popen([sys.executable, "-I", str(zip_file), "--nonce", "ab", *options],
                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def test_that_the_greeting_is_what_the_protocol_says_of_it() -> None:
+    told = greeting.facts("ab12")
+    assert greeting.greeting("ab", told) == marker_line("ab") + encode(Hello(facts=told))
+    assert set(told) == {"python", "executable", "host", "pid", "home", "agent"}
+
+
+def test_that_hello_is_said_before_anything_large_is_imported(tmp_path: Path) -> None:
+    broken = tmp_path / "agent.zip"
+    broken.write_bytes(build_agent_zip({"app/agent/front.py": "raise SystemExit(7)"}).data)
+    done = subprocess.run([sys.executable, "-I", str(broken), "--nonce", "ab"], stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=DEADLINE_S, check=False)
+    assert done.stdout.startswith(marker_line("ab"))
+    assert done.returncode == 7
 
 
 @pytest.mark.parametrize("last", [b"", encode(Bye()), b"\xff" * 100,

@@ -26,7 +26,7 @@ def hear(said: bytes) -> None:
     """One session that hears ``said`` and then the end."""
     to_front, from_client = os.pipe()
     from_front, to_client = os.pipe()
-    front = Front(to_front, to_client, FrontSettings("ab", WorkerSettings(("/bin/true",)), 1))
+    front = Front(to_front, to_client, FrontSettings(WorkerSettings(("/bin/true",)), 1))
     status: list[int] = []
 
     def say() -> None:

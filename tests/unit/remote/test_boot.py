@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -90,3 +93,51 @@ def test_that_a_site_that_says_nothing_or_never_stops_is_given_up(transport: Loc
     with pytest.raises(LinkError) as late:
         started(transport, site(tmp_path, "exec sleep 60; true", DEBIAN_PYTHON))
     assert late.value.summary == "The site's Python did not answer in time."
+
+
+def compiled_in(folder: Path) -> list[Path]:
+    return [path for path in (folder / "cache").glob("agent-*.zip") if path.name.count("-") > 1]
+
+
+def test_that_the_agent_is_compiled_once_and_again_when_that_is_damaged(transport: LocalTransport,
+                                                                         tmp_path: Path) -> None:
+    profile = site(tmp_path, DEBIAN_PYTHON)
+    started(transport, profile)
+    [made] = compiled_in(tmp_path)
+    whole, number = made.read_bytes(), made.stat().st_ino
+    assert made.name.startswith(agent_zip().name[:-4] + "-")
+    with zipfile.ZipFile(made) as archive:
+        names = set(archive.namelist())
+    assert {"__main__.py", "app/agent/front.py", "app/agent/front.pyc", "app/protocol/framing.pyc"} <= names
+    assert made.stat().st_mode & 0o077 == 0
+    started(transport, profile)
+    assert made.stat().st_ino == number
+    made.write_bytes(whole[:-1000] + bytes(1000))
+    started(transport, profile)
+    assert made.read_bytes() == whole
+
+
+def test_that_what_is_compiled_is_what_runs(transport: LocalTransport, tmp_path: Path) -> None:
+    profile = site(tmp_path, DEBIAN_PYTHON)
+    started(transport, profile)
+    [made] = compiled_in(tmp_path)
+    with zipfile.ZipFile(io.BytesIO(made.read_bytes())) as archive:
+        kept = {item: archive.read(item) for item in archive.namelist() if item != "app/agent/greeting.py"}
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        for item, data in kept.items():
+            archive.writestr(item, data)
+        archive.writestr("app/agent/greeting.py", "raise SystemExit('the source was taken')")
+    made.write_bytes(hashlib.sha256(changed.getvalue()).hexdigest().encode() + changed.getvalue())
+    assert started(transport, profile) is not None
+
+
+def test_that_an_agent_that_cannot_be_compiled_there_runs_as_it_came(transport: LocalTransport,
+                                                                     tmp_path: Path) -> None:
+    profile = site(tmp_path, DEBIAN_PYTHON)
+    started(transport, profile)
+    [made] = compiled_in(tmp_path)
+    made.unlink()
+    made.mkdir()
+    (made / "in the way").touch()
+    assert started(transport, profile) is not None
