@@ -28,6 +28,8 @@ from app.protocol.errors import WireError
 
 MAX_WATCHED_SOURCES = 64
 MAX_SELECTED = 256
+KEPT_LARGE = 3          # the next frame goes where one of these was, in memory that is there and near the processor
+LARGE_BYTES = 6 * 2 ** 20
 
 
 class Source(NamedTuple):
@@ -311,6 +313,9 @@ class Holding:
                                               or len(self._selected) > MAX_SELECTED):
             _, old = self._selected.popitem(last=False)
             held -= old.nbytes
+        large = [key for key, kept in self._selected.items() if kept.nbytes >= LARGE_BYTES]
+        for key in large[:max(0, len(large) + (needed >= LARGE_BYTES) - KEPT_LARGE)]:
+            del self._selected[key]
 
     def _key(self, source: Source, items: List[Any], others: Any) -> Any:
         return source.file_path, source.generation, source.signal, repr(items), others

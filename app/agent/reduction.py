@@ -18,6 +18,7 @@ import numpy as np
 from app.agent.validity import sentinel_of
 
 METHODS = ("max", "mean", "min", "sum", "nearest")
+_IN_ANY_ORDER = (np.maximum, np.minimum, np.logical_and)
 _STRIP = 1 << 17  # pixels of a strip that stays in the cache
 
 
@@ -107,7 +108,7 @@ def _extreme(values: Any, factor: Tuple[int, int], method: str, invalid: Optiona
 def _extreme_by_value(values: Any, factor: Tuple[int, int], method: str) -> Tuple[Any, Optional[Any]]:
     """Extremes of integers where only values mark what is invalid: they are put where they lose every comparison.
 
-    The largest unsigned number becomes 0 by adding 1 to all, negative numbers are large as unsigned ones.
+    The largest unsigned number is −1 as a signed one, negative numbers are large as unsigned ones.
     """
     unsigned = values.view("u%d" % values.dtype.itemsize)
     if method == "min":
@@ -115,27 +116,41 @@ def _extreme_by_value(values: Any, factor: Tuple[int, int], method: str) -> Tupl
     elif values.dtype.kind == "i":
         pooled = _blocks(values, factor, np.maximum)
     else:
-        pooled = _raised_blocks(values, factor)
-    gone = pooled < 0 if values.dtype.kind == "i" else pooled == np.iinfo(values.dtype).max
+        pooled = _maxima_of_unsigned(values, factor)
+    if values.dtype.kind == "u":
+        gone = pooled == np.iinfo(values.dtype).max        # which is the mask value
+        return pooled, gone if gone.any() else None
+    gone = pooled < 0
     if not gone.any():
         return pooled, None
     pooled[gone] = sentinel_of(values.dtype)
     return pooled, gone
 
 
-def _raised_blocks(values: Any, factor: Tuple[int, int]) -> Any:
-    """Maxima after adding 1, the sum's overflow wanted, minus 1; by strips of rows that stay in the cache."""
+def _maxima_of_unsigned(values: Any, factor: Tuple[int, int]) -> Any:
+    """Maxima of unsigned numbers of which the largest counts as the least; by strips of rows that stay in the cache.
+
+    As signed numbers, unless some are so large that they would be negative: then after adding 1 to all of a strip, the
+    sum's overflow wanted, minus 1.
+    """
     height, width = values.shape[-2:]
     frames, one = values.reshape(-1, height, width), values.dtype.type(1)
+    signed = frames.view("i%d" % values.dtype.itemsize)
     pooled = np.empty((len(frames), -(-height // factor[0]), -(-width // factor[1])), values.dtype)
     rows = max(1, _STRIP // max(1, width * factor[0])) * factor[0]
-    strip = np.empty((min(rows, height), width), values.dtype)
+    strip = np.empty((0, width), values.dtype)
     for number in range(len(frames)):
         for first in range(0, height, rows):
             stop = min(first + rows, height)
+            into = pooled[number, first // factor[0]:-(-stop // factor[0])]
+            part = signed[number, first:stop]
+            if not part.size or part.min() >= -1:
+                _blocks(part, factor, np.maximum, out=into.view(signed.dtype))
+                continue
+            if not strip.size:
+                strip = np.empty((min(rows, height), width), values.dtype)
             raised = np.add(frames[number, first:stop], one, out=strip[:stop - first])
-            pooled[number, first // factor[0]:-(-stop // factor[0])] = _blocks(raised, factor, np.maximum)
-    np.subtract(pooled, one, out=pooled)
+            np.subtract(_blocks(raised, factor, np.maximum), one, out=into)
     return pooled.reshape(values.shape[:-2] + pooled.shape[1:])
 
 
@@ -264,23 +279,25 @@ def _sizes(height: int, width: int, factor: Tuple[int, int]) -> Any:
     return along[0][:, None] * along[1][None, :]
 
 
-def _blocks(values: Any, factor: Tuple[int, int], combine: Any, dtype: Optional[Any] = None) -> Any:
+def _blocks(values: Any, factor: Tuple[int, int], combine: Any, dtype: Optional[Any] = None,
+            out: Optional[Any] = None) -> Any:
     """Combine rows of each block, then columns: first the axis that shrinks memory without copies."""
-    rows = _along(values, factor[0], -2, combine, dtype)
-    return _along(rows, factor[1], -1, combine, dtype)
+    columns, step = _along(values, factor[0], -2, combine, dtype), factor[1]
+    while step > 2 and combine in _IN_ANY_ORDER:        # neighbours first: every cache line is read once
+        columns, step = _along(columns, 2, -1, combine, None), step // 2
+    return _along(columns, step, -1, combine, dtype, out)
 
 
-def _along(values: Any, step: int, axis: int, combine: Any, dtype: Optional[Any]) -> Any:
+def _along(values: Any, step: int, axis: int, combine: Any, dtype: Optional[Any], out: Optional[Any] = None) -> Any:
     def part(offset: int) -> Any:
         return values[..., offset::step, :] if axis == -2 else values[..., offset::step]
 
     first, begin = part(0), 1
-    if dtype is not None:
-        pooled = first.astype(dtype)
-    elif step > 1 and part(1).shape == first.shape:
-        pooled, begin = combine(first, part(1)), 2      # saves a pass over memory
+    if dtype is None and step > 1 and part(1).shape == first.shape:
+        pooled, begin = combine(first, part(1), out=out), 2      # saves a pass over memory
     else:
-        pooled = first.copy()
+        pooled = np.empty(first.shape, dtype or values.dtype) if out is None else out
+        pooled[...] = first
     for offset in range(begin, step):
         more = part(offset)
         if more.shape[axis] == 0:

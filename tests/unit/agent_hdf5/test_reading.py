@@ -250,6 +250,19 @@ def test_that_the_cache_is_bounded(tmp_path: Path) -> None:
     assert service._holding.selected_bytes <= 100_000
 
 
+def test_that_no_more_than_three_large_frames_are_kept(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["d"] = np.zeros((6, 1500, 2000), np.uint8)
+        file["small"] = np.ones((6, 10, 10), np.uint8)
+    service = Service()
+    for frame in range(6):
+        read(service, tmp_path / "a.h5", selection=[frame], statistics=False)
+        read(service, tmp_path / "a.h5", "/small", selection=[frame])
+    held = [found.values.size for found in service._holding._selected.values()]
+    assert held.count(1500 * 2000) == 3
+    assert held.count(100) == 6
+
+
 def test_that_a_path_in_another_file_can_be_read_as_the_plot_names_it(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "far.h5", "w") as file:
         file["x/y"] = np.arange(4)
