@@ -252,14 +252,14 @@ def test_that_the_cache_is_bounded(tmp_path: Path) -> None:
 
 def test_that_no_more_than_three_large_frames_are_kept(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["d"] = np.zeros((6, 1500, 2000), np.uint8)
+        file["d"] = np.zeros((6, 1600, 2000), np.uint8)
         file["small"] = np.ones((6, 10, 10), np.uint8)
     service = Service()
     for frame in range(6):
         read(service, tmp_path / "a.h5", selection=[frame], statistics=False)
         read(service, tmp_path / "a.h5", "/small", selection=[frame])
     held = [found.values.size for found in service._holding._selected.values()]
-    assert held.count(1500 * 2000) == 3
+    assert held.count(1600 * 2000) == 3
     assert held.count(100) == 6
 
 
