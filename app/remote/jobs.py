@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,31 +23,27 @@ from app.errors import (
     HostKeyUnknownError,
     LinkError,
     LinkLostError,
-    NotFoundError,
-    PermissionError_,
     RecipeError,
     SchedulerUnavailableError,
-    SubmissionRefusedError,
     UnknownJobError,
 )
-from app.model.jobs import Job, JobSpec, JobState, Partition, Resources
+from app.model.jobs import Job, JobSpec, JobState, Partition
 from app.model.site import SiteProfile
-from app.recipes.parameters import complete
-from app.recipes.recipe import ParameterType, Recipe
-from app.recipes.script import job_script
-from app.remote.job_draft import Draft, absolute, count_inputs, file_of, folder_files
-from app.remote.job_store import LOG, SCRIPT, JobRecord, JobStore, Submission, home_folder, job_folder, new_job_id
+from app.recipes.recipe import Recipe
+from app.remote.batch_system import BatchSystem
+from app.remote.job_draft import Draft, folder_files
+from app.remote.job_preparation import prepare_job
+from app.remote.job_store import SCRIPT, JobRecord, JobStore, Submission
 from app.remote.job_truth import Evidence, final_json, job_name, judge
-from app.remote.scheduler.dialect import Dialect, dialect_for
+from app.remote.scheduler.dialect import Dialect
 from app.remote.scheduler.states import JobRow
-from app.remote.seams import CommandResult, Transport
+from app.remote.seams import Transport
 
 _log = logging.getLogger(__name__)
 _NEWEST = 200
 _LAST_LINES = 20
 _PATIENCE_S = 60.0      # with a link that is lost during a submission: it restores itself
 _BETWEEN_ATTEMPTS_S = 0.5
-_PARTITIONS_FRESH_S = 120.0
 _HISTORY_LAGS_S = 15.0
 
 
@@ -64,11 +59,11 @@ class JobService:
         self._transport = transport
         self._recipes = dict(recipes)
         self._store = JobStore(transport)
+        self._batch = BatchSystem(profile, transport)
         self._look = threading.RLock()          # one look at a time; guards what follows
         self._known: dict[str, Job] = {}
         self._final: set[str] = set()
         self._left_at: dict[str, float] = {}    # when a job was first seen to have ended, until its end is known
-        self._partitions: tuple[float, list[Partition]] | None = None
 
     @property
     def available(self) -> bool:
@@ -77,11 +72,7 @@ class JobService:
 
     @property
     def why_unavailable(self) -> str:
-        try:
-            self._dialect()
-        except SchedulerUnavailableError as error:
-            return error.summary
-        return ""
+        return self._batch.why_unavailable
 
     def recipes(self) -> list[Recipe]:
         return sorted(self._recipes.values(), key=lambda r: r.title)
@@ -92,14 +83,7 @@ class JobService:
         Raises:
             SchedulerUnavailableError, LinkError.
         """
-        dialect = self._dialect()
-        if self._partitions is None or time.monotonic() - self._partitions[0] > _PARTITIONS_FRESH_S:
-            result = self._command(dialect.partitions_argv())
-            if result.exit_code:
-                raise dialect.unreachable(result.exit_code, result.error_text)
-            self._partitions = (time.monotonic(), dialect.parse_partitions(result.text))
-        wanted = self._profile.batch.partitions
-        return [p for p in self._partitions[1] if not wanted or p.name in wanted]
+        return self._batch.partitions()
 
     def prepare(self, spec: JobSpec) -> Draft:
         """Check everything that can be checked before a submission and write the script; creates nothing.
@@ -110,35 +94,8 @@ class JobService:
             SubmissionRefusedError: the partition, the account, the time …
             SchedulerUnavailableError, LinkError.
         """
-        dialect, recipe = self._dialect(), self._recipe(spec.recipe)
-        count_inputs(recipe, len(spec.inputs))
-        parameters = complete(recipe, spec.parameters)
-        home = self._store.home
-        inputs = tuple(absolute(text, home) for text in spec.inputs)
-        for parameter in recipe.parameters:
-            if parameter.type in (ParameterType.FILE, ParameterType.DATASET) and parameters[parameter.name]:
-                parameters[parameter.name] = absolute(parameters[parameter.name], home)
-        parent = job_folder(home, self._profile.data, file_of(inputs[0]))
-        files = [(text, "input") for text in inputs]
-        files += [(parameters[p.name], p.title) for p in recipe.parameters
-                  if p.type in (ParameterType.FILE, ParameterType.DATASET) and parameters[p.name]]
-        parent_state, *states = self._store.probe([parent, *(file_of(text) for text, _ in files)])
-        for (text, what), state in zip(files, states, strict=True):
-            if not state.exists:
-                raise NotFoundError(f"The {what} {file_of(text)} is not at {self._title}, or you may not look there.",
-                                    remedy="Check the path.")
-            if not state.readable:
-                raise PermissionError_(f"You may not read the {what} {file_of(text)}.",
-                                       remedy="Ask its owner or the facility for access.")
-        job_id = new_job_id()
-        folder = (parent if parent_state.writable else home_folder(home)) / job_id
-        resources = self._resources(spec.resources, recipe.resources)
-        header = dialect.header(resources, job_name(job_id), LOG)
-        software = self._profile.software
-        script = job_script(header, folder, software.setup, software.environments.get(recipe.environment, ""))
-        name = spec.name.strip() or f"{recipe.title} of {file_of(inputs[0]).name}"
-        return Draft(job_id, self._profile.name, name, recipe, folder, script, inputs, parameters, resources,
-                     created=time.time())
+        self._batch.check()
+        return prepare_job(spec, self._recipe(spec.recipe), self._profile, self._store, self._batch)
 
     def submit(self, what: JobSpec | Draft) -> Job:
         """Submit exactly once, also when the connection breaks meanwhile; a Draft may be submitted again after that.
@@ -147,9 +104,9 @@ class JobService:
             SubmissionRefusedError, StorageFullError, PermissionError_: there is no job.
             LinkError: whether there is one shows in :meth:`jobs`; submitting the same Draft again is safe.
         """
-        dialect = self._dialect()
+        dialect = self._batch.dialect
         draft = what if isinstance(what, Draft) else self.prepare(what)
-        answer = self._deliver(draft, self._in_login_shell(dialect.submit_argv(SCRIPT)), draft is what)
+        answer = self._deliver(draft, self._batch.submit_argv(SCRIPT), draft is what)
         job = Job(draft.id, draft.site, draft.name, draft.recipe.name, draft.recipe.version, JobState.QUEUED,
                   submitted=draft.created, folder=str(draft.folder), as_of=time.time(),
                   partition=draft.resources.partition,
@@ -174,7 +131,7 @@ class JobService:
         """
         if not self._profile.batch.system:
             return []
-        dialect = self._dialect()
+        dialect = self._batch.dialect
         with self._look:
             try:
                 self._update(dialect)
@@ -209,18 +166,13 @@ class JobService:
         Raises:
             UnknownJobError, SchedulerUnavailableError, BatchError, LinkError.
         """
-        dialect, job = self._dialect(), self.job(job_id)
+        self._batch.check()
+        job = self.job(job_id)
         if job.state.ended:
             return job
         self._store.write(PurePosixPath(job.folder), "cancelled", f"{time.time():.0f}\n")
         if job.scheduler_id is not None:
-            result = self._command(dialect.cancel_argv(job.scheduler_id))
-            wrong = dialect.cancel_problem(result.exit_code, result.error_text)
-            if wrong:
-                if dialect.may_have_accepted(result.error_text) or result.exit_code in (126, 127):
-                    raise dialect.unreachable(result.exit_code, result.error_text)
-                raise BatchError(f"The job {job.id} could not be cancelled: {wrong}", result.error_text.strip(),
-                                 "Try again; if it stays so, ask the facility to end it.")
+            self._batch.cancel(job.scheduler_id, job.id)
         return self.job(job.id)
 
     # -- Submission ---------------------------------------------------------------------------------------------------
@@ -252,40 +204,12 @@ class JobService:
         if not dialect.may_have_accepted(errors):
             self._store.remove(draft.folder)
             raise error
-        row = self._list(dialect).get(job_name(draft.id))
+        row = self._batch.rows().get(job_name(draft.id))
         if row is None:
             raise SchedulerUnavailableError(
                 f"{dialect.title} did not answer in time; whether it took the job shows in the list of jobs.",
                 errors.strip(), "Look at the list of jobs in a minute, before submitting again.") from error
         return replace(job, scheduler_id=row.scheduler_id, state=row.state, reason=row.reason)
-
-    def _resources(self, asked: Resources, usual: Resources) -> Resources:
-        """What is asked for: the user's, else the recipe's within the partition's limit, else the site's default."""
-        partitions = self._partitions_or_none()
-        chosen = next((p for p in partitions if p.name == asked.partition or (not asked.partition and p.default)), None)
-        if partitions and asked.partition and chosen is None:
-            raise SubmissionRefusedError(
-                f"The partition “{asked.partition}” does not exist at {self._title}.",
-                remedy=f"Choose one of {', '.join(p.name for p in partitions)}.")
-        limit = chosen.time_limit_s // 60 if chosen and chosen.time_limit_s else None
-        minutes = asked.time_limit_min
-        if minutes is not None and limit is not None and minutes > limit:
-            raise SubmissionRefusedError(
-                f"The time limit of {minutes} min is above the {limit} min of the partition “{chosen.name}”."
-                if chosen else "", remedy="Ask for less time or choose another partition.")
-        if minutes is None and usual.time_limit_min is not None:
-            minutes = min(usual.time_limit_min, limit) if limit else usual.time_limit_min
-        return Resources(
-            partition=asked.partition or usual.partition, account=asked.account or self._profile.batch.account,
-            time_limit_min=minutes, cpus=asked.cpus if asked.cpus is not None else usual.cpus,
-            memory_mb=asked.memory_mb if asked.memory_mb is not None else usual.memory_mb)
-
-    def _partitions_or_none(self) -> list[Partition]:
-        try:
-            return self.partitions()
-        except BatchError as error:
-            _log.info("partitions of %s are not known: %s", self._profile.name, error.summary)
-            return []
 
     # -- Following ----------------------------------------------------------------------------------------------------
 
@@ -298,12 +222,12 @@ class JobService:
         wrong: BeamsideError | None = None
         if open_records:
             try:
-                rows = self._list(dialect)
+                rows = self._batch.rows()
             except (BatchError, LinkError) as error:
                 wrong = error
         ids = {r.id: self._scheduler_id(dialect, r, rows.get(job_name(r.id))) for r in open_records}
         left = [r for r in open_records if (row := rows.get(job_name(r.id))) is None or row.state.ended]
-        past, has_history = self._history(dialect, {r.id: ids[r.id] for r in left} if not wrong else {})
+        past, has_history = self._batch.history({r.id: ids[r.id] for r in left} if not wrong else {})
         tails = self._tails([r for r in left if _may_need_log(r, rows, past)]) if not wrong else {}
         known: dict[str, Job] = {}
         for job_id, record in records.items():
@@ -328,30 +252,6 @@ class JobService:
         if row is None or not row.state.ended:
             return False
         return time.monotonic() - self._left_at.setdefault(job_id, time.monotonic()) < _HISTORY_LAGS_S
-
-    def _list(self, dialect: Dialect) -> dict[str, JobRow]:
-        """Rows of the batch system's list by job name."""
-        result = self._command(dialect.list_argv(self._transport().user))
-        if result.exit_code:
-            raise dialect.unreachable(result.exit_code, result.error_text)
-        return _by_name(dialect.parse_list(result.text))
-
-    def _history(self, dialect: Dialect, wanted: Mapping[str, str | None]) -> tuple[dict[str, JobRow], bool]:
-        """Rows of the history by job name, and whether the site keeps a history."""
-        found: dict[str, JobRow] = {}
-        ids = sorted({scheduler_id for scheduler_id in wanted.values() if scheduler_id})
-        names = [job_name(job_id) for job_id, scheduler_id in wanted.items() if not scheduler_id]
-        questions = [dialect.history_argv(ids)] if ids else []
-        questions += [dialect.history_by_name_argv(names)] if names else []
-        for argv in questions:
-            result = self._command(argv)
-            if result.exit_code:
-                if dialect.has_no_history(result.error_text):
-                    return {}, False
-                _log.info("history of %s: %s", self._profile.name, result.error_text.strip())
-                return {}, True
-            found.update(_by_name(dialect.parse_history(result.text)))
-        return found, True
 
     def _scheduler_id(self, dialect: Dialect, record: JobRecord, row: JobRow | None) -> str | None:
         """The batch system's id of a job; one that was only found again is written where it belongs."""
@@ -381,17 +281,6 @@ class JobService:
         except BeamsideError as error:
             _log.info("%s of job %s could not be written: %s", name, record.id, error.summary)
 
-    # -- Commands -----------------------------------------------------------------------------------------------------
-
-    def _command(self, argv: Sequence[str]) -> CommandResult:
-        return self._transport().run(self._in_login_shell(argv))
-
-    def _in_login_shell(self, argv: Sequence[str]) -> list[str]:
-        return ["bash", "-lc", shlex.join(argv)] if self._profile.batch.login_shell else list(argv)
-
-    def _dialect(self) -> Dialect:
-        return dialect_for(self._profile.batch.system, self._profile.name)
-
     def _recipe(self, name: str) -> Recipe:
         if name not in self._recipes:
             raise RecipeError(f"There is no recipe “{name}”.",
@@ -401,11 +290,6 @@ class JobService:
     @property
     def _title(self) -> str:
         return self._profile.title or self._profile.name
-
-
-def _by_name(rows: Sequence[JobRow]) -> dict[str, JobRow]:
-    """Rows of ours by name; the last of a name counts. Foreign jobs never match: ids may be used again, names not."""
-    return {row.name: row for row in rows}
 
 
 def _may_need_log(record: JobRecord, rows: Mapping[str, JobRow], past: Mapping[str, JobRow]) -> bool:
