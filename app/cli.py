@@ -198,8 +198,18 @@ def _add_site_commands(add: Callable[[str, Command, str], argparse.ArgumentParse
         parser.add_argument("--json", action="store_true")
         parser.add_argument("--debug", action="store_true")
         parser.add_argument("--config", metavar="DIR")
-    add("sign-in", run_sign_in, "sign in at a site").add_argument("site", metavar="SITE")
-    add("sign-out", run_sign_out, "revoke and forget the sign-in").add_argument("site", metavar="SITE")
+    sign_in = add("sign-in", run_sign_in, "sign in at a site")
+    sign_in.add_argument("site", metavar="SITE")
+    sign_in.set_defaults(way="")
+    ways = sign_in.add_mutually_exclusive_group()
+    ways.add_argument("--browser", dest="way", action="store_const", const="browser",
+                      help="in this computer's browser")
+    ways.add_argument("--code", dest="way", action="store_const", const="code",
+                      help="with a code, on any device (the default)")
+    sign_out = add("sign-out", run_sign_out, "revoke and forget the sign-in")
+    sign_out.add_argument("site", metavar="SITE")
+    sign_out.add_argument("--everywhere", action="store_true",
+                          help="for all sites that use it, and in the sign-in service itself")
 
 
 def _add_job_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:

@@ -6,7 +6,6 @@ import getpass
 import os
 import sys
 import threading
-import webbrowser
 from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from app.commands.output import Output
+from app.commands.pages import open_page
 from app.errors import CancelledByUserError, LinkLostError, NotFoundError, SignInNeededError, UsageError
 from app.model.data import DataReference
 from app.model.target import Target, site_prefix
@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 _CLOSE_S = 5.0
 _INTERRUPTED_CLOSE_S = 1.0
 _LONGEST_WAIT_S = 3600.0
+_WAYS = {"code": "with a code", "browser": "in the browser"}
 
 
 class Context:
@@ -140,12 +141,19 @@ class TerminalInteraction:
         self._output.say(f"The sign-in at {site} was answered.")
 
     def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
-        return self.way if self.way in ways else next(iter(ways), None)
+        if self.way in ways:
+            return self.way
+        other = next(iter(ways), None)
+        if other is not None:
+            self._output.say(f"{site} offers no sign-in {_WAYS[self.way]}, but one {_WAYS[other]}.")
+        return other
 
     def show_browser(self, site: str, url: str) -> threading.Event:
-        self._output.event("browser", {"site": site, "url": url},
-                           f"To sign in at {site}, go on in the browser. If none opened, open\n\n    {url}\n")
-        webbrowser.open(url)
+        opened = open_page(url)
+        hint = ("go on in the browser. If it shows nothing, open" if opened
+                else "open this address in a browser on this very computer (elsewhere, use sign-in --code)")
+        self._output.event("browser", {"site": site, "url": url, "opened": opened},
+                           f"To sign in at {site}, {hint}\n\n    {url}\n")
         return threading.Event()
 
     def browser_settled(self, site: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import time
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from app.commands.context import Context
+from app.commands.pages import open_page
 from app.model.site import SiteProfile
+from app.model.times import clock
 
 
 def run_sites(arguments: argparse.Namespace, context: Context) -> int:
@@ -34,17 +37,31 @@ def run_sites(arguments: argparse.Namespace, context: Context) -> int:
 
 
 def run_sign_in(arguments: argparse.Namespace, context: Context) -> int:
+    if arguments.way:
+        context.interaction.way = arguments.way
     identity = context.sites.sign_in(arguments.site, context.interaction)
     value = {"site": arguments.site, "issuer": identity.issuer, "subject": identity.subject, "name": identity.name,
              "email": identity.email, "expires_at": identity.expires_at, "kept": identity.kept}
+    until = "" if identity.expires_at is None else f" until {clock(identity.expires_at, time.time())}"
     kept = "" if identity.kept else " No keyring was found, so this sign-in lasts for this command only."
-    context.output.result(value, f"Signed in at {arguments.site} as {identity.label}.{kept}")
+    context.output.result(value, f"Signed in at {arguments.site} as {identity.label}{until}.{kept}")
     return 0
 
 
 def run_sign_out(arguments: argparse.Namespace, context: Context) -> int:
-    context.sites.sign_out(arguments.site)
-    context.output.result({"site": arguments.site, "signed_out": True}, f"Signed out of {arguments.site}.")
+    sites = context.sites
+    done = (sites.sign_out_everywhere if arguments.everywhere else sites.end_sign_in)(arguments.site)
+    value = {"site": arguments.site, "signed_out": True, "sites": list(done.sites), "revoked": done.revoked,
+             "page": done.page}
+    others = [name for name in done.sites if name != arguments.site]
+    text = f"Signed out of {', '.join([arguments.site, *others])}."
+    if not done.revoked:
+        text += " The sign-in service did not confirm it; the sign-in is forgotten on this computer."
+    if done.page:
+        opened = open_page(done.page)
+        text += (" To end its session in the browser too, answer the page that " +
+                 ("was opened:" if opened else "is at") + f"\n\n    {done.page}\n")
+    context.output.result(value, text)
     return 0
 
 

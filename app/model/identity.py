@@ -23,3 +23,18 @@ class Identity:
     @property
     def label(self) -> str:
         return self.name or self.email or self.subject
+
+
+@dataclass(frozen=True)
+class SignedOut:
+    """What signing out did.
+
+    Attributes:
+        sites: every site that used the sign-in, by name.
+        revoked: whether the provider confirmed that the tokens are void.
+        page: the provider's page that ends its own session in the browser, to be opened for the person; ``""``: none.
+    """
+
+    sites: tuple[str, ...] = ()
+    revoked: bool = True
+    page: str = ""

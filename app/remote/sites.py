@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from app import paths
 from app.errors import DataError, LinkError, SignInError, UnreachableError, UsageError
-from app.model.identity import Identity
+from app.model.identity import Identity, SignedOut
 from app.model.site import LOCAL, IdentityMethod, SiteProfile
 from app.recipes.catalogue import shipped_recipes
 from app.remote.allocation import place_of
@@ -141,9 +141,42 @@ class Sites:
 
     def sign_out(self, name: str) -> None:
         """Revoke and forget the tokens; without a session nothing happens."""
+        self.end_sign_in(name)
+
+    def end_sign_in(self, name: str) -> SignedOut:
+        """As :meth:`sign_out`, and tell what came of it. Sites that share the sign-in are signed out with it."""
+        profile = self.profile(name)
+        session = self._session(profile)
+        if session is None:
+            return SignedOut()
+        return SignedOut(tuple(p.name for p in self._profiles.values() if self._session(p) is session),
+                         session.sign_out())
+
+    def sign_out_everywhere(self, name: str) -> SignedOut:
+        """End the person's sign-in at the provider of a site: for all sites that use it, whatever they call themselves
+        there, and their certificates and keys. What remains is the provider's session in the browser: open ``page``.
+        """
+        profile = self.profile(name)
+        asked = self._session(profile)
+        if asked is None:
+            return SignedOut()
+        users = [p for p in self._profiles.values() if self._session(p) is not None
+                 and p.identity.issuer.rstrip("/") == profile.identity.issuer.rstrip("/")]
+        sessions = {id(session): session for p in users if (session := self._session(p)) is not None}
+        revoked = [session.sign_out() for session in sessions.values()]
+        return SignedOut(tuple(p.name for p in users), all(revoked), asked.end_page())
+
+    def outlives(self, name: str, until: float) -> str:
+        """``""``, or one sentence if a site's sign-in is known to end before ``until`` (seconds since the epoch)."""
         session = self._session(self.profile(name))
-        if session is not None:
-            session.sign_out()
+        return session.outlives(until) if session is not None else ""
+
+    def keep_signed_in(self) -> None:
+        """Renew what would end by itself, well before it does. Call it about once a minute; blocks, and asks nobody."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.keep()
 
     def open(self, name: str, interaction: Interaction) -> Connection:
         """A connection to a site, not yet opened: ``Connection.open()`` starts it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import jwt
+
+from app.model.times import clock
 
 _HINTS = ("refresh_expires_in", "refresh_token_expires_in")   # Keycloak's; others'. RFC 6749 has none
 _EARLY = 0.5
@@ -41,19 +42,8 @@ def end_sentence(site: str, end: float | None, until: float, now: float) -> str:
         return ""
     if end <= now:
         return f"Your sign-in at {site} has ended. Sign in again before you go on."
-    return (f"Your sign-in at {site} ends {clock(end, now)}, before this is finished ({clock(until, now)}). "
+    return (f"Your sign-in at {site} ends at {clock(end, now)}, before this is finished ({clock(until, now)}). "
             "Sign in again before then, or results wait until you do.")
-
-
-def clock(moment: float, now: float) -> str:
-    """A moment for sentences: "at 14:30", with the day where that is another one."""
-    try:
-        then = time.localtime(moment)
-    except (OverflowError, ValueError, OSError):
-        return "at an unknown time"
-    if time.strftime("%Y%j", then) == time.strftime("%Y%j", time.localtime(now)):
-        return time.strftime("at %H:%M", then)
-    return f"on {then.tm_mday} {time.strftime('%B', then)} {time.strftime('at %H:%M', then)}"
 
 
 def _seconds(value: Any, otherwise: float) -> float:

@@ -16,15 +16,15 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+KEY_BYTES = 32
 _MAGIC = b"beamside-sealed-1\n"
 _NONCE = 12
-_KEY = 32
 _LOG = logging.getLogger(__name__)
 
 
 def new_key() -> bytes:
     """A key for one file."""
-    return secrets.token_bytes(_KEY)
+    return secrets.token_bytes(KEY_BYTES)
 
 
 def write(file: Path, text: str, key: bytes, name: str) -> None:

@@ -182,7 +182,8 @@ def _key_in(text: str) -> bytes | None:
     """The key of the sealed file, where the entry holds that instead of the session."""
     try:
         entry = json.loads(text)
-        return base64.b64decode(entry["key"], validate=True) if isinstance(entry, dict) and "key" in entry else None
+        key = base64.b64decode(entry["key"], validate=True) if isinstance(entry, dict) and "key" in entry else b""
+        return key if len(key) == sealed.KEY_BYTES else None
     except (ValueError, TypeError, binascii.Error):
         return None
 
@@ -190,6 +191,8 @@ def _key_in(text: str) -> bytes | None:
 def _parse(text: str) -> StoredSession | None:
     try:
         entry = json.loads(text)
+        if not isinstance(entry, dict):
+            raise TypeError("not an object")
         end = entry.get("expires_at")
         return StoredSession(str(entry["issuer"]), str(entry["subject"]), str(entry["name"]), str(entry["email"]),
                              dict(entry["cache"]), float(end) if isinstance(end, (int, float)) else None)
