@@ -16,7 +16,10 @@ from pathlib import Path
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from app.errors import BeamsideError, CancelledByUserError, LinkLostError, LoginRefusedError
+from app.errors import BeamsideError, CancelledByUserError, LinkLostError, LoginRefusedError, SignInError
+from app.remote.moonshot.login import with_moonshot
+from app.remote.moonshot.refusals import CertificateRefusedError, not_offered
+from app.remote.moonshot.session import MoonshotTarget
 from app.remote.seams import Interaction
 from app.remote.ssh.certificates import Certificate, TokenSource
 from app.remote.ssh.key_files import LockedKeyError, load_key
@@ -28,7 +31,7 @@ _MAX_AGENT_KEYS = 4   # servers hang up after six attempts in all
 _MAX_DIALOGS = 3
 _KEY_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 _SSH_METHOD = {"certificate": "publickey", "agent": "publickey", "key": "publickey",
-               "keyboard-interactive": "keyboard-interactive"}
+               "keyboard-interactive": "keyboard-interactive", "gssapi": "gssapi-with-mic"}
 _TOKEN_PROMPT = re.compile(r"access token\s*:?\s*$", re.I)
 _LOG = logging.getLogger(__name__)
 
@@ -41,12 +44,14 @@ class Credentials:
         certificate, key: the checked certificate and the key it belongs to.
         problem: why there is none although the profile asks for one.
         tokens: the sign-in session, for servers that prompt for an access token.
+        moonshot: the home institution's account, for the method ``gssapi``.
     """
 
     certificate: Certificate | None = None
     key: paramiko.PKey | None = None
     problem: BeamsideError | None = None
     tokens: TokenSource | None = None
+    moonshot: MoonshotTarget | None = None
 
 
 @dataclass
@@ -60,6 +65,7 @@ class _Attempt:
     hints: LoginHints = NO_HINTS
     allowed: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    problem: SignInError | None = None   # the last method's own sentence
     tried_certificate: bool = False
     stage: int = 0
 
@@ -100,6 +106,8 @@ def log_in(link: paramiko.Transport, host: str, user: str, methods: Sequence[str
                 waiting.remove(method)
                 _try(attempt, method, credentials)
     if not attempt.done:
+        if waiting == list(methods) and "gssapi" in waiting:
+            raise not_offered(host, attempt.allowed)
         attempt.refusals += [f"{method}: the server does not accept it" if method in _SSH_METHOD else
                              f"{method}: not supported by this version" for method in waiting]
         raise _refused(attempt, credentials, now)
@@ -112,12 +120,15 @@ def _accepted(attempt: _Attempt, method: str) -> bool:
 
 
 def _try(attempt: _Attempt, method: str, credentials: Credentials) -> None:
+    attempt.problem = None
     if method == "certificate":
         _with_certificate(attempt, credentials)
     elif method == "agent":
         _with_agent(attempt)
     elif method == "key":
         _with_key_files(attempt)
+    elif method == "gssapi":
+        _with_home_institution(attempt, credentials.moonshot)
     else:
         _with_dialog(attempt, credentials.tokens)
 
@@ -190,6 +201,19 @@ def _with_agent(attempt: _Attempt) -> None:
                 return
     finally:
         agent.close()
+
+
+def _with_home_institution(attempt: _Attempt, moonshot: MoonshotTarget | None) -> None:
+    if moonshot is None:
+        attempt.refusals.append("gssapi: it is not for this server")
+        return
+    try:
+        attempt.passed(with_moonshot(attempt.link, attempt.host, attempt.user, moonshot, attempt.interaction))
+    except SignInError as error:
+        if isinstance(error, CertificateRefusedError) or not attempt.link.is_active():
+            raise   # somebody may be listening in: nothing else is tried
+        attempt.problem = error
+        attempt.refusals.append(f"gssapi: {error.summary}")
 
 
 def _with_key_files(attempt: _Attempt) -> None:
@@ -276,6 +300,8 @@ class _Dialog:
 
 def _refused(attempt: _Attempt, credentials: Credentials, now: float) -> BeamsideError:
     detail = "\n".join(attempt.refusals)
+    if attempt.problem is not None:
+        return attempt.problem
     if attempt.tried_certificate and credentials.certificate is not None:
         why = credentials.certificate.why_refused(attempt.user, now)
         return LoginRefusedError(f"{attempt.host} did not let {attempt.user} in: {why}.", detail=detail,

@@ -236,7 +236,7 @@ def test_that_a_refusal_lists_what_was_tried(connect: Connect, server: Sshd) -> 
     assert [line.partition(":")[0] for line in lines] == ["agent", "key id_ed25519", "gssapi", "keyboard-interactive"]
     assert "no agent" in lines[0]
     assert lines[1].endswith("refused")
-    assert "not supported" in lines[2]
+    assert "does not accept" in lines[2]
     assert "does not accept" in lines[3]
 
 

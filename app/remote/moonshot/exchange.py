@@ -1,0 +1,222 @@
+"""SSH ``gssapi-with-mic`` (RFC 4462, section 3) on a paramiko connection, for any GSS mechanism.
+
+Runs on the connecting thread; paramiko's own thread only hands messages over. It never asks the person anything.
+The names of paramiko's that this leans on are guarded by tests/unit/moonshot/test_paramiko_names.py.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import paramiko
+from paramiko.auth_handler import AuthHandler
+from paramiko.message import Message
+
+from app.remote.moonshot.process import HelperCancelled, HelperError
+
+METHOD = "gssapi-with-mic"
+ANSWER_S = 60.0         # a RADIUS server that is silent costs the facility's server 40 s before it says so
+_SLOW_S = 3.0
+_SLICE_S = 0.1
+_SERVICE_REQUEST, _SERVICE_ACCEPT, _REQUEST, _FAILURE, _SUCCESS = 5, 6, 50, 51, 52
+_RESPONSE, _TOKEN, _ERROR, _ERRTOK, _MIC = 60, 61, 64, 65, 66
+_GONE = 0
+
+
+class Mechanism(Protocol):
+    """A GSS context of one mechanism; its calls raise ``HelperError``."""
+
+    oid_der: bytes
+    complete: bool
+
+    def step(self, token: bytes) -> bytes: ...
+    def mic(self, data: bytes) -> bytes: ...
+
+
+class ExchangeFailed(Exception):
+    """The exchange ended before the server said yes.
+
+    Attributes:
+        stage: where: "offer" (the server did not begin), "exchange" (during it), "federation" (the other side's
+            verdict, told by the mechanism), "client" (this side's verdict), "account" (the exchange was good, the
+            login was not), "link" (the connection ended), "silence" (nobody answered in time).
+        cause: what the mechanism said.
+        rounds: how many tokens of the server's were taken.
+        methods: what else the server would take.
+    """
+
+    def __init__(self, stage: str, text: str, cause: HelperError | None = None, rounds: int = 0,
+                 methods: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.stage = stage
+        self.cause = cause
+        self.rounds = rounds
+        self.methods = tuple(methods)
+
+
+class _Inbox(AuthHandler):
+    """Hands the server's authentication messages to the thread that logs in."""
+
+    def __init__(self, link: paramiko.Transport, user: str) -> None:
+        super().__init__(link)
+        self.auth_method = METHOD
+        self.username = user
+        self.messages: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
+
+    @property
+    def _client_handler_table(self) -> dict[int, Callable[[Message], None]]:
+        table: dict[int, Callable[[Message], None]] = {**super()._client_handler_table}   # type: ignore[misc]
+        for number in (_SERVICE_ACCEPT, _FAILURE, _SUCCESS, _RESPONSE, _TOKEN, _ERROR, _ERRTOK):
+            table[number] = lambda message, number=number: self._take(number, message)  # type: ignore[misc]
+        return table
+
+    def _take(self, number: int, message: Message) -> None:
+        if number == _SUCCESS:
+            # before anybody hears of it, since the connection may be used at once
+            self._parse_userauth_success(message)   # type: ignore[attr-defined]
+        self.messages.put((number, message))
+
+    def abort(self) -> None:
+        super().abort()
+        self.messages.put((_GONE, None))
+
+
+class Exchange:
+    """One login by one mechanism.
+
+    Args:
+        cancelled: asked while waiting; ``waiting`` is called once, when an answer takes longer than three seconds.
+    """
+
+    def __init__(self, link: paramiko.Transport, user: str, mechanism: Mechanism, cancelled: Callable[[], bool],
+                 waiting: Callable[[], None], answer_s: float = ANSWER_S) -> None:
+        self._link: Any = link
+        self._user = user
+        self._mechanism = mechanism
+        self._cancelled = cancelled
+        self._waiting = waiting
+        self._waits = False
+        self._answer_s = answer_s
+        self._inbox = _Inbox(link, user)
+        self._stage = "offer"
+        self._rounds = 0
+        self._told: ExchangeFailed | None = None    # what the server or the mechanism said; the verdict follows
+
+    def run(self) -> list[str]:
+        """Log in.
+
+        Returns:
+            ``[]`` when the server is content, else the methods it wants next.
+
+        Raises:
+            ExchangeFailed: it is not, or the connection ended.
+            HelperCancelled: ``cancelled`` said so.
+        """
+        first = self._step(b"")
+        self._link.auth_handler = self._inbox
+        self._send(_SERVICE_REQUEST, b"ssh-userauth")
+        self._next(_SERVICE_ACCEPT)
+        self._send(_REQUEST, self._user, "ssh-connection", METHOD, 1, self._mechanism.oid_der)
+        number, message = self._next(_RESPONSE, _FAILURE)
+        if number == _FAILURE:
+            return self._verdict(message)
+        if message.get_string() != self._mechanism.oid_der:
+            raise self._failed("offer", "the server chose a mechanism that was not offered")
+        self._stage = "exchange"
+        self._send_token(first)
+        while not self._mechanism.complete:
+            number, message = self._next(_TOKEN, _ERRTOK, _ERROR, _FAILURE)
+            if number == _FAILURE:
+                return self._verdict(message)
+            if number == _ERROR:
+                message.get_int(), message.get_int()
+                self._told = self._failed("federation", message.get_text())
+                continue
+            self._take(message.get_string(), told=number == _ERRTOK)
+        self._stage = "account"
+        self._send(_MIC, self._mechanism.mic(self._signed()))
+        number, message = self._next(_SUCCESS, _FAILURE)
+        return [] if number == _SUCCESS else self._verdict(message)
+
+    def _take(self, token: bytes, told: bool) -> None:
+        """Give the server's token to the mechanism, and its answer to the server."""
+        self._rounds += 1
+        try:
+            self._send_token(self._mechanism.step(token))
+        except HelperError as error:
+            if told:        # the mechanism turned the server's error token into an error of its own; FAILURE follows
+                self._told = self._failed("federation", str(error), error)
+                return
+            if error.kind == "gss" and self._link.is_active():
+                self._send(_ERRTOK, error.token)      # which has no answer: the next method may follow at once
+            raise self._failed("client", str(error), error) from None
+
+    def _step(self, token: bytes) -> bytes:
+        try:
+            return self._mechanism.step(token)
+        except HelperError as error:
+            raise self._failed("client", str(error), error) from None
+
+    def _verdict(self, message: Message) -> list[str]:
+        methods, partial = message.get_list(), message.get_boolean()
+        if partial and self._stage == "account":
+            return list(methods)
+        if self._told is not None:
+            self._told.methods = tuple(methods)
+            raise self._told
+        raise self._failed(self._stage, "the server refused the login", methods=methods)
+
+    def _failed(self, stage: str, text: str, cause: HelperError | None = None,
+                methods: Sequence[str] = ()) -> ExchangeFailed:
+        return ExchangeFailed(stage, text, cause, self._rounds, methods)
+
+    def _signed(self) -> bytes:
+        signed = Message()
+        signed.add_string(self._link.session_id)
+        signed.add_byte(bytes((_REQUEST,)))
+        for text in (self._user, "ssh-connection", METHOD):
+            signed.add_string(text)
+        return bytes(signed.asbytes())
+
+    def _send_token(self, token: bytes) -> None:
+        if token:
+            self._send(_TOKEN, token)
+
+    def _send(self, number: int, *fields: str | bytes | int) -> None:
+        message = Message()
+        message.add_byte(bytes((number,)))
+        for field in fields:
+            if isinstance(field, int):
+                message.add_int(field)
+            else:
+                message.add_string(field)
+        try:
+            self._link._send_message(message)
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise self._failed("link", str(error)) from None
+
+    def _next(self, *wanted: int) -> tuple[int, Message]:
+        """The server's next message, which must be one of ``wanted``."""
+        begun = time.monotonic()
+        while True:
+            try:
+                number, message = self._inbox.messages.get(timeout=_SLICE_S)
+            except queue.Empty:
+                number, message = -1, None
+            if self._cancelled():
+                raise HelperCancelled
+            if number in wanted and message is not None:
+                return number, message
+            if number == _GONE or (number == -1 and not self._link.is_active()):
+                raise self._failed("link", str(self._link.get_exception() or "the connection closed"))
+            if number != -1:
+                raise self._failed("exchange", f"the server sent message {number} out of turn")
+            waited = time.monotonic() - begun
+            if waited > self._answer_s:
+                raise self._failed("silence", f"the server did not answer within {waited:.0f} s")
+            if waited > _SLOW_S and not self._waits:
+                self._waits = True
+                self._waiting()
