@@ -10,84 +10,18 @@ from __future__ import annotations
 import math
 import time
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QActionGroup, QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from app.viz.icons import set_icon
+from app.viz.axis_row import LEAST_SLIDER, AxisRow
+from app.viz.play_buttons import BUTTON_WIDTH, MORE_WIDTH, PlayButtons
 from app.viz.play_pace import PlayPace, achieved_text
 from app.viz.status_line import ElidedLabel
 
-FRAME_RATES = (1, 2, 5, 10, 15, 20, 25, 30, 60)
 _DEFAULT_RATE = 20
-_LEAST_SLIDER, _LONGEST_NAME, _BUTTON, _MORE, _SPACING = 44, 110, 34, 42, 8
+_LONGEST_NAME, _SPACING = 110, 8
 _ALL, _NO_RATE, _NO_STEPS, _NO_POSITION = range(4)         # what gives way first in a narrow window
-
-
-class _Slider(QSlider):
-    """A slider that leaves stepping keys to the frame slider, so that they mean the same everywhere."""
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown, Qt.Key.Key_Space):
-            event.ignore()
-        else:
-            super().keyPressEvent(event)
-
-
-class _AxisRow:
-    """The widgets of one leading axis."""
-
-    def __init__(self, name: str, length: int, owner: FrameSlider) -> None:
-        self.length = length
-        self.first_image: int | None = None
-        self.name = ElidedLabel(name)
-        self.name.setTextFormat(Qt.TextFormat.PlainText)
-        self.spin = QSpinBox()
-        self.spin.setKeyboardTracking(False)
-        self.spin.lineEdit().setTextMargins(6, 0, 0, 0)
-        self.spin.setAccessibleName(f"{name} number")
-        self.slider = _Slider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName(f"{name} slider")
-        self.slider.setMinimumWidth(_LEAST_SLIDER)
-        self.position = QLabel()
-        self.position.setProperty("role", "muted")
-        self.position.setTextFormat(Qt.TextFormat.PlainText)
-        self.set_length(length)
-        self.slider.valueChanged.connect(owner.read_rows)
-        self.spin.valueChanged.connect(self.slider.setValue)
-
-    def show_value(self, value: int, shown: int) -> None:
-        """The frame that is chosen, and the one on screen."""
-        with QSignalBlocker(self.slider), QSignalBlocker(self.spin):
-            self.slider.setValue(value)
-            self.spin.setValue(value)
-        text = f"{shown} / {self.length - 1}"
-        self.position.setText(text if self.first_image is None else f"{text} · image {shown + self.first_image}")
-        words = "" if shown == value else f"The picture shows {shown}; {value} is on its way."
-        if self.first_image is not None:
-            words = f"{words} The first frame, 0, is image {self.first_image} of the measurement.".strip()
-        self.position.setToolTip(words)
-
-    def rename(self, name: str) -> None:
-        self.name.setText(name)
-        self.spin.setAccessibleName(f"{name} number")
-        self.slider.setAccessibleName(f"{name} slider")
-
-    def name_images(self, first: int | None) -> None:
-        """What index 0 is called by those who took the images; ``None``: no other name."""
-        self.first_image = first
-        self.set_length(self.length)
-
-    def set_length(self, length: int) -> None:
-        self.length = length
-        with QSignalBlocker(self.slider), QSignalBlocker(self.spin):
-            self.spin.setRange(0, length - 1)
-            self.slider.setRange(0, length - 1)
-        self.spin.setFixedWidth(max(62, 40 + 9 * len(str(length))))
-        widest = f"{length} / {length}"
-        if self.first_image is not None:
-            widest += f" · image {length + self.first_image}"
-        self.position.setMinimumWidth(self.position.fontMetrics().horizontalAdvance(widest))
 
 
 class FrameSlider(QWidget):
@@ -111,20 +45,17 @@ class FrameSlider(QWidget):
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._on_tick)
         names = names or (("Frame",) if len(shape) == 1 else tuple(f"Axis {n}" for n in range(len(shape))))
-        self._rows = [_AxisRow(name, length, self) for name, length in zip(names, shape, strict=True)]
+        self._rows = [AxisRow(name, length, self.read_rows) for name, length in zip(names, shape, strict=True)]
         self.label = ElidedLabel()
         self.label.setProperty("role", "muted")
         self.label.setTextFormat(Qt.TextFormat.PlainText)
-        self.back = self._button("step-back", "Previous frame", "Page Up or ,")
-        self.play = self._button("play", "Play", "Space")
-        self.play.setCheckable(True)
-        self.forward = self._button("step-forward", "Next frame", "Page Down or .")
-        self.rate = self._rate_button()
-        self.more = self._more_button()
+        self.buttons = PlayButtons(self)
+        self.back, self.play, self.forward = self.buttons.back, self.buttons.play, self.buttons.forward
+        self.rate, self.more = self.buttons.rate, self.buttons.more
         self._room = _ALL
-        self.back.clicked.connect(self.step_back)
-        self.forward.clicked.connect(self.step_forward)
-        self.play.toggled.connect(self._on_play_toggled)
+        self.buttons.stepped.connect(self._step)
+        self.buttons.play_toggled.connect(self._on_play_toggled)
+        self.buttons.rate_chosen.connect(self.set_frame_rate)
         self._lay_out()
         self.set_frame_rate(_DEFAULT_RATE)
         self._show_index()
@@ -185,8 +116,7 @@ class FrameSlider(QWidget):
 
     def set_frame_rate(self, frames_per_second: int) -> None:
         self._frame_rate = frames_per_second
-        for action in self.rate.menu().actions():
-            action.setChecked(action.data() == frames_per_second)
+        self.buttons.show_chosen_rate(frames_per_second)
         self._pace = PlayPace(frames_per_second, time.monotonic())
         self._follow_pace()
 
@@ -304,63 +234,15 @@ class FrameSlider(QWidget):
     def _width_with(self, room: int) -> int:
         """The least width of all rows with what ``room`` leaves."""
         widths = [max((row.name.minimumWidth() for row in self._rows), default=0),
-                  max((row.spin.minimumWidth() for row in self._rows), default=0), _LEAST_SLIDER]
+                  max((row.spin.minimumWidth() for row in self._rows), default=0), LEAST_SLIDER]
         if room < _NO_POSITION:
             widths.append(max((row.position.minimumWidth() for row in self._rows), default=0))
         if self._playable:
-            widths.extend([_BUTTON] * (3 if room < _NO_STEPS else 1))
-            widths.append(self.rate.minimumWidth() if room < _NO_RATE else _MORE)
+            widths.extend([BUTTON_WIDTH] * (3 if room < _NO_STEPS else 1))
+            widths.append(self.rate.minimumWidth() if room < _NO_RATE else MORE_WIDTH)
         if self.label.text():
             widths.append(0)
         return sum(widths) + _SPACING * (len(widths) - 1)
-
-    def _more_button(self) -> QToolButton:
-        """What has no room otherwise."""
-        button = QToolButton()
-        button.setText("»")
-        button.setFixedWidth(_MORE)
-        button.setAccessibleName("More of playing")
-        button.setToolTip("Steps and frames per second")
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(button)
-        menu.addAction("Previous frame\tPage Up").triggered.connect(self.step_back)
-        menu.addAction("Next frame\tPage Down").triggered.connect(self.step_forward)
-        rates = self.rate.menu()
-        rates.setTitle("Frames per second")
-        menu.addMenu(rates)
-        button.setMenu(menu)
-        button.hide()
-        return button
-
-    def _button(self, icon_name: str, text: str, keys: str) -> QToolButton:
-        button = QToolButton()
-        set_icon(button, icon_name)
-        button.setFixedWidth(_BUTTON)
-        button.setAccessibleName(text)
-        button.setToolTip(f"{text} ({keys})")
-        return button
-
-    def _rate_button(self) -> QToolButton:
-        button = QToolButton()
-        button.setAccessibleName("Frames per second")
-        button.setToolTip("How fast to play, in frames per second; frames that cannot come in time are left out")
-        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(button)
-        rates = QActionGroup(menu)
-        for rate in FRAME_RATES:
-            action = menu.addAction("1 frame per second" if rate == 1 else f"{rate} frames per second")
-            action.setData(rate)
-            action.setCheckable(True)
-            rates.addAction(action)
-        menu.triggered.connect(self._on_rate_chosen)
-        button.setMenu(menu)
-        button.setText("00 of 00 fps")
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        button.setMinimumWidth(button.sizeHint().width())      # its text changes while it plays
-        return button
-
-    def _on_rate_chosen(self, action: object) -> None:
-        self.set_frame_rate(int(action.data()))  # type: ignore[attr-defined]
 
     def _show_index(self) -> None:
         on_screen = self._shown if self._shown is not None else self._index
@@ -377,7 +259,6 @@ class FrameSlider(QWidget):
         self.set_index(tuple(n - 1 for n in self.shape))
 
     def _on_play_toggled(self, playing: bool) -> None:
-        set_icon(self.play, "pause" if playing else "play")
         self._waiting_for, self._due = None, False
         self._pace = PlayPace(self._frame_rate, time.monotonic())
         self._follow_pace()
