@@ -200,8 +200,10 @@ def test_that_the_agent_is_private_whole_and_replaced_when_it_differs(tmp_path: 
         assert placed.read_bytes() == agent_zip().data
     for library in libraries():
         assert (cache / library.name).read_bytes() == library.data
-    assert sorted(p.name for p in cache.iterdir()) == sorted([placed.name, libraries()[0].name.split("/")[0]])
-    assert (cache.stat().st_mode & 0o777, placed.stat().st_mode & 0o777) == (0o700, 0o600)
+    [compiled] = cache.glob(f"{placed.stem}-*.zip")        # by the site's Python
+    assert sorted(p.name for p in cache.iterdir()) == sorted([placed.name, compiled.name,
+                                                              libraries()[0].name.split("/")[0]])
+    assert [path.stat().st_mode & 0o777 for path in (cache, placed, compiled)] == [0o700, 0o600, 0o600]
     assert sum(len(upload.sent) for upload in (agent_zip(), *libraries())) < 2 * 10**6
 
 
@@ -211,7 +213,8 @@ def test_that_only_the_newest_agents_stay_in_the_cache(tmp_path: Path, own_home:
     profile = LOCAL if here else SiteProfile("site", agent=AgentSettings(python=(DEBIAN_PYTHON,), cache=str(cache)))
     cache.mkdir(exist_ok=True)
     for age in range(8):
-        for name in (f"agent-{age:016x}.zip", f"plugins-{age:016x}/libh5bshuf.so", f".upload-{age}"):
+        for name in (f"agent-{age:016x}.zip", *([] if here else [f"agent-{age:016x}-cpython-38.zip"]),
+                     f"plugins-{age:016x}/libh5bshuf.so", f".upload-{age}"):
             (cache / name).parent.mkdir(exist_ok=True)
             (cache / name).write_bytes(b"old")
             for path in {cache / name, (cache / name).parent} - {cache}:
@@ -223,7 +226,9 @@ def test_that_only_the_newest_agents_stay_in_the_cache(tmp_path: Path, own_home:
         connection.close()
     left = {path.name for path in cache.iterdir()}
     assert {agent_zip().name, "settings-of-another.zip"} <= left
-    assert {name for name in left if name.startswith("agent-0")} == {f"agent-{age:016x}.zip" for age in range(3)}
+    kept = ("",) if here else ("", "-cpython-38")           # what was compiled goes with what it was made of
+    assert {name for name in left if name.startswith("agent-0")} == {
+        f"agent-{age:016x}{what}.zip" for age in range(3) for what in kept}
     if not here:
         assert len([name for name in left if name.startswith("plugins-")]) == 2
         assert not [name for name in left if name.startswith(".upload-")]

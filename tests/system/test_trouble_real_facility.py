@@ -256,7 +256,8 @@ def test_that_a_home_with_any_name_works_behind_a_noisy_shell(
         pythons = ("/nowhere/python3", "module load nothing && python3", f"{DEBIAN_PYTHON} -S", DEBIAN_PYTHON)
         connection = connect(SiteProfile("odd", ssh=ssh, agent=AgentSettings(python=pythons)))
         assert connection.transport.home == PurePosixPath(home)
-        assert [p.name for p in (home / ".cache/beamside").glob("*.zip")] == [agent_zip().name]
+        assert (home / ".cache/beamside" / agent_zip().name).is_file()
+        assert len(list((home / ".cache/beamside").glob("*.zip"))) == 2       # as it came, and compiled
         names = {e.name for e in connection.data.list_folder(PurePosixPath("~")).result(DEADLINE_S).entries}
         assert "scan 1.h5" in names
         block = connection.data.read(ReadRequest(DataReference("odd", PurePosixPath("scan 1.h5"), "/entry/data/data")))
