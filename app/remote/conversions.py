@@ -30,6 +30,7 @@ _NODE_FIELDS = {f.name for f in fields(NodeInfo)}
 _PLOT_FIELDS = {f.name for f in fields(PlotDescription)}
 _ENTRY_KINDS = {"f": EntryKind.FILE, "d": EntryKind.FOLDER, "l": EntryKind.LINK, "o": EntryKind.OTHER}
 _STATISTICS_FIELDS = {f.name for f in fields(Statistics)}
+_last_mask = (np.zeros(0, np.uint8), np.zeros((0, 0), bool))     # packed and unpacked; replaced as a whole
 
 
 def read_params(request: ReadRequest, parts: bool = False) -> dict[str, Any]:
@@ -220,9 +221,14 @@ def _generation(result: dict[str, Any]) -> tuple[int, int]:
 
 
 def _mask(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Where no valid pixel stands; the same array as before where it is the same, as of the frames of a stack."""
+    global _last_mask
     height, width = shape[-2:]
-    mask = np.unpackbits(bits, count=height * width).reshape(height, width).astype(bool)
-    mask.flags.writeable = False
+    known, mask = _last_mask
+    if mask.shape != (height, width) or not np.array_equal(known, bits):
+        mask = np.unpackbits(bits, count=height * width).view(bool).reshape(height, width)
+        mask.flags.writeable = False
+        _last_mask = bits, mask
     return mask
 
 

@@ -103,3 +103,19 @@ def test_that_a_shown_file_is_read_as_its_signal() -> None:
 def test_that_a_line_of_other_arrays_is_refused(arrays: list[Any]) -> None:
     with pytest.raises(AgentError):
         line_profile(FILE, (0, 0), (2, 0), 1, {"signal": "/x", "generation": [1, 2]}, arrays)
+
+
+def test_that_frames_with_the_same_gaps_share_their_mask_and_others_do_not() -> None:
+    rng = np.random.default_rng(3)
+    one, other = rng.random((3, 4)) < 0.5, rng.random((3, 4)) < 0.5
+    found = []
+    for mask, shape in ((one, (3, 4)), (one, (3, 4)), (other, (3, 4)), (one.reshape(4, 3), (4, 3)), (one, (3, 4))):
+        part = Reading(REQUEST).part(reply("preview", exactness="pooled", statistics={}, mask=True),
+                                     [np.zeros(shape, "<u2"), np.packbits(mask)], 10, 0.1)
+        assert part.mask is not None
+        assert part.mask.dtype == bool
+        assert not part.mask.flags.writeable
+        assert np.array_equal(part.mask, mask)
+        found.append(part.mask)
+    assert found[0] is found[1]
+    assert found[4] is not found[3]
