@@ -24,7 +24,7 @@ from app.session.stack_snippets import projection_snippet
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.messages import message_of
-from app.views.viewer_tab import ViewerTab
+from app.views.picture_tab import PictureTab
 from app.viz.choices import ViewChoices
 from app.viz.exactness_words import missing_words
 from app.viz.icons import set_icon
@@ -37,7 +37,7 @@ OPERATION_NAMES = {StackOperation.MAX: "Maximum", StackOperation.MEAN: "Mean", S
 _OUTDATED = "of the file as it was: it has changed since"
 
 
-class ProjectionTab(ViewerTab):
+class ProjectionTab(PictureTab):
     """The projection of one stack."""
 
     icon_name = "overlay"
@@ -48,11 +48,9 @@ class ProjectionTab(ViewerTab):
                  operation: StackOperation, choices: ViewChoices | None, viewed: Viewed,
                  parent: QWidget | None = None) -> None:
         """``reference`` names the dataset itself, ``description`` is the stack's; ``choices``: how it is looked at."""
-        super().__init__(parent)
-        self.reference = reference
+        super().__init__(reference, viewed, parent)
         self.operation = operation
         self.key = projection_key(reference, operation)
-        self._viewed = viewed
         self._frames = frame_count(description)
         self._exact = missing_words(description.missing) or "exact"
         self.description = described_projection(description, operation)
@@ -69,25 +67,19 @@ class ProjectionTab(ViewerTab):
         outer.setSpacing(0)
         outer.addWidget(self.strip)
         outer.addWidget(self.viewer, 1)
-        self.setFocusProxy(self.viewer)
         menu = self.viewer.toolbar.export.menu()
         assert isinstance(menu, QMenu)
         self._save = menu.addAction("Save numbers as NPY…")
         set_icon(self._save, "save")
         self._save.setEnabled(False)
         self._connect()
-        self._show_counter()
+        self._mirror_viewer()
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
     @property
     def title(self) -> str:
-        name = self.reference.data_path.rstrip("/").rsplit("/", 1)[-1]
-        return visible(f"{self.operation.value} of {name or 'frames'} · {self.reference.file_path.name}")
-
-    @property
-    def is_picture(self) -> bool:
-        return True
+        return self._titled(self.operation.value, "frames")
 
     @property
     def picture_name(self) -> str:
@@ -117,15 +109,6 @@ class ProjectionTab(ViewerTab):
     def cancel(self) -> None:
         self._source.cancel()
 
-    def set_limits(self, low: float, high: float) -> None:
-        self.viewer.set_limits(low, high)
-
-    def set_auto_limits(self) -> None:
-        self.viewer.set_auto_limits()
-
-    def set_choices(self, choices: ViewChoices) -> None:
-        self.viewer.set_choices(choices)
-
     def go_to(self, y: int, x: int) -> None:
         self.viewer.marker.go_to(y, x)
 
@@ -149,10 +132,7 @@ class ProjectionTab(ViewerTab):
         self._save.triggered.connect(self._ask_where_to_save)
         viewer.frame_requested.connect(self._begin)
         viewer.retry_requested.connect(self.reload)
-        viewer.limits_changed.connect(self.limits_changed)
-        viewer.choices_changed.connect(self._choices_changed)
         viewer.cursor_moved.connect(self._say_what_the_value_is)
-        self._viewed.changed.connect(self._show_counter)
 
     def _begin(self, _leading: object) -> None:
         if self._shown is None and not self._source.running:
@@ -256,12 +236,6 @@ class ProjectionTab(ViewerTab):
         if y is not None and shown is not None and shown.partial and self.viewer.status.value.text():
             self.viewer.status.units.setText(
                 f"{self.viewer.description.signal_units} (of {shown.frames} frames{_pooled(shown)})".strip())
-
-    def _choices_changed(self, choices: ViewChoices) -> None:
-        self.choices_made.emit(self.description, choices)
-
-    def _show_counter(self) -> None:
-        self.viewer.set_counter_text(self._viewed.text)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape and self._source.running:

@@ -8,20 +8,19 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.model.data import Block, DataReference, Selection, Statistics
 from app.model.plot import PlotDescription, View
-from app.model.text import visible
 from app.session.permuted_data import PermutedData
 from app.session.slices_source import PLANES, SlicesSource
 from app.session.stack_snippets import selection_snippet
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.messages import message_of
-from app.views.viewer_tab import ViewerTab
+from app.views.picture_tab import PictureTab
 from app.viz.choices import ViewChoices
 from app.viz.slice_panel import Position
 from app.viz.slices_view import SlicesView
 
 
-class SlicesTab(ViewerTab):
+class SlicesTab(PictureTab):
     """The last three axes of one dataset as a volume."""
 
     icon_name = "dataset-3d"
@@ -31,39 +30,28 @@ class SlicesTab(ViewerTab):
     def __init__(self, data: DataService, reference: DataReference, description: PlotDescription,
                  leading: tuple[int, ...], choices: ViewChoices, viewed: Viewed, parent: QWidget | None = None) -> None:
         """``reference`` names the dataset itself, ``leading`` the frame on screen, ``choices`` how it is looked at."""
-        super().__init__(parent)
-        self.reference = reference
+        super().__init__(reference, viewed, parent)
         self.key = slices_key(reference)
         self.description = replace(description, view=View.VOLUME)
         self._data = data
-        self._viewed = viewed
         self.viewer = SlicesView(self.description, replace(choices, locked=True), leading)
         self._source = self._make_source()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.viewer)
-        self.setFocusProxy(self.viewer)
         viewer = self.viewer
         viewer.position_changed.connect(self._show_position)
         viewer.region_changed.connect(self._see_region)
         viewer.cursor_moved.connect(self._read_value)
         viewer.retry_requested.connect(self._retry)
-        viewer.limits_changed.connect(self.limits_changed)
         viewer.statistics_changed.connect(self._statistics_changed)
-        viewer.choices_changed.connect(self._choices_changed)
-        viewed.changed.connect(self._show_counter)
-        self._show_counter()
+        self._mirror_viewer()
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
     @property
     def title(self) -> str:
-        name = self.reference.data_path.rstrip("/").rsplit("/", 1)[-1]
-        return visible(f"slices of {name or 'volume'} · {self.reference.file_path.name}")
-
-    @property
-    def is_picture(self) -> bool:
-        return True
+        return self._titled("slices", "volume")
 
     @property
     def picture_name(self) -> str:
@@ -95,15 +83,6 @@ class SlicesTab(ViewerTab):
         if data is not self._data:
             self._data = data
             self.reload()
-
-    def set_limits(self, low: float, high: float) -> None:
-        self.viewer.set_limits(low, high)
-
-    def set_auto_limits(self) -> None:
-        self.viewer.set_auto_limits()
-
-    def set_choices(self, choices: ViewChoices) -> None:
-        self.viewer.set_choices(choices)
 
     def go_to(self, y: int, x: int) -> None:
         self.viewer.cross_to(self.viewer.active, y, x)
@@ -150,12 +129,6 @@ class SlicesTab(ViewerTab):
     def _file_changed(self) -> None:
         for number in range(len(PLANES)):
             self.viewer.show_error(number, "The file has changed.", "Refresh (F5) to read it again.")
-
-    def _choices_changed(self, choices: ViewChoices) -> None:
-        self.choices_made.emit(self.description, choices)
-
-    def _show_counter(self) -> None:
-        self.viewer.set_counter_text(self._viewed.text)
 
 
 def slices_key(reference: DataReference) -> str:
