@@ -110,7 +110,7 @@ def _ssh(table: Any, fault: _Faults, where: str) -> SshSettings:
     if authority is not None:
         where_ca = f"{where}.certificate_authority"
         table["certificate_authority"] = ca = _section(CertificateAuthority, authority, where_ca, fault)
-        if urlsplit(ca.url).scheme != "https":
+        if urlsplit(ca.url).scheme != "https" and (ca.url or ca.kind != "oinit"):   # oinit's may be found by name
             raise fault(f"{where_ca}.url", f"is {ca.url!r}", "an https address")
     settings = _section(SshSettings, table, where, fault)
     if not 0 < settings.port < 65536:

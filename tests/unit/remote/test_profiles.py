@@ -58,6 +58,8 @@ def test_that_a_whole_profile_is_read() -> None:
     (('system = "slurm"', 'system = "cron"'), "batch.system is 'cron'"),
     (("poll_s = 2", "poll_s = true"), "batch.poll_s is True"),
     (('kind = "conch"', 'kind = "shell"'), "certificate_authority.kind is 'shell'"),
+    (('url = "https://ca.site.example"', 'url = ""'), "certificate_authority.url is ''"),
+    (('url = "https://ca.site.example"', 'url = "http://ca.site.example"'), "certificate_authority.url is 'http://"),
     (("[batch]", "[batch"), "not valid TOML"),
     (('title = "ESRF"', 'colour = "red"'), "colour is 'red'"),
 ])
@@ -67,3 +69,10 @@ def test_that_a_fault_is_one_sentence_naming_file_and_key(change: tuple[str, str
     assert caught.value.summary.startswith("esrf.toml: ")
     assert says in caught.value.summary
     assert caught.value.remedy
+
+
+def test_that_only_oinits_address_may_be_left_to_the_name_service() -> None:
+    authority = parse_profile(GOOD.replace('kind = "conch"\nurl = "https://ca.site.example"', 'kind = "oinit"'),
+                              "esrf.toml").ssh.certificate_authority
+    assert authority is not None
+    assert (authority.kind, authority.url) == ("oinit", "")
