@@ -6,6 +6,9 @@ import os
 import sys
 from typing import Tuple
 
+_SET_PIPE_SIZE = 1031       # F_SETPIPE_SZ
+_PIPE_BYTES = 2 ** 20
+
 
 def claim_stdio() -> Tuple[int, int]:
     """Take the wire's descriptors away from 0 and 1: (read from, write to).
@@ -22,6 +25,17 @@ def claim_stdio() -> Tuple[int, int]:
         msvcrt.setmode(wire_in, os.O_BINARY)
         msvcrt.setmode(wire_out, os.O_BINARY)
     return wire_in, wire_out
+
+
+def widen_pipe(descriptor: int) -> None:
+    """Let a pipe take a whole picture, so that its writer need not wait for its reader piece by piece."""
+    if not sys.platform.startswith("linux"):
+        return
+    import fcntl
+    try:
+        fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE_BYTES)
+    except OSError:
+        return  # no pipe, or the user has many wide ones: it stays as it is
 
 
 def write_all(descriptor: int, data: bytes) -> None:

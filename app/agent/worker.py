@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import Any, Dict, Iterator, List, Optional
 
-from app.agent.stdio import claim_stdio, write_all
+from app.agent.stdio import claim_stdio, widen_pipe, write_all
 from app.protocol.errors import ProtocolError, WireError
 from app.protocol.framing import Frame, FrameDecoder
 from app.protocol.messages import (
@@ -42,6 +42,7 @@ _WATCHDOG_S = 2.0
 def run_worker(memory_mb: int, cache_mb: int, threads: int) -> int:
     """Serve requests until the front closes the pipe."""
     wire_in, wire_out = claim_stdio()
+    widen_pipe(wire_out)
     faulthandler.enable()
     _end_with_parent()
     _reuse_memory()
