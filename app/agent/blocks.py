@@ -28,6 +28,7 @@ from app.protocol.chunk_filters import (
 
 HEADER_BYTES = CHUNK_HEADER.size
 CHECKPOINT = 16  # every so many blocks their place is remembered
+_WORTH_A_CALL = 3  # blocks
 
 
 class Damaged(Exception):
@@ -102,7 +103,7 @@ def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Block
     position = 0
     block = int(np.searchsorted(blocks.checkpoints, origin)) * CHECKPOINT
     lengths = _with_length(steps[0], blocks)
-    for first, end in runs:
+    for first, end in _joined(runs):
         checkpoint = first // CHECKPOINT
         if checkpoint * CHECKPOINT > block:
             block, position = checkpoint * CHECKPOINT, int(blocks.checkpoints[checkpoint]) - origin
@@ -114,6 +115,17 @@ def decode_blocks(packed: Any, origin: int, steps: Sequence[Step], blocks: Block
             raise Damaged("a chunk that ends too early")
         Part(steps[0], packed[position:behind + rest], blocks.block_bytes, out[start:stop]).decode()
         position, block = behind, end
+
+
+def _joined(runs: List[Tuple[int, int]]) -> List[Tuple[int, int]]:
+    """Runs of blocks with those between them where decoding these too takes less time than another call."""
+    joined = [runs[0]]
+    for first, end in runs[1:]:
+        if first - joined[-1][1] <= _WORTH_A_CALL:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((first, end))
+    return joined
 
 
 def decode_all_blocks(packed: Any, step: Step, out: Any) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from app.agent.blocks import Damaged, is_in_blocks, parts_of
 from app.agent.lent_memory import LentMemory
 from app.agent.pieces import Kept, Piece, PieceReader, bytes_to_decode
-from app.agent.plain_bytes import MAX_SCRATCH, bytes_of, read_plain, slices_of, stepped
+from app.agent.plain_bytes import MAX_SCRATCH, bytes_of, one_by_one, read_plain, slices_of, stepped
 from app.agent.selection import Axis, Plan
 from app.agent.slab_cache import SlabCache
 from app.agent.storage import Storage, Storages, damaged_or_changed, descriptor_of, refuse_if_cut
@@ -180,7 +180,8 @@ class DirectReader:
     def _read(self, fd: int, dataset: Any, storage: Storage, axes: Tuple[Axis, ...], out: Any, check: Check) -> None:
         if storage.chunks is None:
             assert storage.offset is not None
-            read_plain(fd, int(storage.offset), storage.shape, slices_of(axes), out, self._idle[0].pread)
+            read_plain(fd, int(storage.offset), storage.shape, slices_of(axes), out, self._idle[0].pread,
+                       self._together if self._threads > 1 else one_by_one, self._threads)
             return
         pieces = self._pieces(dataset, storage, axes, out)
         doubtful = []  # type: List[Piece]
@@ -241,6 +242,9 @@ class DirectReader:
                  for part in parts_of(packed, steps[0], bytes_of(target), self._threads)]
         _results_of(parts)
         return True
+
+    def _together(self, works: List[Callable[[], None]]) -> None:
+        _results_of([self._threads_pool.submit(work) for work in works])
 
     @property
     def _threads_pool(self) -> ThreadPoolExecutor:

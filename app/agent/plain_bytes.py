@@ -1,12 +1,13 @@
 """Values that lie in a file as they lie in memory: which bytes of them are wanted, and how they get there.
 
-What lies together is read with ``pread``, what is scattered through a guarded mapping. Any thread.
+What lies together, or nearly, is read with ``pread``; what is scattered further through a guarded mapping. Any thread.
 """
 
 from __future__ import annotations
 
+import functools
 import os
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Iterator, List, Tuple
 
 import numpy as np
 
@@ -20,16 +21,28 @@ SMALL_SPAN = 2 ** 20
 _LONG_RUN = 2048
 _MANY_RUNS = 2 ** 16
 _WINDOW = 128 * 2 ** 20
+NEAR_BYTES = 16 * 2 ** 10  # between wanted values: so much is read faster than another page is touched
+BLOCK_BYTES = 2 ** 20      # stays in the processor's cache
+FEWEST_A_BLOCK = 16
 
 Slices = Tuple[slice, ...]
 Pread = Callable[[int, int, int], Any]
+Together = Callable[[List[Callable[[], None]]], Any]
 
 
-def read_plain(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, target: Any, pread: Pread) -> None:
+def one_by_one(works: List[Callable[[], None]]) -> None:
+    """Do works in this thread."""
+    for work in works:
+        work()
+
+
+def read_plain(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, target: Any, pread: Pread,
+               together: Together = one_by_one, threads: int = 1) -> None:
     """Fill ``target`` with a part of an array of ``shape`` that begins at ``offset``.
 
     Args:
         pread: (fd, offset, size) → uint8, in a buffer that it may use again.
+        together: does so many works at once as there are threads.
 
     Raises:
         Unusual: the file ends too early, or did so meanwhile.
@@ -38,10 +51,10 @@ def read_plain(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, tar
     first, end = span(shape, wanted, target.dtype.itemsize)
     if os.fstat(fd).st_size < offset + end:
         raise Unusual("the file ends too early")
-    together = end - first == inner
-    if together and target.flags.c_contiguous and inner == target.nbytes:
+    solid = end - first == inner
+    if solid and target.flags.c_contiguous and inner == target.nbytes:
         pread_into(fd, offset + first, bytes_of(target))
-    elif end - first <= (MAX_SCRATCH if together else SMALL_SPAN):
+    elif end - first <= (MAX_SCRATCH if solid else SMALL_SPAN):
         gather(pread(fd, offset + first, end - first), first, shape, wanted, target)
     elif inner >= _LONG_RUN and outer <= _MANY_RUNS and target.flags.c_contiguous and inner * outer == target.nbytes:
         flat, place = memoryview(bytes_of(target)), 0
@@ -49,19 +62,69 @@ def read_plain(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, tar
             if os.preadv(fd, [flat[place:place + inner]], start) != inner:
                 raise Unusual("the file ends too early")
             place += inner
+    elif _is_near(shape, wanted, target):
+        parts = _split(wanted, target, threads)
+        together([functools.partial(_gather_read, fd, offset, shape, inside, part) for inside, part in parts])
     else:
         gather_mapped(fd, offset, shape, wanted, target)
+
+
+def _gather_read(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
+    """As :func:`gather`, from what lies between the first and the last wanted value, read a block at a time."""
+    item_size, buffer = target.dtype.itemsize, np.empty(0, np.uint8)
+    for inside, part in _blocks(strides_of(shape, item_size), wanted, target, 0):
+        first, end = span(shape, inside, item_size)
+        if buffer.size < end - first:
+            buffer = np.empty(max(end - first, BLOCK_BYTES), np.uint8)
+        pread_into(fd, offset + first, buffer[:end - first])
+        gather(buffer, first, shape, inside, part)
+
+
+def _blocks(strides: List[int], wanted: Slices, target: Any, axis: int) -> Iterator[Tuple[Slices, Any]]:
+    """A selection in parts that lie within :data:`BLOCK_BYTES` each, if its rows do."""
+    while axis < len(strides) - 1 and target.shape[axis] == 1:
+        axis += 1
+    step = strides[axis] * wanted[axis].step
+    for inside, part in _slabs(wanted, target, axis, max(1, BLOCK_BYTES // step)):
+        if step > BLOCK_BYTES and axis < len(strides) - 1:
+            yield from _blocks(strides, inside, part, axis + 1)
+        else:
+            yield inside, part
+
+
+def _split(wanted: Slices, target: Any, count: int) -> List[Tuple[Slices, Any]]:
+    """A selection in about ``count`` parts along its longest axis."""
+    axis = int(np.argmax(target.shape))
+    return list(_slabs(wanted, target, axis, -(-target.shape[axis] // max(1, count))))
+
+
+def _slabs(wanted: Slices, target: Any, axis: int, thick: int) -> Iterator[Tuple[Slices, Any]]:
+    one = wanted[axis]
+    for start in range(0, target.shape[axis], thick):
+        part = target[(slice(None),) * axis + (slice(start, start + thick),)]
+        along = stepped(one.start + start * one.step, part.shape[axis], one.step)
+        yield wanted[:axis] + (along,) + wanted[axis + 1:], part
+
+
+def _is_near(shape: Tuple[int, ...], wanted: Slices, target: Any) -> bool:
+    """Whether reading everything between wanted values, block by block, takes less than touching their pages."""
+    blocks, inside, strides = 1, wanted, strides_of(shape, target.dtype.itemsize)
+    for axis, one in enumerate(wanted):
+        step = strides[axis] * one.step
+        together = 1 if target.shape[axis] == 1 else max(1, BLOCK_BYTES // step)
+        blocks *= -(-target.shape[axis] // together)
+        inside = inside[:axis] + (stepped(one.start, min(together, target.shape[axis]), one.step),) + inside[axis + 1:]
+        if target.shape[axis] > 1 and step <= BLOCK_BYTES:
+            break
+    first, end = span(shape, inside, target.dtype.itemsize)
+    return bool(blocks * (end - first) <= NEAR_BYTES * target.size and FEWEST_A_BLOCK * blocks <= target.size)
 
 
 def gather_mapped(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
     """As :func:`gather`, from the file itself, no more of it mapped at once than a window."""
     item_size, strides = target.dtype.itemsize, strides_of(shape, target.dtype.itemsize)
     axis = next((number for number, length in enumerate(target.shape) if length > 1), 0)
-    together = max(1, _WINDOW // (strides[axis] * wanted[axis].step))
-    for start in range(0, target.shape[axis], together):
-        part = target[(slice(None),) * axis + (slice(start, start + together),)]
-        along = stepped(wanted[axis].start + start * wanted[axis].step, part.shape[axis], wanted[axis].step)
-        inside = wanted[:axis] + (along,) + wanted[axis + 1:]
+    for inside, part in _slabs(wanted, target, axis, max(1, _WINDOW // (strides[axis] * wanted[axis].step))):
         first, end = span(shape, inside, item_size)
         with Mapped(fd, offset + first, offset + end) as mapped:
             gather(mapped.bytes, first, shape, inside, part)
