@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -41,6 +41,9 @@ class FakeProvider:
         discovery_changes: changes to the discovery document.
         sign_key: what signs ID tokens; replace it to forge them.
         date_offset_s: how wrong the ``Date`` header is.
+        forge: makes ID tokens instead of signing them: a function of the claims to the token.
+        bent: path → (status, address): where requests for it are redirected to.
+        vanish, come_back: stop listening (connections are refused), and listen again at the same port.
         callback_changes: changes to what the browser brings back after ``/auth``.
         certificate: how ``GET /sign`` answers: a function of (public key line, token) to an answer.
     """
@@ -67,6 +70,10 @@ class FakeProvider:
     redirect: str = ""
     callback_changes: dict[str, Any] = field(default_factory=dict)
     browser_codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    forge: Callable[[dict[str, Any]], str] | None = None
+    bent: dict[str, tuple[int, str]] = field(default_factory=dict)
+    vanish: Callable[[], None] = field(default=lambda: None)
+    come_back: Callable[[], None] = field(default=lambda: None)
 
     def __post_init__(self) -> None:
         self.published = self.sign_key.public_key()
@@ -91,6 +98,9 @@ class FakeProvider:
         self.requests.append((path, form))
         if self.forced.get(path):
             return self.forced[path].pop(0)
+        if path in self.bent:
+            status, self.redirect = self.bent[path]
+            return status, "moved"
         if path == "/.well-known/openid-configuration":
             return 200, _changed(self._discovery(), self.discovery_changes)
         if path == "/jwks":
@@ -148,7 +158,11 @@ class FakeProvider:
         return 200, _changed({
             "access_token": secrets.token_urlsafe(16), "token_type": "Bearer", "expires_in": self.access_token_s,
             "refresh_token": self.refresh_token, "scope": form.get("scope", "openid"),
-            "id_token": jwt.encode(claims, self.sign_key, "ES256", headers={"kid": "one"})}, self.token_changes)
+            "id_token": (self.forge or self.sign)(claims)}, self.token_changes)
+
+    def sign(self, claims: dict[str, Any]) -> str:
+        """An ID token as it should be."""
+        return jwt.encode(claims, self.sign_key, "ES256", headers={"kid": "one"})
 
 
 @contextlib.contextmanager
@@ -182,19 +196,31 @@ def fake_provider(pki: Pki, **values: Any) -> Iterator[FakeProvider]:
             self.end_headers()
             self.wfile.write(data)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki.certificate, pki.key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    fake.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="fake-provider")
-    thread.start()
+    running: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+
+    def start() -> None:
+        server = ThreadingHTTPServer(("127.0.0.1", fake.port), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        fake.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="fake-provider")
+        thread.start()
+        running.append((server, thread))
+
+    def stop() -> None:
+        while running:
+            server, thread = running.pop()
+            server.shutdown()
+            server.server_close()
+            thread.join(10)
+
+    fake.vanish, fake.come_back = stop, start
+    start()
     try:
         yield fake
     finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+        stop()
 
 
 def _proves(form: dict[str, str], asked: dict[str, str]) -> bool:

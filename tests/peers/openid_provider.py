@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import filelock
 import requests
@@ -40,6 +40,10 @@ class OpenIdProvider:
     pki: Pki
     process: subprocess.Popen[str]
     answers: queue.Queue[dict[str, Any]]
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.issuer).netloc
 
     def settings(self, **changes: Any) -> IdentitySettings:
         """The ``[identity]`` of a profile that uses it."""
@@ -71,6 +75,10 @@ class OpenIdProvider:
         """Play the person in the browser: sign in as ``user`` and approve; the answer is brought to the application."""
         visit(address, self.pki, user)
 
+    def answer_but_stop(self, address: str, user: str = "alice") -> str:
+        """As ``answer``, but the browser stops before the application: the address it would have gone to."""
+        return visit(address, self.pki, user, stop="http://127.0.0.1")
+
     def decline(self, address: str, user: str = "alice") -> None:
         """Play the person in the browser: refuse."""
         visit(address, self.pki, user, refuse=True)
@@ -84,12 +92,13 @@ class OpenIdProvider:
 
 @contextlib.contextmanager
 def openid_provider(pki: Pki, *, prefix: str = "/op", device_code_s: int = 120, access_token_s: int = 600,
-                    interval_s: int = 1) -> Iterator[OpenIdProvider]:
-    """Start a provider and stop it. ``prefix`` empty: an issuer without a path."""
+                    interval_s: int = 1, code_said_s: int = 0) -> Iterator[OpenIdProvider]:
+    """Start a provider and stop it. ``prefix`` empty: an issuer without a path. ``code_said_s``: how long it says that
+    its codes live, if not as long as they do."""
     node = need_program("node", "nodejs")
     settings = {"modules": str(install()), "key": str(pki.key), "certificate": str(pki.certificate), "prefix": prefix,
                 "device_code_s": device_code_s, "access_token_s": access_token_s,
-                "interval_s": interval_s}
+                "interval_s": interval_s, "code_said_s": code_said_s}
     process = subprocess.Popen([node, str(_HERE / "provider.mjs"), json.dumps(settings)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     answers: queue.Queue[dict[str, Any]] = queue.Queue()
@@ -131,13 +140,22 @@ def install() -> Path:
     return _INSTALLED
 
 
-def visit(address: str, pki: Pki, user: str, refuse: bool = False) -> str:
-    """Walk through the provider's pages as a browser would, until there is no form left; returns the last page."""
+def visit(address: str, pki: Pki, user: str, refuse: bool = False, stop: str = "") -> str:
+    """Walk through the provider's pages as a browser would, until there is no form left.
+
+    Args:
+        stop: an address, or its beginning, that is not opened.
+
+    Returns:
+        The last page; or the address not opened.
+    """
     with requests.Session() as browser:
         browser.verify = str(pki.ca)
         browser.trust_env = False
-        page = browser.get(address, timeout=10)
+        page = _follow(browser, browser.get(address, timeout=10, allow_redirects=False), stop)
         for _ in range(20):
+            if isinstance(page, str):
+                return page
             form = _first_form(page.text)
             if form is None:
                 return page.text
@@ -149,10 +167,20 @@ def visit(address: str, pki: Pki, user: str, refuse: bool = False) -> str:
                 fields["abort"] = "yes"
             if "login" in fields:
                 fields.update(login=user, password="any")
-            page = browser.post(urljoin(page.url, action), data=fields, timeout=10)
+            page = _follow(browser, browser.post(urljoin(page.url, action), data=fields, timeout=10,
+                                                 allow_redirects=False), stop)
             if "abort" in fields:
-                return page.text
+                return page if isinstance(page, str) else page.text
     raise AssertionError("the provider's pages never end")
+
+
+def _follow(browser: requests.Session, page: requests.Response, stop: str) -> requests.Response | str:
+    while page.is_redirect:
+        address = urljoin(page.url, page.headers["Location"])
+        if stop and address.startswith(stop):
+            return address
+        page = browser.get(address, timeout=10, allow_redirects=False)
+    return page
 
 
 def _first_form(text: str) -> tuple[str, dict[str, str]] | None:

@@ -91,7 +91,10 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
     for (const name of ['access_token', 'refresh_token', 'id_token', 'device_code']) {
       if (ctx.body?.[name]) issued.push(ctx.body[name]);
     }
-    if (ctx.oidc?.route === 'device_authorization' && ctx.body?.device_code) ctx.body.interval = settings.interval_s;
+    if (ctx.oidc?.route === 'device_authorization' && ctx.body?.device_code) {
+      ctx.body.interval = settings.interval_s;
+      if (settings.code_said_s) ctx.body.expires_in = settings.code_said_s;
+    }
   });
   callback = provider.callback();
   process.stdout.write(JSON.stringify({ issuer, port }) + '\n');
