@@ -18,13 +18,11 @@ from PySide6.QtWidgets import QLineEdit, QPushButton
 from app.model.data import Exactness, Statistics
 from app.model.limits import LimitsRule
 from app.model.marks import ProfileLine, Region
-from app.remote.sites import Sites
 from app.session.picture_marks import LINE
-from app.session.session import SiteState
 from app.views.dataset_tab import DatasetTab
 from app.viz.stack_view import StackView
+from tests.gui.local_window import PATIENCE_MS, open_local, type_target
 
-PATIENCE_MS = 20_000
 SHAPE = (5, 1300, 1700)
 SENTINEL = 2**16 - 1
 
@@ -49,14 +47,11 @@ def stack(tmp_path: Path) -> tuple[Path, np.ndarray]:
 
 @pytest.fixture
 def program(qtbot: Any, start: Any) -> Any:
-    program = start(Sites())
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN, timeout=PATIENCE_MS)
-    return program
+    return open_local(qtbot, start)
 
 
 def opened(qtbot: Any, program: Any, target: str) -> DatasetTab:
-    program.window.top_bar.go_to.setText(target)
-    qtbot.keyClick(program.window.top_bar.go_to, Qt.Key.Key_Return)
+    type_target(qtbot, program, target)
     qtbot.waitUntil(lambda: program.window.current_tab is not None
                     and isinstance(program.window.current_tab.viewer, StackView), timeout=PATIENCE_MS)
     tab = program.window.current_tab

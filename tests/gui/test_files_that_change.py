@@ -9,19 +9,16 @@ import h5py
 import numpy as np
 import pytest
 
-from app.remote.sites import Sites
-from app.session.session import SiteState
 from app.viz.curve_view import CurveView
 from app.viz.table_view import TableView
+from tests.gui.local_window import open_local
 
 PATIENCE_MS = 20_000
 
 
 @pytest.fixture
 def program(qtbot: Any, start: Any) -> Any:
-    program = start(Sites())
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN, timeout=PATIENCE_MS)
-    return program
+    return open_local(qtbot, start)
 
 
 @pytest.fixture

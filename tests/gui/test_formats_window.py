@@ -8,18 +8,15 @@ from typing import Any
 import fabio
 import numpy as np
 import pytest
-from PySide6.QtCore import QModelIndex, Qt
+from PySide6.QtCore import QModelIndex
 
 from app.model.plot import View
-from app.remote.sites import Sites
 from app.session.file_rows import RowKind
 from app.session.files_model import Role
-from app.session.session import SiteState
-from app.views.dataset_tab import DatasetTab
 from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
+from tests.gui.local_window import PATIENCE_MS, go, open_local
 
-PATIENCE_MS = 20_000
 COUNTS = np.random.default_rng(5).poisson(30, (40, 30)).astype(np.int32)
 SPEC = "#F a\n#E 1700000000\n#D x\n\n" + "".join(
     f"#S {number} ascan th 0 1 2 1\n#N 2\n#L th  det\n0 {number}\n1 7\n2 9\n\n" for number in (1, 2))
@@ -38,21 +35,9 @@ def program(qtbot: Any, start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (folder / "a.spec").write_text(SPEC)
     (folder / "b.txt").write_text("q I\n1 2\n3 4\n5 6\n")
     monkeypatch.chdir(folder)
-    program = start(Sites())
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN, timeout=PATIENCE_MS)
+    program = open_local(qtbot, start)
     qtbot.waitUntil(lambda: program.window.files.rowCount() == 3, timeout=PATIENCE_MS)
     return program
-
-
-def go(qtbot: Any, program: Any, text: str) -> DatasetTab:
-    count = program.window.tabs.count()
-    program.window.top_bar.go_to.setText(text)
-    qtbot.keyClick(program.window.top_bar.go_to, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: program.window.tabs.count() > count, timeout=PATIENCE_MS)
-    tab = program.window.current_tab
-    qtbot.waitUntil(lambda: tab.description is not None or tab._error.summary != "", timeout=PATIENCE_MS)
-    assert isinstance(tab, DatasetTab)
-    return tab
 
 
 def test_that_a_series_in_the_tree_opens_as_one_stack(qtbot: Any, program: Any) -> None:

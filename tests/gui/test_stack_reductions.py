@@ -14,12 +14,11 @@ from PySide6.QtGui import QGuiApplication
 
 from app.model.data import Exactness
 from app.model.stack import PixelPoint, PixelRegion, StackOperation
-from app.remote.sites import Sites
-from app.session.session import SiteState
 from app.views.dataset_tab import DatasetTab
 from app.views.projection_tab import ProjectionTab
 from app.views.slices_tab import SlicesTab
 from app.viz.stack_view import StackView
+from tests.gui.local_window import open_local
 
 PATIENCE_MS = 30_000
 GAP = 2**32 - 1
@@ -60,9 +59,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def program(qtbot: Any, start: Any, files: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(files)
-    program = start(Sites())
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN, timeout=PATIENCE_MS)
-    return program
+    return open_local(qtbot, start)
 
 
 def go(qtbot: Any, program: Any, text: str) -> DatasetTab:

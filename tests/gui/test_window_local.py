@@ -15,34 +15,18 @@ from PySide6.QtWidgets import QScrollArea
 
 from app.model.limits import LimitsRule
 from app.model.plot import View
-from app.remote.sites import Sites
 from app.session.file_rows import RowKind
 from app.session.files_model import Role
-from app.session.session import SiteState
-from app.views.dataset_tab import DatasetTab
 from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
 from app.viz.table_view import TableView
-
-PATIENCE_MS = 20_000
+from tests.gui.local_window import PATIENCE_MS, go, open_local
 
 
 @pytest.fixture
 def program(qtbot: Any, start: Any, beamside_data: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(beamside_data)
-    program = start(Sites())
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN, timeout=PATIENCE_MS)
-    return program
-
-
-def go(qtbot: Any, program: Any, text: str) -> DatasetTab:
-    count = program.window.tabs.count()
-    program.window.top_bar.go_to.setText(text)
-    qtbot.keyClick(program.window.top_bar.go_to, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: program.window.tabs.count() > count, timeout=PATIENCE_MS)
-    tab = program.window.current_tab
-    qtbot.waitUntil(lambda: tab.description is not None or tab._error.summary != "", timeout=PATIENCE_MS)
-    return tab
+    return open_local(qtbot, start)
 
 
 def test_that_the_first_picture_is_the_detector_frame_with_its_statistics(qtbot: Any, program: Any,
