@@ -62,11 +62,10 @@ def read_plain(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, tar
             if os.preadv(fd, [flat[place:place + inner]], start) != inner:
                 raise Unusual("the file ends too early")
             place += inner
-    elif _is_near(shape, wanted, target):
-        parts = _split(wanted, target, threads)
-        together([functools.partial(_gather_read, fd, offset, shape, inside, part) for inside, part in parts])
     else:
-        gather_mapped(fd, offset, shape, wanted, target)
+        way = _gather_read if _is_near(shape, wanted, target) else gather_mapped
+        together([functools.partial(way, fd, offset, shape, inside, part)
+                  for inside, part in _split(wanted, target, threads)])
 
 
 def _gather_read(fd: int, offset: int, shape: Tuple[int, ...], wanted: Slices, target: Any) -> None:
