@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from app.agent.blocks import Damaged, is_in_blocks, parts_of
+from app.agent.blocks import Damaged, Part, is_in_blocks, parts_of
 from app.agent.lent_memory import LentMemory
 from app.agent.pieces import Kept, Piece, PieceReader, bytes_to_decode
 from app.agent.plain_bytes import MAX_SCRATCH, bytes_of, one_by_one, read_plain, slices_of, stepped
@@ -29,6 +29,7 @@ LEFT_TO_HDF5 = (Unusual, OSError, ValueError, RuntimeError, KeyError, TypeError,
 _MOST_DOUBTFUL = 64
 _WORTH_THREADS = 2 ** 17  # bytes decoded at once: with less, Python takes longer than decoding
 _WORTH_PARTS = 2 ** 23
+_PARTS_A_THREAD = 4
 _TOGETHER = 64  # pieces found, then read, then the next
 
 Hit = Tuple[int, slice, slice]
@@ -238,9 +239,13 @@ class DirectReader:
         if piece.doubtful and piece.chunk.size == piece.storage.chunk_bytes:
             return False
         packed = self._idle[0].pread(fd, piece.chunk.offset, piece.chunk.size)
-        parts = [self._threads_pool.submit(part.decode)
-                 for part in parts_of(packed, steps[0], bytes_of(target), self._threads)]
-        _results_of(parts)
+        left = deque(parts_of(packed, steps[0], bytes_of(target), _PARTS_A_THREAD * self._threads))
+        helpers = [self._threads_pool.submit(_decode_parts, left) for _ in range(self._threads - 1)]
+        try:
+            _decode_parts(left)
+        finally:
+            left.clear()
+            _results_of([helper for helper in helpers if not helper.cancel()])  # who has not begun finds nothing
         return True
 
     def _together(self, works: List[Callable[[], None]]) -> None:
@@ -258,6 +263,16 @@ class DirectReader:
         parts = [self._threads_pool.submit(_read_all, fd, pieces[number::threads], self._idle[number])
                  for number in range(threads)]
         return [piece for left in _results_of(parts) for piece in left]
+
+
+def _decode_parts(left: deque[Part]) -> None:
+    """Decode parts until none is left: who gets the processor sooner takes more of them."""
+    while True:
+        try:
+            part = left.popleft()
+        except IndexError:
+            return
+        part.decode()
 
 
 def _results_of(parts: List[Any]) -> List[Any]:
