@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import ipaddress
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,18 +84,17 @@ class Certificate:
         """What the server runs in place of every command; ``""``: what was asked for."""
         return self.critical_options.get("force-command", "")
 
+    @property
+    def unknown_conditions(self) -> tuple[str, ...]:
+        """Critical options that OpenSSH does not have; servers refuse what they do not know."""
+        return tuple(sorted(set(self.critical_options) - _KNOWN_CONDITIONS))
+
     def why_refused(self, user: str, now: float) -> str:
         """What is visibly wrong with it; see :meth:`diagnose`."""
         return self.diagnose(user, now).why
 
-    def diagnose(self, user: str, now: float, address: str = "") -> Diagnosis:
-        """What is visibly wrong with it after a server has refused it.
-
-        Args:
-            user: who was to be logged in.
-            now: by this computer's clock.
-            address: the address of this computer on that connection, if known.
-        """
+    def diagnose(self, user: str, now: float) -> Diagnosis:
+        """What is visibly wrong with it, after a server has not let ``user`` in. ``now``: by this computer's clock."""
         untimely = self.untimely(now)
         if untimely:
             return Diagnosis(f"the certificate {untimely}{self._clock_clause()}", self._clock_remedy())
@@ -106,10 +104,13 @@ class Certificate:
                              "the certificate names no account",
                              "Write the right user into the site profile, or ask the facility to link your account.")
         bound = self.critical_options.get("source-address", "")
-        if bound and not _within(address, bound):
-            here = f", and this computer is {address}" if address else ""
-            return Diagnosis(f"the certificate may only be used from {bound}{here}",
+        if bound:
+            return Diagnosis(f"the certificate may only be used from {bound}",
                              "Connect from there, for example over the facility's VPN.")
+        unknown = ", ".join(self.unknown_conditions)
+        if unknown:
+            return Diagnosis(f"the certificate carries a condition that this server may not know ({unknown})",
+                             "Ask the facility whether its servers know what its certificates contain.")
         if self.clock_sentence:
             return Diagnosis(self.clock_sentence[0].lower() + self.clock_sentence[1:].rstrip("."), self._clock_remedy())
         return Diagnosis("the certificate is in order, so this server may not trust the authority that signed it",
@@ -176,9 +177,9 @@ def check(certificate: Certificate, public_line: str, now: float) -> None:
         raise _unusable("it names no account")
     if certificate.user not in certificate.principals:
         raise _unusable(f"it is for {', '.join(certificate.principals)}, not for {certificate.user}")
-    unknown = sorted(set(certificate.critical_options) - _KNOWN_CONDITIONS)
-    if unknown:
-        raise _unusable(f"it carries a condition that Beamside does not know ({', '.join(unknown)})")
+    if certificate.unknown_conditions:
+        names = ", ".join(certificate.unknown_conditions)
+        raise _unusable(f"it carries a condition that Beamside does not know ({names})")
     here, there = now, now - certificate.clock_skew_s
     if certificate.untimely(there) and certificate.untimely(here + _SKEW_S) and certificate.untimely(here):
         raise _untimely(certificate.untimely(here), certificate.clock_sentence)
@@ -201,14 +202,6 @@ def _untimely(why: str, clock_sentence: str) -> LoginRefusedError:
     cause = clock_sentence[0].lower() + clock_sentence[1:]
     return LoginRefusedError(f"The facility's SSH certificate cannot be used: it {why}, and {cause}",
                              remedy="Set this computer's clock, then connect again.")
-
-
-def _within(address: str, networks: str) -> bool:
-    try:
-        here = ipaddress.ip_address(address)
-        return any(here in ipaddress.ip_network(network.strip(), strict=False) for network in networks.split(","))
-    except ValueError:
-        return False
 
 
 def _text(value: bytes) -> str:
