@@ -303,10 +303,8 @@ def _refused(attempt: _Attempt, credentials: Credentials, now: float) -> Beamsid
     if attempt.problem is not None:
         return attempt.problem
     if attempt.tried_certificate and credentials.certificate is not None:
-        why = credentials.certificate.why_refused(attempt.user, now)
-        return LoginRefusedError(f"{attempt.host} did not let {attempt.user} in: {why}.", detail=detail,
-                                 remedy="Sign in again for a new certificate, or ask the facility whether it knows "
-                                        "your account.")
+        why, remedy = credentials.certificate.diagnose(attempt.user, now)
+        return LoginRefusedError(f"{attempt.host} did not let {attempt.user} in: {why}.", detail=detail, remedy=remedy)
     problem = credentials.problem
     if problem is not None:
         return type(problem)(problem.summary, "\n".join(filter(None, (problem.detail, detail))), problem.remedy)
