@@ -11,7 +11,6 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.errors import BeamsideError
 from app.model.data import Block, DataReference, Statistics
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
@@ -19,8 +18,8 @@ from app.model.text import visible
 from app.session.curve_source import CurveSource, TableSource
 from app.session.file_follower import FileFollower, same_frames, same_view
 from app.session.frame_source import FrameSource, Region, signal_reference
-from app.session.future_watcher import FutureWatcher
 from app.session.link_pace import first_picture
+from app.session.node_source import NodeSource
 from app.session.opening import Opening
 from app.session.picture_marks import PictureMarks
 from app.session.snippet import python_snippet
@@ -67,6 +66,9 @@ class DatasetTab(ViewerTab):
         self._source: FrameSource | CurveSource | TableSource | None = None
         self._follower: FileFollower | None = None
         self._opening: Opening | None = None
+        self._node = NodeSource(self)
+        self._node.found.connect(self._take_node)
+        self._node.failed.connect(self.failed)
         self._was: tuple[tuple[int, ...], ViewChoices] | None = None
         self._below = Below()
         self._closed = False
@@ -226,7 +228,7 @@ class DatasetTab(ViewerTab):
             self._show_table(description)
         self.described.emit(description)
         self.retitled.emit(self.title)
-        self._ask_node()
+        self._node.ask(self._data, self.signal_reference)
 
     def _undescribed(self, error: BaseException) -> None:
         self._error.show_error(error)
@@ -413,30 +415,16 @@ class DatasetTab(ViewerTab):
         if before.shape == description.shape:
             self.told.emit(f"{name} has changed; what is shown was read again.")
         else:
-            self._ask_node()                               # its shape, too
+            self._node.ask(self._data, self.signal_reference)      # its shape, too
 
     # -- the node's metadata ----------------------------------------------------------------------------------------
 
-    def _ask_node(self) -> None:
-        shown = self.signal_reference
-        if not shown.data_path or shown.data_path == "/":
-            return
-        group = shown.data_path.rpartition("/")[0] or "/"
-        parent = DataReference(shown.site, shown.file_path, group)
-        FutureWatcher(self._data.nodes(parent, depth=1), self, self._nodes_arrived, self._no_node)
-
-    def _nodes_arrived(self, nodes: tuple[NodeInfo, ...]) -> None:
-        name = self.signal_reference.data_path.rsplit("/", 1)[-1]
-        self.node = next((node for node in nodes if node.name == name), None)
-        if self.node is not None:
-            self.node_known.emit(self.node)
+    def _take_node(self, node: NodeInfo | None) -> None:
+        self.node = node
+        if node is not None:
+            self.node_known.emit(node)
             if self.desk is not None:
-                self.desk.take_node(self.node)
-
-    def _no_node(self, error: BaseException) -> None:
-        """The picture is there; without its metadata the inspector says so."""
-        if not isinstance(error, BeamsideError):
-            self.failed.emit(error)
+                self.desk.take_node(node)
 
     def keyPressEvent(self, event: Any) -> None:
         if self.viewer is not None and event.key() in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):

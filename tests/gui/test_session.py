@@ -187,8 +187,9 @@ def test_that_the_window_can_be_800_pixels_wide_with_a_stack_in_it(qtbot: Any, p
     program.window.show_start()
     qtbot.waitUntil(lambda: program.window.start_page.isVisible())
     assert program.window.start_page.horizontalScrollBar().maximum() == 0
-    for part in bar.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
-        assert part.isHidden() or part.isWindow() or bar.rect().contains(part.geometry()), part
+    parts = bar.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    qtbot.waitUntil(lambda: all(part.isHidden() or part.isWindow() or bar.rect().contains(part.geometry())
+                                for part in parts))
 
 
 def test_that_a_place_of_the_demo_facility_starts_it(qtbot: Any, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
