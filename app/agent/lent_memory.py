@@ -7,14 +7,15 @@ thread of a worker process; arrays may be dropped by any.
 
 from __future__ import annotations
 
+import time
 import weakref
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import numpy as np
 
 LEAST_BYTES = 16 * 2 ** 20
 MOST_BYTES = 96 * 2 ** 20
-PATIENCE = 32
+PATIENCE_S = 120.0
 
 
 class _Lease:
@@ -28,27 +29,28 @@ class _Lease:
 class _Block:
     def __init__(self, memory: Any) -> None:
         self.memory = memory
-        self.used_at = 0
+        self.used_at = 0.0
         self._lease: Optional[Any] = None
 
     @property
     def is_free(self) -> bool:
         return self._lease is None or self._lease() is None
 
-    def lend(self, now: int) -> Any:
+    def lend(self, now: float) -> Any:
         lease = _Lease(self.memory)
         self._lease, self.used_at = weakref.ref(lease), now
         return np.asarray(lease)
 
 
 class LentMemory:
-    """Makes large arrays; keeps at most ``most`` bytes for the next ones, and only while they are asked for."""
+    """Makes large arrays; keeps at most ``most`` bytes for the next ones, and only while some are asked for."""
 
-    def __init__(self, most: int = MOST_BYTES, least: int = LEAST_BYTES) -> None:
+    def __init__(self, most: int = MOST_BYTES, least: int = LEAST_BYTES,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self._most = most
         self._least = least
         self._blocks: List[_Block] = []
-        self._now = 0
+        self._clock = clock
 
     @property
     def nbytes(self) -> int:
@@ -57,21 +59,22 @@ class LentMemory:
 
     def empty(self, shape: Tuple[int, ...], dtype: Any) -> Any:
         """As ``numpy.empty``: the values are anything."""
-        self._now += 1
-        dtype, size = np.dtype(dtype), int(np.dtype(dtype).itemsize)
+        now, dtype, size = self._clock(), np.dtype(dtype), int(np.dtype(dtype).itemsize)
         for length in shape:
             size *= int(length)
-        self._blocks = [block for block in self._blocks if not block.is_free or self._now - block.used_at <= PATIENCE]
-        if dtype.hasobject or not self._least <= size <= self._most:
+        lent = not dtype.hasobject and self._least <= size <= self._most
+        fitting = [block for block in self._blocks if lent and block.is_free and size <= block.memory.size <= 2 * size]
+        self._blocks = [block for block in self._blocks
+                        if block in fitting or not block.is_free or now - block.used_at <= PATIENCE_S]
+        if not lent:
             return np.empty(shape, dtype)
-        fitting = [block for block in self._blocks if block.is_free and size <= block.memory.size <= 2 * size]
         if not fitting:
             self._make_room(size)
             if self.nbytes + size > self._most:
                 return np.empty(shape, dtype)
             fitting = [_Block(np.empty(size, np.uint8))]
             self._blocks += fitting
-        return fitting[0].lend(self._now)[:size].view(dtype).reshape(shape)
+        return fitting[0].lend(now)[:size].view(dtype).reshape(shape)
 
     def forget(self) -> None:
         """Keep nothing; arrays that live stay what they are."""

@@ -110,12 +110,19 @@ def estimated_limits(values: Any, gone: Optional[Any]) -> Optional[List[float]]:
     sample = values[taken].reshape(-1)
     if gone is not None:
         sample = sample[~gone[taken].reshape(-1)]
-    sample = np.abs(sample) if sample.dtype.kind == "c" else sample.astype(np.float64)
-    sample = sample[np.isfinite(sample)]
+    sample = np.abs(sample) if sample.dtype.kind == "c" else sample
+    sample = sample[np.isfinite(sample)] if sample.dtype.kind == "f" else sample
     if not sample.size:
         return None
-    low, high = np.percentile(sample, (1, 99))
-    return [float(low), float(high)]
+    sample = np.sort(sample)        # of integers several times faster than numpy's percentile
+    return [_percentile_of(sample, 0.01), _percentile_of(sample, 0.99)]
+
+
+def _percentile_of(ascending: Any, share: float) -> float:
+    """Numpy's linear percentile of ascending numbers."""
+    place = share * (ascending.size - 1)
+    low, high, part = float(ascending[int(place)]), float(ascending[math.ceil(place)]), place - int(place)
+    return low if low == high else low * (1 - part) + high * part
 
 
 def _told_as_stored(holding: Holding, asked: Asked, waiting: Waiting) -> Optional[Selected]:

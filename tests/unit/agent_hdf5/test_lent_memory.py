@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.agent.lent_memory import PATIENCE, LentMemory
+from app.agent.lent_memory import PATIENCE_S, LentMemory
 
 
 def place(values: np.ndarray) -> int:
@@ -42,7 +42,8 @@ def test_that_memory_in_which_any_view_lives_is_never_lent() -> None:
 
 
 def test_that_no_more_is_kept_than_it_may_and_nothing_for_long() -> None:
-    memory = LentMemory(most=1 << 16, least=1 << 10)
+    now = [0.0]
+    memory = LentMemory(most=1 << 16, least=1 << 10, clock=lambda: now[0])
     lent = [memory.empty((1 << 15,), np.uint8) for _ in range(4)]
     assert memory.nbytes == 1 << 16
     assert len({place(one) for one in lent}) == 4
@@ -50,8 +51,11 @@ def test_that_no_more_is_kept_than_it_may_and_nothing_for_long() -> None:
     assert memory.empty((1 << 17,), np.uint8).nbytes == 1 << 17     # too large to be kept
     assert memory.empty((1 << 12,), np.uint8).nbytes == 1 << 12     # another size: the oldest make room
     assert memory.nbytes <= 1 << 16
-    for _ in range(PATIENCE + 1):
-        memory.empty((8,), np.uint8)
+    now[0] = PATIENCE_S
+    memory.empty((8,), np.uint8)
+    assert memory.nbytes > 0
+    now[0] += 1
+    memory.empty((8,), np.uint8)
     assert memory.nbytes == 0
 
 

@@ -364,3 +364,22 @@ def test_that_a_colour_picture_is_shown_whole_with_its_colours(tmp_path: Path, s
     assert last["selection"] == [*leading, "..."]
     drawn = arrays or heard.told[-1][1]
     assert np.array_equal(drawn[0], colours[tuple(leading)])
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u4", "i8", "f2", "<f4", ">f8", "c8", "?"])
+def test_that_estimated_limits_are_percentiles_of_what_is_valid(dtype: str) -> None:
+    values = np.random.default_rng(4).normal(40, 9, (130, 140)).astype(dtype)
+    gone = np.zeros(values.shape, bool)
+    gone[:, 20:40] = True
+    values[gone] = 0
+    if values.dtype.kind in "fc":
+        values[0, :3] = np.nan, np.inf, -np.inf
+    valid = np.abs(values[~gone]) if values.dtype.kind == "c" else values[~gone].astype(np.float64)
+    expected = np.percentile(valid[np.isfinite(valid)], (1, 99))
+    assert showing.estimated_limits(values, gone) == pytest.approx(expected, rel=1e-6)
+    assert showing.estimated_limits(values, np.ones(values.shape, bool)) is None
+
+
+def test_that_limits_of_the_largest_numbers_are_numbers() -> None:
+    values = np.array([[-1.7e308, 1.7e308], [-1.7e308, 1.7e308]])
+    assert showing.estimated_limits(values, None) == [-1.7e308, 1.7e308]
