@@ -35,6 +35,7 @@ class FakePerson:
         self.confirmations: list[tuple[str, str, str]] = []
         self.said: list[str] = []
         self.keys_asked: list[tuple[str, str, str]] = []
+        self.pictures: list[str] = []
         self.prompts: list[tuple[str, str, tuple[tuple[str, bool], ...]]] = []
         self.codes: list[DeviceCode] = []
         self.settled = 0
@@ -77,6 +78,7 @@ class FakePerson:
 
     def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool:
         self.keys_asked.append((host, key_type, fingerprint))
+        self.pictures.append(randomart)
         return self._trusts
 
     def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],

@@ -98,6 +98,11 @@ class Sshd:
     def log(self) -> str:
         return (self.folder / "sshd.log").read_text("utf-8", "replace")
 
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(_descendants(self.process.pid))
+
     def allow(self, public: str) -> None:
         """Let a public key in."""
         with (self.folder / "authorized_keys").open("a") as out:
@@ -118,12 +123,13 @@ class Sshd:
 
 @contextlib.contextmanager
 def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateKey | None = None,
-         authority: UserAuthority | None = None, port: int = 0) -> Iterator[Sshd]:
+         authority: UserAuthority | None = None, port: int = 0, address: str = "127.0.0.1") -> Iterator[Sshd]:
     """Start a server and stop it with everything it started.
 
     Args:
         options: further sshd_config lines; they come first, so they win.
         port: 0: any free one.
+        address: of this computer; ``::1`` for IPv6.
     """
     assert SSHD, "sshd is not installed (openssh-server)"
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,10 +140,10 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
     (folder / "home").mkdir(exist_ok=True)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    port = port or _free_port()
+    port = port or _free_port(address)
     config = folder / "sshd_config"
     config.write_text("\n".join([
-        *options, f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder / 'host_key'}",
+        *options, f"Port {port}", f"ListenAddress {address}", f"HostKey {folder / 'host_key'}",
         f"PidFile {folder / 'sshd.pid'}", f"AuthorizedKeysFile {folder / 'authorized_keys'}",
         f"TrustedUserCAKeys {folder / 'user_ca.pub'}", "StrictModes no", "UsePAM no", "PasswordAuthentication no",
         "KbdInteractiveAuthentication no", "PermitRootLogin yes", "LogLevel VERBOSE", "MaxStartups 50:30:100",
@@ -148,7 +154,7 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config.resolve())], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=log)
     try:
-        _wait_until_listening(port, process, folder / "sshd.log")
+        _wait_until_listening((address, port), process, folder / "sshd.log")
         yield Sshd(folder, port, host_key, authority, process)
     finally:
         for pid in [*_descendants(process.pid), process.pid]:
@@ -157,17 +163,17 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
         process.wait(10)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def _free_port(address: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        probe.bind((address, 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_listening(place: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with socket.create_connection(("127.0.0.1", port), 1) as probe:
+            with socket.create_connection(place, 1) as probe:
                 probe.recv(1)
                 return
         except OSError:

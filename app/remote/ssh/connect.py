@@ -1,178 +1,260 @@
-"""From a site profile to an open SSH connection: certificate, socket, host key, login, in that order.
+"""From a site profile to an open SSH connection: certificates, then server after server to the site's host.
 
-Blocking, on a worker thread. The certificate comes first, since a person may take longer to sign in than a server
-waits for a login. It never reconnects; ``remote.connection`` does.
+Blocking, on a worker thread. Certificates come first, since a person may take longer to sign in than a server waits for
+a login. At each server, in this order: reach it, check its key, log in. It never reconnects; the caller does.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import paramiko
-from paramiko.packet import Packetizer
-from paramiko.ssh_exception import IncompatiblePeer
-
-from app.errors import (
-    CancelledByUserError,
-    LinkError,
-    LinkLostError,
-    ProviderError,
-    SignInError,
-    UnreachableError,
-    UsageError,
-)
-from app.model.site import SiteProfile, SshSettings
+from app.errors import CancelledByUserError, LinkError, ProviderError, SignInError, UnreachableError
+from app.model.site import SiteProfile
+from app.remote import proxies
+from app.remote.moonshot.session import MoonshotSession
 from app.remote.seams import Interaction
 from app.remote.ssh.certificates import TokenSource, holder_of
+from app.remote.ssh.dial import dial
 from app.remote.ssh.first_command import Link
+from app.remote.ssh.gateways import Gateway, UnresponsiveGatewayError
+from app.remote.ssh.handshake import negotiate
 from app.remote.ssh.host_keys import HostKeys
 from app.remote.ssh.login import Credentials, log_in
-from app.remote.ssh.transport import SshTransport, tune
+from app.remote.ssh.route import Stop, plan, with_jump
+from app.remote.ssh.shared_gateways import SHARED, Lease
+from app.remote.ssh.transport import Parent, SshTransport
+from app.remote.ssh.tunnel import Command, through_proxy
 
-CONNECT_S = 15.0
-HANDSHAKE_S = 20.0
-_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
-_DIGESTS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
+Watcher = Callable[[str, Stop], None]
 _LOG = logging.getLogger(__name__)
 
 
-class _Packetizer(Packetizer):
-    """Rekeys when RFC 4344 says, not after 512 MB: closing a channel during a rekey freezes paramiko for 30 s."""
-
-    REKEY_BYTES = 2**36     # 2^32 blocks of 16 bytes, §3.2
-    REKEY_PACKETS = 2**31   # §3.1
-
-
-class _Demote(logging.Handler):
-    """Passes paramiko's log on as debug lines: its errors reach the user as exceptions, not as log output."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        _LOG.debug("paramiko: %s", record.getMessage())
-
-
 def open_ssh(profile: SiteProfile, interaction: Interaction, identity: TokenSource | None,
-             accepted_fingerprints: frozenset[str] = frozenset()) -> SshTransport:
-    """Connect and log in to a site.
+             accepted_fingerprints: frozenset[str] = frozenset(), watcher: Watcher | None = None,
+             moonshot: MoonshotSession | None = None) -> SshTransport:
+    """Connect and log in to a site, through its gateways if it has any.
 
     Args:
-        identity: the sign-in session (``OidcSession``) for the certificate; ``None``: the other login methods only.
-        accepted_fingerprints: ``SHA256:…`` of host keys the caller vouches for.
+        identity: the sign-in session (``OidcSession``) for certificates; ``None``: the other login methods only.
+        accepted_fingerprints: ``SHA256:…`` of host keys the caller vouches for, gateways' too.
+        watcher: told of each thing that is done, at whose server: ``reached``, ``ssh`` (it speaks it), ``host_key``,
+            ``login``, ``session`` (held open at a gateway).
+        moonshot: the home institution's account, for servers that take it.
 
     Raises:
-        LinkError: the host cannot be reached, is not the one known, or hung up.
-        SignInError: it did not let us in, or no certificate could be had.
+        LinkError: a server on the way cannot be reached, is not the one known, does not forward, or hung up.
+        SignInError: one did not let us in, or no certificate could be had.
+        UsageError: the profile or the user's SSH configuration has a fault.
         CancelledByUserError: the person gave up.
     """
-    ssh = profile.ssh
-    if ssh.hops:
-        raise UsageError(f"“{profile.name}” is reached through a gateway, which this version cannot do yet.",
-                         remedy="Use a host that can be reached directly, for example over the facility's VPN.")
-    credentials = _prepare(profile, interaction, identity)
-    user = _user(ssh, credentials, interaction)
-    known = HostKeys(ssh.host, ssh.port, ssh.host_keys, accepted_fingerprints)
-    interaction.say(f"Connecting to {ssh.host}…")
-    started = time.monotonic()
-    link = _negotiate(ssh, known)
-    try:
-        known.check(link.get_remote_server_key(), interaction)
-        if not link.is_active():   # the server gave up while the person was comparing fingerprints
-            link = _negotiate(ssh, known)
-            known.check(link.get_remote_server_key(), interaction)
-        log_in(link, ssh.host, user, ssh.methods, credentials, interaction, time.time())
-    except BaseException:
-        link.close()
-        raise
-    _LOG.info("connected to %s in %.0f ms (%s)", ssh.host, 1000 * (time.monotonic() - started), link.remote_version)
-    return SshTransport(link, ssh.host)
+    journey = _Journey(profile, interaction, identity, accepted_fingerprints, watcher or (lambda what, stop: None),
+                       moonshot)
+    return journey.go()
 
 
-def _prepare(profile: SiteProfile, interaction: Interaction, identity: TokenSource | None) -> Credentials:
-    if identity is None or "certificate" not in profile.ssh.methods or profile.ssh.certificate_authority is None:
-        return Credentials(tokens=identity)
-    try:
-        identity.access_token(interaction)   # first, since a new sign-in clears what the last one left in ``derived``
-        holder = holder_of(identity, profile)
-        certificate = holder.certificate(profile, identity, interaction)
-    except (SignInError, LinkError) as error:
-        others = [method for method in profile.ssh.methods if method != "certificate"]
-        if not others or not isinstance(error, ProviderError):
+@dataclass(frozen=True)
+class _Leg:
+    """A server with who we are there."""
+
+    stop: Stop
+    user: str
+    credentials: Credentials
+
+
+class _Journey:
+    """One way to one site, from the first server to the last."""
+
+    def __init__(self, profile: SiteProfile, interaction: Interaction, identity: TokenSource | None,
+                 accepted: frozenset[str], watcher: Watcher, moonshot: MoonshotSession | None) -> None:
+        self._profile = profile
+        self._interaction = interaction
+        self._identity = identity
+        self._accepted = accepted
+        self._watcher = watcher
+        self._moonshot = moonshot
+        self._legs: list[_Leg] = []
+
+    def go(self) -> SshTransport:
+        """To the end of the way."""
+        self._legs = self._prepare()
+        last = len(self._legs) - 1
+        stop = self._legs[last].stop
+        started = time.monotonic()
+        link, parents = self._arrive(last)
+        _LOG.info("connected to %s over %d gateways in %.0f ms (%s)", stop.name, last,
+                  1000 * (time.monotonic() - started), link.remote_version)
+        return SshTransport(link, stop.name, parents)
+
+    def _prepare(self) -> list[_Leg]:
+        """Certificates and user names for all servers, before the first of them begins to wait."""
+        stops = plan(self._profile)
+        mine = self._credentials(stops[-1], None)
+        if mine.certificate is not None:
+            stops = with_jump(stops, mine.certificate.proxy_jump, mine.certificate.user)
+        legs = []
+        for stop in stops:
+            credentials = mine if stop is stops[-1] else self._credentials(stop, mine)
+            if self._moonshot is not None and stop.from_profile:
+                credentials = replace(credentials, moonshot=self._moonshot.at(stop.host))
+            legs.append(_Leg(stop, self._user(stop, credentials), credentials))
+        return legs
+
+    def _credentials(self, stop: Stop, of_site: Credentials | None) -> Credentials:
+        """``of_site``: what gateways without an authority of their own use."""
+        tokens = self._identity if stop.from_profile else None   # no token for prompts of other servers
+        if self._identity is None or "certificate" not in stop.methods:
+            return Credentials(tokens=tokens)
+        if stop.authority is None:
+            return replace(of_site, tokens=tokens) if of_site is not None else Credentials(tokens=tokens)
+        profile = replace(self._profile, ssh=stop.settings())
+        try:
+            self._identity.access_token(self._interaction)   # first: a new sign-in clears what ``derived`` held
+            holder = holder_of(self._identity, profile)
+            certificate = holder.certificate(profile, self._identity, self._interaction)
+        except (SignInError, LinkError) as error:
+            others = [method for method in stop.methods if method != "certificate"]
+            if not others or not isinstance(error, ProviderError):
+                raise
+            self._interaction.say(f"{error.summary} Trying the other ways to log in.")
+            return Credentials(problem=error, tokens=tokens)
+        return Credentials(certificate, holder.login_key(certificate), tokens=tokens)
+
+    def _user(self, stop: Stop, credentials: Credentials) -> str:
+        if stop.user:
+            return stop.user
+        if credentials.certificate is not None:
+            return credentials.certificate.user
+        answers = self._interaction.answer_prompts(stop.name, f"Log in to {stop.name}", "", [("User name", True)])
+        if not answers or not answers[0].strip():
+            raise CancelledByUserError(f"The login at {stop.name} was cancelled.",
+                                       remedy="Name the user in the site profile, or answer the question.")
+        return answers[0].strip()
+
+    def _arrive(self, index: int) -> tuple[Link, list[Parent]]:
+        """Logged in at one server of the way; with what leads there, nearest first."""
+        stop = self._legs[index].stop
+        what = "the gateway " if index < len(self._legs) - 1 else ""
+        self._interaction.say(f"Connecting to {what}{stop.name}…")
+        known = HostKeys(stop.host, stop.port, stop.host_keys, self._accepted, user_files=stop.known_hosts,
+                         alias=stop.key_name, gateway=bool(what))
+        link, parents = self._reach(index, known)
+        try:
+            known.check(link.get_remote_server_key(), self._interaction)
+            if not link.is_active():   # the server gave up while the person was comparing fingerprints
+                _close(link, parents)
+                link, parents = self._reach(index, known)
+                known.check(link.get_remote_server_key(), self._interaction)
+            self._watcher("host_key", stop)
+            leg = self._legs[index]
+            log_in(link, stop.name, leg.user, stop.methods, leg.credentials, self._interaction, time.time(), stop.hints)
+            self._watcher("login", stop)
+        except BaseException:
+            _close(link, parents)
             raise
-        interaction.say(f"{error.summary} Trying the other ways to log in.")
-        return Credentials(problem=error, tokens=identity)
-    return Credentials(certificate, holder.login_key(certificate), tokens=identity)
+        return link, parents
+
+    def _reach(self, index: int, known: HostKeys) -> tuple[Link, list[Parent]]:
+        """SSH is spoken with a server, whose key is not yet checked."""
+        stop = self._legs[index].stop
+        sock, parents, via = self._socket(index)
+        self._watcher("reached", stop)
+        try:
+            link = negotiate(sock, stop, known.preferred_types, self._interaction.cancelled, via)
+        except BaseException as error:
+            explained = parents[0].explain(error) if isinstance(error, LinkError) and parents \
+                and isinstance(parents[0], Command) else error
+            _close(None, parents)
+            raise explained from None
+        self._watcher("ssh", stop)
+        return link, parents
+
+    def _socket(self, index: int) -> tuple[Any, list[Parent], str]:
+        """Bytes to and from a server; what they go through; the gateway's name for sentences."""
+        stop = self._legs[index].stop
+        if index == 0:
+            if stop.command:
+                command = Command(stop.command, stop.name)
+                return command.sock, [command], ""
+            return self._out(stop), [], ""
+        before = self._legs[index - 1].stop
+        parent, shared = self._gateway(index - 1)
+        try:
+            return self._forward(parent, stop), [parent], f"the gateway {before.name}"
+        except UnresponsiveGatewayError:
+            if not shared or not isinstance(parent, Lease):
+                parent.close()
+                raise
+            SHARED.drop(parent)   # it was left from before, and may have died without a word
+        except BaseException:
+            parent.close()
+            raise
+        parent, _ = self._gateway(index - 1)
+        try:
+            return self._forward(parent, stop), [parent], f"the gateway {before.name}"
+        except BaseException:
+            parent.close()
+            raise
+
+    def _forward(self, parent: Gateway | Lease, stop: Stop) -> Any:
+        gateway = parent.gateway if isinstance(parent, Lease) else parent
+        return gateway.forward(stop.host, stop.port, stop.where, self._interaction.cancelled)
+
+    def _gateway(self, index: int) -> tuple[Gateway | Lease, bool]:
+        """The gateway of one stop, and whether it is one that was there before."""
+        stop = self._legs[index].stop
+        if not stop.hold_session:
+            return self._new_gateway(index), False
+        key = tuple((leg.stop.host, leg.stop.port, leg.user, leg.stop.command) for leg in self._legs[:index + 1])
+        lease, shared = SHARED.borrow(key, lambda: self._new_gateway(index), self._interaction.cancelled)
+        if shared:   # opened for somebody else, who may have known another key
+            try:
+                HostKeys(stop.host, stop.port, stop.host_keys, self._accepted, user_files=stop.known_hosts,
+                         alias=stop.key_name, gateway=True).check(lease.gateway.link.get_remote_server_key(),
+                                                                  self._interaction)
+            except BaseException:
+                lease.close()
+                raise
+        return lease, shared
+
+    def _new_gateway(self, index: int) -> Gateway:
+        leg = self._legs[index]
+        link, parents = self._arrive(index)
+        gateway = Gateway(link, leg.stop, leg.credentials.certificate, parents)
+        if leg.stop.hold_session:
+            try:
+                gateway.hold_session()
+            except BaseException:
+                gateway.close()
+                raise
+            self._watcher("session", leg.stop)
+        return gateway
+
+    def _out(self, stop: Stop) -> Any:
+        """A connection from this computer: directly or through a proxy."""
+        proxy = proxies.for_ssh(stop.host)
+        if proxy is not None:
+            return through_proxy(proxy, stop, self._interaction)
+        try:
+            return dial(stop.host, stop.port, where=stop.where, cancelled=self._interaction.cancelled,
+                        family=stop.family, bind=stop.bind)
+        except UnreachableError as error:
+            proxy = proxies.fallback_for_ssh(stop.host)
+            if proxy is None:
+                raise
+            self._interaction.say(f"{error.summary} Trying the proxy {proxy.name}.")
+            try:
+                return through_proxy(proxy, stop, self._interaction)
+            except UnreachableError as other:
+                raise UnreachableError(f"{error.summary} {other.summary}", f"{error.detail}\n{other.detail}".strip(),
+                                       other.remedy) from None
 
 
-def _user(ssh: SshSettings, credentials: Credentials, interaction: Interaction) -> str:
-    if ssh.user:
-        return ssh.user
-    if credentials.certificate is not None:
-        return credentials.certificate.user
-    answers = interaction.answer_prompts(ssh.host, f"Log in to {ssh.host}", "", [("User name", True)])
-    if not answers or not answers[0].strip():
-        raise CancelledByUserError(f"The login at {ssh.host} was cancelled.",
-                                   remedy="Name the user in the site profile, or answer the question.")
-    return answers[0].strip()
-
-
-def _negotiate(ssh: SshSettings, known: HostKeys) -> paramiko.Transport:
-    """Connect and exchange keys; the host key is not yet checked."""
-    sock = _connect(ssh.host, ssh.port)
-    link: Any = None
-    try:
-        link = Link(sock, packetizer_class=_Packetizer)
-        link.set_log_channel(_quiet_log())
-        link.banner_timeout = link.handshake_timeout = HANDSHAKE_S
-        options = link.get_security_options()
-        options.ciphers, options.digests = _CIPHERS, _DIGESTS
-        wanted = [name for name in known.preferred_types if name in options.key_types]
-        options.key_types = (*wanted, *(name for name in options.key_types if name not in wanted))
-        link.start_client(timeout=HANDSHAKE_S)
-        link.get_remote_server_key()   # raises when the time ran out
-    except (paramiko.SSHException, EOFError, OSError) as error:
-        if link is not None:
-            link.close()
-        sock.close()
-        raise _no_ssh(ssh, error) from None
-    assert isinstance(link, paramiko.Transport)
-    return link
-
-
-def _connect(host: str, port: int) -> socket.socket:
-    where = host if port == 22 else f"{host}, port {port}"
-    try:
-        sock = socket.create_connection((host, port), CONNECT_S)
-    except socket.gaierror as error:
-        raise UnreachableError(f"The name {host} is not known.", detail=str(error),
-                               remedy="Check the network connection and the host in the site profile.") from None
-    except TimeoutError as error:
-        raise UnreachableError(f"{where} did not answer within {CONNECT_S:g} seconds.", detail=str(error),
-                               remedy="Check the network; some facilities need their VPN.") from None
-    except OSError as error:
-        raise UnreachableError(f"{where} cannot be reached: {(error.strerror or str(error)).lower()}.",
-                               detail=str(error),
-                               remedy="Check the network connection, and whether the facility is running.") from None
-    tune(sock)
-    return sock
-
-
-def _no_ssh(ssh: SshSettings, error: BaseException) -> LinkError:
-    if isinstance(error, IncompatiblePeer):
-        return UnreachableError(f"{ssh.host} speaks only old SSH algorithms, which are not safe any more.",
-                                detail=str(error), remedy="Ask the facility to update its SSH server.")
-    if isinstance(error, (EOFError, ConnectionError)):
-        return LinkLostError(f"{ssh.host} hung up while the connection was being made.", detail=str(error),
-                             remedy="Try again in a moment; the facility may be limiting connections.")
-    return UnreachableError(f"Port {ssh.port} of {ssh.host} does not answer as an SSH server.", detail=str(error),
-                            remedy="Check host and port in the site profile.")
-
-
-def _quiet_log() -> str:
-    name = f"{__name__}.paramiko"
-    log = logging.getLogger(name)
-    if not log.handlers:
-        log.addHandler(_Demote())
-        log.propagate = False
-    return name
+def _close(link: Link | None, parents: Sequence[Parent]) -> None:
+    if link is not None:
+        link.close()
+    for parent in parents:
+        parent.close()

@@ -23,6 +23,7 @@ class Link(paramiko.Transport):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._behind: paramiko.Message | None = None
+        self._first: paramiko.Channel | None = None
         super().__init__(*arguments, **named)
 
     @property
@@ -43,7 +44,16 @@ class Link(paramiko.Transport):
         request.add_boolean(True)
         request.add_string(command)
         self._behind = request
-        channel = self.open_session(timeout=timeout_s)
+        try:
+            channel = self.open_session(timeout=timeout_s)
+        except paramiko.ChannelException:
+            raise
+        except paramiko.SSHException:   # a command that ended at once has taken its channel with it
+            if self._first is None or not self._first.active or not self.is_active():
+                raise
+            channel = self._first
+        finally:
+            self._first = None
         if channel.remote_chanid != _FIRST:
             self.close()
             raise paramiko.SSHException(f"the first channel has the number {channel.remote_chanid}")
@@ -53,6 +63,7 @@ class Link(paramiko.Transport):
         behind = None
         if self._behind is not None and data.asbytes()[:1] == cMSG_CHANNEL_OPEN:
             behind, self._behind = self._behind, None
+            self._first = next(iter(self._channels.values()), None)  # type: ignore[attr-defined]
         super()._send_user_message(data)  # type: ignore[misc]
         if behind is not None:
             super()._send_user_message(behind)  # type: ignore[misc]

@@ -19,8 +19,10 @@ import paramiko
 from app import paths
 from app.errors import HostKeyChangedError, HostKeyUnknownError
 from app.remote.seams import Interaction
+from app.remote.ssh.randomart import randomart, title_of
 
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
+_SYSTEM_FILES = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,27 @@ class HostKeys:
 
     Args:
         host: as in the profile; ``port`` other than 22 makes it ``[host]:port`` in known_hosts files.
-        pinned: the profile's key lines (type and key, without the host). When there are any, nothing else counts.
+        pinned: the profile's key lines (type and key, without the host). When there are any, nothing else counts, but
+            that a key is revoked.
         accepted: SHA-256 fingerprints the caller vouches for (``--accept-host-key``).
+        user_files: the person's known_hosts files; ``None``: those ``ssh`` reads by default.
+        alias: the name to look up in place of host and port (``HostKeyAlias``).
+        gateway: for sentences: the host is one on the way.
     """
 
-    def __init__(self, host: str, port: int, pinned: Sequence[str] = (),
-                 accepted: frozenset[str] = frozenset()) -> None:
-        self._name = host if port == 22 else f"[{host}]:{port}"
+    def __init__(self, host: str, port: int, pinned: Sequence[str] = (), accepted: frozenset[str] = frozenset(), *,
+                 user_files: Sequence[Path] | None = None, alias: str = "", gateway: bool = False) -> None:
+        self._name = alias or (host if port == 22 else f"[{host}]:{port}")
+        self._called = f"the gateway {self._name}" if gateway else self._name
         self._accepted = accepted
         self._pinned = bool(pinned)
-        if pinned:
-            self._known = [_key_of(line.split(), "the site profile") for line in pinned if len(line.split()) >= 2]
-        else:
-            self._known = [key for file in (_user_file(), own_file()) for key in read_known_hosts(file, self._name)]
+        files = (*(_user_files() if user_files is None else user_files), own_file(), *_SYSTEM_FILES)
+        found = [key for file in files for key in read_known_hosts(file, self._name)]
+        self._known = [key for key in found if key.revoked or not pinned]
+        # as ssh does: the same key on the host's usual port is as good, another one there says nothing
+        self._elsewhere = [] if pinned or alias or port == 22 else \
+            [key for file in files for key in read_known_hosts(file, host)]
+        self._known += [_key_of(line.split(), "the site profile") for line in pinned if len(line.split()) >= 2]
 
     @property
     def preferred_types(self) -> tuple[str, ...]:
@@ -72,18 +82,23 @@ class HostKeys:
         key_type, blob = key.get_name(), key.asbytes()
         print_ = fingerprint(blob)
         same = [known for known in self._known if known.blob == blob]
-        if any(known.revoked for known in same):
+        elsewhere = [known for known in self._elsewhere if known.blob == blob]
+        revoked = next((known for known in (*same, *elsewhere) if known.revoked), None)
+        if revoked is not None:
             raise HostKeyChangedError(
-                f"The key of {self._name} is marked as revoked in {same[0].source}, so Beamside does not connect.",
+                f"The key of {self._called} is marked as revoked in {revoked.source}, so Beamside does not connect.",
                 detail=f"{key_type} {print_}", remedy="Ask the facility for its present host key.")
         if same:
             return
         others = [known for known in self._known if not known.revoked]
         if others:
             raise self._changed(others, key_type, print_)
-        if print_ not in self._accepted and not interaction.confirm_host_key(self._name, key_type, print_):
+        if elsewhere:
+            return
+        picture = randomart(blob, title_of(key_type, key.get_bits()))
+        if print_ not in self._accepted and not interaction.confirm_host_key(self._name, key_type, print_, picture):
             raise HostKeyUnknownError(
-                f"The host key of {self._name} is not known: {key_type} {print_}.",
+                f"The host key of {self._called} is not known: {key_type} {print_}.",
                 remedy=f"Compare it with the facility's page, then allow it with: --accept-host-key {print_}",
                 host=self._name, key_line=_line(self._name, key_type, blob), fingerprint=print_)
         self._remember(key_type, blob)
@@ -92,8 +107,9 @@ class HostKeys:
         known = "\n".join(f"known:   {k.key_type} {fingerprint(k.blob)} ({k.source})" for k in others)
         where = "the site profile" if self._pinned else others[0].source
         return HostKeyChangedError(
-            f"{self._name} shows another host key than the one known, so Beamside does not connect: "
-            "somebody may be listening in, or the facility has a new key.",
+            f"{'The' + self._called[3:] if self._called != self._name else self._name} shows another "
+            "host key than the one known, so Beamside does not connect: somebody may be listening in, or the facility "
+            "has a new key.",
             detail=f"offered: {key_type} {print_}\n{known}",
             remedy=f"Ask the facility. If the key is new, correct {where}.")
 
@@ -138,8 +154,8 @@ def read_known_hosts(file: Path, name: str) -> list[KnownKey]:
     return found
 
 
-def _user_file() -> Path:
-    return Path.home() / ".ssh" / "known_hosts"
+def _user_files() -> tuple[Path, ...]:
+    return (Path.home() / ".ssh" / "known_hosts", Path.home() / ".ssh" / "known_hosts2")
 
 
 def _key_of(fields: Sequence[str], source: str, revoked: bool = False) -> KnownKey:

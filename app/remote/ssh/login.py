@@ -22,14 +22,13 @@ from app.remote.moonshot.refusals import CertificateRefusedError, not_offered
 from app.remote.moonshot.session import MoonshotTarget
 from app.remote.seams import Interaction
 from app.remote.ssh.certificates import Certificate, TokenSource
-from app.remote.ssh.key_files import LockedKeyError, load_key
+from app.remote.ssh.key_files import LockedKeyError, files_to_try, load_keys
 from app.remote.ssh.ssh_config import NO_HINTS, LoginHints
 
 QUICK_S = 30.0
 PERSON_S = 300.0
 _MAX_AGENT_KEYS = 4   # servers hang up after six attempts in all
 _MAX_DIALOGS = 3
-_KEY_FILES = ("id_ed25519", "id_ecdsa", "id_rsa")
 _SSH_METHOD = {"certificate": "publickey", "agent": "publickey", "key": "publickey",
                "keyboard-interactive": "keyboard-interactive", "gssapi": "gssapi-with-mic"}
 _TOKEN_PROMPT = re.compile(r"access token\s*:?\s*$", re.I)
@@ -217,20 +216,21 @@ def _with_home_institution(attempt: _Attempt, moonshot: MoonshotTarget | None) -
 
 
 def _with_key_files(attempt: _Attempt) -> None:
-    files = [file for name in _KEY_FILES if (file := Path.home() / ".ssh" / name).is_file()]
+    files = files_to_try(attempt.hints)
     if not files:
-        attempt.refusals.append("key: there is no key in ~/.ssh")
+        attempt.refusals.append("key: there is no key in ~/.ssh" if not attempt.hints.identity_files else
+                                "key: the files named in ~/.ssh/config are not there")
     for file in files:
-        key = _read_key(attempt, file)
-        if key is not None and _try_key(attempt, key, f"key {file.name}"):
-            return
+        for key in _read_keys(attempt, file):
+            if _try_key(attempt, key, f"key {file.name}"):
+                return
 
 
-def _read_key(attempt: _Attempt, file: Path) -> paramiko.PKey | None:
+def _read_keys(attempt: _Attempt, file: Path) -> list[paramiko.PKey]:
     instructions, passphrase = "", None
     for _ in range(_MAX_DIALOGS + 1):
         try:
-            return load_key(file, passphrase)
+            return load_keys(file, passphrase, attempt.hints)
         except LockedKeyError:
             answers = attempt.interaction.answer_prompts(attempt.host, f"Unlock the key {file.name}", instructions,
                                                          [("Passphrase", False)])
@@ -239,9 +239,9 @@ def _read_key(attempt: _Attempt, file: Path) -> paramiko.PKey | None:
             passphrase, instructions = answers[0], "That passphrase is not the key's."
         except (paramiko.SSHException, ValueError, OSError, UnsupportedAlgorithm) as error:
             attempt.refusals.append(f"key {file.name}: cannot be read ({error})")
-            return None
+            return []
     attempt.refusals.append(f"key {file.name}: it is locked with a passphrase")
-    return None
+    return []
 
 
 def _with_dialog(attempt: _Attempt, tokens: TokenSource | None) -> None:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import Protocol
 
 import paramiko
 
 from app.errors import LinkError, LinkLostError
 from app.remote.seams import CommandResult
 from app.remote.ssh.first_command import Link, await_start
+from app.remote.ssh.stream import SshStream
 
 KEEPALIVE_S = 15
 CHANNEL_OPEN_S = 20.0
@@ -32,22 +33,32 @@ _MOST_BYTES = 256 * 10**6     # of one output of a command that is run to its en
 _LOG = logging.getLogger(__name__)
 
 
+class Parent(Protocol):
+    """What a connection goes through: a gateway, a command."""
+
+    @property
+    def lost_at(self) -> str: ...  # "": all is well; else what died, for sentences: "the gateway hop"
+    def close(self) -> None: ...   # idempotent
+
+
 class SshTransport:
     """One authenticated SSH connection.
 
     Args:
         link: the connection; owned from here on.
         host: its name, for sentences.
-        parents: connections ``link`` goes through, nearest to it first; closed after it.
+        parents: what ``link`` goes through, nearest to it first; closed after it.
     """
 
-    def __init__(self, link: paramiko.Transport, host: str, parents: Sequence[paramiko.Transport] = ()) -> None:
+    def __init__(self, link: paramiko.Transport, host: str, parents: Sequence[Parent] = ()) -> None:
         self._link = link
         self._host = host
         self._parents = tuple(parents)
         self._account: tuple[PurePosixPath, str] | None = None
         self._account_lock = threading.Lock()
         self._opening = threading.Lock()
+        self._blame = ""   # the gateway that died
+        self._closed = False
         link.set_keepalive(KEEPALIVE_S)
 
     @property
@@ -109,7 +120,7 @@ class SshTransport:
                 if thread.ident is not None:
                     thread.join(5)
         if died or (code == -1 and not self.alive):
-            raise self._lost()
+            raise self.lost()
         if max(len(output), len(errors)) > _MOST_BYTES:
             raise LinkError(f"“{_short(argv)}” printed more than {_MOST_BYTES // 10**6} MB at {self._host}.",
                             detail=errors[:2000].decode("utf-8", "replace"),
@@ -130,8 +141,11 @@ class SshTransport:
 
     def close(self) -> None:
         """Close the connection and those it goes through; blocked calls return. Idempotent."""
-        for link in (self._link, *self._parents):
-            link.close()
+        self._blame_a_parent()
+        self._closed = True
+        self._link.close()
+        for parent in self._parents:
+            parent.close()
 
     def _exec(self, argv: Sequence[str], timeout_s: float) -> paramiko.Channel:
         command = shlex.join(argv).encode("utf-8", "surrogateescape")
@@ -145,7 +159,7 @@ class SshTransport:
         except (paramiko.SSHException, EOFError, OSError) as error:
             channel.close()
             if not self.alive:
-                raise self._lost(error) from None
+                raise self.lost(error) from None
             raise LinkError(f"{self._host} did not start “{_short(argv)}”.", detail=str(error),
                             remedy="The account may not be allowed to run commands. Ask the facility.") from None
         return channel
@@ -153,7 +167,7 @@ class SshTransport:
     def _open_channel(self, command: bytes, timeout_s: float) -> tuple[paramiko.Channel, bool]:
         """A channel, and whether the command was sent behind it: the first one of a connection's is."""
         if not self.alive:
-            raise self._lost()
+            raise self.lost()
         try:
             with self._opening:       # until the first channel is there, so that it is the first
                 if isinstance(self._link, Link) and self._link.takes_first_command:
@@ -167,11 +181,20 @@ class SshTransport:
                 raise LinkError(f"{self._host} did not answer within {timeout_s:g} seconds.", detail=str(error),
                                 remedy="The facility or the network may be busy. Try again.") from None
             self.close()   # a server that does not answer a channel request is as good as gone
-            raise self._lost(error) from None
+            raise self.lost(error) from None
 
-    def _lost(self, error: BaseException | None = None) -> LinkLostError:
-        return LinkLostError(f"The connection to {self._host} was lost.", detail=str(error or ""),
+    def lost(self, error: BaseException | None = None) -> LinkLostError:
+        """The sentence for a connection that died; it names the gateway if that is what died."""
+        self._blame_a_parent()
+        text = f"The connection to {self._blame} was lost, and with it the one to {self._host}." if self._blame else \
+            f"The connection to {self._host} was lost."
+        return LinkLostError(text, detail=str(error or ""),
                              remedy="Beamside reconnects by itself when the network is back.")
+
+    def _blame_a_parent(self) -> None:
+        """Whichever died first took the others with it; after ``close`` all are gone."""
+        if not self._closed and not self._blame:
+            self._blame = next((parent.lost_at for parent in reversed(self._parents) if parent.lost_at), "")
 
     def _ask_account(self) -> tuple[PurePosixPath, str]:
         with self._account_lock:
@@ -186,53 +209,6 @@ class SshTransport:
                 self._account = (PurePosixPath(home.decode("utf-8", "surrogateescape")),
                                  user.decode("utf-8", "replace").strip())
             return self._account
-
-
-class SshStream:
-    """A running remote process: ``seams.ByteStream`` over one channel."""
-
-    def __init__(self, channel: paramiko.Channel, transport: SshTransport) -> None:
-        self._channel = channel
-        self._transport = transport
-
-    def read(self, limit: int) -> bytes:
-        """Up to ``limit`` bytes of output; blocks; empty when it has ended."""
-        return self._channel.recv(limit)
-
-    def read_error(self, limit: int) -> bytes:
-        """Up to ``limit`` bytes of standard error; blocks; empty when it has ended."""
-        return self._channel.recv_stderr(limit)
-
-    def write(self, data: bytes) -> None:
-        """Send all of ``data`` to standard input; blocks while the other side does not read.
-
-        Raises:
-            LinkLostError: the process or the connection is gone.
-        """
-        view = memoryview(data)
-        while view:
-            try:
-                # paramiko drops data on a dead link without a word, hence the look afterwards
-                sent = self._channel.send(bytes(view[:_CHUNK]))
-            except (paramiko.SSHException, OSError, EOFError) as error:
-                raise self._gone(error) from None
-            if sent == 0 or not self._transport.alive:
-                raise self._gone(None)
-            view = view[sent:]
-
-    def close(self) -> None:
-        """Hang up on the process; blocked reads and writes return. Idempotent."""
-        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
-            self._channel.close()
-
-    def exit_code(self, timeout_s: float) -> int | None:
-        """The exit code (-1: ended by a signal, or unknown), or ``None`` if it has not ended by then."""
-        return self._channel.exit_status if self._channel.status_event.wait(timeout_s) else None
-
-    def _gone(self, error: BaseException | None) -> LinkLostError:
-        what = "The process at" if self._transport.alive else "The connection to"
-        return LinkLostError(f"{what} {self._transport.host} was lost.", detail=str(error or ""),
-                             remedy="Beamside reconnects by itself when the network is back.")
 
 
 def _drain(channel: paramiko.Channel, into: bytearray) -> None:
@@ -288,12 +264,3 @@ def _after_mark(data: bytes) -> bytes:
 def _short(argv: Sequence[str]) -> str:
     words = [word for word in argv[:2] if not word.startswith("-")]
     return " ".join(words)[:60] if words else "the command"
-
-
-def tune(sock: socket.socket) -> None:
-    """Small packets at once, and a silent link noticed within a minute, where the system can do it."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if user_timeout is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, user_timeout, 45_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,3 +77,20 @@ def test_that_a_server_that_opens_no_channel_at_all_is_told_in_a_sentence(tmp_pa
         finally:
             transport.close()
     assert "refuses another channel" in caught.value.summary or "was lost" in caught.value.summary
+
+
+def test_that_a_first_command_that_ends_at_once_is_not_taken_for_a_lost_link(
+        connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its channel may be gone from paramiko's list before the thread that asked for it looks there."""
+    open_session = Link.open_session
+
+    def late(link: Link, timeout: float | None = None) -> paramiko.Channel:
+        channel = open_session(link, timeout=timeout)
+        deadline = time.monotonic() + 20
+        while not channel.closed and time.monotonic() < deadline:
+            time.sleep(0.01)
+        raise paramiko.SSHException("Unable to open channel.")
+
+    transport = connect()
+    monkeypatch.setattr(Link, "open_session", late)
+    assert transport.run(["echo", "done"]).stdout == b"done\n"
