@@ -1,10 +1,10 @@
 """Which codec an array is sent in: the one with which it is at the receiver soonest, by what was measured.
 
 For every codec and kind of numbers a running mean of how fast it packs and how far is kept, begun with measured
-values (docs/performance.md). Now and then a sample of the array at hand is packed in every codec, so that a codec
-that was not chosen is not forgotten when the data change. How far the codecs pack is only compared on the same bytes:
-an array that shrinks less than the sample did says so of all codecs, not only of the one it was packed in. One
-:class:`Measured` per process; any thread.
+values (docs/performance.md). Now and then, but not with the first pictures, for which somebody waits, a sample of the
+array at hand is packed in every codec that may win, so that one that was not chosen is not forgotten when the data
+change. How far the codecs pack is only compared on the same bytes: an array that shrinks less than the sample did says
+so of all codecs, not only of the one it was packed in. One :class:`Measured` per process; any thread.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ SAMPLE_BYTES = 256 * 1024
 LOOK_EVERY = 24
 UNKNOWN_RATE = 5e6
 _LOOKS_APART = 6
+_BY_WHAT_IS_KNOWN = 3       # the first arrays of a kind, packed before anything is looked at
 _WEIGHT = 0.25
 _SURPRISE = 1.5
 
@@ -41,6 +42,9 @@ _COUNTS = {codecs.BLOSC2_BITSHUFFLE: Speed(1360e6, 1940e6, 7.7), codecs.BLOSC2_S
 _NOISE = {codecs.BLOSC2_BITSHUFFLE: Speed(900e6, 3900e6, 1.24), codecs.BLOSC2_SHUFFLE: Speed(1080e6, 2500e6, 1.28),
           codecs.BITSHUFFLE_LZ4: Speed(1680e6, 4300e6, 1.23), codecs.BITSHUFFLE_ZSTD: Speed(330e6, 640e6, 1.24),
           codecs.SHUFFLE_ZLIB: Speed(64e6, 420e6, 1.26), codecs.RAW: Speed(20e9, 20e9, 1.0)}
+_COARSE_COUNTS = dict(_COUNTS, **{codecs.BLOSC2_BITSHUFFLE: Speed(1000e6, 1940e6, 5.0),
+                                  codecs.BLOSC2_SHUFFLE: Speed(500e6, 1710e6, 5.8)})
+_COARSE_KIND = 9            # up to half a megabyte: what is pooled that far has larger values
 
 
 class Measured:
@@ -87,11 +91,11 @@ class Measured:
     def speed(self, kind: Kind, codec: str) -> Speed:
         with self._lock:
             known = self._speeds.get((codec, kind))
-        return known or (_NOISE if kind[0] in "fc" else _COUNTS)[codec]
+        return known or _known(kind)[codec]
 
     def _is_time_to_look(self, kind: Kind) -> bool:
         with self._lock:
-            since = self._since_look.get(kind, LOOK_EVERY)
+            since = self._since_look.get(kind, LOOK_EVERY - _BY_WHAT_IS_KNOWN)
             self._since_look[kind] = 0 if since >= LOOK_EVERY else since + 1
             return since >= LOOK_EVERY
 
@@ -100,7 +104,7 @@ class Measured:
         sample, size = _sample(data, kind[1]), data.nbytes
         bound = min(self.seconds(kind, size, codec, rate) for codec in usable)
         for codec in usable:
-            if codec != codecs.RAW and size / self.speed(kind, codec).pack < bound:
+            if codec != codecs.RAW and size / self.speed(kind, codec).pack < bound and not _is_beaten(codec, usable):
                 self._measure(sample, kind, codec, is_sample=True)
 
     def _measure(self, data: memoryview, kind: Kind, codec: str, is_sample: bool = False) -> memoryview:
@@ -113,13 +117,28 @@ class Measured:
         ratio = before.ratio + share * (now.ratio - before.ratio)
         with self._lock:
             if not is_sample:        # the data differ, not the codec: the others would find the same
-                for (other, its_kind), speed in self._speeds.items():
-                    if its_kind == kind and codecs.RAW not in (codec, other):
+                for other, known in _known(kind).items():
+                    if other != codecs.RAW:
+                        speed = self._speeds.get((other, kind), known)
                         self._speeds[other, kind] = speed._replace(ratio=speed.ratio * ratio / before.ratio)
             self._speeds[codec, kind] = Speed(before.pack + _WEIGHT * (now.pack - before.pack), before.unpack, ratio)
             if not is_sample and not 1 / _SURPRISE < now.ratio / before.ratio < _SURPRISE:
                 self._since_look[kind] = max(self._since_look[kind], LOOK_EVERY - _LOOKS_APART)
         return packed
+
+
+def _known(kind: Kind) -> Dict[str, Speed]:
+    """What was measured before this process began."""
+    if kind[0] in "fc":
+        return _NOISE
+    return _COARSE_COUNTS if kind[2] <= _COARSE_KIND else _COUNTS
+
+
+def _is_beaten(codec: str, usable: Sequence[str]) -> bool:
+    """Whether another one packs farther, faster and is unpacked faster, counts and noise alike."""
+    return any(all(known[other].pack > known[codec].pack and known[other].ratio >= known[codec].ratio
+                   and known[other].unpack > known[codec].unpack for known in (_COUNTS, _NOISE))
+               for other in usable if other != codecs.RAW)
 
 
 def _sample(data: memoryview, item_size: int) -> memoryview:

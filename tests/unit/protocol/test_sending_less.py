@@ -239,3 +239,13 @@ def test_that_what_does_not_shrink_is_sent_as_it_is_and_small_things_always() ->
     random = np.random.default_rng(0).integers(0, 256, 10**6, "u1")
     assert encode_array(random, EVERYTHING, 1e6)[0]["codec"] == codecs.RAW
     assert encode_array(np.zeros(100), EVERYTHING, 1e3)[0]["codec"] == codecs.RAW
+
+
+def test_that_the_first_pictures_do_not_wait_for_a_comparison() -> None:
+    packing = FakePacking(blosc2_bitshuffle=(1e9, 8), bitshuffle_lz4=(2e9, 7), blosc2_shuffle=(6e8, 7.8),
+                          bitshuffle_zstd=(3e8, 7), shuffle_zlib=(1e8, 6))
+    packing.chosen(6e6, times=3)
+    assert packing.packed == [(codecs.BLOSC2_BITSHUFFLE, 2**21)] * 3
+    packing.chosen(6e6)
+    looked = {codec for codec, size in packing.packed if size < 2**21}
+    assert looked == {codecs.BLOSC2_BITSHUFFLE, codecs.BITSHUFFLE_LZ4, codecs.BLOSC2_SHUFFLE}, "others cannot win"
