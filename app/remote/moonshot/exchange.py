@@ -92,14 +92,14 @@ class Exchange:
     """
 
     def __init__(self, link: paramiko.Transport, user: str, mechanism: Mechanism, cancelled: Callable[[], bool],
-                 waiting: Callable[[], None], answer_s: float = ANSWER_S) -> None:
+                 waiting: Callable[[], None], answer_s: float | None = None) -> None:
         self._link: Any = link
         self._user = user
         self._mechanism = mechanism
         self._cancelled = cancelled
         self._waiting = waiting
         self._waits = False
-        self._answer_s = answer_s
+        self._answer_s = ANSWER_S if answer_s is None else answer_s
         self._inbox = _Inbox(link, user)
         self._stage = "offer"
         self._rounds = 0

@@ -64,6 +64,11 @@ class MoonshotSession:
         account = self._signed_in
         return Identity(account.realm, account.identity) if account is not None else None
 
+    @property
+    def knows_password(self) -> bool:
+        """Whether connecting asks nothing, as far as is known."""
+        return self._account is not None
+
     def sign_out(self) -> None:
         """Forget who it was, and the password."""
         self._account = self._signed_in = None
