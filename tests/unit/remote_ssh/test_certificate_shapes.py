@@ -7,11 +7,12 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import jwt
 import pytest
 
 from app.errors import CancelledByUserError, LoginRefusedError, ProviderError
 from app.model.site import CertificateAuthority, IdentitySettings, SiteProfile, SshSettings
-from app.remote.ssh.authority import conch, dns_names
+from app.remote.ssh.authority import conch, dns_names, step_ca
 from app.remote.ssh.authority.certificate import Certificate
 from app.remote.ssh.authority.holder import CertificateHolder, holder_of, revoke_certificates
 from tests.peers.certificate_endpoint import Endpoint, endpoint
@@ -170,13 +171,42 @@ def test_that_an_older_step_ca_is_asked_under_its_older_name(authority: Endpoint
     assert ask(profile, tokens).user == "ada.p1"
 
 
-def test_that_a_sign_in_that_was_used_up_is_told(authority: Endpoint) -> None:
-    authority.used = {"id-token-1"}   # two of one second may be the same: another one is tried
-    assert ask(site(authority, "step-ca"), FakeTokens()).user == "ada.p1"
-    authority.used = {"id-token-1", "id-token-2"}
+class SameTokens(FakeTokens):
+    """ID tokens as a provider gives them: those of one second are the same, or all carry the sign-in's nonce."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        super().__init__()
+        self._tokens = tokens
+
+    def id_token(self) -> str:
+        self.id_tokens += 1
+        return self._tokens.pop(0) if len(self._tokens) > 1 else self._tokens[0]
+
+
+def test_that_no_id_token_is_used_twice(authority: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_ca, "_NEXT_SECOND_S", 0.0)
+    authority.signing = {"valid_for_s": 200}
+    tokens, profile = SameTokens(["id-token-1", "id-token-1", "id-token-2"]), site(authority, "step-ca")
+    for _ in range(2):
+        ask(profile, tokens)
+    assert [request.values["ott"] for request in authority.requests] == ["id-token-1", "id-token-2"]
     with pytest.raises(LoginRefusedError, match="takes each sign-in for one certificate only") as caught:
-        ask(site(authority, "step-ca"), FakeTokens())
+        ask(profile, tokens)
     assert caught.value.remedy == "Sign out and in again, then connect."
+    assert len(authority.requests) == 2, "known without asking"
+
+
+def test_that_renewed_id_tokens_with_the_same_nonce_are_one_sign_in(authority: Endpoint,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_ca, "_NEXT_SECOND_S", 0.0)
+    renewed = [jwt.encode({"sub": "ada", "nonce": "n1", "iat": n}, "k" * 32, "HS256") for n in range(3)]
+    authority.subject_of = lambda token: "ada"
+    authority.signing = {"valid_for_s": 200}
+    tokens = SameTokens(renewed)
+    ask(site(authority, "step-ca"), tokens)
+    with pytest.raises(LoginRefusedError, match="takes each sign-in for one certificate only"):
+        ask(site(authority, "step-ca"), tokens)
+    assert len(authority.requests) == 1
 
 
 def test_that_the_profiles_user_may_be_any_of_step_cas_names(authority: Endpoint) -> None:

@@ -52,6 +52,7 @@ class CertificateHolder:
         self._held: dict[tuple[str, str], Certificate] = {}
         self._accounts: dict[str, str] = {}   # host → the one chosen of several
         self._agreed: set[str] = set()
+        self._spent: set[str] = set()
 
     @property
     def public_line(self) -> str:
@@ -106,7 +107,7 @@ class CertificateHolder:
             offers = adapter.offers(web, Wish(
                 authority.url, self.public_line, profile.ssh.host, profile.identity.issuer,
                 lambda: tokens.access_token(interaction), tokens.id_token,
-                lambda url: self._may_have_it(url, profile, interaction)))
+                lambda url: self._may_have_it(url, profile, interaction), self._spent))
         finally:
             web.close()
         offer = self._account(fitting(offers, profile.ssh), profile, interaction)

@@ -29,6 +29,7 @@ class Wish:
         access_token, id_token: give a valid token; the ID token is a new one at each call, since some authorities take
             each only once. Not called before the adapter knows where the token goes.
         agreed: asks the person whether an authority found by name (not named by the profile) may have the token.
+        spent: what the adapter remembers about used tokens until the sign-in ends.
     """
 
     url: str
@@ -38,6 +39,7 @@ class Wish:
     access_token: Callable[[], str]
     id_token: Callable[[], str]
     agreed: Callable[[str], bool]
+    spent: set[str]
 
 
 @dataclass(frozen=True)
