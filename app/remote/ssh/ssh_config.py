@@ -15,7 +15,7 @@ from pathlib import Path
 
 from app.remote.ssh.ssh_config_file import Setting, environment_in, fault, settings_for
 
-_JUMP = re.compile(r"(?:ssh://)?(?:(?P<user>.+)@)?(?P<host>\[[^\]]+\]|[^:@\[\]/]+)(?::(?P<port>\d+))?/?$")
+_JUMP = re.compile(r"(?:ssh://)?(?:(?P<user>.+)@)?(?P<host>\[[^\]]+\]|[^:@\[\]/\s]+)(?::(?P<port>\d+))?/?$")
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,8 @@ class _Reader:
             kept.append(setting)
 
     def _host(self, patterns: Sequence[str]) -> bool:
-        hit = matches(patterns, self._alias)
+        # the final pass looks at where the alias leads
+        hit = matches(patterns, self._host_name() if self.final_pass else self._alias)
         self.named = self.named or (hit and _names(patterns, self._alias))
         return hit
 
@@ -136,10 +137,9 @@ class _Reader:
 
     def _holds(self, test: str, patterns: Sequence[str]) -> bool | None:
         if test == "host":
-            name = self.found.get("hostname")
-            return matches(patterns, name[0].words[0].replace("%h", self._alias) if name else self._alias)
+            return matches([pattern.lower() for pattern in patterns], self._host_name())
         if test == "originalhost":
-            return matches(patterns, self._alias)
+            return matches([pattern.lower() for pattern in patterns], self._alias)
         if test == "user":
             said = self.found.get("user")
             return matches(patterns, self._user or (said[0].words[0] if said else getpass.getuser()))
@@ -147,12 +147,16 @@ class _Reader:
             return matches(patterns, getpass.getuser())
         return None
 
+    def _host_name(self) -> str:
+        said = self.found.get("hostname")
+        return said[0].words[0].replace("%h", self._alias) if said else self._alias
+
 
 def matches(patterns: Sequence[str], name: str) -> bool:
     """Whether ``name`` fits a list of patterns with ``*``, ``?`` and ``!`` (which wins)."""
     hit = False
     for pattern in patterns:
-        if fnmatch.fnmatchcase(name.lower(), pattern.lstrip("!").lower().replace("[", "[[]")):
+        if fnmatch.fnmatchcase(name, pattern.lstrip("!").replace("[", "[[]")):
             if pattern.startswith("!"):
                 return False
             hit = True
