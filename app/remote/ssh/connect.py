@@ -17,7 +17,8 @@ from app.model.site import SiteProfile
 from app.remote import proxies
 from app.remote.moonshot.session import MoonshotSession
 from app.remote.seams import Interaction
-from app.remote.ssh.certificates import TokenSource, holder_of
+from app.remote.ssh.authority.holder import TokenSource, holder_of
+from app.remote.ssh.authority.offer import parted
 from app.remote.ssh.dial import dial
 from app.remote.ssh.first_command import Link
 from app.remote.ssh.gateways import Gateway, UnresponsiveGatewayError
@@ -94,6 +95,9 @@ class _Journey:
         stops = plan(self._profile)
         mine = self._credentials(stops[-1], None)
         if mine.certificate is not None:
+            host, port = parted(mine.certificate.hostname)
+            if host:   # the profile calls it by the authority's alias
+                stops = (*stops[:-1], replace(stops[-1], host=host, port=port or stops[-1].port))
             stops = with_jump(stops, mine.certificate.proxy_jump, mine.certificate.user)
         legs = []
         for stop in stops:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import paramiko
 
 from app.errors import CancelledByUserError, LinkError, LinkLostError, UnreachableError
-from app.remote.ssh.certificates import Certificate
+from app.remote.ssh.authority.certificate import Certificate
 from app.remote.ssh.route import Stop
 from app.remote.ssh.transport import Parent
 

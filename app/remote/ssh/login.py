@@ -21,7 +21,8 @@ from app.remote.moonshot.login import with_moonshot
 from app.remote.moonshot.refusals import CertificateRefusedError, not_offered
 from app.remote.moonshot.session import MoonshotTarget
 from app.remote.seams import Interaction
-from app.remote.ssh.certificates import Certificate, TokenSource
+from app.remote.ssh.authority.certificate import Certificate
+from app.remote.ssh.authority.holder import TokenSource
 from app.remote.ssh.key_files import LockedKeyError, files_to_try, load_keys
 from app.remote.ssh.ssh_config import NO_HINTS, LoginHints
 

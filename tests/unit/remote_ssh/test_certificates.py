@@ -228,6 +228,12 @@ def test_that_the_authority_tells_the_host_behind_an_alias_and_the_gateway(serve
     assert certificate.proxy_jump == "bastion.example:2022"
 
 
+def test_that_an_alias_of_the_authority_leads_to_its_host(server: Sshd, authority: Endpoint) -> None:
+    transport = open_ssh(site(server, authority, host="here.example", port=22), FakePerson(), FakeTokens())
+    assert transport.run(["echo", "there"]).stdout == b"there\n"
+    transport.close()
+
+
 def test_that_what_is_no_address_is_not_taken_for_one() -> None:
     assert parted("bastion.example") == ("bastion.example", 0)
     assert parted("%r@bastion.example:22") == ("bastion.example", 22)

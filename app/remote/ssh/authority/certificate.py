@@ -89,10 +89,6 @@ class Certificate:
         """Critical options that OpenSSH does not have; servers refuse what they do not know."""
         return tuple(sorted(set(self.critical_options) - _KNOWN_CONDITIONS))
 
-    def why_refused(self, user: str, now: float) -> str:
-        """What is visibly wrong with it; see :meth:`diagnose`."""
-        return self.diagnose(user, now).why
-
     def diagnose(self, user: str, now: float) -> Diagnosis:
         """What is visibly wrong with it, after a server has not let ``user`` in. ``now``: by this computer's clock."""
         untimely = self.untimely(now)
