@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.errors import CancelledByUserError, LoginRefusedError
+from app.errors import BeamsideError, CancelledByUserError, LoginRefusedError
 from app.model.site import SshSettings
 from app.remote.ssh.authority.certificate import Certificate, check, read
 from app.remote.ssh.authority.holder import holder_of
@@ -22,7 +22,7 @@ from app.remote.ssh.connect import open_ssh
 from tests.peers.certificate_endpoint import KINDS, Endpoint, endpoint
 from tests.peers.interaction import FakePerson
 from tests.peers.pki import Pki
-from tests.peers.sshd import Sshd, UserAuthority, public_line
+from tests.peers.sshd import Sshd, UserAuthority, public_line, sshd
 from tests.unit.remote_ssh.authorities import ISSUER, FakeTokens, site
 
 
@@ -232,6 +232,23 @@ def test_that_an_alias_of_the_authority_leads_to_its_host(server: Sshd, authorit
     transport = open_ssh(site(server, authority, host="here.example", port=22), FakePerson(), FakeTokens())
     assert transport.run(["echo", "there"]).stdout == b"there\n"
     transport.close()
+
+
+def test_that_the_gateway_the_authority_names_is_gone_through(server: Sshd, authority: Endpoint,
+                                                             tmp_path: Path) -> None:
+    with sshd(tmp_path / "gate", authority=server.authority) as gate:
+        authority.proxy_jump = f"127.0.0.1:{gate.port}"
+        authority.signing = {"extensions": ("permit-pty", "permit-port-forwarding"), "valid_for_s": 200}
+        person = FakePerson(trusts=True)
+        transport = open_ssh(site(server, authority), person, FakeTokens())
+        assert transport.run(["echo", "behind"]).stdout == b"behind\n"
+        transport.close()
+        assert f"Accepted publickey for {server.user}" in gate.log
+        assert len(person.keys_asked) == 1, "the gateway's key, which no profile pins"
+        assert authority.counts["/sign"] == 1, "one certificate for both"
+        authority.signing = {"extensions": ("permit-pty",)}
+        with pytest.raises(BeamsideError, match="certificate does not allow hopping"):
+            open_ssh(site(server, authority), FakePerson(trusts=True), FakeTokens())
 
 
 def test_that_what_is_no_address_is_not_taken_for_one() -> None:
