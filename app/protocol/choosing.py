@@ -43,7 +43,8 @@ _NOISE = {codecs.BLOSC2_BITSHUFFLE: Speed(900e6, 3900e6, 1.24), codecs.BLOSC2_SH
           codecs.BITSHUFFLE_LZ4: Speed(1680e6, 4300e6, 1.23), codecs.BITSHUFFLE_ZSTD: Speed(330e6, 640e6, 1.24),
           codecs.SHUFFLE_ZLIB: Speed(64e6, 420e6, 1.26), codecs.RAW: Speed(20e9, 20e9, 1.0)}
 _COARSE_COUNTS = dict(_COUNTS, **{codecs.BLOSC2_BITSHUFFLE: Speed(1000e6, 1940e6, 5.0),
-                                  codecs.BLOSC2_SHUFFLE: Speed(500e6, 1710e6, 5.8)})
+                                  codecs.BLOSC2_SHUFFLE: Speed(500e6, 1710e6, 5.8),
+                                  codecs.BITSHUFFLE_LZ4: Speed(1500e6, 3300e6, 4.4)})
 _COARSE_KIND = 9            # up to half a megabyte: what is pooled that far has larger values
 
 
