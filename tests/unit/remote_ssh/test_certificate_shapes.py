@@ -122,10 +122,10 @@ def test_that_cscs_is_asked_for_a_day(authority: Endpoint, path: str) -> None:
 
 
 def test_that_signing_out_everywhere_revokes_what_the_service_lists(authority: Endpoint) -> None:
-    tokens, profile = FakeTokens(), site(authority, "cscs")
-    ask(profile, tokens)
-    ask(site(authority, "conch"), tokens)   # cannot revoke, which is no failure
-    assert revoke_certificates(tokens.derived.values(), "the-token") == []
+    tokens = FakeTokens()
+    kinds = [authority.settings(kind) for kind in ("conch", "cscs", "cscs", "step-ca", "oinit")]
+    assert revoke_certificates(kinds, tokens.access_token) == [], "those that cannot revoke are no failure"
+    assert tokens.asked == 1
     assert authority.revoked == ["7", "8"], "number 5 was revoked before"
     asked = next(r for r in authority.requests if r.path == "/cscs/api/v1/ssh-keys")
     assert asked.values == {"include_revoked": "false", "include_expired": "false"}
@@ -134,16 +134,17 @@ def test_that_signing_out_everywhere_revokes_what_the_service_lists(authority: E
 
 
 def test_that_a_revocation_that_fails_is_told(authority: Endpoint) -> None:
-    tokens, profile = FakeTokens(), site(authority, "cscs")
-    ask(profile, tokens)
+    def told() -> list[str]:
+        return revoke_certificates([authority.settings("cscs")], FakeTokens().access_token)
+
     path = "/cscs/api/v1/ssh-keys/revoke"
     authority.forced[path] = [(405, ""), (200, {"revoked": False, "message": "no"})]   # PUT is not there: POST
-    assert revoke_certificates(tokens.derived.values(), "the-token") == [
-        "The facility did not revoke all your SSH certificates."]
+    assert told() == ["The facility did not revoke all your SSH certificates."]
     assert [r.method for r in authority.requests if r.path == path] == ["PUT", "POST"]
     authority.forced["/cscs/api/v1/ssh-keys"] = [(503, "<html>")]
-    assert revoke_certificates(tokens.derived.values(), "the-token") == [
-        f"The certificate authority at 127.0.0.1:{authority.port} is out of order at the moment."]
+    assert told() == [f"The certificate authority at 127.0.0.1:{authority.port} is out of order at the moment."]
+    authority.forced["/cscs/api/v1/ssh-keys"] = [(200, {"sshKeys": 3})]
+    assert "does not understand (no sshKeys)" in told()[0]
 
 
 # ---- step-ca --------------------------------------------------------------------------------------------------------

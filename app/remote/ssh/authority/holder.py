@@ -10,9 +10,9 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -80,21 +80,6 @@ class CertificateHolder:
                 held = self._ask(profile, tokens, interaction)
                 self._held[place] = held
             return held
-
-    def revoke_all(self, access_token: str) -> int | None:
-        """Have the authority revoke this person's certificates; how many, or ``None`` if it has no such thing.
-
-        Raises:
-            ProviderError, LoginRefusedError: it did not.
-        """
-        revoke = adapter_of(self.authority).revoke_all
-        if revoke is None:
-            return None
-        web = AuthorityWeb(self.authority.ca_file, self.authority.kind)
-        try:
-            return revoke(web, self.authority.url, access_token)
-        finally:
-            web.close()
 
     def _ask(self, profile: SiteProfile, tokens: TokenSource, interaction: Interaction) -> Certificate:
         authority, started = self.authority, time.monotonic()
@@ -194,21 +179,27 @@ def holder_of(tokens: TokenSource, profile: SiteProfile) -> CertificateHolder:
     return holder
 
 
-def revoke_certificates(derived: Iterable[object], access_token: str) -> list[str]:
-    """Before signing out everywhere: revoke what the authorities of a session can. Blocks.
+def revoke_certificates(authorities: Iterable[CertificateAuthority], access_token: Callable[[], str]) -> list[str]:
+    """Before signing out everywhere: have the authorities revoke the person's certificates, where they can. Blocks.
 
     Args:
-        derived: the values of the session's ``derived``.
+        access_token: gives a token; called only if one of them can.
 
     Returns:
-        One sentence for each authority that did not do it; those without revocation are no failure.
+        One sentence for each that did not do it; those without revocation are no failure.
     """
     failures = []
-    for holder in list(derived):
-        if isinstance(holder, CertificateHolder):
+    for authority in dict.fromkeys(authorities):
+        adapter = ADAPTERS.get(authority.kind)
+        if adapter is None or adapter.revoke_all is None:
+            continue
+        try:
+            web = AuthorityWeb(authority.ca_file, authority.kind)
             try:
-                count: Any = holder.revoke_all(access_token)
-                _LOG.info("%s certificates revoked at %s", count, host_of(holder.authority.url))
-            except BeamsideError as error:
-                failures.append(error.summary)
+                count = adapter.revoke_all(web, authority.url, access_token())
+            finally:
+                web.close()
+            _LOG.info("%d certificates revoked at %s", count, host_of(authority.url))
+        except BeamsideError as error:
+            failures.append(error.summary)
     return failures
