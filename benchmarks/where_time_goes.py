@@ -80,6 +80,7 @@ def measure(files: list[str], rate: float, codecs_there: list[str]) -> list[Time
     steps.around(holding.Holding, "select", "read and decode")
     steps.around(showing, "_pooled", "pool")
     steps.around(showing, "_tell_preview", "preview: pool, limits")
+    steps.around(showing, "_sampled", "preview: every nth pixel of a large frame")
     steps.around(holding.Selected, "counted", "statistics")
     for file in files:
         steps.spent = {}
