@@ -23,11 +23,13 @@ from app.remote.allocation import place_of
 from app.remote.connection import Connection
 from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
+from app.remote.moonshot.sites import MoonshotSessions, connected
 from app.remote.profiles import parse_profile
 from app.remote.seams import Interaction, Transport
 from app.resources import resource_path
 
 if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without
+    from app.remote.moonshot.session import MoonshotSession
     from app.remote.signin.oidc import OidcSession
 
 DEMO_NAME = "demo"
@@ -41,6 +43,7 @@ class Sites:
         self._given = {profile.name: profile for profile in given}
         self._accepted = accepted_fingerprints
         self._sessions: dict[tuple[str, str], OidcSession] = {}
+        self._moonshot = MoonshotSessions()
         self._lock = threading.Lock()
         self.faults: list[UsageError] = []
         self._profiles: dict[str, SiteProfile] = {}
@@ -123,7 +126,7 @@ class Sites:
 
     def identity(self, name: str) -> Identity | None:
         """Who is signed in at a site, as far as is known without asking; ``None``: nobody, or no sign-in there."""
-        session = self._session(self.profile(name))
+        session = self._session(self.profile(name)) or self._moonshot.of(self.profile(name))
         return session.identity if session else None
 
     def sign_in(self, name: str, interaction: Interaction) -> Identity:
@@ -134,6 +137,9 @@ class Sites:
             UsageError: the site has no sign-in of its own.
         """
         session = self._session(self.profile(name))
+        moonshot = self._moonshot.of(self.profile(name))
+        if session is None and moonshot is not None:
+            return self._sign_in_with(moonshot, name, interaction)
         if session is None:
             raise UsageError(f"“{name}” has no sign-in of its own.", remedy="Just use it: beamside ls SITE:PATH")
         with _demo_is_up(self.profile(name)):
@@ -147,8 +153,11 @@ class Sites:
         """As :meth:`sign_out`, and tell what came of it. Sites that share the sign-in are signed out with it."""
         profile = self.profile(name)
         session = self._session(profile)
+        moonshot = self._moonshot.of(profile)
+        if moonshot is not None:
+            moonshot.sign_out()
         if session is None:
-            return SignedOut()
+            return SignedOut((name,) if moonshot is not None else ())
         return SignedOut(tuple(p.name for p in self._profiles.values() if self._session(p) is session),
                          session.sign_out())
 
@@ -159,7 +168,7 @@ class Sites:
         profile = self.profile(name)
         asked = self._session(profile)
         if asked is None:
-            return SignedOut()
+            return self.end_sign_in(name)
         users = [p for p in self._profiles.values() if self._session(p) is not None
                  and p.identity.issuer.rstrip("/") == profile.identity.issuer.rstrip("/")]
         sessions = {id(session): session for p in users if (session := self._session(p)) is not None}
@@ -191,12 +200,25 @@ class Sites:
         from app.remote.ssh.connect import open_ssh
 
         session = self._session(profile)
+        moonshot = self._moonshot.of(profile)
         with _demo_is_up(profile):
-            return open_ssh(profile, interaction, session, self._accepted)
+            if moonshot is None:
+                return open_ssh(profile, interaction, session, self._accepted)
+            return connected(profile, moonshot, interaction, lambda: open_ssh(
+                profile, interaction, session, self._accepted, moonshot=moonshot))
 
     def jobs(self, name: str, connection: Connection) -> JobService:
         """The batch system of a site, over an open connection."""
         return JobService(self.profile(name), lambda: connection.transport, shipped_recipes())
+
+    def _sign_in_with(self, moonshot: MoonshotSession, name: str, interaction: Interaction) -> Identity:
+        """Only a server can say whether the home institution's account is good."""
+        if moonshot.identity is None:
+            self.transport(name, interaction).close()
+        if moonshot.identity is None:
+            raise UsageError(f"“{name}” let you in without the account of your home institution.",
+                             remedy="Just use it: beamside ls SITE:PATH")
+        return moonshot.identity
 
     def _session(self, profile: SiteProfile) -> OidcSession | None:
         settings = profile.identity
