@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 THEMES = ("automatic", "light", "dark")
 QUALITIES = ("automatic", "save", "full")
+SIGN_IN_WAYS = ("browser", "code")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Settings:
         window_geometry, window_state: Qt's own blobs, base64.
         jobs_folded: the Jobs dock shows only its head.
         recent: targets, newest first.
+        sign_in_way: how the person signed in the last time: in the ``browser``, or with a ``code``.
         quality: how much links may be used: ``automatic``, ``save``, ``full``.
         prefetch_mb_per_hour: what may be fetched before anybody asks for it; 0: nothing.
         cache_mb: what may be kept of the sites' data on this computer's disk; 0: nothing.
@@ -45,6 +47,7 @@ class Settings:
     last_site: str = "local"
     jobs_folded: bool = True
     recent: tuple[str, ...] = ()
+    sign_in_way: str = "browser"
     quality: str = "automatic"
     prefetch_mb_per_hour: int = 200
     cache_mb: int = 1000
@@ -89,7 +92,7 @@ def from_json(raw: dict[str, Any]) -> Settings:
             value = tuple(v for v in value if isinstance(v, str)) if isinstance(value, list) else None
         if isinstance(value, type(default)):
             known[item.name] = value
-    for name, allowed in (("theme", THEMES), ("quality", QUALITIES)):
+    for name, allowed in (("theme", THEMES), ("quality", QUALITIES), ("sign_in_way", SIGN_IN_WAYS)):
         if known.get(name) not in allowed:
             known.pop(name, None)
     for name in ("prefetch_mb_per_hour", "cache_mb"):

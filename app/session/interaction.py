@@ -91,6 +91,7 @@ class WindowInteraction(QObject):
 
     Attributes:
         way: how the person likes to sign in, "browser" or "code".
+        ways: what the provider offers, once it is known.
     """
 
     said = Signal(str)
@@ -116,6 +117,7 @@ class WindowInteraction(QObject):
         super().__init__(parent)
         self.site = site
         self.way = "browser"
+        self.ways: tuple[str, ...] = ()
         self._cancelled = threading.Event()
         queued = Qt.ConnectionType.QueuedConnection
         self._said.connect(self.said, queued)
@@ -147,6 +149,7 @@ class WindowInteraction(QObject):
         self._said.emit(text)
 
     def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
+        self.ways = tuple(ways)
         if self._cancelled.is_set() or not ways:
             return None
         return self.way if self.way in ways else ways[0]

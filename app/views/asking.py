@@ -7,7 +7,7 @@ import functools
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QDialog, QWidget
 
-from app.session.interaction import HostKeyQuestion, PromptsQuestion, WindowInteraction
+from app.session.interaction import BrowserPage, HostKeyQuestion, PromptsQuestion, WindowInteraction
 from app.session.session import Session
 from app.session.vocabulary import DeviceCode
 from app.views.question_dialogs import HostKeyDialog, PromptsDialog
@@ -19,38 +19,64 @@ class Asking(QObject):
 
     Signals:
         dialog_shown(QDialog).
+        way_chosen(way): how the person likes to sign in from now on, "browser" or "code".
     """
 
     dialog_shown = Signal(object)
+    way_chosen = Signal(str)
 
-    def __init__(self, session: Session, window: QWidget) -> None:
+    def __init__(self, session: Session, window: QWidget, way: str = "browser") -> None:
         super().__init__(window)
+        self._way = way
         self._session = session
         self._window = window
         self._codes: dict[str, SignInDialog] = {}
         self._hints: dict[str, str] = {}
         session.asking.connect(self._listen)
+        session.failed.connect(self._end_switch)
 
     def set_hint(self, site: str, hint: str) -> None:
         """What else the person needs to sign in there."""
         self._hints[site] = hint
 
     def _listen(self, site: str, interaction: WindowInteraction) -> None:
+        interaction.way = self._way
+        interaction.browser_shown.connect(functools.partial(self._show_page, site, interaction))
         interaction.code_shown.connect(functools.partial(self._show_code, site, interaction))
         interaction.host_key_asked.connect(functools.partial(self._ask_host_key, interaction))
         interaction.prompts_asked.connect(functools.partial(self._ask_prompts, interaction))
 
     def _show_code(self, site: str, interaction: WindowInteraction, code: DeviceCode) -> None:
+        dialog, is_new = self._sign_in_dialog(site, interaction)
+        dialog.show_code(code)
+        if is_new:
+            self._show(dialog)
+
+    def _show_page(self, site: str, interaction: WindowInteraction, page: BrowserPage) -> None:
+        dialog, is_new = self._sign_in_dialog(site, interaction)
+        if is_new:
+            self._show(dialog)                     # before the browser comes up, which then is in front
+        dialog.show_page(page)
+
+    def _sign_in_dialog(self, site: str, interaction: WindowInteraction) -> tuple[SignInDialog, bool]:
         known = self._codes.get(site)
         if known is not None:
-            known.show_code(code)
-            return
+            return known, False
         dialog = SignInDialog(self._session.title(site), interaction, self._window, self._hints.get(site, ""))
         dialog.new_code_requested.connect(self._session.open_again)
+        dialog.way_chosen.connect(self._choose_way)
         dialog.finished.connect(functools.partial(self._forget, site))
         self._codes[site] = dialog
-        dialog.show_code(code)
-        self._show(dialog)
+        return dialog, True
+
+    def _choose_way(self, way: str) -> None:
+        self._way = way
+        self.way_chosen.emit(way)
+
+    def _end_switch(self, site: str, _error: object) -> None:
+        dialog = self._codes.get(site)
+        if dialog is not None:
+            dialog.give_up()
 
     def _forget(self, site: str, _result: int) -> None:
         self._codes.pop(site, None)

@@ -73,7 +73,7 @@ class MainWindow(QMainWindow):
         self.inspector = Inspector()
         self.jobs_dock = JobsDock(jobs)
         self.start_page = StartPage(session, places)
-        self.asking = Asking(session, self)
+        self.asking = Asking(session, self, settings.sign_in_way)
         menu = QMenu(self)
         self._actions = WindowActions(self, menu)
         self.top_bar = TopBar(session, places, menu, streaming)
@@ -195,6 +195,10 @@ class MainWindow(QMainWindow):
         self._tabs.currentChanged.connect(self._mirror_title)
         self._tabs.title_changed.connect(self._mirror_title)
         self._kept.changed.connect(self.settings_changed)
+        self.asking.way_chosen.connect(self._keep_way)
+
+    def _keep_way(self, way: str) -> None:
+        self._kept.change(sign_in_way=way)
 
     def _mirror_title(self) -> None:
         tab = self.current_tab

@@ -60,24 +60,30 @@ def test_that_the_journey_ends_at_the_result(qtbot: Any, start: Any, tmp_path: P
 
     again = start(Sites((program.session.profile("demo"),)))
     again.session.open_site("demo")
-    _sign_in(qtbot, again, demo)
+    _sign_in(qtbot, again, demo, by_code=True)
     qtbot.waitUntil(lambda: again.jobs.job("demo", job.id) is not None, timeout=PATIENCE_MS)
     assert again.jobs.job("demo", job.id).state is JobState.COMPLETED
 
 
-def _sign_in(qtbot: Any, program: Any, demo: DemoFacility) -> None:
-    """Wait for the dialog, let the robot approve its code, wait for the connection."""
+def _sign_in(qtbot: Any, program: Any, demo: DemoFacility, *, by_code: bool = False) -> None:
+    """Wait for the dialog, let the robot approve in the browser or with a code, wait for the connection."""
     dialogs: list[Any] = []
     program.window.asking.dialog_shown.connect(dialogs.append)
-    qtbot.waitUntil(lambda: bool(dialogs), timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: bool(dialogs) and dialogs[0].page is not None, timeout=PATIENCE_MS)
     dialog = dialogs[0]
     assert isinstance(dialog, SignInDialog)
-    code = dialog.code
-    assert code is not None
-    assert dialog.code_text == code.user_code
-    assert "valid for" in dialog.left_text
     robot = Robot(demo.addresses["ca_file"], demo.addresses["pin_file"])
-    approval = threading.Thread(target=robot.approve, args=(code.verification_uri, code.user_code), name="robot")
+    if by_code:
+        dialog._other.click()
+        qtbot.waitUntil(lambda: dialog.code is not None, timeout=PATIENCE_MS)
+        code = dialog.code
+        assert code is not None
+        assert dialog.code_text == code.user_code
+        assert "valid for" in dialog.left_text
+        approval = threading.Thread(target=robot.approve, args=(code.verification_uri, code.user_code), name="robot")
+    else:
+        assert dialog.page is not None
+        approval = threading.Thread(target=robot.sign_in, args=(dialog.page.url,), name="robot")
     approval.start()
     qtbot.waitUntil(lambda: program.session.state("demo") is SiteState.OPEN, timeout=PATIENCE_MS)
     approval.join(10)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QPushButton
 
 from app.errors import CodeExpiredError
 from app.remote.seams import DeviceCode, Interaction
-from app.session.interaction import HostKeyQuestion, PromptsQuestion, WindowInteraction
+from app.session.interaction import BrowserPage, HostKeyQuestion, PromptsQuestion, WindowInteraction
 from app.session.session import SiteState
 from app.views.question_dialogs import HostKeyDialog, PromptsDialog
 from app.views.sign_in_dialog import SignInDialog
@@ -61,7 +61,7 @@ def test_that_a_browser_that_does_not_open_is_told(qtbot: Any, dialog: SignInDia
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda _address: False)
     dialog.show_code(code())
-    qtbot.mouseClick(button(dialog, "Open browser"), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(button(dialog, "Open the address"), Qt.MouseButton.LeftButton)
     assert "No browser could be opened" in dialog._steps.text()
 
 
@@ -85,6 +85,135 @@ def test_that_closing_the_dialog_lets_the_waiting_worker_go(qtbot: Any, dialog: 
     interaction = dialog._interaction
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert interaction.cancelled.is_set()
+
+
+PAGE = "https://login.example/auth?state=s"
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses that a browser was asked to open."""
+    addresses: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda address: addresses.append(address.toString()) or True)
+    return addresses
+
+
+def test_that_the_browser_is_opened_and_can_be_again(qtbot: Any, dialog: SignInDialog, opened: list[str]) -> None:
+    dialog.show_page(BrowserPage(PAGE))
+    assert opened == [PAGE]
+    assert "Go on in your browser" in dialog._steps.text()
+    assert dialog._address.text() == "login.example"
+    assert not dialog._qr.isVisible()
+    assert not dialog._code_label.isVisible()
+    qtbot.mouseClick(button(dialog, "Open the page again"), Qt.MouseButton.LeftButton)
+    assert opened == [PAGE, PAGE]
+    qtbot.mouseClick(button(dialog, "Copy address"), Qt.MouseButton.LeftButton)
+    assert QGuiApplication.clipboard().text() == PAGE
+
+
+def test_that_the_person_may_change_to_a_code_and_back(qtbot: Any, dialog: SignInDialog, opened: list[str]) -> None:
+    dialog._interaction.ways = ("browser", "code")
+    page = BrowserPage(PAGE)
+    dialog.show_page(page)
+    with qtbot.waitSignal(dialog.way_chosen) as chosen:
+        qtbot.mouseClick(button(dialog, "Use a code on another device"), Qt.MouseButton.LeftButton)
+    assert chosen.args == ["code"]
+    assert page.use_code.is_set()
+    assert dialog._interaction.way == "code"
+    dialog.settle()                                   # the worker put the page away
+    assert dialog.isVisible(), "it waits for the code"
+    assert not button(dialog, "Use a code on another device").isEnabled()
+    shown = dataclasses.replace(code(), use_browser=threading.Event())
+    dialog.show_code(shown)
+    assert dialog._code_label.isVisible()
+    with qtbot.waitSignal(dialog.way_chosen) as chosen:
+        qtbot.mouseClick(button(dialog, "Sign in without a code"), Qt.MouseButton.LeftButton)
+    assert chosen.args == ["browser"]
+    assert shown.use_browser is not None
+    assert shown.use_browser.is_set()
+    dialog.settle()
+    dialog.show_page(BrowserPage(PAGE))
+    assert opened == [PAGE, PAGE]
+    dialog.settle()
+    assert not dialog.isVisible()
+
+
+def test_that_only_ways_the_provider_offers_are_shown(dialog: SignInDialog, opened: list[str]) -> None:
+    dialog._interaction.ways = ("browser",)
+    dialog.show_page(BrowserPage(PAGE))
+    assert not dialog._other.isVisible()
+    dialog.show_code(code())
+    assert not dialog._other.isVisible()
+
+
+def test_that_another_way_that_cannot_be_had_ends_the_dialog(dialog: SignInDialog, opened: list[str]) -> None:
+    dialog._interaction.ways = ("browser", "code")
+    dialog.show_page(BrowserPage(PAGE))
+    dialog._switch()
+    dialog.settle()
+    assert dialog.isVisible()
+    dialog.give_up()                                  # the sign-in has failed
+    assert not dialog.isVisible()
+
+
+def test_that_a_page_that_no_browser_opens_is_told(dialog: SignInDialog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda _address: False)
+    dialog._interaction.ways = ("browser", "code")
+    dialog.show_page(BrowserPage(PAGE))
+    assert "use a code on another device" in dialog._steps.text()
+    dialog._interaction.ways = ("browser",)
+    dialog.show_page(BrowserPage(PAGE))
+    assert "another device" not in dialog._steps.text()
+
+
+def test_that_nothing_is_cut_off_in_either_state(qtbot: Any, opened: list[str]) -> None:
+    interaction = WindowInteraction("far")
+    interaction.ways = ("browser", "code")
+    dialog = SignInDialog("A light source with quite a long name that needs two lines at least", interaction)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    for show in (lambda: dialog.show_page(BrowserPage(PAGE)),
+                 lambda: dialog.show_code(dataclasses.replace(code(), use_browser=threading.Event()))):
+        show()
+        QGuiApplication.processEvents()
+        for part in dialog.findChildren(QPushButton):
+            assert not part.isVisible() or part.width() >= part.sizeHint().width(), part.text()
+        assert dialog._steps.height() >= dialog._steps.heightForWidth(dialog._steps.width())
+
+
+def test_that_return_opens_the_page_and_nothing_else(qtbot: Any, dialog: SignInDialog, opened: list[str]) -> None:
+    dialog._interaction.ways = ("browser", "code")
+    dialog.show_page(BrowserPage(PAGE))
+    qtbot.keyClick(dialog, Qt.Key.Key_Return)
+    assert opened == [PAGE, PAGE]
+    assert dialog.isVisible()
+
+
+def test_that_the_way_is_remembered(qtbot: Any, start: Any, fake_sites: FakeSites, opened: list[str]) -> None:
+    ways: list[str | None] = []
+
+    def sign_in(interaction: Interaction) -> None:
+        ways.append(interaction.choose_way("far", ("browser", "code")))
+        use_code = interaction.show_browser("far", PAGE)
+        while not use_code.wait(0.02) and not interaction.cancelled.is_set():
+            pass
+        interaction.browser_settled("far")
+        interaction.show_device_code("far", code())
+        interaction.device_code_settled("far")
+
+    program = start(fake_sites)
+    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
+    fake_sites.during_open = sign_in
+    dialogs: list[SignInDialog] = []
+    program.window.asking.dialog_shown.connect(dialogs.append)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: bool(opened))
+    assert program.window.settings.sign_in_way == "browser"
+    qtbot.mouseClick(button(dialogs[0], "Use a code on another device"), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    assert len(dialogs) == 1, "one dialog for both"
+    assert ways == ["browser"]
+    assert program.window.settings.sign_in_way == "code"
 
 
 def test_that_a_worker_gets_the_persons_answer(qtbot: Any) -> None:

@@ -47,6 +47,10 @@ class Robot:
         assert action in form.actions, form.text
         return self._send(authorization_uri, form, action, {}).headers["Location"]
 
+    def sign_in(self, authorization_uri: str) -> str:
+        """Approve an authorization request and bring the answer to the application; returns the page it shows."""
+        return requests.get(self.authorize(authorization_uri), timeout=10).text
+
     def _device(self, uri: str, user_code: str, action: str) -> str:
         form = self._get(uri)
         place = uri.partition("?")[0]
