@@ -11,9 +11,11 @@ import pytest
 
 from app.errors import CancelledByUserError, LinkLostError
 from app.model.identity import Identity
+from app.model.site import SshSettings
 from app.remote.moonshot import known
 from app.remote.moonshot.refusals import CertificateRefusedError
 from app.remote.sites import Sites
+from app.remote.ssh.shared_gateways import SHARED
 from app.remote.ssh.transport import SshTransport
 from tests.peers import moonshot_config as config
 from tests.peers.interaction import FakePerson
@@ -204,6 +206,18 @@ def test_that_twenty_and_eight_at_once_leave_nothing_behind(moonshot_site: Moons
     assert moonshot_sshd.children() == []
     assert len(os.listdir("/proc/self/fd")) <= open_files
     assert [path for path in set(Path("/tmp").iterdir()) - temporary if "moonshot" in path.name] == []
+
+
+def test_that_gateway_and_server_take_the_same_account(moonshot_site: MoonshotFacility, moonshot_sshd: GssSshd) -> None:
+    with moonshot_site.sshd() as inner:
+        gateway = SshSettings("127.0.0.1", moonshot_sshd.port, moonshot_site.login, ("gssapi",),
+                              (moonshot_sshd.host_key_line,))
+        sites = Sites((moonshot_site.profile(inner, hops=(gateway,)),))
+        person = FakePerson(answers=[ALICE])
+        assert who(connect(sites, person)) == moonshot_site.login
+        assert len(person.prompts) == 1
+        assert "Accepted gssapi-with-mic" in inner.log
+    SHARED.close_idle()
 
 
 def test_that_a_lost_link_comes_back_with_no_click(moonshot_site: MoonshotFacility, moonshot_sshd: GssSshd) -> None:

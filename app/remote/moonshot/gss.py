@@ -6,7 +6,6 @@ Used in the helper process only: the mechanism reads the process environment, pr
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 from ctypes import POINTER, byref, c_int, c_size_t, c_uint32, c_void_p
 from typing import Any
 
@@ -95,7 +94,7 @@ class GssLibrary:
     """
 
     def __init__(self) -> None:
-        self._calls: Any = ctypes.CDLL(ctypes.util.find_library("gssapi_krb5") or "libgssapi_krb5.so.2")
+        self._calls: Any = ctypes.CDLL("libgssapi_krb5.so.2")
         for name, arguments in _SIGNATURES.items():
             function = getattr(self._calls, name)
             function.argtypes, function.restype = arguments, c_uint32
