@@ -52,11 +52,12 @@ def run_sign_out(arguments: argparse.Namespace, context: Context) -> int:
     sites = context.sites
     done = (sites.sign_out_everywhere if arguments.everywhere else sites.end_sign_in)(arguments.site)
     value = {"site": arguments.site, "signed_out": True, "sites": list(done.sites), "revoked": done.revoked,
-             "page": done.page}
+             "page": done.page, "certificates": list(done.certificates)}
     others = [name for name in done.sites if name != arguments.site]
     text = f"Signed out of {', '.join([arguments.site, *others])}."
     if not done.revoked:
         text += " The sign-in service did not confirm it; the sign-in is forgotten on this computer."
+    text += "".join(f" Your SSH certificates stay valid until they end: {why}" for why in done.certificates)
     if done.page:
         opened = open_page(done.page)
         text += (" To end its session in the browser too, answer the page that " +

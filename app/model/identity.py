@@ -33,8 +33,10 @@ class SignedOut:
         sites: every site that used the sign-in, by name.
         revoked: whether the provider confirmed that the tokens are void.
         page: the provider's page that ends its own session in the browser, to be opened for the person; ``""``: none.
+        certificates: why SSH certificates stay valid; one sentence for each authority that should have revoked them.
     """
 
     sites: tuple[str, ...] = ()
     revoked: bool = True
     page: str = ""
+    certificates: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -172,8 +172,10 @@ class Sites:
         users = [p for p in self._profiles.values() if self._session(p) is not None
                  and p.identity.issuer.rstrip("/") == profile.identity.issuer.rstrip("/")]
         sessions = {id(session): session for p in users if (session := self._session(p)) is not None}
+        left = [text for session in sessions.values() for text in _revoke_certificates(
+            session, [p for p in users if self._session(p) is session])]
         revoked = [session.sign_out() for session in sessions.values()]
-        return SignedOut(tuple(p.name for p in users), all(revoked), asked.end_page())
+        return SignedOut(tuple(p.name for p in users), all(revoked), asked.end_page(), tuple(left))
 
     def outlives(self, name: str, until: float) -> str:
         """``""``, or one sentence if a site's sign-in is known to end before ``until`` (seconds since the epoch)."""
@@ -231,6 +233,17 @@ class Sites:
             if key not in self._sessions:
                 self._sessions[key] = OidcSession(profile.name, settings)
             return self._sessions[key]
+
+
+def _revoke_certificates(session: OidcSession, profiles: Iterable[SiteProfile]) -> list[str]:
+    """Why certificates of a sign-in stay valid, one sentence for each authority that did not revoke them."""
+    authorities = [ssh.certificate_authority for profile in profiles for ssh in (profile.ssh, *profile.ssh.hops)
+                   if ssh.certificate_authority is not None]
+    if session.identity is None or not authorities:
+        return []
+    from app.remote.ssh.authority.holder import revoke_certificates
+
+    return revoke_certificates(authorities, session.access_token)
 
 
 @contextmanager
