@@ -18,7 +18,9 @@ from app.commands.pages import open_page
 from app.errors import CancelledByUserError, LinkLostError, NotFoundError, SignInNeededError, UsageError
 from app.model.data import DataReference
 from app.model.target import Target, site_prefix
+from app.model.text import visible
 from app.remote.connection import Connection
+from app.remote.conversation import Conversation
 from app.remote.jobs import JobService
 from app.remote.seams import DataService, DeviceCode
 from app.remote.sites import Sites
@@ -170,17 +172,20 @@ class TerminalInteraction:
         return _ask(f"{accept}? [y/N] ").strip().lower() in ("y", "yes")
 
     def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
-                       within_s: float = 0.0) -> list[str] | None:
+                       within_s: float = 0.0, conversation: Conversation | None = None) -> list[str] | None:
+        note = conversation.note if conversation is not None else ""
         if not prompts:
+            for line in filter(None, (visible(instructions, keep_lines=True).strip(), note)):
+                self._output.say(line)
             return []
         if sys.stdin is None or not sys.stdin.isatty():
             self.unanswered = f"{host} asks for {prompts[0][0].strip().rstrip(':') or 'an answer'}"
             return None
-        for line in (title, instructions):
+        for line in (visible(title), visible(instructions, keep_lines=True).strip(), note):
             if line:
                 self._output.say(line)
         answers = []
-        for prompt, echo in prompts:
+        for prompt, echo in ((visible(prompt), echo) for prompt, echo in prompts):
             self._output.say(f"{host} asks:")
             answers.append(_ask(prompt) if echo else getpass.getpass(prompt, stream=sys.stderr))
         return answers

@@ -16,6 +16,7 @@ from app.model.data import Block, DataReference, LineProfile, ReadRequest
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.plot import PlotDescription
 from app.model.stack import PixelPoint, PixelRegion, StackOperation, StackProfile, StackProgress, StackProjection
+from app.remote.conversation import Conversation
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,9 @@ class Interaction(Protocol):
 
     ``choose_way``: one of ``ways`` ("browser": sign in on this computer; "code": on any device), from the person's
     habit; ``None``: given up. ``show_browser`` opens ``url`` on this computer and does not block; the Event is set when
-    the person wants the code instead. ``answer_prompts``: ``within_s`` is how long the server waits (0: unknown).
+    the person wants the code instead. ``answer_prompts``: ``within_s`` is how long the server waits (0: unknown);
+    those of one ``conversation`` belong together, and one that is over is given up. Without prompts it shows what the
+    server says, until the next question of that conversation or its end, and does not block.
     ``confirm``: a yes or no about something that costs or changes something; no is the default.
     """
 
@@ -145,5 +148,6 @@ class Interaction(Protocol):
     def device_code_settled(self, site: str) -> None: ...                  # approved, refused or expired: take it away
     def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool: ...
     def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
-                       within_s: float = 0.0) -> list[str] | None: ...     # (prompt, echo); None: cancel
+                       within_s: float = 0.0,
+                       conversation: Conversation | None = None) -> list[str] | None: ...  # (prompt, echo); None: no
     def confirm(self, site: str, title: str, text: str, accept: str) -> bool: ...   # accept: the button's words

@@ -8,12 +8,14 @@ through the question's ``answer``. Cancelling lets every waiting call return at 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 
+from app.remote.conversation import Conversation
 from app.remote.seams import DeviceCode
 
 ANSWER_WITHIN_S = 600.0
@@ -32,12 +34,13 @@ class Question:
             self._value = value
             self._answered.set()
 
-    def wait(self, cancelled: threading.Event, limit_s: float = ANSWER_WITHIN_S) -> Any:
-        """Worker thread: the answer, or ``None`` when cancelled or after the limit."""
+    def wait(self, cancelled: threading.Event, limit_s: float = ANSWER_WITHIN_S,
+             over: threading.Event | None = None) -> Any:
+        """Worker thread: the answer, or ``None`` when cancelled, ``over`` or after the limit."""
         waited = 0.0
         while not self._answered.wait(0.1):
             waited += 0.1
-            if cancelled.is_set() or waited > limit_s:
+            if cancelled.is_set() or waited > limit_s or (over is not None and over.is_set()):
                 return None
         return self._value
 
@@ -54,13 +57,19 @@ class HostKeyQuestion(Question):
 
 @dataclass(eq=False)
 class PromptsQuestion(Question):
-    """The server's own prompts, shown verbatim. Answer a list of texts, or ``None`` to give up."""
+    """The server's own prompts, shown verbatim. Answer a list of texts, or ``None`` to give up.
+
+    Without prompts it is what the server says while it is waited for. ``note`` is Beamside's own word to it.
+    """
 
     host: str = ""
     title: str = ""
     instructions: str = ""
     prompts: tuple[tuple[str, bool], ...] = ()
     within_s: float = 0.0
+    note: str = ""
+    warns: bool = False
+    conversation: Conversation | None = None
 
 
 @dataclass(eq=False)
@@ -86,8 +95,8 @@ class WindowInteraction(QObject):
 
     Signals (delivered on the GUI thread):
         said(text), browser_shown(BrowserPage), browser_done(), code_shown(DeviceCode), code_settled(),
-        host_key_asked(HostKeyQuestion), prompts_asked(PromptsQuestion), confirm_asked(ConfirmQuestion),
-        was_cancelled().
+        host_key_asked(HostKeyQuestion), prompts_asked(PromptsQuestion), prompts_over(Conversation),
+        confirm_asked(ConfirmQuestion), was_cancelled().
 
     Attributes:
         way: how the person likes to sign in, "browser" or "code".
@@ -102,6 +111,7 @@ class WindowInteraction(QObject):
     code_settled = Signal()
     host_key_asked = Signal(object)
     prompts_asked = Signal(object)
+    prompts_over = Signal(object)
     was_cancelled = Signal()
 
     _said = Signal(str)
@@ -112,6 +122,7 @@ class WindowInteraction(QObject):
     _code_settled = Signal()
     _host_key_asked = Signal(object)
     _prompts_asked = Signal(object)
+    _prompts_over = Signal(object)
 
     def __init__(self, site: str, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -119,6 +130,7 @@ class WindowInteraction(QObject):
         self.way = "browser"
         self.ways: tuple[str, ...] = ()
         self._cancelled = threading.Event()
+        self._conversations: weakref.WeakSet[Conversation] = weakref.WeakSet()
         queued = Qt.ConnectionType.QueuedConnection
         self._said.connect(self.said, queued)
         self._browser_shown.connect(self.browser_shown, queued)
@@ -128,6 +140,7 @@ class WindowInteraction(QObject):
         self._code_settled.connect(self.code_settled, queued)
         self._host_key_asked.connect(self.host_key_asked, queued)
         self._prompts_asked.connect(self.prompts_asked, queued)
+        self._prompts_over.connect(self.prompts_over, queued)
 
     @property
     def cancelled(self) -> threading.Event:
@@ -174,11 +187,21 @@ class WindowInteraction(QObject):
         return bool(question.wait(self._cancelled))
 
     def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
-                       within_s: float = 0.0) -> list[str] | None:
+                       within_s: float = 0.0, conversation: Conversation | None = None) -> list[str] | None:
         question = PromptsQuestion(host=host, title=title, instructions=instructions, prompts=tuple(prompts),
-                                   within_s=within_s)
-        self._prompts_asked.emit(question)
-        answer = question.wait(self._cancelled, within_s or ANSWER_WITHIN_S)
+                                   within_s=within_s, conversation=conversation)
+        if conversation is None:
+            if not prompts:
+                return []
+            self._prompts_asked.emit(question)
+            answer = question.wait(self._cancelled)
+        else:
+            question.note, question.warns = conversation.note, conversation.warns
+            self._prompts_asked.emit(question)
+            if conversation not in self._conversations:
+                self._conversations.add(conversation)
+                conversation.when_over(lambda: self._prompts_over.emit(conversation))
+            answer = question.wait(self._cancelled, over=conversation.over) if prompts else ()
         return list(answer) if answer is not None else None
 
     def confirm(self, site: str, title: str, text: str, accept: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
+from app.remote.conversation import Conversation
 from app.remote.seams import DeviceCode
 
 
@@ -18,6 +19,8 @@ class FakePerson:
         on_page: called on a thread of its own with the address of each browser sign-in.
         way: how this person likes to sign in, "code" or "browser".
         agrees: the answer to ``confirm``.
+
+    ``notes``: Beamside's own words, one per dialog; ``shown``: what was to be seen while waiting.
     """
 
     def __init__(self, trusts: bool = False, answers: Sequence[Sequence[str]] = (),
@@ -37,6 +40,10 @@ class FakePerson:
         self.keys_asked: list[tuple[str, str, str]] = []
         self.pictures: list[str] = []
         self.prompts: list[tuple[str, str, tuple[tuple[str, bool], ...]]] = []
+        self.notes: list[str] = []
+        self.shown: list[str] = []
+        self.within_s: list[float] = []
+        self.conversations: list[Conversation] = []
         self.codes: list[DeviceCode] = []
         self.settled = 0
         self.robots: list[threading.Thread] = []
@@ -82,7 +89,14 @@ class FakePerson:
         return self._trusts
 
     def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
-                       within_s: float = 0.0) -> list[str] | None:
+                       within_s: float = 0.0, conversation: Conversation | None = None) -> list[str] | None:
+        if conversation is not None and conversation not in self.conversations:
+            self.conversations.append(conversation)
+        if not prompts:
+            self.shown.append(instructions or (conversation.note if conversation is not None else ""))
+            return []
+        self.notes.append(conversation.note if conversation is not None else "")
+        self.within_s.append(within_s)
         self.prompts.append((title, instructions, tuple(prompts)))
         return self._answers.pop(0) if self._answers else None
 

@@ -19,11 +19,16 @@ _COUNTS_FROM_0 = "SSH-2.0-OpenSSH_"
 
 
 class Link(paramiko.Transport):
-    """A paramiko transport that can say two things at once; one thread at a time opens its first channel."""
+    """A paramiko transport that can say two things at once; one thread at a time opens its first channel.
+
+    Attributes:
+        farewell: the server's words when it ended the connection, if it said any.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._behind: paramiko.Message | None = None
         self._first: paramiko.Channel | None = None
+        self.farewell = ""
         super().__init__(*arguments, **named)
 
     @property
@@ -58,6 +63,10 @@ class Link(paramiko.Transport):
             self.close()
             raise paramiko.SSHException(f"the first channel has the number {channel.remote_chanid}")
         return channel
+
+    def _parse_disconnect(self, m: paramiko.Message) -> None:
+        m.get_int()
+        self.farewell = m.get_string()[:500].decode("utf-8", "replace")
 
     def _send_user_message(self, data: paramiko.Message) -> None:
         behind = None
