@@ -28,7 +28,7 @@ def run(folder: Path, *arguments: str, path: str = "/usr/bin:/bin",
 def test_that_help_lists_the_commands_from_a_path_with_spaces(tmp_path: Path, closed: bool) -> None:
     done = run(tmp_path / "a check out", "help", closed=closed)
     assert (done.returncode, done.stderr) == (0, "")
-    for command in ("demo", "test", "bench", "setup"):
+    for command in ("demo", "test", "test-peers", "bench", "setup"):
         assert f"./run {command}" in done.stdout
 
 

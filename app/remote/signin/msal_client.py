@@ -6,8 +6,11 @@ address it takes for path-less issuers. What it does not check (the issuer, the 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import logging
+import secrets
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,9 +55,10 @@ class MsalClient:
         self._cache = msal.SerializableTokenCache()
         if cache is not None:
             self._cache.deserialize(json.dumps(cache))
+        self._verifier = secrets.token_urlsafe(48)
         self._app: msal.PublicClientApplication = self._ask(lambda: msal.PublicClientApplication(
-            settings.client_id, oidc_authority=provider.authority, http_client=web, http_cache=_NoStore(),
-            token_cache=self._cache, app_name="beamside"))
+            settings.client_id, oidc_authority=provider.authority, http_client=_Challenging(web, self._verifier),
+            http_cache=_NoStore(), token_cache=self._cache, app_name="beamside"))
 
     @property
     def cache(self) -> dict[str, Any]:
@@ -75,7 +79,8 @@ class MsalClient:
             ProviderError: there will not be one.
         """
         try:
-            answer: dict[str, Any] = self._app.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True)
+            answer: dict[str, Any] = self._app.acquire_token_by_device_flow(
+                flow, exit_condition=lambda _flow: True, data={"code_verifier": self._verifier})
             return answer
         except Redirected as error:
             raise network_error(error, self._provider.name) from None
@@ -167,6 +172,27 @@ class _NoStore(dict[str, Any]):
 
     def update(self, *_args: Any, **_kwargs: Any) -> None:
         """Keep nothing."""
+
+
+class _Challenging:
+    """msal's way to the network. It adds PKCE to requests for a device code, which msal knows for the browser only:
+    Keycloak demands it there too of a client that must use it."""
+
+    def __init__(self, web: SignInWeb, verifier: str) -> None:
+        self._web = web
+        digest = hashlib.sha256(verifier.encode()).digest()
+        self._challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def get(self, url: str, **kwargs: Any) -> requests.Response:
+        return self._web.get(url, **kwargs)
+
+    def post(self, url: str, data: Any = None, **kwargs: Any) -> requests.Response:
+        if isinstance(data, dict) and "grant_type" not in data:
+            data = {**data, "code_challenge": self._challenge, "code_challenge_method": "S256"}
+        return self._web.post(url, data=data, **kwargs)
+
+    def close(self) -> None:
+        self._web.close()
 
 
 class SignInWeb(HttpsSession):
