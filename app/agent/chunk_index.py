@@ -8,6 +8,7 @@ worker process of the agent, in one thread. Reads no values, but one chunk where
 from __future__ import annotations
 
 import os
+import threading
 from array import array
 from typing import Any, NamedTuple, Optional, Tuple
 
@@ -41,6 +42,7 @@ class ChunkIndex:
         self._shifts = (0, user_block) if user_block else (0,)
         self._grid = tuple(-(-n // c) for n, c in zip(shape, chunks))
         self._single: dict[int, Optional[Chunk]] = {}
+        self._lock = threading.Lock()
         self._count = -1
         self._numbers = None  # type: Optional[Any]
         self._offsets = self._sizes = self._skipped = np.empty(0, np.int64)
@@ -64,6 +66,10 @@ class ChunkIndex:
         Raises:
             Unusual: finding it takes longer than reading through HDF5.
         """
+        with self._lock:
+            return self._find(dataset, place)
+
+    def _find(self, dataset: Any, place: Tuple[int, ...]) -> Optional[Chunk]:
         number = self.number_of(place)
         if self._numbers is None and len(self._single) >= _ASKED_SINGLY:
             self._walk(dataset)

@@ -68,10 +68,11 @@ class DirectReader:
     Args:
         cache_bytes: bounds what it keeps of decoded chunks and slabs.
         threads: that decode at the same time.
+        storages: what is known of how files are stored, shared with readers of other threads.
     """
 
-    def __init__(self, cache_bytes: int = 32 * 2 ** 20, threads: int = 1) -> None:
-        self._storages = Storages()
+    def __init__(self, cache_bytes: int = 32 * 2 ** 20, threads: int = 1, storages: Optional[Storages] = None) -> None:
+        self.storages = storages if storages is not None else Storages()
         self._kept = Kept(cache_bytes // 2)
         self._slabs = SlabCache(cache_bytes // 2, cache_bytes // 2)
         self._memory = LentMemory()
@@ -96,7 +97,7 @@ class DirectReader:
         try:
             fd = descriptor_of(dataset)
             before = os.fstat(fd)
-            storage = self._storages.of(dataset, before)
+            storage = self.storages.of(dataset, before)
             if storage is None or not storage.is_decodable:
                 return False
             ascending = tuple(Axis(axis.bounds[0], axis.length, abs(axis.step), axis.dropped) for axis in plan.axes)
@@ -128,7 +129,7 @@ class DirectReader:
         try:
             fd = descriptor_of(dataset)
             before = os.fstat(fd)
-            storage = self._storages.of(dataset, before)
+            storage = self.storages.of(dataset, before)
             if storage is None or storage.chunks is None or storage.index is None or not _is_one_chunk(storage, plan):
                 return None
             place = tuple(axis.start // length for axis, length in zip(plan.axes, storage.chunks))
@@ -149,7 +150,7 @@ class DirectReader:
     def cost(self, dataset: Any, plan: Plan) -> Optional[Cost]:
         """About what reading a plan takes, as if nothing were kept and chunks had no parts; ``None``: not known."""
         try:
-            storage = self._storages.of(dataset, os.fstat(descriptor_of(dataset)))
+            storage = self.storages.of(dataset, os.fstat(descriptor_of(dataset)))
             if storage is None or not plan.axes:
                 return None
             wanted = int(np.prod(plan.full_counts, dtype=np.int64)) * storage.dtype.itemsize
@@ -168,7 +169,7 @@ class DirectReader:
 
     def close(self) -> None:
         """Forget everything and end the threads."""
-        self._storages.clear()
+        self.storages.clear()
         self._kept.clear()
         self._slabs.clear()
         self._memory.forget()

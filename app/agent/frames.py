@@ -57,7 +57,8 @@ class Crew:
     def readers(self, count: int) -> List[Readers]:
         """So many readers; each is for one thread at a time."""
         while len(self._kept) < count:
-            self._kept.append((SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES)))
+            known = self._kept[0][1].storages if self._kept else None
+            self._kept.append((SourceReader(CACHE_BYTES), DirectReader(CACHE_BYTES, storages=known)))
         return self._kept[:count]
 
     def begin(self, work: Callable[[], Any]) -> "Future[Any]":

@@ -96,23 +96,25 @@ class Storage:
 
 
 class Storages:
-    """The storage of the datasets read last, each for the generation of the file it was found in."""
+    """The storage of the datasets read last, each for the generation of the file it was found in. Any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._kept = OrderedDict()  # type: OrderedDict[Key, Optional[Storage]]
 
     def of(self, dataset: Any, status: os.stat_result) -> Optional[Storage]:
         """How a dataset is stored, if its bytes can be found without HDF5."""
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, int(h5o.get_info(dataset.id).addr))
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        storage = _storage_of(dataset)
-        if abs(time.time_ns() - status.st_mtime_ns) > SETTLED_NS:
-            self._kept[key] = storage
-            while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._nbytes > MAX_REMEMBERED):
-                self._kept.popitem(last=False)
-        return storage
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            storage = _storage_of(dataset)
+            if abs(time.time_ns() - status.st_mtime_ns) > SETTLED_NS:
+                self._kept[key] = storage
+                while len(self._kept) > 1 and (len(self._kept) > _KEPT or self._nbytes > MAX_REMEMBERED):
+                    self._kept.popitem(last=False)
+            return storage
 
     @property
     def _nbytes(self) -> int:

@@ -416,7 +416,7 @@ def test_that_what_is_kept_of_storage_and_chunks_is_bounded(tmp_path: Path) -> N
                 found = reader.read(file[str(number)], tie([frame], values.shape))
                 assert bits(found) == bits(values[frame])
     assert reader._kept.nbytes <= 50_000
-    assert len(reader._storages._kept) <= 16
+    assert len(reader.storages._kept) <= 16
 
 
 def test_that_the_storage_of_a_file_just_written_is_not_remembered(tmp_path: Path) -> None:
@@ -426,4 +426,4 @@ def test_that_the_storage_of_a_file_just_written_is_not_remembered(tmp_path: Pat
     os.utime(tmp_path / "a.h5", ns=(time.time_ns(), time.time_ns()))
     with h5py.File(tmp_path / "a.h5", "r", locking=False) as file:
         assert reader.read(file["d"], tie(["..."], (5,))) is not None
-    assert not reader._storages._kept
+    assert not reader.storages._kept

@@ -11,10 +11,11 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from app.agent import blocks, plain_bytes, thin_pieces
+from app.agent import blocks, frames, plain_bytes, slabs, thin_pieces
 from app.agent.direct import DirectReader
 from app.agent.pieces import PieceReader
 from app.agent.selection import tie
+from app.agent.service import Service
 from app.protocol.errors import WireError
 
 FRAMES, HEIGHT, WIDTH = 24, 210, 205
@@ -171,3 +172,20 @@ def test_that_little_of_many_chunks_is_read_here_and_all_of_them_is_not(tmp_path
         assert not left
         assert np.array_equal(read(DirectReader(1), file["d"], ["...", [0, 200, None], 30]), values[:, :200, 30])
         assert len(left) == FRAMES
+
+
+def test_that_what_one_thread_learned_of_a_stack_all_know(tmp_path: Path, learned: list[int],
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slabs, "MOST_CHUNKS", 8)
+    monkeypatch.setattr(frames, "CACHE_BYTES", 1)
+    values = counts("<u2")
+    written(tmp_path / "stack.h5", values, FILTERS["bitshuffle lz4"])
+    service = Service(threads=2)
+    asked = {"file": str(tmp_path / "stack.h5"), "data_path": "/d", "point": [60, 9]}
+    assert np.array_equal(service.handle("profile", asked)[1][0], values[:, 60, 9])
+    assert learned
+    del learned[:]
+    for _ in range(5):
+        assert np.array_equal(service.handle("profile", asked)[1][0], values[:, 60, 9])
+    assert not learned
+    service.close()
