@@ -20,6 +20,8 @@ from tests.peers.pki import Pki, make_pki
 from tests.peers.sshd import Sshd, sshd
 from tests.peers.step_ca import StepCa, step_ca
 
+pytestmark = pytest.mark.timeout(1800)   # building it the first time
+
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
