@@ -48,7 +48,7 @@ def with_moonshot(link: paramiko.Transport, host: str, user: str, target: Moonsh
     session.answered_late = False
     notice, tries = "", 0
     while True:
-        account = session.account(host, interaction, notice)
+        account = session.account(interaction, notice)
         if not link.is_active():
             session.answered_late = True
             raise LinkLostError(f"{host} did not wait for the password.",
@@ -109,7 +109,7 @@ def _ask_about_certificate(realm: str, error: CertificateRefusedError, session: 
         raise CertificateRefusedError(
             error.summary, error.detail, f"Ask your home institution whether its sign-in server has a new certificate "
             f"({shown}); if so, remove “{realm}” from {known.known_file()}.", fingerprint=error.fingerprint)
-    if not interaction.confirm_host_key(f"the sign-in server of {realm}", "RADIUS certificate", shown):
+    if not interaction.confirm_host_key(f"the sign-in server of {realm}", "RADIUS", shown):
         raise CertificateRefusedError(
             f"The sign-in server of your home institution ({realm}) is not known yet, so it was not given your "
             "password.", error.detail, f"Compare its certificate ({shown}) with what your institution publishes, then "

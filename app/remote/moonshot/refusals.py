@@ -143,9 +143,10 @@ def not_offered(host: str, methods: Sequence[str]) -> LoginRefusedError:
 
 
 def written(fingerprint: str) -> str:
-    """A fingerprint as people compare it: ``AB:CD:…``."""
+    """A fingerprint as people compare it: ``AB:CD:…`` as openssl has it, in four groups, so that lines can break."""
     upper = fingerprint.upper()
-    return ":".join(upper[i:i + 2] for i in range(0, len(upper), 2))
+    groups = (upper[i:i + 16] for i in range(0, len(upper), 16))
+    return " ".join(":".join(group[i:i + 2] for i in range(0, len(group), 2)) for group in groups)
 
 
 def _certificate_was_refused(cause: HelperError, trusted: Trusted) -> bool:

@@ -51,6 +51,7 @@ class MoonshotSession:
         self.others = ", ".join(others)
         self._account: Account | None = None
         self._signed_in: Account | None = None
+        self._typed = ""                # an identity that was typed in this run, good or not
         self._asking = threading.Lock()
         self.answered_late = False      # the server hung up while the person was typing: try once more
 
@@ -109,7 +110,7 @@ class MoonshotSession:
         """Whether an unknown certificate is the person's to judge."""
         return not self.settings.ca and not self.settings.pins
 
-    def account(self, host: str, interaction: Interaction, notice: str = "") -> Account:
+    def account(self, interaction: Interaction, notice: str = "") -> Account:
         """The account to sign in with, asked from the person unless it is known.
 
         Raises:
@@ -123,7 +124,7 @@ class MoonshotSession:
         try:
             if self._account is None:
                 self.probe(interaction)
-                self._account = self._ask(host, interaction, notice)
+                self._account = self._ask(interaction, notice)
             return self._account
         finally:
             self._asking.release()
@@ -140,14 +141,14 @@ class MoonshotSession:
         if self._signed_in is account:
             self._signed_in = None
 
-    def _ask(self, host: str, interaction: Interaction, notice: str) -> Account:
-        last = known.last_identity(self.site)
+    def _ask(self, interaction: Interaction, notice: str) -> Account:
+        last = self._typed or known.last_identity(self.site)
         who = f"Identity (empty: {last})" if last else "Identity (name@institution)"
-        explained = (f"{self.title} takes the account of your home institution. Your password goes to your institution "
-                     f"only, not to {host}.")
+        explained = (f"{self.title} takes the account of your home institution. Your password goes to that institution "
+                     "only.")
         for _ in range(_MOST_DIALOGS):
             instructions = "\n".join(filter(None, (notice, explained)))
-            answers = interaction.answer_prompts(host, TITLE, instructions, [(who, True), ("Password", False)])
+            answers = interaction.answer_prompts(self.title, TITLE, instructions, [(who, True), ("Password", False)])
             if answers is None:
                 raise CancelledByUserError(f"The sign-in at {self.title} was cancelled.")
             typed, password = (*answers, "", "")[:2]
@@ -157,6 +158,7 @@ class MoonshotSession:
             elif not password:
                 notice = "The password is missing."
             else:
+                self._typed = identity
                 return Account(identity, Secret(password))
         raise SignInRefusedError("No identity of the form name@institution was given.",
                                  remedy="Ask your home institution for your Moonshot identity; often it is the mail "
