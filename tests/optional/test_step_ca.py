@@ -81,6 +81,28 @@ def test_that_a_sign_in_leads_to_a_shell(server: Sshd, provider: OpenIdProvider,
     assert len(person.codes) == 1
 
 
+def test_that_a_sign_in_in_the_browser_is_good_for_one_certificate_and_says_so(
+        server: Sshd, provider: OpenIdProvider, authority: StepCa, session: OidcSession) -> None:
+    """oidc-provider puts the nonce of the sign-in into every ID token that follows, and step-ca remembers it."""
+    profile = profile_for(server, provider, authority.settings())
+    person = FakePerson(on_page=lambda page: provider.answer(page, server.user), way="browser")
+    open_ssh(profile, person, session).close()
+    holder_of(session, profile)._held.clear()
+    with pytest.raises(LoginRefusedError, match="takes each sign-in for one certificate only") as caught:
+        holder_of(session, profile).certificate(profile, session, person)
+    assert "with a code instead of the browser" in caught.value.remedy
+    session.derived.clear()   # as in a program that was started again
+    with pytest.raises(LoginRefusedError, match="does not accept your sign-in") as caught:
+        holder_of(session, profile).certificate(profile, session, person)
+    assert "with a code instead of the browser" in caught.value.remedy
+    session.sign_out()
+    again = approving(provider, server.user)
+    for _ in range(2):
+        open_ssh(profile, again, session).close()
+        holder_of(session, profile)._held.clear()
+    assert len(again.codes) == 1
+
+
 def test_that_a_token_is_taken_once(server: Sshd, provider: OpenIdProvider, authority: StepCa,
                                     session: OidcSession) -> None:
     profile = profile_for(server, provider, authority.settings())

@@ -102,6 +102,10 @@ def test_that_conch_tells_where_to_sign_in(authority: Endpoint) -> None:
     authority.forced = {"/oauth": [(200, {"issuer": "http://issuer.example"})]}
     with pytest.raises(ProviderError, match="must begin with https"):
         conch.sign_in_service(settings)
+    asked = len(authority.requests)
+    with pytest.raises(ProviderError, match="The address of the certificate authority must begin with https"):
+        conch.sign_in_service(authority.settings("conch", url=f"http://127.0.0.1:{authority.port}"))
+    assert len(authority.requests) == asked
     assert not any("Authorization" in request.headers for request in authority.requests)
 
 
@@ -193,7 +197,7 @@ def test_that_no_id_token_is_used_twice(authority: Endpoint, monkeypatch: pytest
     assert [request.values["ott"] for request in authority.requests] == ["id-token-1", "id-token-2"]
     with pytest.raises(LoginRefusedError, match="takes each sign-in for one certificate only") as caught:
         ask(profile, tokens)
-    assert caught.value.remedy == "Sign out and in again, then connect."
+    assert caught.value.remedy.startswith("Sign out and in again, with a code instead of the browser")
     assert len(authority.requests) == 2, "known without asking"
 
 
@@ -208,6 +212,10 @@ def test_that_renewed_id_tokens_with_the_same_nonce_are_one_sign_in(authority: E
     with pytest.raises(LoginRefusedError, match="takes each sign-in for one certificate only"):
         ask(site(authority, "step-ca"), tokens)
     assert len(authority.requests) == 1
+    authority.forced[authority.path("step-ca")] = [(401, {"message": "not authorised"})]   # another program's doing
+    with pytest.raises(LoginRefusedError, match="does not accept your sign-in: not authorised") as caught:
+        ask(site(authority, "step-ca"), SameTokens(renewed))
+    assert caught.value.remedy.startswith("It may have given a certificate for this sign-in before: sign out and")
 
 
 def test_that_the_profiles_user_may_be_any_of_step_cas_names(authority: Endpoint) -> None:

@@ -26,6 +26,10 @@ _Json = dict[str, Any]
 _SECRETS = ("token", "ott")   # members of bodies that hold one
 
 
+class NotAcceptedError(LoginRefusedError):
+    """The authority does not take the token (401)."""
+
+
 class NotThereError(ProviderError):
     """Nothing of that kind is at the address; ``said``: the authority's own words, if it gave any."""
 
@@ -128,9 +132,9 @@ class AuthorityWeb:
         who = _named(url)
         detail = " ".join(filter(None, (f"HTTP {status}.", said and f"{said}.", self.clock_sentence)))
         if status == 401:
-            return LoginRefusedError(f"{_capital(who)} does not accept your sign-in{why}", detail,
-                                     "Sign in again; if that does not help, ask the facility whether it expects this "
-                                     "client and audience.")
+            return NotAcceptedError(f"{_capital(who)} does not accept your sign-in{why}", detail,
+                                    "Sign in again; if that does not help, ask the facility whether it expects this "
+                                    "client and audience.")
         if status == 403:
             return LoginRefusedError(f"The facility does not give you an SSH certificate{why}", detail,
                                      "Ask the facility whether your account is linked, or sign in with another one.")

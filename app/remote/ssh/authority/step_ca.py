@@ -15,12 +15,13 @@ import time
 from typing import Any
 
 from app.errors import LoginRefusedError
-from app.remote.ssh.authority.answers import AuthorityWeb, NotThereError
+from app.remote.ssh.authority.answers import AuthorityWeb, NotAcceptedError, NotThereError
 from app.remote.ssh.authority.certificate import read
 from app.remote.ssh.authority.offer import Offer, Wish
 
 revoke_all = None   # only administrators may
 _NEXT_SECOND_S = 1.1
+_WITH_A_CODE = "with a code instead of the browser: such a sign-in is good for several certificates"
 
 
 def offers(web: AuthorityWeb, wish: Wish) -> list[Offer]:
@@ -33,8 +34,15 @@ def offers(web: AuthorityWeb, wish: Wish) -> list[Offer]:
         if _known_by(token) in wish.spent:
             raise LoginRefusedError("The certificate authority takes each sign-in for one certificate only.",
                                     "Renewed ID tokens still carry the nonce of the sign-in.",
-                                    "Sign out and in again, then connect.")
-    wire = _ask(web, base, {"publicKey": wish.public_line.split()[1], "ott": token, "certType": "user"}).get("crt")
+                                    f"Sign out and in again, {_WITH_A_CODE}.")
+    try:
+        answer = _ask(web, base, {"publicKey": wish.public_line.split()[1], "ott": token, "certType": "user"})
+    except NotAcceptedError as error:
+        if not _nonce(token):
+            raise
+        raise NotAcceptedError(error.summary, error.detail, "It may have given a certificate for this sign-in before: "
+                               f"sign out and in again, {_WITH_A_CODE}.") from None
+    wire = answer.get("crt")
     if not isinstance(wire, str):
         raise web.not_understood(base, "no crt")
     wish.spent.add(_known_by(token))
@@ -51,12 +59,17 @@ def _ask(web: AuthorityWeb, base: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def _known_by(token: str) -> str:
     """By what step-ca knows a token again: its nonce, else the hash of it."""
+    return _nonce(token) or hashlib.sha256(token.encode()).hexdigest()
+
+
+def _nonce(token: str) -> str:
+    """What a sign-in in the browser puts into its ID token and, with many providers, into all that follow; "": none."""
     try:
         payload = token.split(".")[1]
         nonce = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))).get("nonce")
     except (IndexError, ValueError, AttributeError):
-        nonce = None
-    return f"nonce {nonce}" if nonce else hashlib.sha256(token.encode()).hexdigest()
+        return ""
+    return f"nonce {nonce}" if nonce else ""
 
 
 def _line(wire: str) -> str:
