@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from app.model.site import CertificateAuthority, IdentitySettings, SiteProfile, 
 from app.remote.ssh.authority import conch, dns_names, step_ca
 from app.remote.ssh.authority.certificate import Certificate
 from app.remote.ssh.authority.holder import CertificateHolder, holder_of, revoke_certificates
-from tests.peers.certificate_endpoint import Endpoint, endpoint
+from tests.peers.certificate_endpoint import KINDS, Endpoint, endpoint
 from tests.peers.interaction import FakePerson
 from tests.peers.names import Names, name_server
 from tests.peers.pki import Pki
@@ -334,3 +335,23 @@ def test_that_holders_of_different_authorities_have_different_keys(authority: En
     assert len(holders) == 3
     assert holder_of(tokens, site(authority, "cscs")).authority == CertificateAuthority(
         "cscs", f"{authority.origin}/cscs", str(authority.pki.ca))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_that_no_token_and_no_key_is_logged(authority: Endpoint, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    tokens, profile = FakeTokens(), site(authority, kind)
+    ask(profile, tokens)
+    authority.forced[authority.path(kind)] = [(500, {"message": "no"})]
+    holder = holder_of(tokens, profile)
+    holder._held.clear()
+    with pytest.raises(ProviderError) as caught:
+        ask(profile, tokens)
+    secret = holder._private.private_bytes_raw()
+    places = [*(record.getMessage() for record in caplog.records), repr(holder), str(caught.value.__dict__)]
+    assert any("certificate for" in place for place in places), "the log was looked at"
+    for place in places:
+        assert "the-token" not in place
+        assert "id-token" not in place
+        assert secret.hex() not in place
+        assert base64.b64encode(secret).decode().rstrip("=") not in place
