@@ -33,6 +33,7 @@ from app.session.zoomed_part import ZoomedPart
 __all__ = ["FrameSource", "Region", "signal_reference"]
 
 LOADING_AFTER_MS = 150
+LOOK_AGAIN_MS = 1000          # whether a link that was slow has become better
 HURRY_NEAR, HURRY_FAR = 12.0, 40.0       # frames per second
 VISIBLE = (Purpose.DRAFT, Purpose.PICTURE)
 
@@ -95,6 +96,7 @@ class FrameSource(QObject):
         self._shown_serial = -1
         self._loading = _single_shot(self, LOADING_AFTER_MS, self._say_loading)
         self._still = _single_shot(self, 0, self._advance)
+        self._better = _single_shot(self, LOOK_AGAIN_MS, self._advance)
 
     # -- what the panel wants ---------------------------------------------------------------------------------------
 
@@ -160,7 +162,7 @@ class FrameSource(QObject):
         self._ahead.stop()
         self._watch.close()
         self._leading = None
-        for timer in (self._loading, self._still):
+        for timer in (self._loading, self._still, self._better):
             timer.stop()
 
     # -- the picture that came with the description -----------------------------------------------------------------
@@ -195,6 +197,8 @@ class FrameSource(QObject):
         if self._leading is None or not self._device[0] or self._changed:
             return
         self._measure()
+        if self._pace.holds_back:                # nothing else would tell of a better link once all has come
+            self._better.start()
         factor = self._pace.whole_factor(self._whole_device)
         final = self._memory.whole(self._leading, factor)
         best = final or self._memory.coarse(self._leading, factor)
@@ -393,8 +397,6 @@ class FrameSource(QObject):
 
 
 def _single_shot(parent: QObject, interval_ms: int, slot: Any) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(interval_ms)
+    timer = QTimer(parent, singleShot=True, interval=interval_ms)
     timer.timeout.connect(slot)
     return timer

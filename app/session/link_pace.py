@@ -98,6 +98,11 @@ class LinkPace:
             return not self.near and bool(self._metered or self._seen) and self.rate < SAVING_BELOW_BYTES_S
         return self.quality is Quality.SAVE
 
+    @property
+    def holds_back(self) -> bool:
+        """Saving because of what was measured, so a picture that stays deserves better as soon as the link does."""
+        return self.quality is Quality.AUTOMATIC and self.saving
+
     def whole_factor(self, device: tuple[int, int]) -> int:
         """By how much a whole frame that stays is reduced."""
         return self._geometry.whole_factor(device, self.oversampling)

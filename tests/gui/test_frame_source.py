@@ -240,6 +240,17 @@ def test_that_the_next_frame_is_fetched_when_idle(qtbot: Any, data: FakeDataServ
     assert len(wanted(data)) == before
 
 
+def test_that_a_picture_reduced_on_a_slow_link_is_asked_anew_when_the_link_is_better(
+        qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    panel = Panel(source)
+    data.link = {"latency_s": 0.6, "rate_bytes_s": 1e5}          # a stall
+    source.show_frame((5,))
+    qtbot.waitUntil(lambda: bool(panel.blocks) and panel.blocks[-1][0].factor == (4, 4))
+    data.link = {"latency_s": 0.001, "rate_bytes_s": 1e5}        # nothing more is sent, so no better rate is measured
+    qtbot.waitUntil(lambda: panel.blocks[-1][0].factor == (2, 2))
+    assert panel.frames[-1] == 5
+
+
 def test_that_a_closed_source_takes_back_its_request(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
     data.hold = True
     source.show_frame((0,))
