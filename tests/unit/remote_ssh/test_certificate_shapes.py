@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import logging
 import socket
 from collections.abc import Iterator
@@ -45,6 +46,33 @@ def public_line(tokens: FakeTokens) -> str:
     holder = next(iter(tokens.derived.values()))
     assert isinstance(holder, CertificateHolder)
     return holder.public_line
+
+
+def token_for(audience: object) -> str:
+    return jwt.encode({"sub": "ada", **({} if audience is None else {"aud": audience})}, "k" * 32, "HS256")
+
+
+@pytest.mark.parametrize("kind", ["conch", "conch2", "cscs", "oinit"])
+@pytest.mark.parametrize(("audience", "said"), [("https://other.example", "https://other.example"), (None, "anybody"),
+                                                (["account", "x"], "account, x"), (3, "anybody")])
+def test_that_a_token_that_is_not_for_the_authority_is_not_shown_to_it(authority: Endpoint, kind: str,
+                                                                      audience: object, said: str) -> None:
+    profile = site(authority, kind)
+    profile = dataclasses.replace(profile, identity=IdentitySettings(issuer=ISSUER, audience="https://ca.example"))
+    with pytest.raises(ProviderError) as caught:
+        ask(profile, FakeTokens(token_for(audience)))
+    assert caught.value.summary.startswith(
+        f"The sign-in service made a token for {said}, not for https://ca.example, so it is not shown")
+    assert not any(request.method == "POST" or "Authorization" in request.headers for request in authority.requests)
+
+
+def test_that_a_token_for_the_authority_or_one_that_cannot_be_read_is_shown(authority: Endpoint) -> None:
+    authority.subject_of = lambda token: "ada"
+    profile = site(authority, "conch")
+    profile = dataclasses.replace(profile, identity=IdentitySettings(issuer=ISSUER, audience="https://ca.example"))
+    for token in (token_for("https://ca.example/"), token_for(["x", "https://ca.example"]), "opaque", "a.b.c",
+                  "a.W10.c"):
+        assert ask(profile, FakeTokens(token)).user == "ada.p1"
 
 
 # ---- conch ----------------------------------------------------------------------------------------------------------

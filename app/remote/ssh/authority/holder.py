@@ -24,6 +24,7 @@ from app.remote.seams import Interaction
 from app.remote.signin.https import host_of, require_https
 from app.remote.ssh.authority import conch, cscs, oinit, step_ca
 from app.remote.ssh.authority.answers import AuthorityWeb
+from app.remote.ssh.authority.audience import require_audience
 from app.remote.ssh.authority.certificate import Certificate, check, clock, read
 from app.remote.ssh.authority.offer import Adapter, Offer, Wish, by_alias, fitting
 
@@ -91,7 +92,7 @@ class CertificateHolder:
         try:
             offers = adapter.offers(web, Wish(
                 authority.url, self.public_line, profile.ssh.host, profile.identity.issuer,
-                lambda: tokens.access_token(interaction), tokens.id_token,
+                lambda: _access_token(profile, tokens, interaction), tokens.id_token,
                 lambda url: self._may_have_it(url, profile, interaction), self._spent))
         finally:
             web.close()
@@ -149,6 +150,13 @@ class CertificateHolder:
                 "shown to it. Go on only if that address belongs to the facility or to its federation.", "Use it"):
             self._agreed.add(url)
         return url in self._agreed
+
+
+def _access_token(profile: SiteProfile, tokens: TokenSource, interaction: Interaction) -> str:
+    token = tokens.access_token(interaction)
+    if profile.identity.audience:
+        require_audience(token, profile.identity.audience)
+    return token
 
 
 def adapter_of(authority: CertificateAuthority) -> Adapter:
