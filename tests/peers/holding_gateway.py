@@ -14,8 +14,10 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncssh
+from asyncssh.stream import SSHTCPStreamSession
 
 from app.facility.ssh_server import _PatientConnection
 
@@ -40,6 +42,7 @@ class HoldingGateway:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
     channels: list[asyncssh.SSHServerProcess[str]] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     @property
     def host_key_line(self) -> str:
@@ -97,31 +100,50 @@ class _Server(asyncssh.SSHServer):
         self._gateway.most_at_once = max(self._gateway.most_at_once, self._gateway.open_logins)
         return True
 
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+    def connection_requested(self, dest_host: str, dest_port: int,  # type: ignore[override]
+                             orig_host: str, orig_port: int) -> object:
         gateway = self._gateway
         if not gateway.sessions or gateway.settles_after:
             gateway.settles_after = max(0, gateway.settles_after - 1) if gateway.sessions else gateway.settles_after
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "no session is open")
         gateway.forwarded.append((dest_host, dest_port))
-        return True
+        return self._connect(*(gateway.diverts_to or (dest_host, dest_port)))
+
+    async def _connect(self, host: str, port: int) -> object:
+        try:
+            reader, writer = await asyncio.open_connection(host, port)
+        except OSError as error:
+            raise asyncssh.ChannelOpenError(asyncssh.OPEN_CONNECT_FAILED, str(error)) from None
+
+        async def relay(theirs: asyncssh.SSHReader[bytes], back: asyncssh.SSHWriter[bytes]) -> None:
+            try:
+                await self._relay(theirs, back, reader, writer)
+            finally:
+                writer.close()
+
+        self._gateway.writers.append(writer)
+        return SSHTCPStreamSession(relay)
+
+    async def _relay(self, theirs: Any, back: Any, reader: Any, writer: Any) -> None:
+        ways = [asyncio.create_task(_carry(theirs, writer)), asyncio.create_task(_carry(reader, back))]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        back.close()
+        await asyncio.gather(*ways, return_exceptions=True)
 
 
-class _DivertingServer(_Server):
-    """Connects to another server than asked for."""
-
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str,  # type: ignore[override]
-                             orig_port: int) -> object:
-        super().connection_requested(dest_host, dest_port, orig_host, orig_port)
-        assert self._gateway.diverts_to is not None
-        host, port = self._gateway.diverts_to
-        return self._gateway.connections[-1].forward_connection(host, port)
+async def _carry(reader: Any, writer: Any) -> None:
+    with contextlib.suppress(OSError, asyncssh.Error):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
 
 
 @contextlib.contextmanager
 def holding_gateway(**options: object) -> Iterator[HoldingGateway]:
     """Start one and stop it with its thread. ``options``: of :class:`HoldingGateway`."""
     gateway = HoldingGateway(asyncssh.generate_private_key("ssh-ed25519"), **options)  # type: ignore[arg-type]
-    kind = _DivertingServer if gateway.diverts_to else _Server
 
     async def session(process: asyncssh.SSHServerProcess[str]) -> None:
         if not gateway.shell or process.command is not None or process.term_type is None:
@@ -138,18 +160,23 @@ def holding_gateway(**options: object) -> Iterator[HoldingGateway]:
             gateway.channels.remove(process)
 
     async def start() -> asyncssh.SSHAcceptor:
-        return await asyncssh.create_server(lambda: kind(gateway), "127.0.0.1", 0, server_host_keys=[gateway.host_key],
-                                            process_factory=session, line_editor=False)
+        return await asyncssh.create_server(lambda: _Server(gateway), "127.0.0.1", 0, process_factory=session,
+                                            server_host_keys=[gateway.host_key], line_editor=False)
 
     async def stop(acceptor: asyncssh.SSHAcceptor) -> None:
         acceptor.close()
         for connection in gateway.connections:
             connection.abort()
+            await connection.wait_closed()
         await acceptor.wait_closed()
         others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for writer in gateway.writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     thread = threading.Thread(target=gateway.loop.run_forever, name="holding-gateway")
     thread.start()

@@ -30,6 +30,24 @@ class UnresponsiveGatewayError(UnreachableError):
     """A gateway did not answer a request to forward, so it may be gone without a word."""
 
 
+class Through:
+    """A connection through a gateway, as paramiko takes a socket: closing it fails on no dead gateway."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self.recv, self.send = channel.recv, channel.send
+        self.settimeout = channel.settimeout
+
+    @property
+    def _closed(self) -> bool:   # paramiko looks at it before it waits for its thread
+        return self._channel.closed
+
+    def close(self) -> None:
+        """Idempotent."""
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            self._channel.close()
+
+
 class Gateway:
     """A server we are logged in to on the way to another.
 
@@ -89,7 +107,7 @@ class Gateway:
         self._reader = threading.Thread(target=self._read, args=(session,), name="gateway-session", daemon=True)
         self._reader.start()
 
-    def forward(self, host: str, port: int, name: str, cancelled: threading.Event) -> paramiko.Channel:
+    def forward(self, host: str, port: int, name: str, cancelled: threading.Event) -> Through:
         """A connection from the gateway to ``host``, called ``name`` in sentences.
 
         Raises:
@@ -98,7 +116,8 @@ class Gateway:
         deadline = time.monotonic() + _READY_S
         while True:
             try:
-                return self._link.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0), timeout=FORWARD_S)
+                return Through(self._link.open_channel("direct-tcpip", (host, port), ("127.0.0.1", 0),
+                                                       timeout=FORWARD_S))
             except paramiko.ChannelException as error:
                 settling = self._session is not None and self.alive and time.monotonic() < deadline
                 if error.code != _PROHIBITED or not settling:
