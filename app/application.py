@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Any, Protocol
 
-from PySide6.QtCore import QObject, QSocketNotifier, Qt, QtMsgType, Signal, qInstallMessageHandler
+from PySide6.QtCore import QObject, QSocketNotifier, Qt, QTimer, QtMsgType, Signal, qInstallMessageHandler
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
@@ -45,6 +45,7 @@ from app.viz.theme import apply_theme
 log = logging.getLogger(__name__)
 
 CLOSE_WITHIN_S = 6.0
+KEEP_EVERY_MS = 60_000
 LOG_BYTES, LOG_FILES = 2_000_000, 3
 
 
@@ -103,6 +104,11 @@ class Program(QObject):
         self.jobs = JobsModel(self.session, self)
         self.window = MainWindow(self.session, self.places, self.jobs, self.viewed, self.streaming, self.messages,
                                  stored, version())
+        self._keeper = QTimer(self)
+        self._keeper.setSingleShot(True)
+        self._keeper.setInterval(KEEP_EVERY_MS)
+        self._keeper.timeout.connect(self._keep_signed_in)
+        self._keeper.start()
         self.window.theme_chosen.connect(self._apply_theme)
         self.window.settings_changed.connect(self._save)
         self.window.demo_requested.connect(self.start_demo)
@@ -180,6 +186,13 @@ class Program(QObject):
     def _save(self, values: settings.Settings) -> None:
         FutureWatcher(self.pool.submit(settings.save, values), self, _nothing, self.messages.tell)
 
+    def _keep_signed_in(self) -> None:
+        """Sign-ins that end by themselves are renewed before; the next look is a while after this one is over."""
+        FutureWatcher(self.pool.submit(self._sites.keep_signed_in), self, self._look_again, self.messages.tell)
+
+    def _look_again(self, _nothing_came: object) -> None:
+        self._keeper.start()
+
     # -- what nobody caught -----------------------------------------------------------------------------------------
 
     def _excepthook(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -236,6 +249,7 @@ class Program(QObject):
         """End everything; the event loop is over, so waiting with a deadline is allowed here."""
         deadline = time.monotonic() + within_s
         self._demo_cancelled.set()
+        self._keeper.stop()
         self.jobs.stop()
         self.window.hide()
         connections = self.session.close()

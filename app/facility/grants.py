@@ -178,6 +178,7 @@ def _server(all_grants: Grants, options: Options, verification_uri: str) -> Auth
             "expires_in": all_grants.signer.lifetime_s, "scope": allowed}
         if include_refresh_token and "offline_access" in allowed.split():
             token["refresh_token"] = secrets.token_urlsafe(32)
+            token["refresh_expires_in"] = int(options.refresh_lifetime_s)   # as Keycloak says it
         return token
 
     def save(token: dict[str, Any], request: Any) -> None:

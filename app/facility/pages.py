@@ -99,6 +99,15 @@ def consent_page(form_token: str, person: Person, client: str, scope: str, *, us
     return page("Approve the sign-in", body)
 
 
+def sign_out_page(form_token: str, person: Person) -> str:
+    """Asks whether this browser should forget who signed in."""
+    body = f"""<h1>Sign out?</h1>
+<p>This browser remembers that you are <strong>{escape(person.name)}</strong>.</p>
+<form method="post">{_hidden(form_token)}
+<div class="buttons"><button class="main" name="action" value="sign_out" autofocus>Sign out</button></div></form>"""
+    return page("Sign out", body)
+
+
 def message_page(title: str, text: str, *, good: bool = False) -> str:
     """The end of a visit."""
     return page(title, f'<h1 class="{"good" if good else ""}">{escape(title)}</h1><p>{escape(text)}</p>')

@@ -47,6 +47,7 @@ class Provider:
                 (f"{base}/userinfo", ["GET", "POST"], self._userinfo),
                 (f"{base}/device", ["GET", "POST"], self._device),
                 (f"{base}/authorize", ["GET", "POST"], self._authorize),
+                (f"{base}/logout", ["GET", "POST"], self._logout),
                 ("/style.css", ["GET"], self._style),
                 (f"{base}/" if base else "/", ["GET"], self._home)):
             self.app.add_url_rule(path, view.__name__, view, methods=methods)
@@ -56,7 +57,8 @@ class Provider:
         return {
             "issuer": own, "authorization_endpoint": f"{own}/authorize", "token_endpoint": f"{own}/token",
             "device_authorization_endpoint": f"{own}/device_authorization", "userinfo_endpoint": f"{own}/userinfo",
-            "revocation_endpoint": f"{own}/revoke", "jwks_uri": f"{own}/jwks", "scopes_supported": list(SCOPES),
+            "revocation_endpoint": f"{own}/revoke", "end_session_endpoint": f"{own}/logout",
+            "jwks_uri": f"{own}/jwks", "scopes_supported": list(SCOPES),
             "response_types_supported": ["code"], "response_modes_supported": ["query"],
             "grant_types_supported": list(GRANT_TYPES), "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"], "code_challenge_methods_supported": ["S256"],
@@ -166,6 +168,20 @@ class Provider:
             return self._redirect(grant, session, approve=action == "approve")
         client = grant.request.client.client_id
         return self._page(pages.consent_page(token, session.person, client, grant.request.scope), session)
+
+    def _logout(self) -> Response:
+        """Ends what the browser remembers; asks first, so that no other page can do it."""
+        session = self._session()
+        if request.method == "POST":
+            fault = self._forged(session)
+            if fault is not None:
+                return fault
+            self._sessions.sign_out(session)
+            return self._page(pages.message_page("You are signed out", "You may close this tab.", good=True),
+                              Session(session.id))
+        if session.person is None:
+            return self._page(pages.message_page("Nobody is signed in here", "You may close this tab."), session)
+        return self._page(pages.sign_out_page(self._sessions.form_token(session), session.person), session)
 
     def _redirect(self, grant: Any, session: Session, approve: bool) -> Response:
         response = self._grants.server.create_authorization_response(

@@ -174,6 +174,31 @@ def test_that_a_job_is_cancelled(facility: DemoFacility, ada: Commands) -> None:
     assert state == "cancelled"
 
 
+def test_that_the_browser_of_this_computer_does_as_well(facility: DemoFacility, tmp_path: Path) -> None:
+    robot = facility.robot()
+    commands = Commands(tmp_path, lambda _code: pytest.fail("no code was wanted"), robot.sign_in)
+    commands.ok("sites", "add", str(facility.profile))
+    value = commands.ok("sign-in", "demo", "--browser")
+    assert set(value) == {"site", "issuer", "subject", "name", "email", "expires_at", "kept"}
+    assert value["subject"] == "ada"
+    page = next(event for event in commands.events if event["event"] == "browser")
+    assert set(page) >= {"site", "url", "opened"}
+    assert page["url"].startswith(value["issuer"])
+
+
+def test_that_the_two_ways_exclude_each_other(shell: Shell) -> None:
+    assert shell("sign-in", "local", "--browser", "--code", "--json").code == 2
+
+
+def test_that_signing_out_everywhere_leads_to_the_providers_page(facility: DemoFacility, ada: Commands) -> None:
+    ada.ok("sign-in", "demo", "--code")
+    value = ada.ok("sign-out", "demo", "--everywhere")
+    assert set(value) >= {"site", "signed_out", "sites", "revoked", "page"}
+    assert value["sites"] == ["demo"]
+    assert value["page"].endswith("/logout?client_id=beamside")
+    assert ada.ok("sign-out", "demo")["page"] == ""
+
+
 def test_that_ctrl_c_while_a_code_is_shown_is_130(facility: DemoFacility, shell: Shell) -> None:
     assert shell("sites", "add", str(facility.profile), "--json").code == 0
     process = shell.start("sign-in", "demo", "--json")

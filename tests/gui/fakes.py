@@ -212,6 +212,7 @@ class FakeSites:
         self.faults: list[BaseException] = []
         self.interactions: list[Interaction] = []
         self.during_open: Callable[[Interaction], None] = _nothing
+        self.kept = 0
 
     def names(self) -> list[str]:
         return ["local", "far"]
@@ -235,6 +236,10 @@ class FakeSites:
 
     def sign_out(self, name: str) -> None:
         """Nobody is signed in."""
+
+    def keep_signed_in(self) -> None:
+        """Nobody is signed in."""
+        self.kept += 1
 
 
 def folder(path: str, *names: str) -> FolderListing:

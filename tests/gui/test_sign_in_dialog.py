@@ -286,6 +286,14 @@ def test_that_the_window_shows_the_code_and_a_new_one_starts_over(qtbot: Any, st
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
 
 
+def test_that_sign_ins_are_kept_alive_while_the_window_is_open(qtbot: Any, start: Any, fake_sites: FakeSites) -> None:
+    program = start(fake_sites)
+    assert program._keeper.isActive()
+    for turn in (1, 2):
+        program._keeper.setInterval(1)
+        qtbot.waitUntil(lambda turn=turn: fake_sites.kept >= turn)
+
+
 def test_that_cancelling_a_sign_in_is_no_error(qtbot: Any, start: Any, fake_sites: FakeSites) -> None:
     def wait_for_the_person(interaction: Interaction) -> None:
         interaction.show_device_code("far", code())

@@ -19,10 +19,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Commands:
-    """One user at one computer. ``folder`` holds the configuration, cache and state; ``approve`` is the robot."""
+    """One user at one computer. ``folder`` holds the configuration, cache and state; ``approve`` is the robot.
+
+    ``browse``: the robot at the browser, given the address of its page.
+    """
 
     folder: Path
     approve: Callable[[DeviceCode], Any]
+    browse: Callable[[str], Any] | None = None
     environment: dict[str, str] = field(default_factory=dict)
     codes: list[DeviceCode] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -70,3 +74,5 @@ class Commands:
                                   event["expires_at"])
                 self.codes.append(code)
                 self.approve(code)
+            elif event.get("event") == "browser" and self.browse is not None:
+                self.browse(event["url"])

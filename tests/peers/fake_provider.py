@@ -67,6 +67,7 @@ class FakeProvider:
     counts: Counter[str] = field(default_factory=Counter)
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     refresh_token: str = ""
+    refresh_bytes: int = 16
     redirect: str = ""
     callback_changes: dict[str, Any] = field(default_factory=dict)
     browser_codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -151,7 +152,7 @@ class FakeProvider:
             return 400, {"error": "access_denied"}
         elif not self.approved:
             return 400, {"error": "authorization_pending"}
-        self.refresh_token = secrets.token_urlsafe(16)
+        self.refresh_token = secrets.token_urlsafe(self.refresh_bytes)
         now = int(time.time())
         claims = _changed({"iss": self.issuer, "sub": self.subject, "aud": "beamside", "iat": now, "exp": now + 300,
                            "name": self.subject.title(), "nonce": nonce}, self.claims)

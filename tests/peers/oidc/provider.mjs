@@ -2,7 +2,7 @@
 // It says {"issuer", "port"} on its first output line; after that it obeys one JSON object per input line:
 //   {"fail": {"path": "/token", "status": 503, "times": 2}}   the next requests for that path fail
 //   {"count": "/token"}                                        answers {"count": n} since the start
-//   {"issued": true}                                           answers {"issued": […]}: all tokens and device codes
+//   {"issued": true}                                           answers {"issued": […]}: all tokens and codes
 // Loopback only. The person's part is played over HTTP (openid_provider.py).
 import fs from 'node:fs';
 import https from 'node:https';
@@ -91,6 +91,9 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
     for (const name of ['access_token', 'refresh_token', 'id_token', 'device_code']) {
       if (ctx.body?.[name]) issued.push(ctx.body[name]);
     }
+    const place = ctx.response.get('location');
+    const brought = place && new URL(place, issuer).searchParams.get('code');
+    if (brought) issued.push(brought);
     if (ctx.oidc?.route === 'device_authorization' && ctx.body?.device_code) {
       ctx.body.interval = settings.interval_s;
       if (settings.code_said_s) ctx.body.expires_in = settings.code_said_s;

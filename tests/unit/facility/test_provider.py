@@ -135,6 +135,24 @@ def test_that_a_refused_browser_sign_in_says_so(demo_facility: DemoFacility, cli
     assert parse_qs(urlsplit(place).query)["error"] == ["access_denied"]
 
 
+def test_that_the_browser_forgets_who_signed_in_when_told(demo_facility: DemoFacility, client: Client) -> None:
+    asked = {"response_type": "code", "client_id": "beamside", "redirect_uri": "http://127.0.0.1:1/cb", "scope": SCOPE,
+             "state": "st", "code_challenge": "c" * 43, "code_challenge_method": "S256"}
+    end = client.session.get(f"{client.issuer}/.well-known/openid-configuration", timeout=10).json()[
+        "end_session_endpoint"]
+    robot = demo_facility.robot()
+    page = f"{client.issuer}/authorize?{urlencode(asked)}"
+    robot.authorize(page)
+    assert "approve" in robot._get(page).actions, "this browser is signed in"
+    assert "sign_out" in robot._get(f"{end}?client_id=beamside").actions
+    assert "approve" in robot._get(page).actions, "asking alone changes nothing"
+    forged = robot.session.post(end, data={"action": "sign_out"}, verify=robot.ca_file, timeout=10)
+    assert forged.status_code == 403
+    assert "signed out" in robot._post(end, robot._get(end), "sign_out", {}).text
+    assert "sign_in" in robot._get(page).actions
+    assert "Nobody is signed in here" in robot._get(end).text
+
+
 @pytest.mark.parametrize("place", ["https://evil.example/cb", "http://evil.example/cb", "http://127.0.0.1.evil/cb",
                                    "http://u@127.0.0.1/cb", "javascript:1"])
 def test_that_the_browser_is_sent_to_loopback_only(client: Client, place: str) -> None:

@@ -104,8 +104,11 @@ def test_that_a_token_is_used_until_a_minute_is_left(provider: FakeProvider, os_
     assert provider.counts["/token"] == before + 1
 
 
-def test_that_two_programs_share_one_rotating_refresh_token(provider: FakeProvider, os_keyring: FakeKeyring) -> None:
+@pytest.mark.parametrize("length", [16, 1200], ids=["short", "long"])
+def test_that_two_programs_share_one_rotating_refresh_token(provider: FakeProvider, os_keyring: FakeKeyring,
+                                                            length: int) -> None:
     provider.access_token_s = 1   # every call renews
+    provider.refresh_bytes = length
     first = session_at(provider)
     first.sign_in(FakePerson())
     second = session_at(provider)
