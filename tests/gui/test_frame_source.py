@@ -244,6 +244,7 @@ def test_that_a_picture_reduced_on_a_slow_link_is_asked_anew_when_the_link_is_be
         qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
     panel = Panel(source)
     data.link = {"latency_s": 0.6, "rate_bytes_s": 1e5}          # a stall
+    source.see_region(0, 64, 0, 48, 24, 18)
     source.show_frame((5,))
     qtbot.waitUntil(lambda: bool(panel.blocks) and panel.blocks[-1][0].factor == (4, 4))
     data.link = {"latency_s": 0.001, "rate_bytes_s": 1e5}        # nothing more is sent, so no better rate is measured
