@@ -189,15 +189,18 @@ def _add_stack_commands(add: Callable[[str, Command, str], argparse.ArgumentPars
 
 
 def _add_site_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
-    sites = add("sites", run_sites, "list, add, remove or show sites")
+    sites = add("sites", run_sites, "list, add, remove, show or export sites")
     sites.set_defaults(action="list", what=None)
     actions = sites.add_subparsers(dest="action", parser_class=_Parser, required=False)
-    for action, what in (("add", "FILE"), ("remove", "NAME"), ("show", "NAME")):
+    for action, what in (("add", "FILE"), ("remove", "NAME"), ("show", "NAME"), ("export", "NAME")):
         parser = actions.add_parser(action, argument_default=argparse.SUPPRESS)
         parser.add_argument("what", metavar=what)
         parser.add_argument("--json", action="store_true")
         parser.add_argument("--debug", action="store_true")
         parser.add_argument("--config", metavar="DIR")
+        if action == "export":
+            parser.add_argument("-o", "--output", metavar="FILE.toml", default="",
+                                help="write it there rather than to standard output")
     sign_in = add("sign-in", run_sign_in, "sign in at a site")
     sign_in.add_argument("site", metavar="SITE")
     sign_in.set_defaults(way="")

@@ -70,7 +70,14 @@ class Context:
         return self.connection(site).data
 
     def jobs(self, site: str) -> JobService:
-        return self.sites.jobs(site, self.connection(site))
+        """The batch system of a site; where the profile names none, one that is found there."""
+        connection = self.connection(site)
+        profile = self.sites.profile(site)
+        if not profile.batch.system and not profile.is_local:
+            found = self.sites.look_around(site, connection)
+            if found is not None:
+                self.sites.learn(site, found)
+        return self.sites.jobs(site, connection)
 
     def target(self, text: str) -> Target:
         target = Target.parse(text, set(self.sites.names()))

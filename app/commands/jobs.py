@@ -102,11 +102,11 @@ def follow(service: JobService, job: Job, context: Context) -> Job:
 
 
 def batch_sites(site: str | None, context: Context) -> list[str]:
-    """The site that was named, or every known one with a batch system."""
+    """The site that was named, or every one of the user's with a batch system."""
     if site:
         context.sites.profile(site)
         return [site]
-    return [name for name in context.sites.names() if context.sites.profile(name).batch.system]
+    return [name for name in context.sites.yours() if context.sites.profile(name).batch.system]
 
 
 def find(text: str, context: Context) -> tuple[JobService, Job]:

@@ -10,29 +10,43 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.context import Context
+from app.commands.output import Output
 from app.commands.pages import open_page
+from app.errors import DataError
 from app.model.site import SiteProfile
+from app.model.site_facts import SiteFact, facts_of
 from app.model.times import clock
+from app.remote.profile_text import commands_of, exported_text
+from app.remote.site_catalogue import KnownSite
 
 
 def run_sites(arguments: argparse.Namespace, context: Context) -> int:
     sites, output = context.sites, context.output
     if arguments.action == "add":
         profile = sites.add(Path(arguments.what))
+        commands = commands_of(profile)
+        if commands:
+            output.event("commands", {"site": profile.name, "commands": [text for _, text in commands]},
+                         f"{profile.name} lets these run at the site:\n" +
+                         "\n".join(f"    {text}   ({key})" for key, text in commands))
         output.result({"added": profile.name}, f"Added {profile.name}.")
+    elif arguments.action == "export":
+        _export(sites.profile(arguments.what), arguments.output, output)
     elif arguments.action == "remove":
         sites.remove(arguments.what)
         output.result({"removed": arguments.what}, f"Removed {arguments.what}.")
     elif arguments.action == "show":
-        profile = sites.profile(arguments.what)
+        profile = sites.catalogue.site(arguments.what).profile
+        facts = facts_of(profile)
         value = profile_json(profile)
-        output.result(value, _indented(value))
+        value["fields"] = {fact.key: {"value": fact.value, "source": fact.source, "state": fact.state}
+                           for fact in facts}
+        output.result(value, _facts_text(profile, facts))
     else:
-        profiles = [sites.profile(name) for name in sites.names()]
+        known = [sites.catalogue.site(name) for name in sites.names()]
         for fault in sites.faults:
             output.event("profile_fault", fault.as_json(), fault.summary)
-        output.result({"sites": [summary_json(p, sites.file(p.name)) for p in profiles]},
-                      "\n".join(summary_text(p) for p in profiles))
+        output.result({"sites": [summary_json(site) for site in known]}, "\n".join(map(summary_text, known)))
     return 0
 
 
@@ -66,15 +80,18 @@ def run_sign_out(arguments: argparse.Namespace, context: Context) -> int:
     return 0
 
 
-def summary_text(profile: SiteProfile) -> str:
-    where = "" if profile.is_local else f"  ({profile.ssh.host}:{profile.ssh.port})"
-    return f"{profile.name:<12} {profile.title}{where}"
+def summary_text(site: KnownSite) -> str:
+    ssh = site.profile.ssh
+    where = "" if site.profile.is_local else f"{ssh.host}:{ssh.port}" if ssh.host else "host not known"
+    kind = "" if site.kind == "local" else f"{site.kind}, yours" if site.yours and site.kind == "shipped" else site.kind
+    return f"{site.name:<12} {site.profile.title:<24} {kind:<16} {where}".rstrip()
 
 
-def summary_json(profile: SiteProfile, file: Path | None) -> dict[str, Any]:
+def summary_json(site: KnownSite) -> dict[str, Any]:
+    profile = site.profile
     return {"name": profile.name, "title": profile.title, "verified": profile.verified, "host": profile.ssh.host,
             "port": profile.ssh.port if profile.ssh.host else None, "batch": profile.batch.system,
-            "file": str(file) if file else None}
+            "kind": site.kind, "yours": site.yours, "file": str(site.file) if site.file else None}
 
 
 def profile_json(value: Any) -> Any:
@@ -88,11 +105,29 @@ def profile_json(value: Any) -> Any:
     return value
 
 
-def _indented(value: Any, depth: int = 0) -> str:
-    lines = []
-    for key, item in value.items():
-        if isinstance(item, dict):
-            lines += [f"{'  ' * depth}{key}:", _indented(item, depth + 1)]
-        else:
-            lines.append(f"{'  ' * depth}{key}: {'' if item is None else item}")
-    return "\n".join(line for line in lines if line)
+def _facts_text(profile: SiteProfile, facts: list[SiteFact]) -> str:
+    """One line for each value that is known, with its source; then what is not known, and what is assumed."""
+    lines = [f"{profile.name}: {profile.title}", f"as a whole: {profile.verified or 'from its owner'}", ""]
+    lines += [f"{fact.key:<28} {fact.value}\n{'':<28} {_state_text(fact)}" for fact in facts
+              if fact.state not in ("default", "unknown")]
+    lines += ["", "assumed: " + "; ".join(f"{fact.key} {fact.value}" for fact in facts if fact.state == "default"),
+              "not known: " + ", ".join(fact.key for fact in facts if fact.state == "unknown")]
+    return "\n".join(lines)
+
+
+def _state_text(fact: SiteFact) -> str:
+    return fact.state if fact.source in ("", fact.state) else f"{fact.state} ({fact.source.partition(': ')[2]})" \
+        if ": " in fact.source else fact.source
+
+
+def _export(profile: SiteProfile, file: str, output: Output) -> None:
+    text = exported_text(profile)
+    if not file:
+        output.result({"exported": profile.name, "text": text}, text.rstrip("\n"))
+        return
+    try:
+        Path(file).write_text(text, "utf-8")
+    except OSError as error:
+        raise DataError(f"The site profile cannot be written to {file}: {error.strerror or error}.",
+                        remedy="Name another file with -o.") from None
+    output.result({"exported": profile.name, "file": file}, f"Wrote {file}.")

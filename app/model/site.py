@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+LOCAL_NAME = "local"
+
 
 class IdentityMethod(Enum):
     OIDC = "oidc"
@@ -92,15 +94,18 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class SoftwareSettings:
+    """``containers``: empty: not known."""
+
     setup: tuple[str, ...] = ()
-    containers: str = "none"
+    containers: str = ""
     recipes: tuple[str, ...] = ()
     environments: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class SiteProfile:
-    """One facility. ``name`` is what TARGETs begin with; the built-in site ``local`` has no host.
+    """One facility. ``name`` is what TARGETs begin with; the built-in site ``local`` has no host, nor have facilities
+    of which none is known: it is asked.
 
     ``verified``: where the profile as a whole comes from; ``sources``: where single values do ("ssh.host" → "doc: …",
     "third-party: …", "unverified"). What is not in ``sources`` is as trustworthy as ``verified`` says.
@@ -122,7 +127,17 @@ class SiteProfile:
     @property
     def is_local(self) -> bool:
         """True for this computer: no SSH, the agent is a local subprocess."""
-        return not self.ssh.host
+        return self.name == LOCAL_NAME
+
+    @property
+    def needs_host(self) -> bool:
+        """Whether it cannot be connected to before somebody says on which host it is."""
+        return not self.is_local and not self.ssh.host
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return self.title or self.name
 
 
-LOCAL = SiteProfile(name="local", title="This computer", verified="built in", colour="#7f7f7f")
+LOCAL = SiteProfile(name=LOCAL_NAME, title="This computer", verified="built in", colour="#7f7f7f")

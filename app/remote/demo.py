@@ -18,7 +18,7 @@ from pathlib import Path
 from app import paths
 from app.errors import AgentError, CancelledByUserError, UnreachableError
 from app.model.site import SiteProfile
-from app.remote.sites import read_profile
+from app.remote.site_catalogue import read_profile
 
 _NEEDS = ("asyncssh", "flask", "authlib")
 _STOP_S = 10.0

@@ -200,9 +200,9 @@ def new_job_id() -> str:
 def job_folder(home: PurePosixPath, data: DataSettings, file_path: PurePosixPath) -> PurePosixPath:
     """Where a job on ``file_path`` belongs, without its id: its visit's processed tree, else the user's home.
 
-    A visit's folder whose name the batch system would rewrite is not used.
+    A visit's folder whose name the batch system would rewrite is not used, nor one where results have no known place.
     """
-    for root in data.roots:
+    for root in data.roots if data.processed else ():
         pattern = re.sub(r"\\\{[^{}]*\\\}", "[^/]+", re.escape(root.rstrip("/")))
         match = re.match(f"({pattern})/", str(file_path))
         if match and not _REWRITTEN & set(match.group(1)):

@@ -5,6 +5,7 @@ Pure functions; which files there are is ``remote.sites``' business.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import tomllib
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 from app.errors import UsageError
 from app.model.site import (
+    LOCAL_NAME,
     AgentSettings,
     BatchSettings,
     CertificateAuthority,
@@ -25,6 +27,7 @@ from app.model.site import (
     SoftwareSettings,
     SshSettings,
 )
+from app.remote.profile_bounds import check_bounds
 
 SCHEMA = 1
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]+$")
@@ -32,16 +35,29 @@ _LOGIN_METHODS = {"certificate", "agent", "key", "keyboard-interactive", "gssapi
 _CHOICES: dict[str, set[str]] = {
     "agent.run": {"login", "batch"},
     "batch.system": {"", "slurm", "gridengine", "pbs", "direct"},
-    "software.containers": {"apptainer", "ch-run", "podman", "none"},
+    "software.containers": {"", "apptainer", "ch-run", "podman", "none"},
     "ssh.certificate_authority.kind": {"conch", "cscs", "step-ca", "oinit"},
 }
-_RESERVED = {"local"}
+_RESERVED = {LOCAL_NAME}
+_MOST_FAULTS = 50
 _TYPE_WORDS: dict[Any, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 _T = typing.TypeVar("_T")
 
 
 class ProfileError(UsageError):
-    """A profile that cannot be used; the summary names file, key, what is wrong and what is expected."""
+    """A profile that cannot be used; the summary names file, key, what is wrong and what is expected.
+
+    Attributes:
+        key: the value at fault, ``ssh.port`` or ``ssh.hops[0].host``; empty: the text is no TOML.
+        line: the line at fault, from 1, if the text is no TOML; else 0.
+        sentence: the summary without the file.
+    """
+
+    def __init__(self, source: str, sentence: str, remedy: str, *, key: str = "", line: int = 0) -> None:
+        super().__init__(f"{source}: {sentence}", remedy=remedy)
+        self.key = key
+        self.line = line
+        self.sentence = sentence
 
 
 def parse_profile(text: str, source: str) -> SiteProfile:
@@ -54,12 +70,62 @@ def parse_profile(text: str, source: str) -> SiteProfile:
     Raises:
         ProfileError: the first fault found.
     """
+    return _profile(_table(text, source), _Faults(source))
+
+
+def faults_in(text: str, source: str) -> list[ProfileError]:
+    """Every fault of a text, first to last; empty: it is a good profile.
+
+    What is at fault is taken out and the rest read again, so that one fault hides no other.
+    """
     try:
-        table = tomllib.loads(text)
+        table = _table(text, source)
+    except ProfileError as error:
+        return [error]
+    found: list[ProfileError] = []
+    while len(found) < _MOST_FAULTS:
+        try:
+            _profile(copy.deepcopy(table), _Faults(source))
+            break
+        except ProfileError as error:
+            found.append(error)
+            if not _without(table, error.key):
+                break
+    return found
+
+
+def _without(table: dict[str, Any], key: str) -> bool:
+    """Take what is at fault out of ``table``; whether reading on makes sense."""
+    if key in ("schema", "name"):
+        table[key] = SCHEMA if key == "schema" else "unnamed"
+        return True
+    part: Any = table
+    path = [int(word) if word.isdigit() else word for word in re.findall(r"[^.\[\]]+", key)]
+    for word in path[:-1]:
+        try:
+            part = part[word]
+        except (KeyError, IndexError, TypeError):
+            return False
+    if path and path[-1] == "host" and "hops" in path and isinstance(part, dict) and part.get("host") != "a.host":
+        part["host"] = "a.host"     # a gateway has to have one
+        return True
+    if isinstance(part, dict) and path and path[-1] in part:
+        del part[path[-1]]
+        return True
+    return False
+
+
+def _table(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"{source}: this is not valid TOML: {error}.",
-                           remedy="Mend the file and try again.") from None
-    fault = _Faults(source)
+        place = re.search(r"at line (\d+)", str(error))
+        line = int(place[1]) if place else len(text.splitlines())
+        raise ProfileError(source, f"this is not valid TOML: {error}.", "Mend the file and try again.",
+                           line=line) from None
+
+
+def _profile(table: dict[str, Any], fault: _Faults) -> SiteProfile:
     if table.pop("schema", None) != SCHEMA:
         raise fault("schema", f"must be {SCHEMA}", "the version of the profile's format")
     parts: dict[str, Any] = {
@@ -75,8 +141,7 @@ def parse_profile(text: str, source: str) -> SiteProfile:
         raise fault("name", f"is {profile.name!r}", "two or more of a-z, 0-9 and -")
     if profile.name in _RESERVED:
         raise fault("name", f"is {profile.name!r}", "a name other than the built-in site's")
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", profile.colour):
-        raise fault("colour", f"is {profile.colour!r}", "a colour such as #1f77b4")
+    check_bounds(profile, fault)
     return profile
 
 
@@ -85,8 +150,8 @@ class _Faults:
         self._source = source
 
     def __call__(self, key: str, wrong: str, expected: str) -> ProfileError:
-        return ProfileError(f"{self._source}: {key} {wrong}; expected {expected}.",
-                            remedy="Mend the profile, or ask the facility for a new one.")
+        return ProfileError(self._source, f"{key} {wrong}; expected {expected}.",
+                            "Mend the profile, or ask the facility for a new one.", key=key)
 
 
 def _identity(table: Any, fault: _Faults) -> IdentitySettings:

@@ -1,12 +1,13 @@
 """The sites a user knows, and everything that is opened for one of them.
 
-Profiles come from ``resources/facilities``, the user's own (``sites/`` in the configuration folder) and those given at
-start (the demo's). ``Sites`` owns the sign-in sessions, one per (issuer, client), shared by all sites that use it.
-Blocking methods run on the caller's thread: a worker of the window's pool, or the command line. No Qt.
+Which there are is its ``catalogue``'s. ``Sites`` owns the sign-in sessions, one per (issuer, client), shared by all
+sites that use it. Blocking methods run on the caller's thread: a worker of the window's pool, or the command line.
+No Qt.
 """
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -14,25 +15,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app import paths
-from app.errors import DataError, LinkError, SignInError, UnreachableError, UsageError
+from app.errors import BeamsideError, LinkError, SignInError, UnreachableError, UsageError
+from app.model.findings import Findings, open_values
 from app.model.identity import Identity, SignedOut
-from app.model.site import LOCAL, IdentityMethod, SiteProfile
+from app.model.site import IdentityMethod, SiteProfile
 from app.recipes.catalogue import shipped_recipes
 from app.remote.allocation import place_of
-from app.remote.connection import Connection
+from app.remote.connection import Connection, ConnectionState
 from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.moonshot.sites import MoonshotSessions, connected
-from app.remote.profiles import parse_profile
+from app.remote.probing import probe
 from app.remote.seams import Interaction, Transport
-from app.resources import resource_path
+from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
 
 if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without
     from app.remote.moonshot.session import MoonshotSession
     from app.remote.signin.oidc import OidcSession
-
-DEMO_NAME = "demo"
 
 
 class Sites:
@@ -40,35 +39,24 @@ class Sites:
 
     def __init__(self, given: tuple[SiteProfile, ...] = (),
                  accepted_fingerprints: frozenset[str] = frozenset()) -> None:
-        self._given = {profile.name: profile for profile in given}
+        self.catalogue = SiteCatalogue(given)
         self._accepted = accepted_fingerprints
         self._sessions: dict[tuple[str, str], OidcSession] = {}
         self._moonshot = MoonshotSessions()
         self._lock = threading.Lock()
-        self.faults: list[UsageError] = []
-        self._profiles: dict[str, SiteProfile] = {}
-        self._files: dict[str, Path] = {}
-        self.reload()
 
-    def reload(self) -> None:
-        """Read all profiles again; a broken one is left out and its sentence kept in ``faults``."""
-        self.faults = []
-        found = {LOCAL.name: LOCAL}
-        files: dict[str, Path] = {}
-        for folder in (resource_path("facilities"), paths.config_dir() / "sites"):
-            for file in sorted(folder.glob("*.toml")):
-                try:
-                    profile = read_profile(file)
-                except UsageError as error:
-                    self.faults.append(error)
-                    continue
-                found[profile.name], files[profile.name] = profile, file
-        found.update(self._given)
-        self._profiles, self._files = found, files
+    @property
+    def faults(self) -> list[UsageError]:
+        """What is wrong with profiles that were left out."""
+        return self.catalogue.faults
 
     def names(self) -> list[str]:
-        """``local`` first, then by name."""
-        return sorted(self._profiles, key=lambda name: (name != LOCAL.name, name))
+        """``local`` first, then by name; shipped facilities too."""
+        return self.catalogue.names()
+
+    def yours(self) -> list[str]:
+        """Those of the user: ``local``, given, own, and facilities that were connected to before."""
+        return self.catalogue.yours()
 
     def profile(self, name: str) -> SiteProfile:
         """The profile called ``name``.
@@ -76,53 +64,19 @@ class Sites:
         Raises:
             UsageError: no such site.
         """
-        try:
-            return self._profiles[name]
-        except KeyError:
-            known = ", ".join(self.names())
-            raise UsageError(f"There is no site called “{name}”.",
-                             remedy=f"Known sites: {known}. Add one with: beamside sites add FILE") from None
-
-    def file(self, name: str) -> Path | None:
-        """The file a profile was read from; ``None`` for the built-in site and the demo's."""
-        return self._files.get(name)
+        return self.catalogue.profile(name)
 
     def add(self, file: Path) -> SiteProfile:
-        """Take a profile into the user's own.
-
-        Raises:
-            UsageError: what is wrong with it.
-            DataError: the configuration folder cannot be written.
-        """
-        profile = read_profile(file)
-        folder = paths.config_dir() / "sites"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{profile.name}.toml").write_text(file.read_text("utf-8"), "utf-8")
-        except OSError as error:
-            raise DataError(f"The site profile cannot be stored in {folder}: {error.strerror or error}.",
-                            remedy="Name another configuration folder with --config.") from None
-        self.reload()
-        return profile
+        """As :meth:`SiteCatalogue.add`."""
+        return self.catalogue.add(file)
 
     def give(self, profile: SiteProfile) -> None:
-        """Know a profile for this run only (the demo facility's)."""
-        self._given[profile.name] = profile
-        self.reload()
+        """As :meth:`SiteCatalogue.give`."""
+        self.catalogue.give(profile)
 
     def remove(self, name: str) -> None:
-        """Forget one of the user's own profiles, a broken one too."""
-        own = {file.stem: file for file in (paths.config_dir() / "sites").glob("*.toml")}
-        if name not in own:
-            self.profile(name)   # says so when there is no such site at all
-            raise UsageError(f"“{name}” is not one of your own sites, so it cannot be removed.",
-                             remedy="Those added with “beamside sites add” can be.")
-        try:
-            own[name].unlink()
-        except OSError as error:
-            raise DataError(f"The site profile {own[name]} cannot be removed: {error.strerror or error}.",
-                            remedy="Remove the file yourself.") from None
-        self.reload()
+        """As :meth:`SiteCatalogue.remove`."""
+        self.catalogue.remove(name)
 
     def identity(self, name: str) -> Identity | None:
         """Who is signed in at a site, as far as is known without asking; ``None``: nobody, or no sign-in there."""
@@ -158,7 +112,7 @@ class Sites:
             moonshot.sign_out()
         if session is None:
             return SignedOut((name,) if moonshot is not None else ())
-        return SignedOut(tuple(p.name for p in self._profiles.values() if self._session(p) is session),
+        return SignedOut(tuple(p.name for p in self._all() if self._session(p) is session),
                          session.sign_out())
 
     def sign_out_everywhere(self, name: str) -> SignedOut:
@@ -169,7 +123,7 @@ class Sites:
         asked = self._session(profile)
         if asked is None:
             return self.end_sign_in(name)
-        users = [p for p in self._profiles.values() if self._session(p) is not None
+        users = [p for p in self._all() if self._session(p) is not None
                  and p.identity.issuer.rstrip("/") == profile.identity.issuer.rstrip("/")]
         sessions = {id(session): session for p in users if (session := self._session(p)) is not None}
         left = [text for session in sessions.values() for text in _revoke_certificates(
@@ -192,13 +146,18 @@ class Sites:
     def open(self, name: str, interaction: Interaction) -> Connection:
         """A connection to a site, not yet opened: ``Connection.open()`` starts it."""
         profile = self.profile(name)
-        return Connection(profile, lambda: self.transport(name, interaction), place=place_of(profile, interaction.say))
+        _check_host(profile)
+        connection = Connection(profile, lambda: self.transport(name, interaction),
+                                place=place_of(profile, interaction.say))
+        connection.add_listener(functools.partial(self._note_use, name))
+        return connection
 
     def transport(self, name: str, interaction: Interaction) -> Transport:
         """Sign in if needed and connect. Blocks."""
         profile = self.profile(name)
         if profile.is_local:
             return LocalTransport()
+        _check_host(profile)
         from app.remote.ssh.connect import open_ssh
 
         session = self._session(profile)
@@ -212,6 +171,26 @@ class Sites:
     def jobs(self, name: str, connection: Connection) -> JobService:
         """The batch system of a site, over an open connection."""
         return JobService(self.profile(name), lambda: connection.transport, shipped_recipes())
+
+    def look_around(self, name: str, connection: Connection) -> Findings | None:
+        """What an open site has that its profile leaves open; ``None``: it leaves nothing open. Blocks.
+
+        Raises:
+            LinkError: the site did not answer.
+        """
+        profile = self.catalogue.site(name).profile
+        return probe(connection.transport, profile) if open_values(profile) else None
+
+    def learn(self, name: str, found: Findings) -> None:
+        """As :meth:`SiteCatalogue.learn`."""
+        self.catalogue.learn(name, found)
+
+    def _note_use(self, name: str, state: ConnectionState, _reason: BeamsideError | None) -> None:
+        if state is ConnectionState.CONNECTED:
+            self.catalogue.note_use(name)
+
+    def _all(self) -> list[SiteProfile]:
+        return [self.catalogue.profile(name) for name in self.catalogue.names()]
 
     def _sign_in_with(self, moonshot: MoonshotSession, name: str, interaction: Interaction) -> Identity:
         """Only a server can say whether the home institution's account is good."""
@@ -246,6 +225,14 @@ def _revoke_certificates(session: OidcSession, profiles: Iterable[SiteProfile]) 
     return revoke_certificates(authorities, session.access_token)
 
 
+def _check_host(profile: SiteProfile) -> None:
+    """A facility of which no host is known is no network that fails."""
+    if profile.needs_host:
+        raise UsageError(f"On which host {profile.label} lets you log in is not publicly known.",
+                         remedy=f"Ask the facility. Then: beamside sites export {profile.name} -o {profile.name}.toml, "
+                                f"write host = \"…\" under [ssh] there, and: beamside sites add {profile.name}.toml")
+
+
 @contextmanager
 def _demo_is_up(profile: SiteProfile) -> Iterator[None]:
     """A demo facility that nobody started is told as such, instead of as a network that failed."""
@@ -264,19 +251,3 @@ def _listens(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def read_profile(file: Path) -> SiteProfile:
-    """Read one profile from a file.
-
-    Raises:
-        UsageError: it cannot be read, or has a fault.
-    """
-    try:
-        text = file.read_text("utf-8")
-    except FileNotFoundError:
-        raise UsageError(f"There is no file {file}.", remedy="Check the path of the site profile.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"The site profile {file} cannot be read.", detail=str(error),
-                         remedy="It must be a text file (TOML, UTF-8) that you may read.") from None
-    return parse_profile(text, file.name)

@@ -147,3 +147,50 @@ def test_that_a_folder_that_is_gone_is_told(run: InProcess, tmp_path: Path, monk
     assert run.fails(2, "ls")["kind"] == "usage"
     assert run.ok("ls", tmp_path)["entries"] == []
     monkeypatch.chdir(tmp_path)
+
+
+def test_that_the_list_says_which_sites_are_yours(run: InProcess, profile: Path) -> None:
+    run.ok("sites", "add", profile)
+    known = {site["name"]: site for site in run.ok("sites")["sites"]}
+    assert (known["local"]["kind"], known["mine"]["kind"], known["esrf"]["kind"]) == ("local", "own", "shipped")
+    assert [name for name, site in known.items() if site["yours"]] == ["local", "mine"]
+    assert known["esrf"]["host"] == ""
+
+
+def test_that_commands_without_a_site_leave_shipped_facilities_alone(run: InProcess) -> None:
+    assert run.ok("sites", "show", "psi")["ssh"]["host"], "it could be asked"
+    assert run.ok("jobs") == {"jobs": []}
+
+
+def test_that_a_facility_without_a_host_says_which_value_to_add_and_how(run: InProcess, tmp_path: Path) -> None:
+    error = run.fails(2, "ls", "alba:x")
+    assert error["kind"] == "usage"
+    assert "host = " in error["remedy"]
+    file = tmp_path / "alba.toml"
+    run.ok("sites", "export", "alba", "-o", file)                       # as the remedy says
+    file.write_text(file.read_text("utf-8").replace("[ssh]\n", '[ssh]\nhost = "127.0.0.1"\nport = 1\n'), "utf-8")
+    run.ok("sites", "add", file)
+    assert run.fails(4, "ls", "alba:x")["kind"] == "unreachable"
+
+
+def test_that_each_value_is_shown_with_its_source(run: InProcess) -> None:
+    fields = run.ok("sites", "show", "diamond")["fields"]
+    assert fields["batch.partitions"] == {"value": "cs05r", "source": "third-party: public scripts",
+                                          "state": "third-party"}
+    assert fields["data.processed"]["state"] == "unknown"
+    assert fields["ssh.port"]["state"] == "default"
+    assert fields["ssh.methods"]["state"] == "unverified"
+
+
+def test_that_an_exported_profile_holds_no_account(run: InProcess, profile: Path) -> None:
+    profile.write_text(profile.read_text("utf-8") + 'user = "smith"\n', "utf-8")
+    run.ok("sites", "add", profile)
+    assert "smith" not in run.ok("sites", "export", "mine")["text"]
+    assert run.fails(3, "sites", "export", "mine", "-o", profile.parent / "no" / "x.toml")["kind"] == "data"
+
+
+def test_that_the_commands_an_added_profile_brings_are_shown(run: InProcess, profile: Path) -> None:
+    profile.write_text(profile.read_text("utf-8") + '[software]\nsetup = ["source /opt/it.sh"]\n', "utf-8")
+    done = run("sites", "add", profile)
+    assert done.code == 0
+    assert "source /opt/it.sh" in done.err

@@ -37,6 +37,8 @@ class FakeContext:
     def names(self) -> list[str]:
         return ["a1", "b2"]
 
+    yours = names
+
     def profile(self, name: str) -> SiteProfile:
         return SiteProfile(name=name, batch=BatchSettings(system="slurm"))
 
