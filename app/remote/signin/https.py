@@ -15,6 +15,7 @@ import certifi
 import requests
 
 from app.errors import ProviderError
+from app.remote import proxies
 
 CONNECT_S, READ_S = 5.0, 20.0
 
@@ -46,6 +47,7 @@ class HttpsSession(requests.Session):
         """As in ``requests``, with our trust and deadlines."""
         kwargs["verify"] = self._ca_file
         kwargs["timeout"] = (CONNECT_S, READ_S)
+        kwargs["proxies"] = proxies.for_https(urlsplit(str(url)).hostname or "")
         kwargs["allow_redirects"] = False   # neither a secret nor a list of trusted keys may come from elsewhere
         try:
             response = super().request(method, url, *args, **kwargs)
