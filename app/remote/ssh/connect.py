@@ -27,6 +27,7 @@ from app.remote.ssh.host_keys import HostKeys
 from app.remote.ssh.login import Credentials, log_in
 from app.remote.ssh.route import Stop, plan, with_jump
 from app.remote.ssh.shared_gateways import SHARED, Lease
+from app.remote.ssh.token_login import TokenLogin
 from app.remote.ssh.transport import Parent, SshTransport
 from app.remote.ssh.tunnel import Command, through_proxy
 
@@ -109,11 +110,11 @@ class _Journey:
 
     def _credentials(self, stop: Stop, of_site: Credentials | None) -> Credentials:
         """``of_site``: what gateways without an authority of their own use."""
-        tokens = self._identity if stop.from_profile else None   # no token for prompts of other servers
+        token = self._token_for(stop)
         if self._identity is None or "certificate" not in stop.methods:
-            return Credentials(tokens=tokens)
+            return Credentials(token=token)
         if stop.authority is None:
-            return replace(of_site, tokens=tokens) if of_site is not None else Credentials(tokens=tokens)
+            return replace(of_site, token=token) if of_site is not None else Credentials(token=token)
         profile = replace(self._profile, ssh=stop.settings())
         try:
             self._identity.access_token(self._interaction)   # first: a new sign-in clears what ``derived`` held
@@ -124,14 +125,26 @@ class _Journey:
             if not others or not isinstance(error, ProviderError):
                 raise
             self._interaction.say(f"{error.summary} Trying the other ways to log in.")
-            return Credentials(problem=error, tokens=tokens)
-        return Credentials(certificate, holder.login_key(certificate), tokens=tokens)
+            return Credentials(problem=error, token=token)
+        return Credentials(certificate, holder.login_key(certificate), token=token)
+
+    def _token_for(self, stop: Stop) -> TokenLogin | None:
+        """The access token for prompts of a server that the profile names; no other server gets it."""
+        settings = self._profile.identity
+        named = {ssh.host.strip("[]") for ssh in (self._profile.ssh, *self._profile.ssh.hops)}
+        if self._identity is None or not settings.issuer or not stop.from_profile or stop.name not in named:
+            return None
+        return TokenLogin(self._identity, stop.name, settings.issuer, settings.ca_file, settings.audience)
 
     def _user(self, stop: Stop, credentials: Credentials) -> str:
         if stop.user:
             return stop.user
         if credentials.certificate is not None:
             return credentials.certificate.user
+        if credentials.token is not None and "keyboard-interactive" in stop.methods:
+            user = credentials.token.user(self._interaction)
+            if user:
+                return user
         answers = self._interaction.answer_prompts(stop.name, f"Log in to {stop.name}", "", [("User name", True)])
         if not answers or not answers[0].strip():
             raise CancelledByUserError(f"The login at {stop.name} was cancelled.",
@@ -146,15 +159,18 @@ class _Journey:
         known = HostKeys(stop.host, stop.port, stop.host_keys, self._accepted, user_files=stop.known_hosts,
                          alias=stop.key_name, gateway=bool(what))
         link, parents = self._reach(index, known)
+        began = time.monotonic()
         try:
             known.check(link.get_remote_server_key(), self._interaction)
             if not link.is_active():   # the server gave up while the person was comparing fingerprints
                 _close(link, parents)
                 link, parents = self._reach(index, known)
+                began = time.monotonic()
                 known.check(link.get_remote_server_key(), self._interaction)
             self._watcher("host_key", stop)
             leg = self._legs[index]
-            log_in(link, stop.name, leg.user, stop.methods, leg.credentials, self._interaction, time.time(), stop.hints)
+            log_in(link, stop.name, leg.user, stop.methods, leg.credentials, self._interaction, time.time(), stop.hints,
+                   began)
             self._watcher("login", stop)
         except BaseException:
             _close(link, parents)

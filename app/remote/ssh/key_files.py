@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -27,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.remote.ssh.ssh_config import NO_HINTS, LoginHints
 
-_USUAL = ("id_ed25519", "id_ecdsa", "id_rsa")
+USUAL = ("id_ed25519", "id_ecdsa", "id_rsa")
 _MAGIC = b"openssh-key-v1\0"
 
 _KINDS = ((Ed25519PrivateKey, paramiko.Ed25519Key), (RSAPrivateKey, paramiko.RSAKey),
@@ -40,7 +41,7 @@ class LockedKeyError(Exception):
 
 def files_to_try(hints: LoginHints) -> list[Path]:
     """The private key files for a host, in order; those that are there."""
-    files = list(hints.identity_files) or [Path.home() / ".ssh" / name for name in _USUAL]
+    files = list(hints.identity_files) or [Path.home() / ".ssh" / name for name in USUAL]
     return [] if hints.no_keys else [file for file in files if file.is_file() and not _is_public(file)]
 
 
@@ -62,7 +63,7 @@ def load_keys(file: Path, passphrase: str | None, hints: LoginHints = NO_HINTS) 
                 key.load_certificate(str(certificate))
             except (ValueError, paramiko.SSHException):   # another key's, or none at all
                 continue
-            if _certified(certificate) == bare.asbytes():
+            if certified_key(certificate.read_bytes()) == bare.asbytes():
                 keys.append(key)
     return [*keys, bare]
 
@@ -108,10 +109,14 @@ def _is_public(file: Path) -> bool:
         return start.read(200).startswith((b"ssh-", b"ecdsa-", b"sk-"))
 
 
-def _certified(certificate: Path) -> bytes:
-    """The public key, in wire format, that a certificate is for."""
-    identity = load_ssh_public_identity(certificate.read_bytes())
-    assert isinstance(identity, SSHCertificate)
+def certified_key(text: bytes) -> bytes | None:
+    """The public key, in wire format, that a certificate (a line of text) is for; ``None``: it is no certificate."""
+    try:
+        identity = load_ssh_public_identity(text)
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(identity, SSHCertificate):
+        return None
     line = identity.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return base64.b64decode(line.split()[1])
 

@@ -25,9 +25,10 @@ from app.errors import (
     ProviderError,
     UnreachableError,
 )
-from app.model.site import SiteProfile, SshSettings
+from app.model.site import IdentityMethod, IdentitySettings, SiteProfile, SshSettings
 from app.remote.ssh.connect import open_ssh
 from app.remote.ssh.transport import SshTransport
+from app.remote.ssh.unlocked_keys import UNLOCKED
 from tests.peers.interaction import FakePerson
 from tests.peers.need import need_program
 from tests.peers.sshd import Sshd, public_line, write_private
@@ -114,7 +115,8 @@ def dialog_server(rounds: list[Round], **options: str) -> Iterator[tuple[FakeDia
     thread = threading.Thread(target=serve, name="fake-dialog-server")
     thread.start()
     try:
-        yield server, SiteProfile("here", ssh=SshSettings(
+        yield server, SiteProfile("here", identity=IdentitySettings(IdentityMethod.OIDC, "https://issuer.example"),
+                                  ssh=SshSettings(
             host="127.0.0.1", port=listener.getsockname()[1], user="ada", methods=("keyboard-interactive",),
             host_keys=(public_line(host_key),)))
     finally:
@@ -135,6 +137,8 @@ def test_that_password_and_one_time_password_are_asked_and_a_round_without_promp
         transport = open_ssh(profile, person, None)
         assert transport.alive
         transport.close()
+    assert len(person.conversations) == 1, "both in one dialog"
+    assert all(100 < waits <= 120 for waits in person.within_s)
     assert person.prompts == [("Facility", "Welcome", (("Password: ", False),)), ("", "", (("OTP: ", True),))]
     assert server.given == [["secret"], ["123456"], []]
 
@@ -143,6 +147,16 @@ def test_that_a_mistyped_password_can_be_typed_again() -> None:
     person = FakePerson(answers=[["wrong"], ["secret"], ["123456"]])
     with dialog_server(PASSWORD_AND_OTP) as (_, profile):
         open_ssh(profile, person, None).close()
+    assert len(person.prompts) == 3
+    assert person.notes == ["", "That was not accepted. Try again.", ""]
+    assert len(person.conversations) == 1
+
+
+def test_that_a_wrong_password_can_be_typed_three_times() -> None:
+    person = FakePerson(answers=[["wrong"]] * 5)
+    with dialog_server(PASSWORD_AND_OTP) as (_, profile), \
+            pytest.raises(LoginRefusedError, match="did not accept what was typed for the account ada"):
+        open_ssh(profile, person, None)
     assert len(person.prompts) == 3
 
 
@@ -191,6 +205,9 @@ def test_that_a_key_with_a_passphrase_is_unlocked(connect: Connect, user_key: Ed
     assert connect(person).alive
     assert [(title, prompts) for title, _, prompts in person.prompts] == \
         [("Unlock the key id_ed25519", (("Passphrase", False),))] * 2
+    assert person.notes == ["", "That passphrase is not the key's."]
+    assert connect(FakePerson()).alive, "the unlocked key is kept for reconnecting"
+    UNLOCKED.forget()
     with pytest.raises(LoginRefusedError) as caught:
         connect(FakePerson())
     assert "locked with a passphrase" in caught.value.detail
