@@ -7,12 +7,15 @@ address it takes for path-less issuers. What it does not check (the issuer, the 
 from __future__ import annotations
 
 import base64
+import contextlib
+import functools
 import hashlib
 import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 _RESERVED = {"openid", "profile", "offline_access"}   # msal adds these itself
 _TRIES, _PAUSE_S = 3, 1.0
+_LOOK_S = 0.1
 logging.getLogger("msal").setLevel(logging.WARNING)   # its debug lines hold claims
 T = TypeVar("T")
 
@@ -154,6 +158,23 @@ class MsalClient:
                              "Check the issuer in the site profile, or tell the facility's support.")
 
 
+def _unless(cancelled: threading.Event, send: Callable[[], requests.Response]) -> requests.Response:
+    """The outcome of ``send``, on a thread of its own, unless the person gives up before."""
+    outcome: Future[requests.Response] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(send())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, name="sign-in-request", daemon=True).start()
+    while not cancelled.is_set():
+        if wait([outcome], timeout=_LOOK_S).done:
+            return outcome.result()
+    raise CancelledByUserError("The sign-in was cancelled.")
+
+
 def nonce_of(auth_uri: str) -> str:
     """The nonce that an authorization request carries; the ID token must repeat it."""
     return parse_qs(urlsplit(auth_uri).query)["nonce"][0]
@@ -202,12 +223,29 @@ class SignInWeb(HttpsSession):
     def __init__(self, ca_file: str, audience: str) -> None:
         super().__init__(ca_file)
         self._audience = audience
+        self._asking = threading.local()
+
+    @contextlib.contextmanager
+    def given_up_with(self, cancelled: threading.Event) -> Iterator[None]:
+        """Until the end of the block, requests of this thread are given up when ``cancelled`` is set.
+
+        A request then raises CancelledByUserError at once; what the network still does ends by its own deadlines. Not
+        so the trade of a refresh token: its answer holds the only token that is good afterwards.
+        """
+        self._asking.cancelled = cancelled
+        try:
+            yield
+        finally:
+            self._asking.cancelled = None
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         data = kwargs.get("data")
         if self._audience and isinstance(data, dict) and "client_id" in data and "token" not in data:
             kwargs["data"] = {**data, "resource": self._audience}
-        response = super().request(method, url, *args, **kwargs)
+        rotates = isinstance(data, dict) and data.get("grant_type") == "refresh_token"
+        cancelled: threading.Event | None = None if rotates else getattr(self._asking, "cancelled", None)
+        send = functools.partial(super().request, method, url, *args, **kwargs)
+        response = send() if cancelled is None else _unless(cancelled, send)
         refuse_redirect(response)
         if response.status_code >= 500 or response.status_code == 429:   # msal would take an error page for JSON
             raise OutOfOrder(f"HTTP {response.status_code}", response=response)

@@ -93,7 +93,7 @@ class OidcSession:
             SignInError: refused, expired, or the provider cannot be used.
             CancelledByUserError: the person gave up.
         """
-        with self._one_at_a_time(interaction):
+        with self._one_at_a_time(interaction), self._web.given_up_with(interaction.cancelled):
             try:
                 self.access_token()
             except SignInNeededError as reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -376,3 +377,50 @@ def test_that_an_empty_issuer_is_explained() -> None:
 
     with pytest.raises(ProviderError, match="names no sign-in service"):
         OidcSession("here", dataclasses.replace(IdentitySettings(), issuer="")).sign_in(FakePerson())
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/device", "/token"])
+def test_that_a_provider_that_does_not_answer_can_be_given_up(provider: FakeProvider, path: str) -> None:
+    answer, hurry, asked = provider.answer, threading.Event(), threading.Event()
+    person = FakePerson()
+
+    def sleepy(method: str, place: str, form: dict[str, str], bearer: str) -> object:
+        if place == path:
+            asked.set()
+            hurry.wait(30)
+        return answer(method, place, form, bearer)
+
+    provider.answer = sleepy  # type: ignore[method-assign,assignment]
+    impatient = threading.Thread(target=lambda: asked.wait(20) and person.cancelled.set())
+    impatient.start()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(CancelledByUserError):
+            session_at(provider).sign_in(person)
+        assert time.monotonic() - begun < 10, "not as long as the provider takes"
+    finally:
+        hurry.set()
+        impatient.join(20)
+
+
+def test_that_giving_up_never_loses_a_rotated_token(provider: FakeProvider, os_keyring: FakeKeyring) -> None:
+    session_at(provider).sign_in(FakePerson())
+    answer, person, answered = provider.answer, FakePerson(), threading.Event()
+
+    def cancelled_meanwhile(method: str, path: str, form: dict[str, str], bearer: str) -> object:
+        if form.get("grant_type") != "refresh_token":
+            return answer(method, path, form, bearer)
+        person.cancelled.set()
+        threading.Event().wait(0.5)      # long enough to be noticed
+        given = answer(method, path, form, bearer)
+        answered.set()
+        return given
+
+    provider.answer = cancelled_meanwhile  # type: ignore[method-assign,assignment]
+    with contextlib.suppress(CancelledByUserError):
+        session_at(provider).sign_in(person)
+    assert answered.wait(10)
+    provider.answer = answer  # type: ignore[method-assign]
+    later = FakePerson()
+    assert session_at(provider).sign_in(later).subject == "alice"
+    assert later.codes == [], "the session lives on"
