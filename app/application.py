@@ -26,7 +26,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication
 
 from app import paths, settings
+from app.errors import UsageError
 from app.model.site import SiteProfile
+from app.remote import proxies
 from app.remote.block_store import BlockStore
 from app.remote.demo import DemoFacility
 from app.remote.sites import Sites
@@ -93,6 +95,10 @@ class Program(QObject):
         self._demo_cancelled = threading.Event()
         self._hooks = (sys.excepthook, threading.excepthook)
         stored = settings.load()
+        try:
+            proxies.choose(stored.proxy)
+        except UsageError as error:
+            log.warning("the proxy in the settings is not used: %s", error.summary)
         apply_theme(app, stored.theme)  # type: ignore[arg-type]    # one of settings.THEMES
         self.pool = IoPool()
         self._store = BlockStore(paths.cache_dir() / "data", stored.cache_mb * MEGABYTE)

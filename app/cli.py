@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
-from app import __version__
+from app import __version__, settings
 from app.commands.context import Context
 from app.commands.data import run_get, run_ls, run_plot, run_tree
 from app.commands.facility import run_facility
@@ -27,6 +27,7 @@ from app.commands.stack import PROFILE_NUMBERS, run_profile, run_project
 from app.errors import BeamsideError, CancelledByUserError, UsageError
 from app.model.data import Reduction
 from app.model.stack import StackOperation
+from app.remote import proxies
 from app.remote.sites import Sites
 
 _VALUES_WITH_DASHES = ("--select", "--set", "--point", "--roi")
@@ -88,6 +89,7 @@ def _run(argv: Sequence[str], output: Output) -> int | WindowWanted:
         return WindowWanted(demo=True)
     if command == "facility":
         return run_facility(arguments)
+    proxies.choose(settings.load().proxy)
     sites = Sites(accepted_fingerprints=frozenset(getattr(arguments, "accept_host_key", None) or ()))
     with Context(sites, output) as context:
         run: Command = arguments.run

@@ -38,6 +38,7 @@ class Settings:
         quality: how much links may be used: ``automatic``, ``save``, ``full``.
         prefetch_mb_per_hour: what may be fetched before anybody asks for it; 0: nothing.
         cache_mb: what may be kept of the sites' data on this computer's disk; 0: nothing.
+        proxy: the way out of this network: empty for automatic, ``none``, or ``http://host:port``; never a password.
         choices: how data was looked at (``ViewChoices`` as JSON), by :func:`app.session.memory.choices_key`.
     """
 
@@ -51,6 +52,7 @@ class Settings:
     quality: str = "automatic"
     prefetch_mb_per_hour: int = 200
     cache_mb: int = 1000
+    proxy: str = ""
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
 

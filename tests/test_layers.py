@@ -18,7 +18,7 @@ ALLOWED = {
     "remote": BASE | {"remote", "recipes", "protocol", "model"}, "settings": BASE | {"settings", "model"},
     "session": BASE | {"session", "remote", "recipes", "model", "settings"}, "viz": BASE | {"viz", "model"},
     "views": BASE | {"views", "session", "viz", "model", "settings"}, "render": BASE | {"model"},
-    "cli": BASE | {"cli", "remote", "recipes", "model", "render"}, "facility": BASE | {"facility"},
+    "cli": BASE | {"cli", "remote", "recipes", "model", "render", "settings"}, "facility": BASE | {"facility"},
     "application": BASE | {"views", "viz", "session", "remote", "recipes", "model", "settings"},
     "__main__": BASE | {"cli", "application"}, "app": set(),
 }
