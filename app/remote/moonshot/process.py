@@ -9,6 +9,7 @@ import base64
 import json
 import logging
 import os
+import re
 import select
 import subprocess
 import sys
@@ -100,7 +101,7 @@ class Helper:
 
     def __init__(self, settings: MoonshotSettings, cancelled: Callable[[], bool] = lambda: False,
                  command: Sequence[str] = _COMMAND) -> None:
-        self.oid_der = oid_der(settings.mechanism)
+        self.oid_der = _moonshot_oid(settings.mechanism)
         self.complete = False
         self._cancelled = cancelled
         self._unread = b""
@@ -213,6 +214,13 @@ class Helper:
         with stderr:
             while data := stderr.read1(4096):   # type: ignore[attr-defined]
                 self._printed += data[:max(0, _MOST_PRINTED - len(self._printed))]
+
+
+def _moonshot_oid(dotted: str) -> bytes:
+    """The DER encoding, if it is one of Moonshot's: another mechanism would do something else with the password."""
+    if not re.fullmatch(r"1\.3\.6\.1\.5\.5\.15\.1\.1\.\d{1,3}", dotted):
+        raise HelperError("no-mechanism", f"{dotted!r} is not one of Moonshot's mechanisms")
+    return oid_der(dotted)
 
 
 def _environment() -> dict[str, str]:

@@ -70,6 +70,12 @@ def test_that_a_program_that_is_not_there_is_told() -> None:
     assert caught.value.kind == "helper"
 
 
+@pytest.mark.parametrize("mechanism", ["", "x", "1.2.840.113554.1.2.2", "1.3.6.1.5.5.15.1.1.17.1"])
+def test_that_no_other_mechanism_gets_the_password(mechanism: str) -> None:
+    with pytest.raises(HelperError, match="not one of Moonshot's"):
+        Helper(MoonshotSettings(mechanism=mechanism))
+
+
 def test_that_errors_arrive_whole() -> None:
     made = helper("""
 hear(); say(ready=True)
