@@ -167,7 +167,7 @@ def test_that_the_person_chooses_among_several_accounts_once(server: Sshd, autho
     profile = site(server, authority)
     open_ssh(profile, person, tokens).close()
     assert [title for title, _, _ in person.prompts] == ["Which account?"] * 2
-    assert f"ada.p1 (project p1), {server.user} (project {server.user})" in person.prompts[0][1]
+    assert f"\n1.  ada.p1 (project p1)\n2.  {server.user} (project {server.user})\n" in person.prompts[0][1]
     assert "“ada.p3” is none of them" in person.prompts[1][1]
     authority.signing = {"valid_for_s": 200}
     holder_of(tokens, profile)._held.clear()
@@ -175,9 +175,11 @@ def test_that_the_person_chooses_among_several_accounts_once(server: Sshd, autho
     assert len(person.prompts) == 2, "not asked again"
 
 
-def test_that_a_project_may_be_named_instead_of_its_account(server: Sshd, authority: Endpoint) -> None:
+@pytest.mark.parametrize("given", ["p2", "ada.p2", " 2 "])
+def test_that_a_project_or_number_may_be_named_instead_of_the_account(server: Sshd, authority: Endpoint,
+                                                                      given: str) -> None:
     authority.accounts = {"ada": ["ada.p1", "ada.p2"]}
-    person = FakePerson(answers=[["p2"]])
+    person = FakePerson(answers=[["0"], ["3"], [given]])
     certificate = holder_of(tokens := FakeTokens(), profile := site(server, authority)).certificate(
         profile, tokens, person)
     assert certificate.user == "ada.p2"

@@ -126,22 +126,26 @@ class CertificateHolder:
         known = self._accounts.get(host)
         if known in accounts:
             return known
-        listed = ", ".join(f"{name} (project {project})" if project else name for name, project in accounts.items())
-        text = f"You have several accounts at {host}: {listed}."
-        said = f"{text} Write one of them as user into the site profile to be asked no more."
+        listed = [f"{name} (project {project})" if project else name for name, project in accounts.items()]
+        text = f"You have several accounts at {host}:\n" + "".join(
+            f"\n{number}.  {name}" for number, name in enumerate(listed, 1))
+        said = f"{text}\n\nWrite one of them as user into the site profile to be asked no more."
         for _ in range(_QUESTIONS):
-            answers = interaction.answer_prompts(host, "Which account?", said, [("Account", True)])
+            answers = interaction.answer_prompts(host, "Which account?", said, [("Number or name", True)])
             given = answers[0].strip() if answers else ""
             if not given:
                 break
             meant = [name for name, project in accounts.items() if given in (name, project)]
+            if not meant and given.isdecimal() and 0 < int(given) <= len(accounts):
+                meant = [list(accounts)[int(given) - 1]]
             if len(meant) == 1:
                 self._accounts[host] = meant[0]
                 return meant[0]
             said = f"“{given}” is none of them. {text}"
         if interaction.cancelled.is_set():
             raise CancelledByUserError(f"The login at {host} was cancelled.")
-        raise LoginRefusedError(text, remedy="Name the one to use as user in the site profile.")
+        raise LoginRefusedError(f"You have several accounts at {host}: {', '.join(listed)}.",
+                                remedy="Name the one to use as user in the site profile.")
 
     def _may_have_it(self, url: str, profile: SiteProfile, interaction: Interaction) -> bool:
         if url not in self._agreed and interaction.confirm(
