@@ -11,22 +11,26 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.peers.kept import cannot_get, kept_folder
 from tests.peers.need import need_program
 
 PATCH = Path(__file__).with_name("openssh_gss_eap.patch")
-KEPT = Path("/var/cache/beamside-tests/sshd-gss-eap")
 _CONFIGURE = ("--sysconfdir=/etc/ssh", "--with-kerberos5=/usr", "--with-privsep-path=/run/sshd",
               "--with-privsep-user=sshd", "--without-pam", "--disable-strip")
 
 
 def patched_sshd(scratch: Path) -> Path:
     """The program, built in ``scratch`` unless it was kept from the last time."""
-    if KEPT.exists():
-        return KEPT
+    kept = kept_folder("openssh") / "sshd-gss-eap"
+    if kept.exists():
+        return kept
     for program, package in (("gcc", "gcc"), ("make", "make"), ("dpkg-source", "dpkg-dev"), ("patch", "patch"),
                              ("krb5-config", "libkrb5-dev")):
         need_program(program, package)
-    source = _source(scratch)
+    try:
+        source = _source(scratch)
+    except (RuntimeError, StopIteration) as error:
+        cannot_get("the source of Debian's openssh", str(error)[-300:])
     with PATCH.open("rb") as patch:
         subprocess.run(["patch", "gss-serv.c"], stdin=patch, cwd=source, check=True, capture_output=True)
     # configure.ac is newer than configure because of Debian's patches: no autoconf wanted
@@ -34,12 +38,11 @@ def patched_sshd(scratch: Path) -> Path:
         os.utime(source / name)
     _run(source, "./configure", *_CONFIGURE)
     _run(source, "make", "-j2", "sshd")
-    KEPT.parent.mkdir(parents=True, exist_ok=True)
-    fresh = KEPT.with_suffix(".new")
+    fresh = kept.with_suffix(".new")
     fresh.write_bytes((source / "sshd").read_bytes())
     fresh.chmod(0o755)
-    fresh.replace(KEPT)
-    return KEPT
+    fresh.replace(kept)
+    return kept
 
 
 def _source(scratch: Path) -> Path:
