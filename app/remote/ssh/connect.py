@@ -154,10 +154,8 @@ class _Journey:
     def _arrive(self, index: int) -> tuple[Link, list[Parent]]:
         """Logged in at one server of the way; with what leads there, nearest first."""
         stop = self._legs[index].stop
-        what = "the gateway " if index < len(self._legs) - 1 else ""
-        self._interaction.say(f"Connecting to {what}{stop.name}…")
         known = HostKeys(stop.host, stop.port, stop.host_keys, self._accepted, user_files=stop.known_hosts,
-                         alias=stop.key_name, gateway=bool(what))
+                         alias=stop.key_name, gateway=index < len(self._legs) - 1)
         link, parents = self._reach(index, known)
         began = time.monotonic()
         try:
@@ -195,13 +193,16 @@ class _Journey:
     def _socket(self, index: int) -> tuple[Any, list[Parent], str]:
         """Bytes to and from a server; what they go through; the gateway's name for sentences."""
         stop = self._legs[index].stop
+        what = "the gateway " if index < len(self._legs) - 1 else ""
         if index == 0:
+            self._interaction.say(f"Connecting to {what}{stop.name}…")
             if stop.command:
                 command = Command(stop.command, stop.name)
                 return command.sock, [command], ""
             return self._out(stop), [], ""
         before = self._legs[index - 1].stop
         parent, shared = self._gateway(index - 1)
+        self._interaction.say(f"Connecting to {what}{stop.name}…")
         try:
             return self._forward(parent, stop), [parent], f"the gateway {before.name}"
         except UnresponsiveGatewayError:
