@@ -28,6 +28,8 @@ class Step:
         title: for people ("Address of login.site.example").
         summary: what was found, one sentence. ``detail``: what the machine said. ``remedy``: what to do.
         seconds: how long it took; ``None``: not run.
+        kind: of what failed, as in ``app.errors`` ("unreachable"); empty: it did not fail.
+        tell: the sentence for the facility's support, if it failed.
     """
 
     name: str
@@ -37,6 +39,22 @@ class Step:
     detail: str = ""
     remedy: str = ""
     seconds: float | None = None
+    kind: str = ""
+    tell: str = ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is a result."""
+        return self.state not in (StepState.WAITING, StepState.RUNNING)
+
+
+@dataclass(frozen=True)
+class ProfileFact:
+    """One value of the site's profile, and where it comes from."""
+
+    key: str
+    value: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,9 @@ class Report:
         site, title, contact: of the profile.
         sentence: what to send to support, one sentence with what failed where; empty when all is well.
         when: seconds since the epoch.
+        version: Beamside's; ``versions``: what it runs on, (name, version) each.
+        facts: what the profile says.
+        complete: whether it was looked to the end; False: the person gave up.
     """
 
     site: str
@@ -56,7 +77,15 @@ class Report:
     sentence: str
     when: float
     version: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    facts: tuple[ProfileFact, ...] = ()
+    complete: bool = True
 
     @property
     def healthy(self) -> bool:
         return all(step.state is not StepState.FAILED for step in self.steps)
+
+    @property
+    def failed(self) -> Step | None:
+        """The first step that failed."""
+        return next((step for step in self.steps if step.state is StepState.FAILED), None)

@@ -5,17 +5,15 @@ Blocking. It never logs addresses' queries, headers or bodies: they hold codes a
 
 from __future__ import annotations
 
-import os
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import certifi
 import requests
 
 from app.errors import ProviderError
-from app.remote import proxies
+from app.remote import proxies, trust
 
 CONNECT_S, READ_S = 5.0, 20.0
 
@@ -39,13 +37,13 @@ class HttpsSession(requests.Session):
 
     def __init__(self, ca_file: str = "") -> None:
         super().__init__()
-        self._ca_file = os.path.expanduser(ca_file) or os.environ.get("SSL_CERT_FILE") or certifi.where()
+        self._ca_file = ca_file
         self.clock_skew_s: float | None = None
         self.auth = _as_it_is   # otherwise an entry in ~/.netrc replaces our Authorization header
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:
         """As in ``requests``, with our trust and deadlines."""
-        kwargs["verify"] = self._ca_file
+        kwargs["verify"] = trust.bundle(self._ca_file)
         kwargs["timeout"] = (CONNECT_S, READ_S)
         kwargs["proxies"] = proxies.for_https(urlsplit(str(url)).hostname or "")
         kwargs["allow_redirects"] = False   # neither a secret nor a list of trusted keys may come from elsewhere
@@ -105,13 +103,27 @@ def network_error(error: Exception, what: str) -> ProviderError:
     if isinstance(error, requests.exceptions.SSLError) and not hung_up(error):
         return ProviderError(f"The certificate of {what} is not trusted.", text,
                              "If the facility has its own certificate authority, name its file as ca_file in the site "
-                             "profile. Otherwise somebody may be listening in.")
+                             "profile; if your own organisation inspects connections, choose its CA file under "
+                             "“Network…” in the menu. Otherwise somebody may be listening in.")
+    if isinstance(error, requests.exceptions.ProxyError):
+        return _proxy_error(text, what)
     if "NameResolutionError" in text or "getaddrinfo" in text:
         return ProviderError(f"The address of {what} cannot be found.", text,
                              "Check the network connection and the address in the site profile.")
     if isinstance(error, requests.exceptions.Timeout):
         return ProviderError(f"{_capital(what)} did not answer in time.", text, "Try again in a moment.")
     return ProviderError(f"{_capital(what)} cannot be reached.", text, "Check the network connection, then try again.")
+
+
+def _proxy_error(text: str, what: str) -> ProviderError:
+    if "407" in text:
+        return ProviderError(f"The proxy wants a user name and a password before it lets Beamside ask {what}.", text,
+                             "Enter them under “Network…” in the menu.")
+    if "403" in text:
+        return ProviderError(f"The proxy does not let Beamside ask {what}.", text,
+                             "Ask whoever runs it to allow that, or choose another one under “Network…” in the menu.")
+    return ProviderError(f"{_capital(what)} cannot be reached through the proxy.", text,
+                         "Check the proxy under “Network…” in the menu and in the environment (HTTPS_PROXY).")
 
 
 def hung_up(error: Exception) -> bool:

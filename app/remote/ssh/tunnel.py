@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from app.errors import CancelledByUserError, LinkError, LinkLostError, UnreachableError, UsageError
-from app.remote import proxies
+from app.remote import proxies, trust
 from app.remote.proxies import Proxy
 from app.remote.seams import Interaction
 from app.remote.ssh.dial import dial
@@ -133,12 +133,14 @@ def _to_proxy(proxy: Proxy, interaction: Interaction) -> socket.socket:
     if not proxy.secure:
         return sock
     try:
-        secure = ssl.create_default_context().wrap_socket(sock, server_hostname=proxy.host)
+        context = ssl.create_default_context()
+        trust.believe_too(context)
+        secure = context.wrap_socket(sock, server_hostname=proxy.host)
     except (ssl.SSLError, OSError) as error:
         sock.close()
         raise UnreachableError(f"The proxy {proxy.name} cannot be spoken to securely.", detail=str(error),
-                               remedy="If its certificate is your organisation's own, install that authority on this "
-                                      "computer (SSL_CERT_FILE).") from None
+                               remedy="If its certificate is your organisation's own, choose the CA file under "
+                                      "“Network…” in the menu.") from None
     return TlsPump(secure).sock
 
 
