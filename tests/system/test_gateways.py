@@ -230,7 +230,8 @@ def test_that_an_unknown_key_of_a_gateway_is_asked_and_kept(grounds: Grounds) ->
     hop, target = grounds.server(), grounds.server()
     person = FakePerson(trusts=True)
     grounds.open(at(target, host_keys=()), at(hop, host_keys=()), person=person)
-    assert [asked[0] for asked in person.keys_asked] == [f"[127.0.0.1]:{hop.port}", f"[127.0.0.1]:{target.port}"]
+    assert [host for host, *_ in person.keys_asked] == \
+        [f"the gateway [127.0.0.1]:{hop.port}", f"[127.0.0.1]:{target.port}"]
     assert len(own_file().read_text().splitlines()) == 2
     again = FakePerson()
     grounds.open(at(target, host_keys=()), at(hop, host_keys=()), person=again)

@@ -16,6 +16,7 @@ import paramiko
 from app.errors import CancelledByUserError, LinkError, LinkLostError, UnreachableError
 from app.remote.ssh.authority.certificate import Certificate
 from app.remote.ssh.route import Stop
+from app.remote.ssh.stream import Through
 from app.remote.ssh.transport import Parent
 
 FORWARD_S = 20.0
@@ -28,24 +29,6 @@ _LOG = logging.getLogger(__name__)
 
 class UnresponsiveGatewayError(UnreachableError):
     """A gateway did not answer a request to forward, so it may be gone without a word."""
-
-
-class Through:
-    """A connection through a gateway, as paramiko takes a socket: closing it fails on no dead gateway."""
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        self._channel = channel
-        self.recv, self.send = channel.recv, channel.send
-        self.settimeout = channel.settimeout
-
-    @property
-    def _closed(self) -> bool:   # paramiko looks at it before it waits for its thread
-        return self._channel.closed
-
-    def close(self) -> None:
-        """Idempotent."""
-        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
-            self._channel.close()
 
 
 class Gateway:

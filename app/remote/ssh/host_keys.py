@@ -96,7 +96,7 @@ class HostKeys:
         if elsewhere:
             return
         picture = randomart(blob, title_of(key_type, key.get_bits()))
-        if print_ not in self._accepted and not interaction.confirm_host_key(self._name, key_type, print_, picture):
+        if print_ not in self._accepted and not interaction.confirm_host_key(self._called, key_type, print_, picture):
             raise HostKeyUnknownError(
                 f"The host key of {self._called} is not known: {key_type} {print_}.",
                 remedy=f"Compare it with the facility's page, then allow it with: --accept-host-key {print_}",

@@ -1,4 +1,4 @@
-"""A running remote process: bytes in and out of one channel. Blocks; reading and writing each from one thread."""
+"""Bytes in and out of one channel: a remote process, a connection through a gateway. Blocks; a thread for each way."""
 
 from __future__ import annotations
 
@@ -61,3 +61,26 @@ class SshStream:
             return self._transport.lost(error)
         return LinkLostError(f"The process at {self._transport.host} was lost.", detail=str(error or ""),
                              remedy="Beamside reconnects by itself when the network is back.")
+
+
+class Through:
+    """A connection through a gateway, as paramiko takes a socket: closing it fails on no dead gateway."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+        self.recv, self.send = channel.recv, channel.send
+        self.settimeout = channel.settimeout
+
+    @property
+    def carrier(self) -> paramiko.Transport:
+        """The connection to the gateway."""
+        return self._channel.get_transport()
+
+    @property
+    def _closed(self) -> bool:   # paramiko looks at it before it waits for its thread
+        return self._channel.closed
+
+    def close(self) -> None:
+        """Idempotent."""
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            self._channel.close()
