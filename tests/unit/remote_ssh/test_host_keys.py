@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import paramiko
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -141,3 +142,50 @@ def test_that_known_kinds_of_key_are_asked_for_first() -> None:
 
 def test_that_a_fingerprint_is_written_as_openssh_does() -> None:
     assert fingerprint(b"abc") == "SHA256:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0"
+
+
+def test_that_the_question_comes_with_openssh_s_picture(connect: Connect, server: Sshd) -> None:
+    person = FakePerson(trusts=True)
+    connect(person, host_keys=())
+    tool = need_program("ssh-keygen", "openssh-client")
+    drawn = subprocess.run([tool, "-lvf", str(server.folder / "host_key")], capture_output=True, text=True, check=True)
+    assert person.pictures == ["\n".join(drawn.stdout.splitlines()[1:])]
+
+
+def test_that_a_revoked_key_is_refused_even_if_the_profile_names_it(connect: Connect, server: Sshd,
+                                                                    own_home: Path) -> None:
+    (own_home / ".ssh" / "known_hosts").write_text(f"@revoked * {server.host_key_line}\n")
+    with pytest.raises(HostKeyChangedError, match="revoked"):
+        connect()
+
+
+def test_that_the_key_of_the_usual_port_is_as_good_and_another_one_there_says_nothing(
+        connect: Connect, server: Sshd, own_home: Path) -> None:
+    known = own_home / ".ssh" / "known_hosts"
+    known.write_text(f"127.0.0.1 {server.host_key_line}\n")
+    connect(host_keys=())
+    known.write_text(f"127.0.0.1 {other_key_line()}\n")
+    person = FakePerson(trusts=True)
+    connect(person, host_keys=())
+    assert len(person.keys_asked) == 1
+    own_file().unlink()
+    known.write_text(f"@revoked 127.0.0.1 {server.host_key_line}\n")
+    with pytest.raises(HostKeyChangedError, match="revoked"):
+        connect(FakePerson(trusts=True), host_keys=())
+
+
+def test_that_the_keys_an_administrator_wrote_down_count(connect: Connect, server: Sshd, tmp_path: Path,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "ssh_known_hosts"
+    file.write_text(f"[127.0.0.1]:{server.port} {server.host_key_line}\n")
+    monkeypatch.setattr("app.remote.ssh.host_keys._SYSTEM_FILES", (file,))
+    connect(host_keys=())
+    file.write_text(f"[127.0.0.1]:{server.port} {other_key_line()}\n")
+    with pytest.raises(HostKeyChangedError):
+        connect(FakePerson(trusts=True), host_keys=())
+
+
+def test_that_a_gateway_is_called_one() -> None:
+    keys = HostKeys("host", 22, (other_key_line(),), gateway=True)
+    with pytest.raises(HostKeyChangedError, match="The gateway host shows another host key"):
+        keys.check(paramiko.ECDSAKey.generate(), FakePerson(trusts=True))
