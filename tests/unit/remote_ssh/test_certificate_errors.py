@@ -101,7 +101,7 @@ def test_that_a_refusal_of_the_authority_is_told(authority: Endpoint, kind: str,
 def test_that_an_authority_that_quotes_the_token_does_not_get_it_shown(authority: Endpoint, kind: str) -> None:
     secret = "id-token-1" if kind == "step-ca" else "the-token"
     authority.forced[authority.path(kind)] = [(500, {"message": f"bad\x1b[31m\nthing {secret}!"})]
-    assert error_of(profile(authority, kind)).summary.endswith("could not make a certificate: bad [31m thing …!.")
+    assert error_of(profile(authority, kind)).summary.endswith("could not make a certificate: bad\\x1b[31m thing …!.")
 
 
 @pytest.mark.parametrize(("seconds", "remedy"), [("61", "Connect again in 2 minutes."),

@@ -104,6 +104,7 @@ def test_that_a_connection_outlives_its_certificate(server: Sshd, authority: End
     ({"valid_from_s": -7200, "valid_for_s": -3600}, "it ended at"),
     ({"valid_from_s": 1800, "valid_for_s": 3600}, "it is not valid before"),
     ({"principals": ["somebody-else"]}, "it is for somebody-else, not for ada.p1"),
+    ({"principals": ["odd\x1b[31m"]}, r"it is for odd\\x1b\[31m, not for ada\.p1"),
     ({"principals": []}, "it names no account"),
     ({"host": True}, "it is for a host, not for a user"),
     ({"options": {"only-on@sundays.example": "yes"}}, r"a condition that Beamside does not know \(only-on@sundays"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import requests
 import urllib3
 
 from app.errors import BeamsideError, LoginRefusedError, ProviderError
+from app.model.text import visible
 from app.remote.signin.https import HttpsSession, host_of, network_error, require_https
 
 MAX_ANSWER = 1 << 20
@@ -169,7 +169,7 @@ def said_in(answer: object, secrets: Iterable[str] = ()) -> str:
             if isinstance(value, str) and value.strip():
                 for secret in secrets:   # some quote what they were given
                     value = value.replace(secret, "…")
-                return re.sub(r"[\x00-\x20\x7f]+", " ", value).strip()[:200].rstrip(". ")
+                return visible(" ".join(value.split()))[:200].rstrip(". ")
     return ""
 
 

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.errors import LoginRefusedError
+from app.model.text import visible
 
 RENEW_AT = 0.8
 RENEW_LEFT_S = 300.0
@@ -95,15 +96,15 @@ class Certificate:
         if untimely:
             return Diagnosis(f"the certificate {untimely}{self._clock_clause()}", self._clock_remedy())
         if user not in self.principals:
-            names = ", ".join(self.principals)
+            names = visible(", ".join(self.principals))
             return Diagnosis(f"the certificate is for {names}, not for {user}" if names else
                              "the certificate names no account",
                              "Write the right user into the site profile, or ask the facility to link your account.")
-        bound = self.critical_options.get("source-address", "")
+        bound = visible(self.critical_options.get("source-address", ""))
         if bound:
             return Diagnosis(f"the certificate may only be used from {bound}",
                              "Connect from there, for example over the facility's VPN.")
-        unknown = ", ".join(self.unknown_conditions)
+        unknown = visible(", ".join(self.unknown_conditions))
         if unknown:
             return Diagnosis(f"the certificate carries a condition that this server may not know ({unknown})",
                              "Ask the facility whether its servers know what its certificates contain.")
@@ -172,9 +173,9 @@ def check(certificate: Certificate, public_line: str, now: float) -> None:
     if not certificate.principals:
         raise _unusable("it names no account")
     if certificate.user not in certificate.principals:
-        raise _unusable(f"it is for {', '.join(certificate.principals)}, not for {certificate.user}")
+        raise _unusable(f"it is for {visible(', '.join(certificate.principals))}, not for {certificate.user}")
     if certificate.unknown_conditions:
-        names = ", ".join(certificate.unknown_conditions)
+        names = visible(", ".join(certificate.unknown_conditions))
         raise _unusable(f"it carries a condition that Beamside does not know ({names})")
     here, there = now, now - certificate.clock_skew_s
     if certificate.untimely(there) and certificate.untimely(here + _SKEW_S) and certificate.untimely(here):

@@ -70,7 +70,7 @@ def _version_2(answer: dict[str, Any]) -> Iterator[Offer]:
     platforms = _mapping(answer.get("platforms"))
     for project, names in _mapping(answer.get("projects")).items():
         for name in names if isinstance(names, list) else []:
-            yield _offer(text, f"{short}.{project}", str(project), platforms.get(name))
+            yield _offer(text, f"{short}.{project}", str(project), platforms.get(str(name)))
 
 
 def _version_3(resources: dict[str, Any], associations: dict[str, Any], for_all: str) -> Iterator[Offer]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.errors import ProviderError
-from app.remote.ssh.authority.answers import AuthorityWeb, NotThereError
+from app.remote.ssh.authority.answers import AuthorityWeb, NotThereError, said_in
 from app.remote.ssh.authority.offer import Offer, Wish
 
 _KEYS = "/api/v1/ssh-keys"
@@ -44,7 +44,7 @@ def revoke_all(web: AuthorityWeb, url: str, token: str) -> int:
         done = _revoke(web, f"{_base(url)}/revoke", token, body)
         if done.get("revoked") is False:
             raise ProviderError("The facility did not revoke all your SSH certificates.",
-                                detail=str(done.get("message") or "")[:200],
+                                detail=said_in(done),
                                 remedy="They end by themselves within a day; ask the facility if that is too long.")
     return len(valid)
 

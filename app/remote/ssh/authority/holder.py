@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from app.errors import BeamsideError, CancelledByUserError, LoginRefusedError, ProviderError
 from app.model.site import CertificateAuthority, SiteProfile
+from app.model.text import visible
 from app.remote.seams import Interaction
 from app.remote.signin.https import host_of, require_https
 from app.remote.ssh.authority import conch, cscs, oinit, step_ca
@@ -102,9 +103,10 @@ class CertificateHolder:
         certificate = replace(found, user=user, clock_sentence=web.clock_sentence, clock_skew_s=web.clock_skew_s,
                               hostname=offer.host if by_alias(offer, profile.ssh) else "", proxy_jump=offer.proxy_jump)
         check(certificate, self.public_line, time.time())
-        if certificate.forced_command and authority.kind != "oinit":
-            interaction.say(f"The facility's certificate replaces every command by “{certificate.forced_command}”, so "
-                            "Beamside may not be able to work there.")
+        forced = visible(certificate.forced_command)
+        if forced and authority.kind != "oinit":
+            interaction.say(f"The facility's certificate replaces every command by “{forced}”, so Beamside may not be "
+                            "able to work there.")
         _LOG.info("certificate for %s from %s in %.0f ms, until %s", user, host_of(authority.url) or authority.kind,
                   1000 * (time.monotonic() - started), clock(certificate.valid_before))
         return certificate
@@ -126,7 +128,7 @@ class CertificateHolder:
         known = self._accounts.get(host)
         if known in accounts:
             return known
-        listed = [f"{name} (project {project})" if project else name for name, project in accounts.items()]
+        listed = [visible(f"{name} (project {project})" if project else name) for name, project in accounts.items()]
         text = f"You have several accounts at {host}:\n" + "".join(
             f"\n{number}.  {name}" for number, name in enumerate(listed, 1))
         said = f"{text}\n\nWrite one of them as user into the site profile to be asked no more."

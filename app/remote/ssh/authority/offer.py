@@ -12,6 +12,7 @@ from typing import Protocol
 
 from app.errors import LoginRefusedError
 from app.model.site import SshSettings
+from app.model.text import visible
 from app.remote.ssh.authority.answers import AuthorityWeb
 
 _ADDRESS = re.compile(r"(?:[^@\s]+@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_][A-Za-z0-9_.-]*)(?::(?P<port>\d{1,5}))?")
@@ -83,7 +84,7 @@ def fitting(offers: Sequence[Offer], ssh: SshSettings) -> list[Offer]:
     if not found:
         listed = ", ".join(sorted({f"{o.user or '?'} at {o.host or o.alias or '?'}" for o in offers})) or "nothing"
         raise LoginRefusedError(f"Your account gives no access to {ssh.host}{f' as {ssh.user}' if ssh.user else ''}.",
-                                detail=f"The certificate authority offers: {listed}.",
+                                detail=f"The certificate authority offers: {visible(listed)}.",
                                 remedy="Ask the facility to link your account, or correct the site profile.")
     by_user: dict[str, Offer] = {}
     for offer in found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from urllib.parse import quote, urlsplit
 
 from app.errors import CancelledByUserError, LoginRefusedError, ProviderError
+from app.model.text import visible
 from app.remote.signin.https import host_of
 from app.remote.ssh.authority.answers import AuthorityWeb, NotThereError
 from app.remote.ssh.authority.certificate import read
@@ -28,7 +29,7 @@ def offers(web: AuthorityWeb, wish: Wish) -> list[Offer]:
     if not any(issuer.rstrip("/") == wish.issuer.rstrip("/") for issuer in issuers):
         raise LoginRefusedError(f"The certificate authority at {host_of(url)} does not take sign-ins of "
                                 f"{wish.issuer or 'this site'} for {wish.host}.",
-                                f"It takes: {', '.join(issuers) or 'none'}.",
+                                f"It takes: {visible(', '.join(issuers)) or 'none'}.",
                                 "Name one of those as issuer in the site profile.")
     answer = web.json("POST", f"{base}/certificate", body={"publickey": wish.public_line, "token": wish.access_token()})
     text = answer.get("certificate")
