@@ -159,6 +159,15 @@ def test_that_a_wrong_clock_is_named_when_the_server_refuses(server: Sshd, autho
         assert "Failed publickey" in server.log, "it was tried, since the clock that is wrong may be this one"
 
 
+@pytest.mark.parametrize(("kind", "told"), [("conch", True), ("oinit", False)])
+def test_that_a_forced_command_is_told_where_it_is_not_usual(server: Sshd, authority: Endpoint, kind: str,
+                                                             told: bool) -> None:
+    authority.signing = {"options": {"force-command": "menu"}}
+    person, tokens, profile = FakePerson(), FakeTokens(), site(server, authority, kind, user=server.user)
+    assert holder_of(tokens, profile).certificate(profile, tokens, person).forced_command == "menu"
+    assert any("replaces every command by “menu”" in text for text in person.said) is told
+
+
 # ---- which account, which way ---------------------------------------------------------------------------------------
 
 
