@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.errors import LoginRefusedError, ProviderError
+from app.errors import LoginRefusedError, UnreachableError
 from app.remote.sites import Sites
 from tests.peers import moonshot_config as config
 from tests.peers.interaction import FakePerson
@@ -53,6 +53,6 @@ def test_that_a_silent_radius_server_ends_with_the_facilitys_own_verdict(site: M
     person = FakePerson(answers=[ALICE])
     profile = replace(site.profile(server), title="The silent facility")
     with silent_radius() as port, site.radius_route(config.radius_over_udp(port)):
-        with pytest.raises(ProviderError, match="cannot reach the federation"):
+        with pytest.raises(UnreachableError, match="cannot reach the federation"):
             Sites((profile,)).transport("moon", person)
     assert any("Waiting for your home institution" in said for said in person.said)

@@ -2,8 +2,9 @@
 
 Stock OpenSSH servers take Kerberos only; real Moonshot sites run a patched one. Here it is Debian's, with the nine
 bytes of Kerberos' object identifier changed to GSS-EAP's in a copy (``tests/optional`` builds a patched one from
-source). Made from a recipe of this project's own; no code of the peers is copied. Everything listens on 127.0.0.1
-and is below one folder, except /etc/radsec.conf, whose path is compiled in: it is put back at the end.
+source). The mechanism reads /etc/radsec.conf, a path that is compiled in, so sshd gets a copy of it with another path,
+and several facilities may run at once. Made from a recipe of this project's own; no code of the peers is copied.
+Everything listens on 127.0.0.1 and is below one folder, except a link to that configuration in /tmp.
 
     with moonshot_facility() as site:
         with site.sshd() as server: …
@@ -36,7 +37,7 @@ from tests.peers.moonshot_config import Member
 from tests.peers.need import missing, need_program
 from tests.peers.sshd import public_line, write_private
 
-RADSEC_CONF = Path("/etc/radsec.conf")
+_RADSEC_CONF = b"/etc/radsec.conf\0"
 HOST_NAME = "radius.facility.example"
 AES128, AES256 = "1.3.6.1.5.5.15.1.1.17", "1.3.6.1.5.5.15.1.1.18"
 START_S = 20.0
@@ -88,6 +89,11 @@ class MoonshotFacility:
     def radius_log(self) -> str:
         return (self.folder / "log/radius.log").read_text("utf-8", "replace")
 
+    @property
+    def radsec_conf(self) -> Path:
+        """What the SSH servers know of RADIUS."""
+        return self.folder / "radsec.conf"
+
     def settings(self, **changes: object) -> MoonshotSettings:
         """Trust by fingerprint, unless ``changes`` say otherwise."""
         values: dict[str, object] = {"pins": (self.pin,), **changes}
@@ -133,16 +139,16 @@ class MoonshotFacility:
 
     @contextlib.contextmanager
     def radius_route(self, text: str | None) -> Iterator[None]:
-        """Another /etc/radsec.conf for a while; ``None``: none at all."""
-        before = RADSEC_CONF.read_text()
+        """Another radsec.conf for a while; ``None``: none at all."""
+        before = self.radsec_conf.read_text()
         try:
             if text is None:
-                RADSEC_CONF.unlink()
+                self.radsec_conf.unlink()
             else:
-                RADSEC_CONF.write_text(text)
+                self.radsec_conf.write_text(text)
             yield
         finally:
-            RADSEC_CONF.write_text(before)
+            self.radsec_conf.write_text(before)
 
     @contextlib.contextmanager
     def radius_stopped(self) -> Iterator[None]:
@@ -198,7 +204,8 @@ def moonshot_facility() -> Iterator[MoonshotFacility]:
     for name, package in (("sshd", "openssh-server"), ("freeradius", "freeradius"), ("openssl", "openssl"),
                           ("useradd", "passwd")):
         need_program(name, package)
-    if not any(Path("/").glob(pattern[1:]) for pattern in _MECHANISM):
+    mechanisms = [path for pattern in _MECHANISM for path in Path("/").glob(pattern[1:])]
+    if not mechanisms:
         missing("the GSS mechanism mech_eap.so (package moonshot-gss-eap)")
     if not any(Path("/usr/lib").glob("*/shibboleth/plugins.so")):
         missing("Shibboleth's plugins (package libshibsp-plugins)")
@@ -210,8 +217,8 @@ def moonshot_facility() -> Iterator[MoonshotFacility]:
         site = MoonshotFacility(folder, login, home, _free_port(), _free_port())
         site.members = {member.identity.partition("@")[0]: member for member in _members(login)}
         _write(site)
-        stack.callback(_put_back, RADSEC_CONF.read_bytes() if RADSEC_CONF.exists() else None)
-        RADSEC_CONF.write_text(config.radsec(folder, site.radsec_port))
+        _copy_mechanism(site, mechanisms[0], stack)
+        site.radsec_conf.write_text(config.radsec(folder, site.radsec_port))
         site.start_radius()
         stack.callback(site.stop_radius)
         yield site
@@ -283,11 +290,17 @@ def _make_account(folder: Path, stack: contextlib.ExitStack) -> tuple[str, Path]
     return name, home
 
 
-def _put_back(before: bytes | None) -> None:
-    if before is None:
-        RADSEC_CONF.unlink(missing_ok=True)
-    else:
-        RADSEC_CONF.write_bytes(before)
+def _copy_mechanism(site: MoonshotFacility, mechanism: Path, stack: contextlib.ExitStack) -> None:
+    """The mechanism with a path of this facility's own, as long as the one it was built with."""
+    link = Path(f"/tmp/rs.{secrets.token_hex(4)}")
+    content = mechanism.read_bytes()
+    if content.count(_RADSEC_CONF) != 1 or len(bytes(link)) != len(_RADSEC_CONF) - 1:
+        missing("a mech_eap.so whose configuration can be elsewhere (Debian's moonshot-gss-eap)")
+    copy = site.folder / "mech_eap.so"
+    copy.write_bytes(content.replace(_RADSEC_CONF, bytes(link) + b"\0"))
+    (site.folder / "mech").write_text(f"eap-aes128 {AES128} {copy}\neap-aes256 {AES256} {copy}\n")
+    link.symlink_to(site.radsec_conf)
+    stack.callback(link.unlink, missing_ok=True)
 
 
 def _until(ready: object, process: subprocess.Popen[bytes], log: Path) -> None:

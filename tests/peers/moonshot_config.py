@@ -224,7 +224,7 @@ server channel_bindings {{
 
 
 def radsec(folder: Path, radsec_port: int, certificate: str = "acceptor") -> str:
-    """/etc/radsec.conf of a facility's SSH server, over RadSec with mutual TLS."""
+    """radsec.conf of a facility's SSH server, over RadSec with mutual TLS."""
     return f"""realm gss-eap {{
 	type = "TLS"
 	timeout = 3
@@ -284,9 +284,10 @@ log4j.appender.quiet.layout.ConversionPattern=%d %p %c: %m%n
 
 
 def sshd_environment(folder: Path) -> dict[str, str]:
-    """What keeps the resolver from writing to users' output and from leaving processes behind."""
+    """The mechanism's copy, and what keeps its resolver from writing to users' output and leaving processes behind."""
     inline = f"<SPConfig type='XML' path='{folder}/shib/shibboleth2.xml' validate='1' reloadChanges='false'/>"
-    return {"SHIBSP_CONFIG": inline, "SHIBSP_LOGGING": f"{folder}/shib/quiet.logger", "PATH": "/usr/bin:/bin:/usr/sbin"}
+    return {"GSS_MECH_CONFIG": f"{folder}/mech", "SHIBSP_CONFIG": inline,
+            "SHIBSP_LOGGING": f"{folder}/shib/quiet.logger", "PATH": "/usr/bin:/bin:/usr/sbin"}
 
 
 def sshd_config(folder: Path, port: int, options: tuple[str, ...]) -> str:

@@ -1,6 +1,6 @@
 """Every way a Moonshot sign-in can fail has its own sentence; what the mechanism said is in the details only.
 
-All of it happens for real: each row of the table is provoked at FreeRADIUS, in /etc/radsec.conf or at sshd.
+All of it happens for real: each row of the table is provoked at FreeRADIUS, in radsec.conf or at sshd.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import BeamsideError, CancelledByUserError, LinkLostError, LoginRefusedError, ProviderError
+from app.errors import (
+    BeamsideError,
+    CancelledByUserError,
+    LinkLostError,
+    LoginRefusedError,
+    ProviderError,
+    UnreachableError,
+)
 from app.model.site import SiteProfile
 from app.remote.moonshot import exchange
 from app.remote.moonshot.refusals import NotAvailableError, PasswordRefusedError
@@ -79,9 +86,9 @@ def broken_configuration(site: MoonshotFacility) -> contextlib.AbstractContextMa
      "Your home institution (refused.example) did not accept this identity or password."),
     ("x@unroutable.example", "swordfish", nothing, ProviderError, "federation",
      "Your home institution (unroutable.example) cannot be reached through this facility's federation."),
-    (*_ALICE, federation_down, ProviderError, "federation",
+    (*_ALICE, federation_down, UnreachableError, "federation",
      "127.0.0.1 cannot reach the federation that leads to your home institution (facility.example)."),
-    (*_ALICE, radius_down, ProviderError, "federation",
+    (*_ALICE, radius_down, UnreachableError, "federation",
      "127.0.0.1 cannot reach the federation that leads to your home institution (facility.example)."),
     ("bob@facility.example", "battery staple", nothing, LoginRefusedError, "account",
      "You are signed in as bob@facility.example, but 127.0.0.1 does not let that identity use the account LOGIN."),
@@ -164,7 +171,7 @@ def test_that_other_ways_in_are_named_where_the_mechanism_is_missing(
     monkeypatch.setenv("GSS_MECH_CONFIG", "/dev/null")
     person = FakePerson()
     error = refusal(moonshot_site.profile(moonshot_sshd, methods=("gssapi", "keyboard-interactive")), *_ALICE, person)
-    assert "This facility also offers: keyboard-interactive." in error.remedy
+    assert "This facility also offers: its own password." in error.remedy
     assert person.prompts == []
 
 

@@ -41,6 +41,7 @@ def with_moonshot(link: paramiko.Transport, host: str, user: str, target: Moonsh
 
     Raises:
         SignInError: refused; the class says whether by the home institution, the facility or this computer.
+        UnreachableError: the home institution cannot be reached at the moment.
         LinkLostError: the server hung up; ``session.answered_late`` if that was while the person was typing.
         CancelledByUserError: the person gave up.
     """

@@ -107,6 +107,8 @@ class Helper:
         self._unread = b""
         self._printed = bytearray()
         self._secret: Secret | None = None
+        if sys.platform != "linux":     # where the mechanism's own ways are others, or there is none
+            raise HelperError("no-gssapi", f"not tried on {sys.platform}")
         try:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                              stderr=subprocess.PIPE, env=_environment(), cwd="/")

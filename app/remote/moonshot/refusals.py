@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.errors import BeamsideError, LinkLostError, LoginRefusedError, ProviderError, SignInRefusedError
+from app.errors import (
+    BeamsideError,
+    LinkLostError,
+    LoginRefusedError,
+    ProviderError,
+    SignInRefusedError,
+    UnreachableError,
+)
 from app.remote.moonshot.exchange import METHOD, ExchangeFailed
 from app.remote.moonshot.process import HelperError, Trusted
 
@@ -70,7 +77,7 @@ _BY_STAGE = {
                      "Check the user name in the site profile, or ask the facility to enter you."),
     "link": _Case(LinkLostError, "{host} hung up during the sign-in with your home institution.",
                   "Try again. If it happens each time, tell the facility's support that its Moonshot service fails."),
-    "silence": _Case(ProviderError, "Your home institution ({realm}) did not answer in time.", _LATER),
+    "silence": _Case(UnreachableError, "Your home institution ({realm}) did not answer in time.", _LATER),
     "client": _Case(LoginRefusedError, "The sign-in with your home institution failed on this computer.", _SUPPORT),
     "federation": _Case(LoginRefusedError, "{host} reported a fault in the sign-in with your home institution.",
                         _SUPPORT),
@@ -79,7 +86,7 @@ _BY_CODE = {
     _REJECTED: _Case(PasswordRefusedError,
                      "Your home institution ({realm}) did not accept this identity or password.",
                      "Check both and try again; if it lasts, ask your home institution about the account."),
-    _NO_FEDERATION: _Case(ProviderError,
+    _NO_FEDERATION: _Case(UnreachableError,     # a reconnection tries again by itself
                           "{host} cannot reach the federation that leads to your home institution ({realm}).", _LATER),
     _BAD_ERROR_TOKEN: _Case(ProviderError,
                             "Your home institution ({realm}) cannot be reached through this facility's federation.",

@@ -13,6 +13,8 @@ from app.remote.seams import Interaction
 
 _T = TypeVar("_T")
 METHOD = "gssapi"
+_OTHERS = {"certificate": "a sign-in with the browser", "agent": "your SSH agent", "key": "an SSH key",
+           "keyboard-interactive": "its own password"}
 
 
 class MoonshotSessions:
@@ -31,9 +33,8 @@ class MoonshotSessions:
         with self._lock:
             session = self._sessions.get(profile.name)
             if session is None or session.settings != settings:
-                others = tuple(method for method in profile.ssh.methods if method != METHOD)
-                if profile.identity.method is not IdentityMethod.OIDC:
-                    others = tuple(method for method in others if method != "certificate")
+                others = tuple(words for method, words in _OTHERS.items() if method in profile.ssh.methods and (
+                    method != "certificate" or profile.identity.method is IdentityMethod.OIDC))
                 session = MoonshotSession(profile.name, profile.title or profile.ssh.host, settings, others)
                 self._sessions[profile.name] = session
             return session

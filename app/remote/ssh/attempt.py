@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import paramiko
 
-from app.errors import LinkLostError, LoginRefusedError, SignInError
+from app.errors import LinkLostError, LoginRefusedError, SignInError, UnreachableError
 from app.remote.conversation import Conversation
 from app.remote.seams import Interaction
 from app.remote.ssh.ssh_config import NO_HINTS, LoginHints
@@ -43,7 +43,7 @@ class Attempt:
     began: float = field(default_factory=time.monotonic)
     allowed: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    problem: SignInError | None = None
+    problem: SignInError | UnreachableError | None = None
     tried_certificate: bool = False
     typed: int = 0
     token: bool = False

@@ -15,7 +15,14 @@ from pathlib import Path
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from app.errors import BeamsideError, CancelledByUserError, LinkLostError, LoginRefusedError, SignInError
+from app.errors import (
+    BeamsideError,
+    CancelledByUserError,
+    LinkLostError,
+    LoginRefusedError,
+    SignInError,
+    UnreachableError,
+)
 from app.remote.moonshot.login import with_moonshot
 from app.remote.moonshot.refusals import CertificateRefusedError, not_offered
 from app.remote.moonshot.session import MoonshotTarget
@@ -174,7 +181,7 @@ def _with_home_institution(attempt: Attempt, moonshot: MoonshotTarget | None) ->
         return
     try:
         attempt.passed(with_moonshot(attempt.link, attempt.host, attempt.user, moonshot, attempt.interaction))
-    except SignInError as error:
+    except (SignInError, UnreachableError) as error:
         if isinstance(error, CertificateRefusedError) or not attempt.link.is_active():
             raise   # somebody may be listening in: nothing else is tried
         attempt.problem = error

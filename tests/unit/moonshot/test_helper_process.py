@@ -117,3 +117,10 @@ def test_that_a_secret_does_not_show_itself() -> None:
     secret = Secret("open sesame")
     assert "sesame" not in f"{secret!r} {secret} {[secret]} {vars(Trusted())}"
     assert secret.reveal() == "open sesame"
+
+
+def test_that_other_systems_start_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.remote.moonshot.process.sys.platform", "darwin")
+    with pytest.raises(HelperError, match="not tried on darwin") as caught:
+        Helper(SETTINGS, command=["/nonexistent/python"])
+    assert caught.value.kind == "no-gssapi"
