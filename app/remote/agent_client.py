@@ -232,13 +232,19 @@ class AgentClient:
                 if call not in tired:
                     self._send_call(call)
         for call in tired:
-            call.fail(LinkLostError("The connection was lost again and again during this request.",
+            call.fail(LinkLostError("The agent at the site ended again and again during this request.",
                                       call.method, "Try it once more; if it fails again, ask for less at once."))
 
-    def detach(self, session: AgentSession) -> None:
-        """The session is over; keep what waits for the next one."""
+    def detach(self, session: AgentSession, *, blamed: bool = True) -> None:
+        """The session is over; keep what waits for the next one.
+
+        Args:
+            blamed: the agent ended, not the link: what it was asked may have been why, and is not asked for ever.
+        """
         with self._lock:
             if self._session is session:
+                for call in self._calls.values():
+                    call.attempts += blamed
                 self._session = None
                 self._bytes_before += session.flow.bytes_received
 
@@ -295,7 +301,6 @@ class AgentClient:
         call.begin(self._new_stream())
         self._calls[call.stream] = call
         if self._session is not None:
-            call.attempts += 1
             self._session.send(call.request())
 
     def _send_watch(self, watch: _Watch) -> None:

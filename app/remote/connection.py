@@ -2,12 +2,14 @@
 
 One thread, ``connection-<site>``, does all that waits; listeners are called on it. What uses the site talks to
 ``data``, which outlives every reconnect. The window never calls anything here that blocks, except ``close``, which is
-for other threads or has its deadline.
+for other threads or has its deadline. A loss costs no click: the site is tried again after pauses, and at once when the
+computer wakes up or its network comes back. Only what needs the person ends that, after one prompt.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -16,28 +18,20 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from enum import Enum
 
-from app.errors import (
-    AgentError,
-    BeamsideError,
-    CancelledByUserError,
-    HostKeyChangedError,
-    HostKeyUnknownError,
-    LinkLostError,
-    SignInError,
-    UsageError,
-)
+from app.errors import AgentError, BeamsideError, LinkLostError, SignInNeededError
 from app.model.site import SiteProfile
 from app.remote.agent_client import AgentClient
 from app.remote.agent_session import AgentSession
 from app.remote.agent_zip import Upload
 from app.remote.allocation import Place
+from app.remote.attempts import Attempts, told_as
 from app.remote.deploy import new_nonce, start_agent
+from app.remote.noted_person import NotedPerson
 from app.remote.seams import Transport
+from app.remote.surroundings import Route, Sleeping, endpoints_of
 
 log = logging.getLogger(__name__)
 
-_NEEDS_A_PERSON = (SignInError, HostKeyChangedError, HostKeyUnknownError, CancelledByUserError, UsageError)
-_BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _STEP_S = 0.5
 _LEAVE_S = 4.0
 
@@ -60,19 +54,22 @@ class Patience:
         heartbeat_s: between two pings.
         unresponsive_s: silence after which the state says so.
         lost_s: silence after which the link is given up and made anew.
+        proof_s: for a sign of life after this computer slept.
         agent_s: for an agent to say HELLO.
-        give_up_s: of failed reconnecting, after which it stays disconnected.
+        give_up_s: of failed reconnecting, after which it stays disconnected; by default a network may be away for ever.
         settled_s: a session that lived so long starts the back-off from the beginning.
     """
 
     heartbeat_s: float = 2.0
     unresponsive_s: float = 5.0
     lost_s: float = 15.0
+    proof_s: float = 4.0
     agent_s: float = 60.0
-    give_up_s: float = 600.0
+    give_up_s: float = math.inf
     settled_s: float = 10.0
 
 
+USUAL = Patience()
 Listener = Callable[[ConnectionState, BeamsideError | None], None]
 
 
@@ -80,16 +77,24 @@ class Connection:
     """One site. ``open`` may be called again after it was disconnected."""
 
     def __init__(self, profile: SiteProfile, open_transport: Callable[[], Transport], *,
-                 patience: Patience = Patience(), agent: Upload | None = None, place: Place | None = None) -> None:
+                 patience: Patience = USUAL, agent: Upload | None = None, place: Place | None = None,
+                 person: NotedPerson | None = None) -> None:
+        """``person``: who ``open_transport`` asks, so that a loss costs one prompt at most."""
         self.profile = profile
         self._open_transport = open_transport
         self._patience = patience
         self._agent = agent
         self._place = place
+        self._person = person
+        if person is not None:
+            person.on_asked = self._tell_of_prompt
         self._client = AgentClient(profile.name)
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._closing = False
+        self._hurry = False
+        self._next_attempt_at: float | None = None
+        self._endpoints: tuple[str, str] | None = None
         self._state = ConnectionState.DISCONNECTED
         self._reason: BeamsideError | None = None
         self._listeners: list[Listener] = []
@@ -107,6 +112,12 @@ class Connection:
     def reason(self) -> BeamsideError | None:
         """Why it is not connected; ``None`` while it is, or when it was closed."""
         return self._reason
+
+    @property
+    def next_attempt_s(self) -> float | None:
+        """Seconds until the next attempt while it waits for one; ``None``: it is trying, or there will be none."""
+        at = self._next_attempt_at
+        return None if at is None else max(0.0, at - time.monotonic())
 
     @property
     def data(self) -> AgentClient:
@@ -131,7 +142,7 @@ class Connection:
         with self._lock:
             if self._thread is not None and self._thread.is_alive() and self._state is not ConnectionState.DISCONNECTED:
                 return self._opened
-            self._closing = False
+            self._closing = self._hurry = False
             self._opened = Future()
             self._opened.set_running_or_notify_cancel()
             self._client.reopen()
@@ -148,7 +159,8 @@ class Connection:
         return lambda: self._remove_listener(listener)
 
     def reconnect_now(self) -> None:
-        """Do not wait for the back-off to end."""
+        """Do not wait for the next attempt, nor for a link that does not answer."""
+        self._hurry = True
         self._wake.set()
 
     def close(self, deadline_s: float = 5.0) -> None:
@@ -190,17 +202,21 @@ class Connection:
 
     def _stay_connected(self, opened: Future[None]) -> None:
         self._tell(ConnectionState.CONNECTING, None)
-        failures, lost_at = 0, 0.0
+        attempts, lost_at = Attempts(self._patience.give_up_s), 0.0
         while not self._closing:
             try:
                 session = self._connect()
             except BeamsideError as error:
                 log.info("connecting to %s: %s", self.profile.name, error.summary)
                 self._drop_transport()
-                if self._is_final(error, opened.done(), lost_at):
+                asked = self._person is not None and self._person.was_asked
+                if self._closing or not opened.done():
                     self._disconnect(opened, error)
                     return
-                failures = self._back_off(failures, error)
+                if attempts.is_final(error, asked, time.monotonic() - lost_at):
+                    self._disconnect(opened, told_as(error, self._title, asked))
+                    return
+                self._back_off(attempts, error)
                 continue
             self._tell(ConnectionState.CONNECTED, None)
             if not opened.done():
@@ -208,23 +224,27 @@ class Connection:
             began = time.monotonic()
             reason = self._watch_over(session)
             lost_at = time.monotonic()
+            attempts.succeeded(lost_at - began, self._patience.settled_s)
             self._end_session(session)
             if not self._closing:
-                failures = self._back_off(0 if lost_at - began > self._patience.settled_s else failures, reason)
+                self._back_off(attempts, reason)
         self._drop_transport()
         self._disconnect(opened, None)
 
     def _connect(self) -> AgentSession:
+        if self._person is not None:
+            self._person.begin()
         transport = self._transport
         if transport is None or not transport.alive:
             self._drop_transport()
             transport = self._open_transport()
             self._transport = transport
+            self._endpoints = endpoints_of(transport)
         if self._closing:
             raise LinkLostError("The connection was closed.")
         nonce = new_nonce()
         prefix = self._place.enter(transport, self._pause) if self._place is not None else ()
-        stream = start_agent(transport, self.profile, nonce, self._agent, prefix)
+        stream = start_agent(transport, self.profile, nonce, self._agent, prefix, self._patience.agent_s)
         session = AgentSession(self.profile.name, stream, nonce, self._client.receive, self._session_ended,
                                pack=not self.profile.is_local)
         self._ended = None
@@ -251,22 +271,36 @@ class Connection:
     def _watch_over(self, session: AgentSession) -> BeamsideError:
         """Ping and look until the session is over; why it is."""
         last_ping = time.monotonic()
+        excused_until = -math.inf      # silence before that is not held against the link
+        sleeping, route = Sleeping(), Route(self._endpoints)
+        self._hurry = False
         while not self._closing:
             self._wake.wait(min(_STEP_S, self._patience.heartbeat_s / 2))
             self._wake.clear()
             if self._ended is not None:
                 return self._ended
             now = time.monotonic()
+            if sleeping.look():
+                log.info("%s: this computer stood still", self.profile.name)
+                excused_until = now - max(0.0, self._patience.lost_s - self._patience.proof_s)
+                last_ping = -math.inf
             silence = now - session.heard
-            if silence > self._patience.lost_s:
-                self._drop_transport()
-                return LinkLostError(f"Nothing was heard from {self._title} for {silence:.0f} s.",
-                                     remedy="The connection is restored by itself.")
+            if now - max(session.heard, excused_until) > self._patience.lost_s:
+                return self._lose(f"Nothing was heard from {self._title} for {silence:.0f} s.")
+            if route.has_lost_its_address:
+                return self._lose(f"This computer’s network changed, so the connection to {self._title} ended.")
+            if self._hurry and self._state is ConnectionState.UNRESPONSIVE:
+                return self._lose(f"{self._title} did not answer, so the connection is made anew.")
+            self._hurry = False
             if now - last_ping >= self._patience.heartbeat_s:
                 last_ping = now
                 session.ping()
             self._show_silence(silence)
         return LinkLostError("The connection was closed.")
+
+    def _lose(self, why: str) -> LinkLostError:
+        self._drop_transport()
+        return LinkLostError(why, remedy="The connection is restored by itself.")
 
     def _show_silence(self, silence: float) -> None:
         silent = silence > self._patience.unresponsive_s
@@ -275,17 +309,27 @@ class Connection:
         elif not silent and self._state is ConnectionState.UNRESPONSIVE:
             self._tell(ConnectionState.CONNECTED, None)
 
-    def _back_off(self, failures: int, reason: BeamsideError) -> int:
+    def _back_off(self, attempts: Attempts, reason: BeamsideError) -> None:
+        """Wait for the next attempt, no longer than until something speaks for trying at once."""
+        sleeping, route = Sleeping(), Route(self._endpoints)
+        self._hurry = False
+        until = time.monotonic() + attempts.pause_s()
+        self._next_attempt_at = until
         self._tell(ConnectionState.RECONNECTING, reason)
-        if not self._closing:
-            self._wake.wait(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
+        while not self._closing and not self._hurry and (left := until - time.monotonic()) > 0:
+            self._wake.wait(min(left, _STEP_S))
             self._wake.clear()
-        return failures + 1
+            if sleeping.look() or route.changed():
+                log.info("%s: this computer woke up or its network changed", self.profile.name)
+                attempts.hurry()
+                break
+        self._next_attempt_at = None
 
-    def _is_final(self, error: BeamsideError, was_connected: bool, lost_at: float) -> bool:
-        if self._closing or not was_connected or isinstance(error, _NEEDS_A_PERSON):
-            return True
-        return time.monotonic() - lost_at > self._patience.give_up_s
+    def _tell_of_prompt(self) -> None:
+        """Any thread: what connects is about to ask the person."""
+        if self._state is ConnectionState.RECONNECTING:
+            self._tell(ConnectionState.RECONNECTING, SignInNeededError(
+                f"{self._title} wants you to sign in again.", remedy="Answer its question; what is on screen stays."))
 
     def _session_ended(self, session: AgentSession, reason: BeamsideError) -> None:
         if session is self._session:
@@ -293,7 +337,8 @@ class Connection:
             self._wake.set()
 
     def _end_session(self, session: AgentSession) -> None:
-        self._client.detach(session)
+        transport = self._transport
+        self._client.detach(session, blamed=transport is not None and transport.alive)
         self._session = None
         session.close()
 

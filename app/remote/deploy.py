@@ -25,7 +25,7 @@ from app.remote.seams import ByteStream, Transport
 
 log = logging.getLogger(__name__)
 
-_PROBE_S = 60.0
+PROBE_S = 60.0
 _UPLOAD_S = 300.0
 _LAST_WORDS_S = 2.0
 _NICE = 10
@@ -39,7 +39,7 @@ def new_nonce() -> str:
 
 
 def start_agent(transport: Transport, profile: SiteProfile, nonce: str, agent: Upload | None = None,
-                prefix: Sequence[str] = ()) -> ByteStream:
+                prefix: Sequence[str] = (), within_s: float = PROBE_S) -> ByteStream:
     """Start the agent, exactly this one; its stream, at or before the marker line.
 
     Args:
@@ -48,6 +48,7 @@ def start_agent(transport: Transport, profile: SiteProfile, nonce: str, agent: U
         nonce: what the agent will write on the marker line.
         agent: another agent than this program's own.
         prefix: what the command line begins with (a batch allocation's step).
+        within_s: for a Python to say something.
 
     Raises:
         AgentError: no Python fits, or the upload failed.
@@ -65,7 +66,7 @@ def start_agent(transport: Transport, profile: SiteProfile, nonce: str, agent: U
     for candidate in settings.python:
         argv = [*prefix, *python_command(candidate), "-I", "-X", "utf8", "-c", SOURCE, settings.cache, nonce, files,
                 *_options(profile, upload)]
-        boot = Boot(transport.start(argv), nonce, _PROBE_S)
+        boot = Boot(transport.start(argv), nonce, within_s)
         try:
             problem = _brought_up(boot, transport, uploads)
         except BaseException:

@@ -21,10 +21,11 @@ from app.model.identity import Identity, SignedOut
 from app.model.site import IdentityMethod, SiteProfile
 from app.recipes.catalogue import shipped_recipes
 from app.remote.allocation import place_of
-from app.remote.connection import Connection, ConnectionState
+from app.remote.connection import USUAL, Connection, ConnectionState, Patience
 from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.moonshot.sites import MoonshotSessions, connected
+from app.remote.noted_person import NotedPerson
 from app.remote.probing import probe
 from app.remote.seams import Interaction, Transport
 from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
@@ -143,12 +144,13 @@ class Sites:
         for session in sessions:
             session.keep()
 
-    def open(self, name: str, interaction: Interaction) -> Connection:
+    def open(self, name: str, interaction: Interaction, patience: Patience = USUAL) -> Connection:
         """A connection to a site, not yet opened: ``Connection.open()`` starts it."""
         profile = self.profile(name)
         _check_host(profile)
-        connection = Connection(profile, lambda: self.transport(name, interaction),
-                                place=place_of(profile, interaction.say))
+        person = NotedPerson(interaction)
+        connection = Connection(profile, lambda: self.transport(name, person), patience=patience,
+                                place=place_of(profile, interaction.say), person=person)
         connection.add_listener(functools.partial(self._note_use, name))
         return connection
 

@@ -14,7 +14,6 @@ import pytest
 from app.errors import AgentError, LinkError
 from app.model.site import AgentSettings, SiteProfile
 from app.protocol.framing import MarkerScanner
-from app.remote import deploy
 from app.remote.agent_zip import Upload, agent_zip
 from app.remote.deploy import new_nonce, start_agent
 from app.remote.local_transport import LocalTransport
@@ -34,10 +33,12 @@ def site(folder: Path, *pythons: str) -> SiteProfile:
     return SiteProfile("site", title="Site X", agent=AgentSettings(python=pythons, cache=str(folder / "cache")))
 
 
-def started(transport: LocalTransport, profile: SiteProfile, agent: Upload | None = None) -> bytes:
+def started(transport: LocalTransport, profile: SiteProfile, agent: Upload | None = None,
+            within_s: float = 60.0) -> bytes:
     """What comes first, from the marker on."""
     nonce = new_nonce()
-    stream, scanner, rest = start_agent(transport, profile, nonce, agent), MarkerScanner(nonce), None
+    stream, rest = start_agent(transport, profile, nonce, agent, within_s=within_s), None
+    scanner = MarkerScanner(nonce)
     while rest is None:
         data = stream.read(65536)
         assert data, "it ended before it spoke"
@@ -84,14 +85,12 @@ def test_that_a_cache_that_is_no_folder_is_named(transport: LocalTransport, tmp_
     assert (tmp_path / "cache").read_text() == "mine"
 
 
-def test_that_a_site_that_says_nothing_or_never_stops_is_given_up(transport: LocalTransport, tmp_path: Path,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_site_that_says_nothing_or_never_stops_is_given_up(transport: LocalTransport, tmp_path: Path) -> None:
     with pytest.raises(AgentError) as endless:
         started(transport, site(tmp_path, "yes; true"))
     assert "printed more than" in endless.value.summary
-    monkeypatch.setattr(deploy, "_PROBE_S", 0.3)
     with pytest.raises(LinkError) as late:
-        started(transport, site(tmp_path, "exec sleep 60; true", DEBIAN_PYTHON))
+        started(transport, site(tmp_path, "exec sleep 60; true", DEBIAN_PYTHON), within_s=0.3)
     assert late.value.summary == "The site's Python did not answer in time."
 
 
