@@ -1,6 +1,6 @@
 """System test A: sign in, connect, browse, see, submit, follow, open the result, in the window, on the demo facility.
 
-A robot approves the device code by speaking HTTPS to the provider as a browser would; everything else is keys, clicks
+A robot approves the sign-in by speaking HTTPS to the provider as a browser would; everything else is keys, clicks
 and what stands on the screen.
 """
 
