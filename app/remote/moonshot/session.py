@@ -143,12 +143,12 @@ class MoonshotSession:
 
     def _ask(self, interaction: Interaction, notice: str) -> Account:
         last = self._typed or known.last_identity(self.site)
-        who = f"Identity (empty: {last})" if last else "Identity (name@institution)"
+        who = f"Identity (empty: {last}): " if last else "Identity (name@institution): "
         explained = (f"{self.title} takes the account of your home institution. Your password goes to that institution "
                      "only.")
         for _ in range(_MOST_DIALOGS):
             instructions = "\n".join(filter(None, (notice, explained)))
-            answers = interaction.answer_prompts(self.title, TITLE, instructions, [(who, True), ("Password", False)])
+            answers = interaction.answer_prompts(self.title, TITLE, instructions, [(who, True), ("Password: ", False)])
             if answers is None:
                 raise CancelledByUserError(f"The sign-in at {self.title} was cancelled.")
             typed, password = (*answers, "", "")[:2]
