@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from app.errors import ProviderError
-from app.remote.signin.receiver import Receiver
+from app.remote.signin.receiver import Receiver, _Handler
 
 
 @pytest.fixture
@@ -80,7 +80,9 @@ def test_that_a_refusal_is_an_answer_too(receiver: Receiver) -> None:
     assert receiver.wait(5) == {"error": "access_denied", "state": "the-state"}
 
 
-def test_that_silent_connections_hold_up_neither_the_answer_nor_the_end(receiver: Receiver) -> None:
+def test_that_silent_connections_hold_up_neither_the_answer_nor_the_end(receiver: Receiver,
+                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Handler, "timeout", 60.0)      # patience is not what ends them
     silent = [socket.create_connection(("127.0.0.1", receiver.port)) for _ in range(5)]
     assert ask(receiver, "/cb?code=c&state=the-state")[0] == 200
     receiver.close()
