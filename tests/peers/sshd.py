@@ -123,13 +123,15 @@ class Sshd:
 
 @contextlib.contextmanager
 def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateKey | None = None,
-         authority: UserAuthority | None = None, port: int = 0, address: str = "127.0.0.1") -> Iterator[Sshd]:
+         authority: UserAuthority | None = None, port: int = 0, address: str = "127.0.0.1",
+         program: str = "") -> Iterator[Sshd]:
     """Start a server and stop it with everything it started.
 
     Args:
         options: further sshd_config lines; they come first, so they win.
         port: 0: any free one.
         address: of this computer; ``::1`` for IPv6.
+        program: another name of sshd's, whose PAM service is called the same.
     """
     assert SSHD, "sshd is not installed (openssh-server)"
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,7 +153,7 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
         f"SetEnv HOME={folder / 'home'}", ""]))
     # -f must be absolute: sshd starts itself again for each connection
     with (folder / "sshd.log").open("wb") as log:
-        process = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config.resolve())], stdin=subprocess.DEVNULL,
+        process = subprocess.Popen([program or SSHD, "-D", "-e", "-f", str(config.resolve())], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=log)
     try:
         _wait_until_listening((address, port), process, folder / "sshd.log")
