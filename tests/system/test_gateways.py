@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,6 +26,7 @@ from app.model.site import SiteProfile, SshSettings
 from app.remote.ssh import connect
 from app.remote.ssh.authority.certificate import read
 from app.remote.ssh.connect import open_ssh
+from app.remote.ssh.gateways import Gateway
 from app.remote.ssh.host_keys import fingerprint, own_file
 from app.remote.ssh.login import Credentials
 from app.remote.ssh.transport import SshTransport
@@ -155,9 +158,6 @@ def test_that_a_host_the_gateway_cannot_reach_is_told_with_the_gateway(grounds: 
 
 
 def test_that_something_else_than_ssh_behind_a_gateway_is_told(grounds: Grounds) -> None:
-    import socket
-    import threading
-
     hop = grounds.server()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def answer() -> None:
@@ -262,3 +262,19 @@ def test_that_giving_up_on_the_way_ends_it(grounds: Grounds) -> None:
     with pytest.raises(HostKeyUnknownError):
         grounds.open(at(target, host_keys=()), at(hop), person=person)
     wait_until(lambda: not hop.busy)
+
+
+def test_that_what_comes_through_a_gateway_is_acknowledged_at_once(grounds: Grounds) -> None:
+    """Else each answer of the host waits for the delayed acknowledgement of the one before: 44 ms."""
+    hop, target = grounds.server(), grounds.server()
+    transport = grounds.open(at(target), at(hop))
+    assert transport.run(["echo", "hi"]).stdout == b"hi\n"
+    gateway = transport._parents[0]
+    assert isinstance(gateway, Gateway)
+    real = type(gateway.link.sock).setsockopt
+    armed: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(gateway.link.sock), "setsockopt",
+                      lambda sock, level, name, value: (armed.append(name), real(sock, level, name, value))[1])
+        transport.run(["true"])
+    assert set(armed) == {socket.TCP_QUICKACK}

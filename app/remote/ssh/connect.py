@@ -19,7 +19,7 @@ from app.remote.moonshot.session import MoonshotSession
 from app.remote.seams import Interaction
 from app.remote.ssh.authority.holder import TokenSource, holder_of
 from app.remote.ssh.authority.offer import parted
-from app.remote.ssh.dial import dial
+from app.remote.ssh.dial import acknowledging, dial
 from app.remote.ssh.first_command import Link
 from app.remote.ssh.gateways import Gateway, UnresponsiveGatewayError
 from app.remote.ssh.handshake import negotiate
@@ -199,7 +199,8 @@ class _Journey:
             if stop.command:
                 command = Command(stop.command, stop.name)
                 return command.sock, [command], ""
-            return self._out(stop), [], ""
+            sock = self._out(stop)
+            return acknowledging(sock) if what else sock, [], ""
         before = self._legs[index - 1].stop
         parent, shared = self._gateway(index - 1)
         self._interaction.say(f"Connecting to {what}{stop.name}…")
