@@ -75,7 +75,7 @@ def test_that_reconnecting_asks_nothing_and_signing_out_forgets(moonshot_site: M
     assert sites.identity("moon") is None
     again = FakePerson(answers=[["", ALICE[1]]])    # the identity is remembered, the password is not
     assert sites.sign_in("moon", again).subject == "alice@facility.example"
-    assert "alice@facility.example" in again.prompts[0][2][0][0]
+    assert "alice@facility.example" in again.prompts[0][1]
     assert ALICE[1] not in known.known_file().read_text()
 
 

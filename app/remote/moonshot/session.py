@@ -20,6 +20,7 @@ from app.remote.seams import Interaction
 
 TITLE = "Sign in with your home institution"
 _IDENTITY = re.compile(r"[^@\s\x00-\x1f\x7f]{1,128}@[A-Za-z0-9\u0080-\U0010ffff-]+(\.[A-Za-z0-9\u0080-\U0010ffff-]+)+")
+_PROMPTS = (("Identity: ", True), ("Password: ", False))
 _MOST_DIALOGS = 3
 _SLICE_S = 0.1
 
@@ -143,12 +144,12 @@ class MoonshotSession:
 
     def _ask(self, interaction: Interaction, notice: str) -> Account:
         last = self._typed or known.last_identity(self.site)
-        who = f"Identity (empty: {last}): " if last else "Identity (name@institution): "
-        explained = (f"{self.title} takes the account of your home institution. Your password goes to that institution "
-                     "only.")
+        form = f"leave the identity empty for {last}" if last else "its identity looks like name@institution"
+        explained = (f"{self.title} takes the account of your home institution: {form}. Your password goes to that "
+                     "institution only.")
         for _ in range(_MOST_DIALOGS):
             instructions = "\n".join(filter(None, (notice, explained)))
-            answers = interaction.answer_prompts(self.title, TITLE, instructions, [(who, True), ("Password: ", False)])
+            answers = interaction.answer_prompts(self.title, TITLE, instructions, _PROMPTS)
             if answers is None:
                 raise CancelledByUserError(f"The sign-in at {self.title} was cancelled.")
             typed, password = (*answers, "", "")[:2]
