@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from app.model.site import MoonshotSettings, SiteProfile, SshSettings
+from app.model.site import IdentityMethod, MoonshotSettings, SiteProfile, SshSettings
 
 Fault = Callable[[str, str, str], Exception]
 
@@ -20,7 +20,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _ADDRESS_6 = re.compile(r"\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(%[A-Za-z0-9]+)?\]?")
 _USER = re.compile(r"[^\s@:/\\'\"`$;&|<>(){}-][^\s@:/\\'\"`$;&|<>(){}]*")
-_OID = re.compile(r"\d+(\.\d+)+")
+_OID = re.compile(r"1\.3\.6\.1\.5\.5\.15\.1\.1\.\d{1,3}")
 _MOST_WORKERS = 64
 
 
@@ -48,11 +48,15 @@ def _identity(profile: SiteProfile, fault: Fault) -> None:
     if not 0 <= identity.redirect_port < 65536:
         raise fault("identity.redirect_port", f"is {identity.redirect_port}", "a number from 0 (any) to 65535")
     _moonshot(identity.moonshot, fault)
+    servers = (profile.ssh, *profile.ssh.hops)
+    if identity.method is IdentityMethod.MOONSHOT and not any("gssapi" in server.methods for server in servers):
+        raise fault("ssh.methods", "has no “gssapi”, although identity.method is “moonshot”", "it among the methods")
 
 
 def _moonshot(settings: MoonshotSettings, fault: Fault) -> None:
     if not _OID.fullmatch(settings.mechanism):
-        raise fault("identity.moonshot.mechanism", f"is {settings.mechanism!r}", "numbers parted by dots")
+        raise fault("identity.moonshot.mechanism", f"is {settings.mechanism!r}",
+                    "one of Moonshot's, such as 1.3.6.1.5.5.15.1.1.17")
     if settings.ca:
         from cryptography import x509  # slow to load, and rarely wanted
 
