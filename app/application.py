@@ -28,7 +28,7 @@ from PySide6.QtWidgets import QApplication
 from app import paths, settings
 from app.errors import UsageError
 from app.model.site import SiteProfile
-from app.remote import proxies
+from app.remote import proxies, trust
 from app.remote.block_store import BlockStore
 from app.remote.demo import DemoFacility
 from app.remote.sites import Sites
@@ -99,6 +99,7 @@ class Program(QObject):
             proxies.choose(stored.proxy)
         except UsageError as error:
             log.warning("the proxy in the settings is not used: %s", error.summary)
+        trust.choose_stored(stored.ca_file)
         apply_theme(app, stored.theme)  # type: ignore[arg-type]    # one of settings.THEMES
         self.pool = IoPool()
         self._store = BlockStore(paths.cache_dir() / "data", stored.cache_mb * MEGABYTE)

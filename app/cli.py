@@ -19,6 +19,7 @@ from typing import NoReturn
 from app import __version__, settings
 from app.commands.context import Context
 from app.commands.data import run_get, run_ls, run_plot, run_tree
+from app.commands.doctor import run_doctor
 from app.commands.facility import run_facility
 from app.commands.jobs import run_cancel, run_job, run_jobs, run_recipes, run_submit
 from app.commands.output import Output, escape_what_the_terminal_has_not, leave_standard_output
@@ -27,7 +28,7 @@ from app.commands.stack import PROFILE_NUMBERS, run_profile, run_project
 from app.errors import BeamsideError, CancelledByUserError, UsageError
 from app.model.data import Reduction
 from app.model.stack import StackOperation
-from app.remote import proxies
+from app.remote import proxies, trust
 from app.remote.sites import Sites
 
 _VALUES_WITH_DASHES = ("--select", "--set", "--point", "--roi")
@@ -89,7 +90,9 @@ def _run(argv: Sequence[str], output: Output) -> int | WindowWanted:
         return WindowWanted(demo=True)
     if command == "facility":
         return run_facility(arguments)
-    proxies.choose(settings.load().proxy)
+    stored = settings.load()
+    proxies.choose(stored.proxy)
+    trust.choose_stored(stored.ca_file)
     sites = Sites(accepted_fingerprints=frozenset(getattr(arguments, "accept_host_key", None) or ()))
     with Context(sites, output) as context:
         run: Command = arguments.run
@@ -213,6 +216,8 @@ def _add_site_commands(add: Callable[[str, Command, str], argparse.ArgumentParse
                       help="with a code, on any device (the default)")
     sign_out = add("sign-out", run_sign_out, "revoke and forget the sign-in")
     sign_out.add_argument("site", metavar="SITE")
+    add("doctor", run_doctor, "find out what stands between here and a site's data").add_argument("site",
+                                                                                                 metavar="SITE")
     sign_out.add_argument("--everywhere", action="store_true",
                           help="for all sites that use it, and in the sign-in service itself")
 

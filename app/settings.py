@@ -39,7 +39,6 @@ class Settings:
         prefetch_mb_per_hour: what may be fetched before anybody asks for it; 0: nothing.
         cache_mb: what may be kept of the sites' data on this computer's disk; 0: nothing.
         proxy: the way out of this network: empty for automatic, ``none``, or ``http://host:port``; never a password.
-        proxy: the HTTP proxy for SSH and HTTPS: empty for automatic, ``none``, or ``http://host:port``; no password.
         ca_file: a file of certificate authorities that are believed beside the usual ones; empty: none.
         choices: how data was looked at (``ViewChoices`` as JSON), by :func:`app.session.memory.choices_key`.
     """
@@ -55,6 +54,7 @@ class Settings:
     prefetch_mb_per_hour: int = 200
     cache_mb: int = 1000
     proxy: str = ""
+    ca_file: str = ""
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.errors import BeamsideError, LinkError, SignInError, UnreachableError, UsageError
+from app.model.doctor import Report, Step
 from app.model.findings import Findings, open_values
 from app.model.identity import Identity, SignedOut
 from app.model.site import IdentityMethod, SiteProfile
@@ -33,6 +34,7 @@ from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
 if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without
     from app.remote.moonshot.session import MoonshotSession
     from app.remote.signin.oidc import OidcSession
+    from app.remote.ssh.connect import Watcher
 
 
 class Sites:
@@ -156,7 +158,9 @@ class Sites:
 
     def transport(self, name: str, interaction: Interaction) -> Transport:
         """Sign in if needed and connect. Blocks."""
-        profile = self.profile(name)
+        return self._connect(self.profile(name), interaction)
+
+    def _connect(self, profile: SiteProfile, interaction: Interaction, watcher: Watcher | None = None) -> Transport:
         if profile.is_local:
             return LocalTransport()
         _check_host(profile)
@@ -166,22 +170,32 @@ class Sites:
         moonshot = self._moonshot.of(profile)
         with _demo_is_up(profile):
             if moonshot is None:
-                return open_ssh(profile, interaction, session, self._accepted)
+                return open_ssh(profile, interaction, session, self._accepted, watcher)
             return connected(profile, moonshot, interaction, lambda: open_ssh(
-                profile, interaction, session, self._accepted, moonshot=moonshot))
+                profile, interaction, session, self._accepted, watcher, moonshot))
+
+    def examine(self, name: str, interaction: Interaction, tell: Callable[[Step], None]) -> Report:
+        """What the connection doctor finds about a site; blocks. ``tell`` is called with each step as it changes."""
+        from app.remote.doctor.examination import Patient, examine
+
+        profile = self.profile(name)
+        patient = Patient(profile, self._session(profile), functools.partial(self._connect, profile))
+        return examine(patient, interaction, tell)
 
     def jobs(self, name: str, connection: Connection) -> JobService:
         """The batch system of a site, over an open connection."""
         return JobService(self.profile(name), lambda: connection.transport, shipped_recipes())
 
-    def look_around(self, name: str, connection: Connection) -> Findings | None:
+    def look_around(self, name: str, connection: Connection, *, always: bool = False) -> Findings | None:
         """What an open site has that its profile leaves open; ``None``: it leaves nothing open. Blocks.
+
+        ``always``: look, whatever the profile says.
 
         Raises:
             LinkError: the site did not answer.
         """
         profile = self.catalogue.site(name).profile
-        return probe(connection.transport, profile) if open_values(profile) else None
+        return probe(connection.transport, profile) if always or open_values(profile) else None
 
     def learn(self, name: str, found: Findings) -> None:
         """As :meth:`SiteCatalogue.learn`."""

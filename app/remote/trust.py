@@ -49,6 +49,11 @@ def choose(file: str) -> None:
     _choice.file = file
 
 
+def choose_stored(file: str) -> None:
+    """Believe what was chosen once; what is wrong with it is told when it is needed."""
+    _choice.file = file
+
+
 def chosen_file() -> str:
     """The person's file; empty: none."""
     return _choice.file
@@ -92,14 +97,16 @@ def _own() -> bytes:
 
 
 def _read(file: str) -> list[x509.Certificate]:
-    from cryptography import x509   # here, since most commands never need it
+    from cryptography import x509  # here, since most commands never need it
 
     path = Path(file).expanduser()
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError("it is too large")
         data = path.read_bytes()
-        return x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [x509.load_der_x509_certificate(data)]
+        if b"-----BEGIN" in data:
+            return x509.load_pem_x509_certificates(data)
+        return [x509.load_der_x509_certificate(data)]
     except OSError as error:
         raise UsageError(f"The CA file {file} cannot be read: {error.strerror or error}.",
                          remedy=_CHOOSE_ANOTHER) from None
