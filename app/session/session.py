@@ -111,6 +111,10 @@ class Session(QObject):
                 return plain
         return "~"
 
+    def next_attempt_s(self, site: str) -> float | None:
+        """Seconds until a lost connection is tried again; ``None``: it is being tried, or is not lost."""
+        return self._site(site).next_attempt_s
+
     def open_sites(self) -> list[str]:
         return [name for name, link in self._links.items() if link.is_held]
 
@@ -125,6 +129,10 @@ class Session(QObject):
         """Start over, at once or as soon as the attempt under way has ended (a new code was asked for)."""
         if not self._closing:
             self._site(name).open_again()
+
+    def try_now(self, name: str) -> None:
+        """Do not wait for the next attempt, nor for a link that does not answer."""
+        self._site(name).try_now()
 
     def cancel_opening(self, name: str) -> None:
         self._site(name).cancel_opening()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.errors import CancelledByUserError
 from app.model.identity import Identity
@@ -30,12 +30,23 @@ from app.session.site_opening import OpenedSite, SiteBook, open_site
 log = logging.getLogger(__name__)
 
 
+COUNT_EVERY_MS = 1000
+
+
 class SiteState(Enum):
+    """What a person is told of a site. Between ``OPEN``, ``UNRESPONSIVE`` and ``LOST`` it goes by itself."""
+
     CLOSED = "not connected"
     OPENING = "connecting"
     OPEN = "connected"
+    UNRESPONSIVE = "not answering"
     LOST = "reconnecting"
     FAILED = "failed"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether what is asked of it is answered, now or when the link is back."""
+        return self in (SiteState.OPEN, SiteState.UNRESPONSIVE, SiteState.LOST)
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,8 @@ class SiteLink(QObject):
 
     Signals (each begins with the site's name):
         state_changed(site); opened(site); failed(site, exception); lost(site, exception or None);
-        asking(site, WindowInteraction): the person may be asked from now on; identity_changed(site); measured(site).
+        asking(site, WindowInteraction): the person may be asked from now on; identity_changed(site);
+        measured(site): also each second while it is being restored, for ``next_attempt_s``.
     """
 
     state_changed = Signal(str)
@@ -84,6 +96,10 @@ class SiteLink(QObject):
         self._told = ""
         self._again = False
         self._ended = False
+        self._meanwhile: tuple[Any, Any] | None = None
+        self._count = QTimer(self)
+        self._count.setInterval(COUNT_EVERY_MS)
+        self._count.timeout.connect(self._counted)
         self._connection_changed.connect(self._take_connection_state, Qt.ConnectionType.QueuedConnection)
 
     # -- facts ------------------------------------------------------------------------------------------------------
@@ -105,6 +121,13 @@ class SiteLink(QObject):
     @property
     def link(self) -> Link:
         return self._link
+
+    @property
+    def next_attempt_s(self) -> float | None:
+        """Seconds until a lost connection is tried again; ``None``: it is being tried, or is not lost."""
+        if self._connection is None or self._state is not SiteState.LOST:
+            return None
+        return self._connection.next_attempt_s
 
     @property
     def is_held(self) -> bool:
@@ -141,10 +164,16 @@ class SiteLink(QObject):
             self.asking.emit(self._name, self._interaction)
         self._interaction.begin()
         self._said = ""
+        self._meanwhile = None
         self._set_state(SiteState.OPENING)
         opening = self._pool.submit(open_site, self._book, self._name, self._interaction, self._connection,
                                     self._connection_changed.emit)
         FutureWatcher(opening, self, self._take_opened, self._fail_opening)
+
+    def try_now(self) -> None:
+        """Do not wait for the next attempt, nor for a link that does not answer."""
+        if self._connection is not None and self._state in (SiteState.UNRESPONSIVE, SiteState.LOST):
+            self._connection.reconnect_now()
 
     def open_again(self) -> None:
         """Start over, at once or as soon as the attempt under way has ended (a new code was asked for)."""
@@ -159,7 +188,8 @@ class SiteLink(QObject):
             self._interaction.cancel()
 
     def close(self) -> None:
-        """Hang up; what is shown stays."""
+        """Hang up; what is shown stays, what is asked is taken back."""
+        self.cancel_opening()
         self._uncache()
         connection, self._connection, self._jobs = self._connection, None, None
         self._link = Link()
@@ -170,6 +200,7 @@ class SiteLink(QObject):
     def end(self) -> Connection | None:
         """The program ends: no more questions, no more signals. Returns what is to be closed off the GUI thread."""
         self._ended = True
+        self._count.stop()
         self.cancel_opening()
         self._uncache()
         connection, self._connection = self._connection, None
@@ -200,6 +231,8 @@ class SiteLink(QObject):
         self._set_state(SiteState.OPEN)
         self.identity_changed.emit(self._name)
         self.opened.emit(self._name)
+        if self._meanwhile is not None:              # it may have been lost again before it was taken over
+            self._take_connection_state(*self._meanwhile)
 
     def _fail_opening(self, error: BaseException) -> None:
         self._error = error
@@ -223,25 +256,30 @@ class SiteLink(QObject):
     # -- while it stands --------------------------------------------------------------------------------------------
 
     def _take_connection_state(self, state: Any, reason: Any) -> None:
-        if self._connection is None or self._ended:
+        if self._state is SiteState.OPENING:
+            self._meanwhile = (state, reason)
+        if self._connection is None or self._ended or not self._state.is_held or state is ConnectionState.CONNECTING:
             return
         error = reason if isinstance(reason, BaseException) else None
+        self._error = error
         if state is ConnectionState.CONNECTED:
             self._told = ""
-            if self._state is SiteState.LOST:
-                self._error = None
-                self._set_state(SiteState.OPEN)
+            self._change_to(SiteState.OPEN)
+            return
+        self._link = Link()
+        if state is ConnectionState.UNRESPONSIVE:
+            self._change_to(SiteState.UNRESPONSIVE)
         elif state is ConnectionState.DISCONNECTED:
-            self._error, self._link = error, Link()
-            self._set_state(SiteState.FAILED)
+            self._change_to(SiteState.FAILED)
             self.lost.emit(self._name, error)
-        elif self._state in (SiteState.OPEN, SiteState.LOST):
-            self._error, self._link = error, Link()
-            if self._state is SiteState.OPEN:
-                self._set_state(SiteState.LOST)
-            if state is ConnectionState.RECONNECTING and str(error) != self._told:
+        else:
+            self._change_to(SiteState.LOST)
+            if str(error) != self._told:
                 self._told = str(error)              # each attempt fails for the same reason: told once
                 self.lost.emit(self._name, error)
+
+    def _counted(self) -> None:
+        self.measured.emit(self._name)
 
     def _take_identity(self, identity: Identity | None) -> None:
         self._identity = identity
@@ -259,8 +297,16 @@ class SiteLink(QObject):
             self._cached.close()
             self._cached = None
 
+    def _change_to(self, state: SiteState) -> None:
+        if state is not self._state:
+            self._set_state(state)
+
     def _set_state(self, state: SiteState) -> None:
         self._state = state
+        if state is not SiteState.LOST:
+            self._count.stop()
+        elif not self._ended:
+            self._count.start()
         log.info("site %s: %s", self._name, state.value)
         self.state_changed.emit(self._name)
 

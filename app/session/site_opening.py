@@ -52,21 +52,20 @@ def open_site(book: SiteBook, name: str, interaction: WindowInteraction, known: 
         known: the connection that the site had; it is opened again rather than made anew.
 
     Raises:
-        CancelledByUserError: the person gave up; a connection made here is closed again, as after every error.
+        CancelledByUserError: the person gave up; the connection is closed, as after every error.
     """
     connection = known or book.open(name, interaction)
+    if known is None:
+        connection.add_listener(listener)          # before it stands: it may be lost again while the rest is asked
     try:
         _wait_opened(connection.open(), interaction)
         if interaction.cancelled.is_set():
             raise CancelledByUserError("Connecting was cancelled.")
-        if known is None:
-            connection.add_listener(listener)
         service = book.jobs(name, connection)
         recipes = tuple(service.recipes()) if service.available else ()
         identity = book.identity(name)
     except BaseException:
-        if known is None:
-            connection.close()
+        connection.close()
         raise
     return OpenedSite(connection, service, recipes, identity)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Qt, Signal
@@ -69,9 +70,11 @@ class Messages(QObject):
         super().__init__(parent)
         self.all: list[Message] = []
 
-    def tell(self, error: BaseException) -> None:
+    def tell(self, error: BaseException) -> Message:
         """Keep an error and announce it."""
-        self.add(message_of(error))
+        message = message_of(error)
+        self.add(message)
+        return message
 
     def keep(self, error: BaseException) -> None:
         """Keep an error that is told where it belongs."""
@@ -248,6 +251,10 @@ class NoticeBar(QFrame):
         self._text = PlainLabel(wrap=True, selectable=True)
         self._more = QPushButton("Details")
         self._more.setProperty("role", "link")
+        self._act = QPushButton()
+        self._act.setProperty("role", "link")
+        self._act.clicked.connect(self._acted)
+        self._do: Callable[[], object] | None = None
         self._close = QPushButton()
         self._close.setProperty("role", "tool")
         self._close.setAccessibleName("Dismiss this message")
@@ -259,6 +266,7 @@ class NoticeBar(QFrame):
         row.setContentsMargins(12, 6, 8, 6)
         row.addWidget(self._icon)
         row.addWidget(self._text, 1)
+        row.addWidget(self._act)
         row.addWidget(self._more)
         row.addWidget(self._close)
         self.hide()
@@ -270,10 +278,37 @@ class NoticeBar(QFrame):
         if self._message is message:
             self.hide()
 
+    def offer(self, message: Message, words: str, do: Callable[[], object]) -> None:
+        """What can be done about this message, if it is still the one shown."""
+        if self._message is message:
+            self._do = do
+            self._act.setText(words)
+            self._act.show()
+
+    def reword(self, message: Message, text: str) -> None:
+        """Say it otherwise, if it is still the one shown: time has gone by."""
+        if self._message is message:
+            self._text.setText(text)
+
+    @property
+    def text(self) -> str:
+        return self._text.text()
+
+    @property
+    def action(self) -> QPushButton:
+        """The button for what can be done; hidden where nothing is offered."""
+        return self._act
+
+    def _acted(self, _checked: bool = False) -> None:
+        if self._do is not None:
+            self._do()
+
     def _show(self, message: Message) -> None:
         if message.severity == "info" or message.told_elsewhere:
             return
         self._message = message
+        self._do = None
+        self._act.hide()
         self._icon.setPixmap(icon(message.severity, message.severity).pixmap(16, 16))  # type: ignore[arg-type]
         self._text.setText(message.summary + (f" {message.remedy}" if message.remedy else ""))
         self.show()

@@ -14,7 +14,7 @@ from app.model.target import Target
 from app.session.files_model import FilesModel
 from app.session.future_watcher import FutureWatcher
 from app.session.places import Places
-from app.session.session import Session, SiteState
+from app.session.session import Session
 from app.session.vocabulary import DataService
 
 
@@ -49,7 +49,7 @@ class Navigator(QObject):
 
     def go_to_site(self, name: str) -> None:
         """Browse this site, connecting if needed."""
-        if self._session.state(name) is SiteState.OPEN:
+        if self._session.state(name).is_held:
             self._browse(name)
             return
         if self._session.data(name) is None:
@@ -72,7 +72,7 @@ class Navigator(QObject):
 
     def go_to(self, target: Target) -> None:
         """Open a target as soon as its site is connected."""
-        if self._session.data(target.site) is None or self._session.state(target.site) is not SiteState.OPEN:
+        if self._session.data(target.site) is None or not self._session.state(target.site).is_held:
             self._then[target.site] = target
             self._session.open_site(target.site)
             return

@@ -25,8 +25,8 @@ from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip, s
 from app.viz.icons import set_icon
 
 _STATE_WORDS = {SiteState.CLOSED: ("not connected", "idle"), SiteState.OPENING: ("connecting…", "busy"),
-                SiteState.OPEN: ("connected", "ok"), SiteState.LOST: ("reconnecting…", "warning"),
-                SiteState.FAILED: ("could not connect", "error")}
+                SiteState.OPEN: ("connected", "ok"), SiteState.UNRESPONSIVE: ("not answering", "warning"),
+                SiteState.LOST: ("reconnecting…", "warning"), SiteState.FAILED: ("could not connect", "error")}
 
 
 class StartPage(QScrollArea):

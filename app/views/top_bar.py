@@ -19,9 +19,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.errors import SignInError
 from app.model.text import visible
 from app.model.units import left_text, rate_text
 from app.session.link_pace import Quality
+from app.session.link_words import attempt_words
 from app.session.places import Places
 from app.session.session import Session, SiteState
 from app.session.streaming import Streaming
@@ -35,8 +37,8 @@ WORTH_SAYING_BYTES_S = 50_000          # less is idle talk of the link, not what
 _LEAST_SITE, _LEAST_LINK, _LEAST_GO_TO = 130, 48, 100
 
 _USED = {Quality.SAVE: "saving data", Quality.FULL: "full quality"}
-_LIGHT = {SiteState.CLOSED: "idle", SiteState.OPENING: "busy", SiteState.OPEN: "ok", SiteState.LOST: "warning",
-          SiteState.FAILED: "error"}
+_LIGHT = {SiteState.CLOSED: "idle", SiteState.OPENING: "busy", SiteState.OPEN: "ok",
+          SiteState.UNRESPONSIVE: "warning", SiteState.LOST: "warning", SiteState.FAILED: "error"}
 
 
 class _Title(PlainLabel):
@@ -220,11 +222,14 @@ class TopBar(QWidget):
                 parts.append(rate_text(link.rate_bytes_s))
             if self._streaming.quality is not Quality.AUTOMATIC and not self._session.profile(site).is_local:
                 parts.append(_USED[self._streaming.quality])
+        if state is SiteState.LOST:
+            parts = [state.value, attempt_words(self._session.next_attempt_s(site))]
         self._link.setText(" · ".join(parts) or visible(self._session.progress(site)) or state.value)
-        self._act.setText({SiteState.OPENING: "Cancel", SiteState.FAILED: "Connect again",
-                           SiteState.CLOSED: "Connect"}.get(state, ""))
-        self._act.setVisible(bool(self._act.text()))
         error = self._session.error(site)
+        again = "Sign in again" if isinstance(error, SignInError) else "Connect again"
+        self._act.setText({SiteState.OPENING: "Cancel", SiteState.FAILED: again, SiteState.CLOSED: "Connect",
+                           SiteState.LOST: "Try now", SiteState.UNRESPONSIVE: "Connect anew"}.get(state, ""))
+        self._act.setVisible(bool(self._act.text()))
         tip = state.value if error is None else f"{state.value}\n{message_of(error).summary}"
         self._link.setToolTip(plain_tip(tip))
         self._link.setAccessibleName(f"Connection: {self._link.text()}")
@@ -255,6 +260,8 @@ class TopBar(QWidget):
     def _act_pressed(self, _checked: bool = False) -> None:
         if self._session.state(self._site) is SiteState.OPENING:
             self._session.cancel_opening(self._site)
+        elif self._session.state(self._site).is_held:
+            self._session.try_now(self._site)
         else:
             self._session.open_site(self._site)
 

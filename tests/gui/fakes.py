@@ -143,6 +143,8 @@ class FakeConnection:
         self.error = error
         self.closed = threading.Event()
         self.listeners: list[Callable[..., None]] = []
+        self.next_attempt_s: float | None = None
+        self.hurried = 0
 
     def open(self) -> Future[None]:
         return _settled(self.error) if self.error is not None else _settled(None)
@@ -150,6 +152,9 @@ class FakeConnection:
     def add_listener(self, listener: Callable[..., None]) -> Callable[[], None]:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)
+
+    def reconnect_now(self) -> None:
+        self.hurried += 1
 
     def close(self, deadline_s: float = 5.0) -> None:
         self.closed.set()

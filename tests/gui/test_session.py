@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QWidget
 
 from app.application import Program
-from app.errors import LinkLostError, NotFoundError, UnreachableError
+from app.errors import LinkLostError, NotFoundError, SignInNeededError, UnreachableError
 from app.model.identity import Identity
 from app.remote.connection import ConnectionState
 from app.session.session import SiteState
@@ -44,20 +44,101 @@ def test_that_a_site_that_cannot_be_reached_says_so_and_may_be_tried_again(qtbot
     connect(qtbot, program)
 
 
-def test_that_a_lost_link_is_shown_and_its_return_too(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+def test_that_a_lost_link_is_shown_with_the_next_attempt_and_its_return_too(qtbot: Any, program: Any,
+                                                                           fake_sites: FakeSites) -> None:
     connect(qtbot, program)
-    tell = fake_sites.opened[-1].listeners[0]
-    tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
-    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
-    assert program.window.top_bar.link_text == "reconnecting"
+    connection, window = fake_sites.opened[-1], program.window
+    tell = connection.listeners[0]
     told = len(program.messages.all)
-    for _ in range(3):                                             # every attempt fails for the same reason
+    connection.next_attempt_s = 3.2
+    for _ in range(4):                                             # every attempt fails for the same reason
         tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
+    assert window.top_bar.link_text == "reconnecting · next attempt in 4 s"
+    qtbot.waitUntil(lambda: window.notice.text == "The connection to far was lost. Next attempt in 4 s.")
+    connection.next_attempt_s = 0.4
+    qtbot.waitUntil(lambda: window.notice.text == "The connection to far was lost. Next attempt in 1 s.")
+    assert window.notice.action.text() == "Try now"
+    qtbot.mouseClick(window.notice.action, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(window.top_bar._act, Qt.MouseButton.LeftButton)
+    assert connection.hurried == 2
+    connection.next_attempt_s = None
+    qtbot.waitUntil(lambda: window.notice.text == "The connection to far was lost. Trying…")
     tell(ConnectionState.CONNECTED, None)
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
-    assert len(program.messages.all) == told + 1
-    assert program.messages.all[-1].summary == "The connection to Far Light Source is back."
+    assert [m.summary for m in program.messages.all[told:]] == ["The connection to far was lost.",
+                                                                "The connection to Far Light Source is back."]
+    assert not window.notice.isVisible()
+
+
+def test_that_a_link_that_is_back_within_a_moment_is_not_talked_of(qtbot: Any, program: Any,
+                                                                   fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    tell, told = fake_sites.opened[-1].listeners[0], len(program.messages.all)
+    tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
+    tell(ConnectionState.CONNECTED, None)
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    qtbot.wait(1)
+    assert len(program.messages.all) == told
     assert not program.window.notice.isVisible()
+
+
+def test_that_a_link_that_does_not_answer_says_so_and_may_be_made_anew(qtbot: Any, program: Any,
+                                                                       fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    fake_sites.opened[-1].listeners[0](ConnectionState.UNRESPONSIVE, None)
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.UNRESPONSIVE)
+    assert program.window.top_bar.link_text == "not answering"
+    assert program.window.top_bar._act.text() == "Connect anew"
+    qtbot.mouseClick(program.window.top_bar._act, Qt.MouseButton.LeftButton)
+    assert fake_sites.opened[-1].hurried == 1
+
+
+def test_that_a_site_that_wants_a_new_sign_in_says_so_with_one_button(qtbot: Any, program: Any,
+                                                                      fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    connection, window = fake_sites.opened[-1], program.window
+    tell = connection.listeners[0]
+    wanted = SignInNeededError("Far Light Source wants you to sign in again.", remedy="Answer its question.")
+    tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
+    tell(ConnectionState.RECONNECTING, wanted)
+    qtbot.waitUntil(window.notice.isVisible)
+    assert window.notice.text == "Far Light Source wants you to sign in again. Answer its question."
+    assert not window.notice.action.isVisible(), "the question is on screen"
+    tell(ConnectionState.DISCONNECTED, wanted)
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.FAILED)
+    assert (window.notice.action.text(), window.top_bar._act.text()) == ("Sign in again", "Sign in again")
+    asked = len(fake_sites.interactions)
+    qtbot.mouseClick(window.notice.action, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    assert not window.notice.isVisible()
+    assert len(fake_sites.interactions) == asked, "the same connection, so tabs go on"
+
+
+def test_that_a_link_lost_while_the_rest_is_asked_is_not_shown_as_standing(
+        qtbot: Any, program: Any, fake_sites: FakeSites, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = fake_sites.jobs
+
+    def jobs_of_a_lost_site(name: str, connection: Any) -> Any:
+        connection.listeners[0](ConnectionState.CONNECTED, None)
+        connection.listeners[0](ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
+        return jobs(name, connection)
+
+    monkeypatch.setattr(fake_sites, "jobs", jobs_of_a_lost_site)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
+    fake_sites.opened[-1].listeners[0](ConnectionState.CONNECTED, None)
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+
+
+def test_that_a_place_asked_for_while_the_link_is_lost_is_shown_when_it_is_back(qtbot: Any, program: Any,
+                                                                                fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    fake_sites.opened[-1].listeners[0](ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
+    program.window.navigator.go_to_text("far:/home/me/a.h5")
+    qtbot.waitUntil(lambda: program.window.current_tab is not None)
 
 
 def test_that_a_connection_is_closed_whose_opening_fails_late(qtbot: Any, program: Any, fake_sites: FakeSites,

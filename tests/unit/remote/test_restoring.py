@@ -46,8 +46,11 @@ class Door:
         return self.opened[-1]
 
 
+Standing = Callable[[Door], tuple[Connection, Changes]]
+
+
 @pytest.fixture
-def standing(own_home: object) -> Iterator[Callable[[Door], tuple[Connection, Changes]]]:
+def standing(own_home: object) -> Iterator[Standing]:
     made: list[Connection] = []
 
     def stand(door: Door) -> tuple[Connection, Changes]:
@@ -66,7 +69,7 @@ def told(changes: Changes) -> list[tuple[ConnectionState, str]]:
     return [(state, type(reason).__name__) for state, reason in changes.seen]
 
 
-def test_that_a_site_that_wants_a_code_asks_once_and_says_so(standing: Callable[[Door], tuple[Connection, Changes]]) -> None:
+def test_that_a_site_that_wants_a_code_asks_once_and_says_so(standing: Standing) -> None:
     door = Door([["1"], ["2"], ["3"]])
     connection, changes = standing(door)
     door.away = 2
@@ -79,7 +82,7 @@ def test_that_a_site_that_wants_a_code_asks_once_and_says_so(standing: Callable[
     assert connection.data.list_folder(PurePosixPath("/")).result(DEADLINE_S).entries
 
 
-def test_that_an_answer_in_vain_is_not_asked_for_again(standing: Callable[[Door], tuple[Connection, Changes]]) -> None:
+def test_that_an_answer_in_vain_is_not_asked_for_again(standing: Standing) -> None:
     door = Door([["1"], ["2"], ["3"]])
     connection, changes = standing(door)
     door.hangs_up = True
@@ -93,7 +96,7 @@ def test_that_an_answer_in_vain_is_not_asked_for_again(standing: Callable[[Door]
     assert connection.state is STATES.CONNECTED, "the person pressed the button"
 
 
-def test_that_trying_now_does_not_wait_for_the_pause(standing: Callable[[Door], tuple[Connection, Changes]]) -> None:
+def test_that_trying_now_does_not_wait_for_the_pause(standing: Standing) -> None:
     door = Door([["1"]])
     connection, changes = standing(door)
     door.quiet, door.away = True, 6
@@ -109,8 +112,7 @@ def test_that_trying_now_does_not_wait_for_the_pause(standing: Callable[[Door], 
     assert time.monotonic() - begun < 15, "without it the pauses alone take 23 s at least"
 
 
-def test_that_closing_while_waiting_for_the_next_attempt_ends_at_once(
-        standing: Callable[[Door], tuple[Connection, Changes]]) -> None:
+def test_that_closing_while_waiting_for_the_next_attempt_ends_at_once(standing: Standing) -> None:
     door = Door([["1"]])
     connection, changes = standing(door)
     door.away = 1000
