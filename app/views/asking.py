@@ -7,10 +7,17 @@ import functools
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QDialog, QWidget
 
-from app.session.interaction import BrowserPage, HostKeyQuestion, PromptsQuestion, WindowInteraction
+from app.session.interaction import (
+    BrowserPage,
+    ConfirmQuestion,
+    HostKeyQuestion,
+    PromptsQuestion,
+    WindowInteraction,
+)
 from app.session.session import Session
 from app.session.vocabulary import DeviceCode
-from app.views.question_dialogs import HostKeyDialog, PromptsDialog
+from app.views.prompts_dialog import PromptsDialog
+from app.views.question_dialogs import ConfirmDialog, HostKeyDialog
 from app.views.sign_in_dialog import SignInDialog
 
 
@@ -31,6 +38,7 @@ class Asking(QObject):
         self._session = session
         self._window = window
         self._codes: dict[str, SignInDialog] = {}
+        self._prompts: list[PromptsDialog] = []
         self._hints: dict[str, str] = {}
         session.asking.connect(self._listen)
         session.failed.connect(self._end_switch)
@@ -43,7 +51,8 @@ class Asking(QObject):
         interaction.way = self._way
         interaction.browser_shown.connect(functools.partial(self._show_page, site, interaction))
         interaction.code_shown.connect(functools.partial(self._show_code, site, interaction))
-        interaction.host_key_asked.connect(functools.partial(self._ask_host_key, interaction))
+        interaction.host_key_asked.connect(functools.partial(self._ask_host_key, site, interaction))
+        interaction.confirm_asked.connect(functools.partial(self._ask_to_confirm, interaction))
         interaction.prompts_asked.connect(functools.partial(self._ask_prompts, interaction))
 
     def _show_code(self, site: str, interaction: WindowInteraction, code: DeviceCode) -> None:
@@ -81,11 +90,25 @@ class Asking(QObject):
     def _forget(self, site: str, _result: int) -> None:
         self._codes.pop(site, None)
 
-    def _ask_host_key(self, interaction: WindowInteraction, question: HostKeyQuestion) -> None:
-        self._show(HostKeyDialog(question, interaction, self._window))
+    def _ask_host_key(self, site: str, interaction: WindowInteraction, question: HostKeyQuestion) -> None:
+        self._show(HostKeyDialog(question, interaction, self._window, self._session.title(site)))
 
     def _ask_prompts(self, interaction: WindowInteraction, question: PromptsQuestion) -> None:
-        self._show(PromptsDialog(question, interaction, self._window))
+        conversation = question.conversation
+        known = next((dialog for dialog in self._prompts if conversation is not None and dialog.isVisible()
+                      and dialog.conversation is conversation), None)
+        if known is not None:
+            known.ask(question)
+            return
+        if conversation is not None and (conversation.over.is_set() or conversation.gave_up.is_set()):
+            return                                  # it was asked by a server that is gone by now
+        dialog = PromptsDialog(question, interaction, self._window)
+        self._prompts.append(dialog)
+        dialog.finished.connect(lambda _result: self._prompts.remove(dialog))
+        self._show(dialog)
+
+    def _ask_to_confirm(self, interaction: WindowInteraction, question: ConfirmQuestion) -> None:
+        self._show(ConfirmDialog(question, interaction, self._window))
 
     def _show(self, dialog: QDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -1,118 +1,131 @@
-"""What a server asks before it lets us in: is this really it, and its own prompts. GUI thread; never ``exec``."""
+"""Yes or no: is this really the server; may it cost something. GUI thread; shown, never ``exec``; no is the default."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize
+from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.model.text import visible
-from app.session.interaction import HostKeyQuestion, PromptsQuestion, WindowInteraction
+from app.session.interaction import ConfirmQuestion, HostKeyQuestion, WindowInteraction
 from app.views.labels import PlainLabel
+from app.viz.icons import set_icon
+
+_LONGEST = 300
+_SHOW_PICTURE, _HIDE_PICTURE = "Show as a picture", "Hide the picture"
 
 
 class HostKeyDialog(QDialog):
-    """An unknown server's fingerprint. Refusing is the default."""
+    """An unknown server's fingerprint, and its picture on request. Refusing is the default.
+
+    Args:
+        site: where the way leads that this server is on.
+    """
 
     def __init__(self, question: HostKeyQuestion, interaction: WindowInteraction,
-                 parent: QWidget | None = None) -> None:
+                 parent: QWidget | None = None, site: str = "") -> None:
         super().__init__(parent)
         self._question = question
+        host = cut(visible(question.host))
         self.setWindowTitle("Is this the right server?")
+        self.setAccessibleName(self.windowTitle())
         self.setMinimumWidth(520)
-        fingerprint = PlainLabel(visible(question.fingerprint), selectable=True, wrap=True)
-        fingerprint.setProperty("role", "title")
+        self._fingerprint = visible(question.fingerprint)
+        fingerprint = PlainLabel(self._fingerprint, "title", selectable=True, wrap=True)
         fingerprint.setAccessibleName("Fingerprint of the server's key")
-        refuse = QPushButton("Do not connect")
+        self._picture = PlainLabel(visible(question.randomart, keep_lines=True), selectable=True)
+        self._picture.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._picture.setStyleSheet(f"font-family: '{self._picture.font().family()}';")
+        self._picture.setAccessibleName("Picture of the server's key, as ssh draws it")
+        self._picture.hide()
+        self._copy = QPushButton("Copy fingerprint")
+        set_icon(self._copy, "copy")
+        self._copy.clicked.connect(self._copy_fingerprint)
+        self._show = QPushButton(_SHOW_PICTURE)
+        self._show.setVisible(bool(question.randomart))
+        self._show.clicked.connect(self._toggle_picture)
+        way = f"It is on the way to {cut(visible(site))}. " if site else ""
+        refuse, trust = QPushButton("Do not connect"), QPushButton("Trust and connect")
         refuse.setDefault(True)
-        refuse.setAutoDefault(True)
-        trust = QPushButton("Trust and connect")
-        trust.setAutoDefault(False)
+        for button in (trust, self._copy, self._show):
+            button.setAutoDefault(False)
         refuse.clicked.connect(self.reject)
         trust.clicked.connect(self.accept)
-        column = QVBoxLayout(self)
+        self._column = column = QVBoxLayout(self)
         column.setContentsMargins(22, 20, 22, 16)
         column.setSpacing(10)
-        column.addWidget(PlainLabel(f"First time at {visible(question.host)}", "heading", wrap=True))
-        column.addWidget(PlainLabel(f"The server shows a {visible(question.key_type)} key that is in no list of yours. "
-                                    "Compare its fingerprint with the one the facility publishes:", wrap=True))
+        column.addWidget(PlainLabel(f"First time at {host}", "heading", wrap=True))
+        column.addWidget(PlainLabel(f"{way}The server shows a {cut(visible(question.key_type))} key that is in no list "
+                                    "of yours. Compare its fingerprint with the one the facility publishes:",
+                                    wrap=True))
         column.addWidget(fingerprint)
+        looks = QHBoxLayout()
+        for button in (self._copy, self._show):
+            looks.addWidget(button)
+        looks.addStretch(1)
+        column.addLayout(looks)
+        column.addWidget(self._picture)
         column.addWidget(PlainLabel("If they differ, somebody may stand between you and the facility: do not connect, "
                                     "and tell its support.", "muted", wrap=True))
+        column.addSpacing(6)
+        column.addStretch(1)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
         buttons.addWidget(trust)
         buttons.addWidget(refuse)
-        column.addSpacing(6)
         column.addLayout(buttons)
         refuse.setFocus()
-        self.accepted.connect(self._accepted)
-        self.rejected.connect(self._rejected)
+        self.accepted.connect(lambda: self._question.answer(True))
+        self.rejected.connect(lambda: self._question.answer(False))
         interaction.was_cancelled.connect(self.reject)
 
-    def _accepted(self) -> None:
-        self._question.answer(True)
+    def _copy_fingerprint(self) -> None:
+        QGuiApplication.clipboard().setText(self._fingerprint)
+        self._copy.setText("Copied")
 
-    def _rejected(self) -> None:
-        self._question.answer(False)
+    def _toggle_picture(self) -> None:
+        shown = not self._picture.isVisible()
+        self._picture.setVisible(shown)
+        self._show.setText(_HIDE_PICTURE if shown else _SHOW_PICTURE)
+        self._column.activate()
+        self.resize(QSize(self.width(), self.sizeHint().height()) if not shown else
+                    self.size().expandedTo(self.sizeHint()))
 
 
-class PromptsDialog(QDialog):
-    """The server's prompts, verbatim: password, one-time code, whatever it asks."""
+class ConfirmDialog(QDialog):
+    """Something that costs or changes something. Leaving it is the default."""
 
-    def __init__(self, question: PromptsQuestion, interaction: WindowInteraction,
+    def __init__(self, question: ConfirmQuestion, interaction: WindowInteraction,
                  parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._question = question
-        self.setWindowTitle(visible(question.title) or f"{visible(question.host)} asks")
-        self.setMinimumWidth(440)
-        self._fields: list[QLineEdit] = []
-        form = QFormLayout()
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
-        for prompt, echo in question.prompts:
-            field = QLineEdit()
-            field.setEchoMode(QLineEdit.EchoMode.Normal if echo else QLineEdit.EchoMode.Password)
-            label = PlainLabel(visible(prompt).strip() or "Answer", wrap=True)
-            label.setBuddy(field)
-            field.setAccessibleName(label.text())
-            self._fields.append(field)
-            form.addRow(label, field)
-        send = QPushButton("Continue")
-        send.setDefault(True)
-        cancel = QPushButton("Cancel")
-        cancel.setAutoDefault(False)
-        send.clicked.connect(self.accept)
+        title = cut(visible(question.title))
+        self.setWindowTitle(title)
+        self.setAccessibleName(title)
+        self.setMinimumWidth(460)
+        cancel, agree = QPushButton("Cancel"), QPushButton(cut(visible(question.accept)) or "Yes")
+        cancel.setDefault(True)
+        agree.setAutoDefault(False)
         cancel.clicked.connect(self.reject)
+        agree.clicked.connect(self.accept)
         column = QVBoxLayout(self)
         column.setContentsMargins(22, 20, 22, 16)
         column.setSpacing(10)
-        column.addWidget(PlainLabel(f"{visible(question.host)} asks", "heading", wrap=True))
-        if question.instructions.strip():
-            column.addWidget(PlainLabel(visible(question.instructions, keep_lines=True).strip(), "muted", wrap=True,
-                                        selectable=True))
-        column.addLayout(form)
+        column.addWidget(PlainLabel(title, "heading", wrap=True))
+        column.addWidget(PlainLabel(visible(question.text, keep_lines=True), wrap=True, selectable=True))
+        column.addSpacing(6)
+        column.addStretch(1)
         buttons = QHBoxLayout()
         buttons.addStretch(1)
+        buttons.addWidget(agree)
         buttons.addWidget(cancel)
-        buttons.addWidget(send)
         column.addLayout(buttons)
-        if self._fields:
-            self._fields[0].setFocus(Qt.FocusReason.OtherFocusReason)
-        self.accepted.connect(self._accepted)
-        self.rejected.connect(self._rejected)
+        cancel.setFocus()
+        self.accepted.connect(lambda: self._question.answer(True))
+        self.rejected.connect(lambda: self._question.answer(False))
         interaction.was_cancelled.connect(self.reject)
 
-    @property
-    def fields(self) -> list[QLineEdit]:
-        return self._fields
 
-    def _accepted(self) -> None:
-        self._question.answer([field.text() for field in self._fields])
-        self._forget()
-
-    def _rejected(self) -> None:
-        self._question.answer(None)
-        self._forget()
-
-    def _forget(self) -> None:
-        for field in self._fields:
-            field.clear()
+def cut(text: str) -> str:
+    """A text from outside, short enough for one line or two of a dialog."""
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"

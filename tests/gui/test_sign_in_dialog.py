@@ -16,7 +16,8 @@ from app.errors import CodeExpiredError
 from app.remote.seams import DeviceCode, Interaction
 from app.session.interaction import BrowserPage, HostKeyQuestion, PromptsQuestion, WindowInteraction
 from app.session.session import SiteState
-from app.views.question_dialogs import HostKeyDialog, PromptsDialog
+from app.views.prompts_dialog import PromptsDialog
+from app.views.question_dialogs import HostKeyDialog
 from app.views.sign_in_dialog import SignInDialog
 from tests.gui.fakes import FakeSites
 

@@ -93,7 +93,7 @@ class FakePerson:
         if conversation is not None and conversation not in self.conversations:
             self.conversations.append(conversation)
         if not prompts:
-            self.shown.append(instructions or (conversation.note if conversation is not None else ""))
+            self.shown.append((conversation.note if conversation is not None else "") or instructions)
             return []
         self.notes.append(conversation.note if conversation is not None else "")
         self.within_s.append(within_s)

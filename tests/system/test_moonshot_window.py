@@ -15,7 +15,8 @@ from app.application import Program
 from app.model.site import AgentSettings
 from app.remote.sites import Sites
 from app.session.session import SiteState
-from app.views.question_dialogs import HostKeyDialog, PromptsDialog
+from app.views.prompts_dialog import PromptsDialog
+from app.views.question_dialogs import HostKeyDialog
 from tests.peers import moonshot_config as config
 from tests.peers.moonshot import GssSshd, MoonshotFacility, silent_radius
 

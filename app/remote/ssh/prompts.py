@@ -125,7 +125,7 @@ class _Dialog:
     def _answer(self, asked: Round) -> list[str]:
         if not asked.prompts:
             self._last = asked
-            self._show_waiting(asked.instructions)
+            self._show_waiting()
             return []
         token = self._token_for(asked)
         return [token] if token else self._typed(asked)
@@ -188,17 +188,19 @@ class _Dialog:
 
     def _slow(self) -> None:
         if self.typed or self._last.instructions:
-            self._show_waiting("")
+            self._show_waiting(silent=True)
 
-    def _show_waiting(self, instructions: str) -> None:
+    def _show_waiting(self, silent: bool = False) -> None:
+        """Show what the server said last while it takes its time."""
         attempt, last = self._attempt, self._last
         push = _PUSH.search("\n".join((last.instructions, *(prompt for prompt, _ in last.prompts))))
         waits_s = min(PUSH_S, attempt.server_waits_s or PUSH_S) if push else attempt.server_waits_s
-        if not instructions:
+        if silent:
             self._conversation.say("Approve the request on your phone or other device now." if push else
                                    f"Waiting for {attempt.host}. If the facility sends a request to your phone, "
                                    "approve it now.")
-        attempt.interaction.answer_prompts(attempt.host, last.title, instructions, [], waits_s, self._conversation)
+        attempt.interaction.answer_prompts(attempt.host, last.title, last.instructions, [], waits_s,
+                                           self._conversation)
         self._conversation.say("")
 
 
