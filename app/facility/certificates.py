@@ -90,5 +90,5 @@ class CertificateEndpoint:
         return (SSHCertificateBuilder().public_key(key).serial(secrets.randbits(63)).type(SSHCertificateType.USER)
                 .key_id(key_id.encode()).valid_principals([login.encode()])
                 .valid_after(now - _BACKDATED_S).valid_before(now + max(1, int(self._lifetime_s)))
-                .add_extension(b"permit-pty", b"")
+                .add_extension(b"permit-port-forwarding", b"").add_extension(b"permit-pty", b"")
                 .sign(self._authority).public_bytes().decode())

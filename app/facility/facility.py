@@ -18,6 +18,7 @@ from app.facility.batch.server import BatchServer
 from app.facility.certificates import CertificateEndpoint
 from app.facility.commands import write_commands
 from app.facility.data.layout import make_data
+from app.facility.gateway import Gateway
 from app.facility.keys import load_keys
 from app.facility.leftovers import MARK, end_leftovers
 from app.facility.options import Options
@@ -43,6 +44,7 @@ class Facility:
         self._say = say
         self._web: list[HttpsServer] = []
         self._ssh: SshServer | None = None
+        self._gateway: Gateway | None = None
         self._batch: BatchServer | None = None
 
     async def start(self) -> dict[str, Any]:
@@ -60,7 +62,11 @@ class Facility:
         await self._batch.start()
         wished = _read_ports(state)
         self._ssh = SshServer(keys, pin, state.home, environment)
-        ssh_port = await self._listen_ssh(wished.get("ssh", 0))
+        ssh_port = await _listen(self._ssh, wished.get("ssh", 0))
+        gateway_port = 0
+        if options.gateway:
+            self._gateway = Gateway(keys, pin, ssh_port)
+            gateway_port = await _listen(self._gateway, wished.get("gateway", 0))
         provider_web = HttpsServer("provider", keys.tls, wished.get("provider", 0))
         ca_web = HttpsServer("certificates", keys.tls, wished.get("ca", 0))
         self._web = [provider_web, ca_web]
@@ -70,10 +76,11 @@ class Facility:
         ca_web.start(CertificateEndpoint(issuer, signer, keys.user_authority, options.certificate_lifetime_s,
                                          lambda: ssh_port).app)
         write_private(state.secrets / "ports.json", json.dumps(
-            {"ssh": ssh_port, "provider": provider_web.port, "ca": ca_web.port}))
+            {"ssh": ssh_port, "provider": provider_web.port, "ca": ca_web.port, "gateway": gateway_port}))
         write_private(state.profile_file, profile_text(
             issuer=issuer, ca_url=ca_web.origin, ca_file=state.ca_file, ssh_port=ssh_port,
-            host_key=keys.host_key_line, data=state.data, options=options))
+            host_key=keys.host_key_line, data=state.data, options=options,
+            gateway=(gateway_port, self._gateway.host_key_line) if self._gateway is not None else None))
         addresses = {
             "profile": str(state.profile_file), "issuer": issuer, "ssh": f"127.0.0.1:{ssh_port}",
             "ssh_host": "127.0.0.1", "ssh_port": ssh_port, "ssh_user": LOGIN_NAME, "host_key": keys.host_key_line,
@@ -88,18 +95,13 @@ class Facility:
         """Stop everything that was started, in the reverse order."""
         for web in self._web:
             await asyncio.to_thread(web.close)
+        if self._gateway is not None:
+            await self._gateway.close()
         if self._ssh is not None:
             await self._ssh.close()
         if self._batch is not None:
             await self._batch.stop()
         end_leftovers(self._state.path)
-
-    async def _listen_ssh(self, wished: int) -> int:
-        assert self._ssh is not None
-        try:
-            return await self._ssh.start(wished)
-        except OSError:
-            return await self._ssh.start(0)
 
     def _environment(self) -> dict[str, str]:
         """What a command or job of the visitor finds in its environment: little, as at a real site."""
@@ -108,6 +110,14 @@ class Facility:
         return kept | {
             "HOME": str(self._state.home), "USER": LOGIN_NAME, "LOGNAME": LOGIN_NAME, "SHELL": "/bin/sh",
             "PATH": f"{self._state.bin}{os.pathsep}{path}", MARK: str(self._state.path)}
+
+
+async def _listen(server: SshServer | Gateway, wished: int) -> int:
+    """At the port of the last time, if it is free."""
+    try:
+        return await server.start(wished)
+    except OSError:
+        return await server.start(0)
 
 
 async def serve(state: StateFolder, options: Options, say: Callable[[str], None], ready: Callable[[str], None],

@@ -32,6 +32,7 @@ class Options:
         min_job_age_s: how long ``squeue`` still knows a job that ended.
         accounting: whether ``sacct`` answers.
         poll_s: the poll interval written into the site profile.
+        gateway: the SSH server is reached through a gateway that wants a session held open.
     """
 
     pathless: bool = False
@@ -48,6 +49,7 @@ class Options:
     min_job_age_s: float = 300
     accounting: bool = True
     poll_s: float = 2
+    gateway: bool = False
 
     @classmethod
     def parse(cls, pairs: Sequence[str]) -> Options:

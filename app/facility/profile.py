@@ -13,8 +13,11 @@ from app.facility.tokens import AUDIENCE
 
 
 def profile_text(*, issuer: str, ca_url: str, ca_file: Path, ssh_port: int, host_key: str, data: Path,
-                 options: Options) -> str:
-    """The TOML text of the profile ``demo``."""
+                 options: Options, gateway: tuple[int, str] | None = None) -> str:
+    """The TOML text of the profile ``demo``. ``gateway``: port and host key of the one that leads to the SSH server."""
+    hop = [] if gateway is None else [("[ssh.hops]", {
+        "host": "127.0.0.1", "port": gateway[0], "user": LOGIN_NAME, "methods": ["certificate", "keyboard-interactive"],
+        "host_keys": [gateway[1]], "hold_session": True})]
     sections: list[tuple[str, dict[str, Any]]] = [
         ("", {"schema": 1, "name": "demo", "title": "Demo facility", "verified": "doc: runs on this computer",
               "contact": "", "colour": "#0b67d0"}),
@@ -22,6 +25,7 @@ def profile_text(*, issuer: str, ca_url: str, ca_file: Path, ssh_port: int, host
                       "audience": AUDIENCE, "redirect_port": 0, "idp_hint": "", "ca_file": str(ca_file)}),
         ("ssh", {"host": "127.0.0.1", "port": ssh_port, "user": LOGIN_NAME,
                  "methods": ["certificate", "keyboard-interactive"], "host_keys": [host_key]}),
+        *hop,
         ("ssh.certificate_authority", {"kind": "conch", "url": ca_url, "ca_file": str(ca_file)}),
         ("agent", {"python": ["python3"], "run": "login", "workers": 2, "memory_mb": 1024,
                    "cache": "~/.cache/beamside"}),

@@ -48,7 +48,7 @@ class SshServer:
     async def start(self, port: int = 0) -> int:
         """Listen; returns the port."""
         self._acceptor = await asyncssh.create_server(
-            lambda: _Login(self._authority, self._pin), "127.0.0.1", port,
+            lambda: Login(self._authority, self._pin), "127.0.0.1", port,
             server_host_keys=[str(self._keys.host_key_file)], process_factory=self._run, encoding=None,
             sftp_factory=lambda channel: _Files(channel, self._home), allow_scp=False, line_editor=False,
             x11_forwarding=False, agent_forwarding=False, gss_host=None, login_timeout=120,
@@ -93,7 +93,7 @@ class SshServer:
             self._running.discard(process)
 
 
-class _Login(asyncssh.SSHServer):
+class Login(asyncssh.SSHServer):
     """Decides who may come in."""
 
     def __init__(self, authority: asyncssh.SSHKey, pin: Pin) -> None:
