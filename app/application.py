@@ -37,6 +37,8 @@ from app.session.io_pool import IoPool
 from app.session.jobs_model import JobsModel
 from app.session.places import Places
 from app.session.session import Session
+from app.session.site_list import SiteList
+from app.session.site_probing import SiteProbing
 from app.session.streaming import MEGABYTE, Streaming
 from app.session.viewed import Viewed
 from app.views.main_window import MainWindow
@@ -105,12 +107,14 @@ class Program(QObject):
         self._store = BlockStore(paths.cache_dir() / "data", stored.cache_mb * MEGABYTE)
         self.streaming = Streaming(stored.quality, stored.prefetch_mb_per_hour, self._store, stored.cache_mb, self)
         self.session = Session(sites, self.pool, self, store=self._store)
+        self.sites = SiteList(sites.catalogue, self.pool, self)
+        self.probing = SiteProbing(self.session, sites, self.pool, self)
         self.places = Places(stored.recent, self)
         self.viewed = Viewed(self)
         self.messages = Messages(self)
         self.jobs = JobsModel(self.session, self)
-        self.window = MainWindow(self.session, self.places, self.jobs, self.viewed, self.streaming, self.messages,
-                                 stored, version())
+        self.window = MainWindow(self.session, self.sites, self.probing, self.places, self.jobs, self.viewed,
+                                 self.streaming, self.messages, stored, version())
         self._keeper = QTimer(self)
         self._keeper.setSingleShot(True)
         self._keeper.setInterval(KEEP_EVERY_MS)
@@ -162,13 +166,11 @@ class Program(QObject):
     def _demo_started(self, started: tuple[SiteProfile, str]) -> None:
         profile, pin = started
         self._demo_starting = None
-        self._sites.give(profile)
+        self.sites.give(profile)
         if pin:
             self.window.asking.set_hint(profile.name, f"The page asks for the demo PIN: {pin}\n"
                                         "Your browser does not know the demo’s certificate: go on past its warning.")
         self.window.start_page.show_demo_progress("")
-        self.window.start_page.show_sites()
-        self.window.top_bar.show_sites()
         self.window.top_bar.show_site(profile.name)
         self.window.navigator.go_to_site(profile.name)
 

@@ -34,6 +34,29 @@ def profile_text(profile: SiteProfile, comment: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
+def table_text(table: dict[str, Any]) -> str:
+    """A table as TOML reads it, good profile or not, as text: values first, then the tables below."""
+    return "\n".join(_table_lines(table, "")).strip("\n") + "\n"
+
+
+def _table_lines(table: dict[str, Any], where: str) -> list[str]:
+    below = {key: value for key, value in table.items() if _is_table(value)}
+    lines = [f"{_key(key)} = {_toml(value)}" for key, value in table.items() if key not in below]
+    for key, value in below.items():
+        name = f"{where}.{_key(key)}" if where else _key(key)
+        if isinstance(value, list):
+            for inner in value:
+                lines += ["", f"[[{name}]]", *_table_lines(inner, name)]
+            continue
+        inside = _table_lines(value, name)
+        lines += ["", f"[{name}]", *inside] if not inside or inside[0] else inside
+    return lines
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and all(isinstance(i, dict) for i in value))
+
+
 def shareable(profile: SiteProfile) -> SiteProfile:
     """The profile without account names, and without paths of this computer."""
     ssh = _shareable_server(profile.ssh)

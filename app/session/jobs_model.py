@@ -1,7 +1,7 @@
 """The job board's table: jobs of every open site, asked for with one call per site and tick.
 
 GUI thread; the calls run on the io pool. A failed poll keeps what is known and says since when; it never makes a job
-failed. Roles: ``JOB`` the Job itself, ``PROGRESS`` 0..1 or None.
+failed. Roles: ``JOB`` the Job itself, ``PROGRESS`` 0..1 or None, ``COLOUR`` its site's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.model.units import clock_text
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session, SiteState
 
-COLUMNS = ("Job", "Analysis", "State", "Progress", "Elapsed / limit", "Where", "Result")
+COLUMNS = ("Job", "Analysis", "Site", "State", "Progress", "Elapsed / limit", "Where", "Result")
 SOON_MS = 1000                       # the first look after a submission or a cancellation
 
 Index = QModelIndex | QPersistentModelIndex
@@ -31,16 +31,18 @@ _ROOT = QModelIndex()
 class Column(IntEnum):
     JOB = 0
     RECIPE = 1
-    STATE = 2
-    PROGRESS = 3
-    ELAPSED = 4
-    WHERE = 5
-    RESULT = 6
+    SITE = 2
+    STATE = 3
+    PROGRESS = 4
+    ELAPSED = 5
+    WHERE = 6
+    RESULT = 7
 
 
 class JobRole(IntEnum):
     JOB = Qt.ItemDataRole.UserRole + 1
     PROGRESS = Qt.ItemDataRole.UserRole + 2
+    COLOUR = Qt.ItemDataRole.UserRole + 3
 
 
 class JobsModel(QAbstractTableModel):
@@ -232,6 +234,8 @@ class JobsModel(QAbstractTableModel):
         if job is None:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
+            if index.column() == Column.SITE:
+                return visible(self._session.title(job.site))
             return cell_text(job, Column(index.column()), seen_running=self._running_since.get((job.site, job.id)))
         if role == Qt.ItemDataRole.ToolTipRole:
             return job_tip(job)
@@ -239,6 +243,8 @@ class JobsModel(QAbstractTableModel):
             return job
         if role == JobRole.PROGRESS:
             return progress_of(job)
+        if role == JobRole.COLOUR:
+            return self._session.profile(job.site).colour
         return None
 
 
@@ -265,6 +271,8 @@ def cell_text(job: Job, column: Column, now: float | None = None, seen_running: 
         return job.scheduler_id or job.id
     if column is Column.RECIPE:
         return visible(job.name) or _recipe_text(job)
+    if column is Column.SITE:
+        return job.site
     if column is Column.STATE:
         return job.state.value
     if column is Column.PROGRESS:

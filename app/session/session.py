@@ -14,7 +14,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.errors import BeamsideError
-from app.model.identity import Identity
+from app.model.identity import Identity, SignedOut
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.block_store import BlockStore
@@ -39,7 +39,8 @@ class Session(QObject):
     Signals:
         state_changed(site); opened(site); failed(site, exception); lost(site, exception or None);
         asking(site, WindowInteraction): a site is being opened, the person may be asked;
-        identity_changed(site); link_measured(site); trouble(exception): told once, belongs to no widget.
+        identity_changed(site); link_measured(site); trouble(exception): told once, belongs to no widget;
+        signed_out(SignedOut): of a provider, everywhere.
     """
 
     state_changed = Signal(str)
@@ -50,6 +51,7 @@ class Session(QObject):
     identity_changed = Signal(str)
     link_measured = Signal(str)
     trouble = Signal(object)
+    signed_out = Signal(object)
 
     def __init__(self, sites: SiteBook, pool: IoPool, parent: QObject | None = None, *,
                  store: BlockStore | None = None) -> None:
@@ -95,6 +97,10 @@ class Session(QObject):
     def data(self, site: str) -> DataService | None:
         """The site's files, once it is open (and while it reconnects)."""
         return self._site(site).data
+
+    def connection(self, site: str) -> Connection | None:
+        """What is held to a site; ``None``: nothing."""
+        return self._site(site).connection
 
     def jobs(self, site: str) -> JobService | None:
         return self._site(site).jobs
@@ -147,6 +153,15 @@ class Session(QObject):
         link.close()
         self.run(lambda: self._book.sign_out(name), lambda _: link.ask_identity(), self._tell)
 
+    def sign_out_everywhere(self, name: str) -> None:
+        """End the sign-in of all sites that use the same provider; hang up on those, and tell by ``signed_out``."""
+        self._site(name).close()
+        self.run(lambda: self._book.sign_out_everywhere(name), self._take_signed_out, self._tell)
+
+    def renew_jobs(self, name: str) -> None:
+        """More is known of a site's batch system than when it was opened."""
+        self._site(name).renew_jobs()
+
     def run(self, work: Callable[[], Any], on_result: Callable[[Any], object],
             on_error: Callable[[BaseException], object]) -> FutureWatcher:
         """Do blocking ``work`` on the io pool and deliver its outcome here."""
@@ -181,6 +196,14 @@ class Session(QObject):
         link.asking.connect(self.asking)
         link.identity_changed.connect(self.identity_changed)
         link.measured.connect(self.link_measured)
+
+    def _take_signed_out(self, done: SignedOut) -> None:
+        for name in done.sites:
+            if name in self._links:
+                self._links[name].close()
+        for link in self._links.values():
+            link.ask_identity()
+        self.signed_out.emit(done)
 
     def _begin_measuring(self, _site: str) -> None:
         self._measure.start()

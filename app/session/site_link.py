@@ -25,7 +25,7 @@ from app.remote.seams import DataService
 from app.session.future_watcher import FutureWatcher
 from app.session.interaction import WindowInteraction
 from app.session.io_pool import IoPool
-from app.session.site_opening import OpenedSite, SiteBook, open_site
+from app.session.site_opening import OpenedSite, SiteBook, open_site, services
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +140,11 @@ class SiteLink(QObject):
         return self._cached or (self._connection.data if self._connection is not None else None)
 
     @property
+    def connection(self) -> Connection | None:
+        """What is held; ``None``: nothing."""
+        return self._connection
+
+    @property
     def jobs(self) -> JobService | None:
         return self._jobs
 
@@ -210,6 +215,12 @@ class SiteLink(QObject):
         """Find out anew who is signed in."""
         FutureWatcher(self._pool.submit(self._book.identity, self._name), self, self._take_identity, _note)
 
+    def renew_jobs(self) -> None:
+        """More is known of the site's batch system than when it was opened."""
+        if self._connection is not None:
+            FutureWatcher(self._pool.submit(services, self._book, self._name, self._connection), self, self._take_jobs,
+                          _note)
+
     def measure(self) -> None:
         """Take how the connection does from its last answers."""
         if self._connection is not None and self._state is SiteState.OPEN:
@@ -233,6 +244,11 @@ class SiteLink(QObject):
         self.opened.emit(self._name)
         if self._meanwhile is not None:              # it may have been lost again before it was taken over
             self._take_connection_state(*self._meanwhile)
+
+    def _take_jobs(self, found: tuple[JobService, tuple[Recipe, ...]]) -> None:
+        if self._connection is not None and not self._ended:
+            self._jobs, self._recipes = found
+            self.state_changed.emit(self._name)
 
     def _fail_opening(self, error: BaseException) -> None:
         self._error = error

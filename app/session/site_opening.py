@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.errors import CancelledByUserError, UnreachableError
-from app.model.identity import Identity
+from app.model.identity import Identity, SignedOut
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.connection import Connection, Listener
@@ -24,13 +24,14 @@ OPENED_WITHIN_S = 1800.0             # a person may be signing in with a phone
 
 
 class SiteBook(Protocol):
-    """What the session needs of ``app.remote.sites.Sites``; ``open``, ``jobs`` and ``sign_out`` may block."""
+    """What the session needs of ``app.remote.sites.Sites``; what opens and signs out may block."""
 
     def names(self) -> list[str]: ...
     def profile(self, name: str) -> SiteProfile: ...
     def open(self, name: str, interaction: Interaction) -> Connection: ...
     def jobs(self, name: str, connection: Connection) -> JobService: ...
     def sign_out(self, name: str) -> None: ...
+    def sign_out_everywhere(self, name: str) -> SignedOut: ...
     def identity(self, name: str) -> Identity | None: ...
 
 
@@ -61,13 +62,18 @@ def open_site(book: SiteBook, name: str, interaction: WindowInteraction, known: 
         _wait_opened(connection.open(), interaction)
         if interaction.cancelled.is_set():
             raise CancelledByUserError("Connecting was cancelled.")
-        service = book.jobs(name, connection)
-        recipes = tuple(service.recipes()) if service.available else ()
+        service, recipes = services(book, name, connection)
         identity = book.identity(name)
     except BaseException:
         connection.close()
         raise
     return OpenedSite(connection, service, recipes, identity)
+
+
+def services(book: SiteBook, name: str, connection: Connection) -> tuple[JobService, tuple[Recipe, ...]]:
+    """The batch system of an open site, and what can be computed there."""
+    service = book.jobs(name, connection)
+    return service, tuple(service.recipes()) if service.available else ()
 
 
 def _wait_opened(opened: Future[None], interaction: WindowInteraction) -> None:

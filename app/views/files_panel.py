@@ -29,6 +29,7 @@ from app.session.vocabulary import Recipe
 from app.views.files_proxy import FilesProxy
 from app.views.files_tree import FilesTree
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip, set_state
+from app.views.site_marks import ColourBar
 from app.viz.icons import set_icon
 
 _NOTHING_FITS = "Nothing that is opened below fits. Folders and files are searched once they are unfolded."
@@ -55,16 +56,22 @@ class FilesPanel(QWidget):
         self._proxy = FilesProxy(model, self)
         self._recipes: tuple[Recipe, ...] = ()
         self._host = ""
+        self._title = ""
         self._way: list[str] = []
         self._build()
         self._connect()
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
-    def set_site(self, host: str, recipes: tuple[Recipe, ...]) -> None:
-        """What is known of the site that is browsed: its host ("" for this computer) and recipes for the menu."""
+    def set_site(self, host: str, recipes: tuple[Recipe, ...], colour: str = "", title: str = "") -> None:
+        """What is known of the site that is browsed: its host ("" for this computer), its recipes, its mark."""
         self._host = host
         self._recipes = recipes
+        self._title = title
+        self.mark.set_colour(colour)
+        self.mark.setToolTip(plain_tip(visible(title)))
+        self._tree.setToolTip(plain_tip(visible(title)))
+        self._show_path()
 
     def selected(self) -> DataReference | None:
         """What is selected in the tree."""
@@ -156,8 +163,13 @@ class FilesPanel(QWidget):
         header.setStretchLastSection(True)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(10, 8 if self._with_head else 0, 6, 8)
+        self.mark = ColourBar("", 3)
+        outer = QHBoxLayout(self)
+        outer.setContentsMargins(4, 8 if self._with_head else 0, 6, 8)
+        outer.setSpacing(4)
+        outer.addWidget(self.mark)
+        column = QVBoxLayout()
+        outer.addLayout(column, 1)
         column.setSpacing(6)
         column.addLayout(head)
         column.addWidget(self._crumb_bar)
@@ -197,15 +209,18 @@ class FilesPanel(QWidget):
             crumb = QToolButton()
             crumb.setText(_cut(visible(place.name)) or "/")
             crumb.setProperty("role", "crumb")
-            crumb.setToolTip(plain_tip(visible(str(place))))
+            crumb.setToolTip(self._tip(place))
             crumb.setAccessibleName(f"Go to {visible(str(place))}")
             crumb.clicked.connect(functools.partial(self._go, place))
             self._crumbs.addWidget(crumb)
             self._crumbs.addWidget(PlainLabel("›", "muted"))
         here = ElidedLabel(visible(path.name) or "/")
-        here.setToolTip(plain_tip(visible(str(path))))
+        here.setToolTip(self._tip(path))
         here.setContentsMargins(8, 0, 0, 0)
         self._crumbs.addWidget(here, 1)
+
+    def _tip(self, place: PurePosixPath) -> str:
+        return plain_tip("\n".join(filter(None, (visible(self._title), visible(str(place))))))
 
     def _filter_changed(self, text: str) -> None:
         self._tree.remember_chosen()

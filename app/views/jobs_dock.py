@@ -30,9 +30,10 @@ from app.model.jobs import Job, JobState
 from app.model.text import visible
 from app.session.future_watcher import FutureWatcher
 from app.session.jobs_model import Column, JobRole, JobsModel
-from app.session.session import Session
+from app.session.session import Session, SiteState
 from app.views.labels import PlainLabel, plain_tip
 from app.views.messages import message_of
+from app.views.site_marks import paint_dot
 from app.viz.icons import set_icon
 from app.viz.theme import Theme, theme_of
 
@@ -76,7 +77,7 @@ class JobsDock(QWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setHighlightSections(False)
         header.setStretchLastSection(False)
-        for column, width in zip(Column, (60, 340, 105, 270, 120, 130, 100), strict=True):
+        for column, width in zip(Column, (60, 300, 130, 105, 250, 120, 120, 100), strict=True):
             header.resizeSection(column, width)
         header.setSectionResizeMode(Column.PROGRESS, QHeaderView.ResizeMode.Stretch)
         self._empty = PlainLabel("No jobs yet. Open a dataset and choose an analysis; its job appears here and is "
@@ -222,6 +223,10 @@ class JobDelegate(QStyledItemDelegate):
         box = QRectF(option.rect).adjusted(6, 0, -6, 0)
         if column == Column.STATE:
             self._state(painter, box, job, theme)
+        elif column == Column.SITE:
+            paint_dot(painter, QRectF(box.left() - 3, box.center().y() - 8, 16, 16), index.data(JobRole.COLOUR),
+                      SiteState.OPEN)
+            self._text(painter, box.adjusted(18, 0, 0, 0), text, theme.muted)
         elif column == Column.PROGRESS:
             self._progress(painter, box, index.data(JobRole.PROGRESS), text, job, theme)
         else:

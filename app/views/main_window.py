@@ -19,6 +19,8 @@ from app.session.jobs_model import JobsModel
 from app.session.kept import Kept
 from app.session.places import Places
 from app.session.session import Session
+from app.session.site_list import SiteList
+from app.session.site_probing import SiteProbing
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import Recipe
@@ -36,6 +38,7 @@ from app.views.labels import panel
 from app.views.messages import Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
 from app.views.site_desk import SiteDesk
+from app.views.site_forms import SiteForms
 from app.views.site_notices import SiteNotices
 from app.views.start_page import StartPage
 from app.views.submit_dialog import SubmitDialog
@@ -57,8 +60,8 @@ class MainWindow(QMainWindow):
     theme_chosen = Signal(str)
     settings_changed = Signal(object)
 
-    def __init__(self, session: Session, places: Places, jobs: JobsModel, viewed: Viewed, streaming: Streaming,
-                 messages: Messages, settings: Settings, version: str) -> None:
+    def __init__(self, session: Session, sites: SiteList, probing: SiteProbing, places: Places, jobs: JobsModel,
+                 viewed: Viewed, streaming: Streaming, messages: Messages, settings: Settings, version: str) -> None:
         super().__init__()
         self._session = session
         self._messages = messages
@@ -72,17 +75,18 @@ class MainWindow(QMainWindow):
         self.files_panel = FilesPanel(self.files, with_head=False)
         self.inspector = Inspector()
         self.jobs_dock = JobsDock(jobs)
-        self.start_page = StartPage(session, places)
+        self.start_page = StartPage(session, sites, places)
         self.asking = Asking(session, self, settings.sign_in_way)
         menu = QMenu(self)
         self._actions = WindowActions(self, menu)
-        self.top_bar = TopBar(session, places, menu, streaming)
+        self.top_bar = TopBar(session, sites, places, menu, streaming)
         self._build_centre()
         self._build_docks()
         self.job_desk = JobDesk(session, jobs, messages, self.navigator, self.jobs_dock, self.work_dock,
                                 self.top_bar, self)
-        self.site_desk = SiteDesk(session, self.navigator, self.top_bar, self.start_page, self.files_panel, self._tabs,
-                                  self)
+        self.site_forms = SiteForms(session, sites, probing, messages, self)
+        self.site_desk = SiteDesk(session, sites, probing, self.navigator, self.top_bar, self.start_page,
+                                  self.files_panel, self._tabs, self.site_forms, self)
         self.data_desk = DataDesk(session, self.navigator, self._tabs, self.inspector, self.files_panel, self.job_desk,
                                   messages, places=places, viewed=viewed, streaming=streaming, kept=self._kept,
                                   parent=self)

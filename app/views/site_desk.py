@@ -5,9 +5,13 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QAction
 
+from app.model.site import LOCAL_NAME
 from app.session.session import Session
+from app.session.site_list import SiteList
+from app.session.site_probing import SiteProbing
 from app.views.files_panel import FilesPanel
 from app.views.navigator import Navigator
+from app.views.site_forms import SiteForms
 from app.views.start_page import StartPage
 from app.views.top_bar import TopBar
 from app.views.viewer_tabs import ViewerTabs
@@ -25,32 +29,62 @@ class SiteDesk(QObject):
 
     demo_requested = Signal()
 
-    def __init__(self, session: Session, navigator: Navigator, top_bar: TopBar, start_page: StartPage,
-                 files_panel: FilesPanel, tabs: ViewerTabs, parent: QObject) -> None:
+    def __init__(self, session: Session, sites: SiteList, probing: SiteProbing, navigator: Navigator, top_bar: TopBar,
+                 start_page: StartPage, files_panel: FilesPanel, tabs: ViewerTabs, forms: SiteForms,
+                 parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
+        self._sites = sites
+        self._forms = forms
         self._navigator = navigator
         self._top_bar = top_bar
         self._files_panel = files_panel
         self._tabs = tabs
         self._sign_out: QAction | None = None
+        self._sign_out_everywhere: QAction | None = None
         self._hang_up: QAction | None = None
+        self._edit: QAction | None = None
         session.opened.connect(self._site_opened)
+        session.failed.connect(self._site_failed)
+        probing.learned.connect(self._site_learned)
+        sites.changed.connect(self._sites_changed)
+        tabs.set_marks(self._mark_of)
         session.state_changed.connect(self._mirror)
         session.identity_changed.connect(self._mirror)
         navigator.site_shown.connect(self._site_shown)
         start_page.site_chosen.connect(self.choose)
         start_page.place_chosen.connect(self.go_to_place)
         start_page.demo_requested.connect(self.demo_requested)
+        start_page.new_site_wanted.connect(forms.new_site)
+        start_page.import_wanted.connect(forms.import_file)
         top_bar.site_chosen.connect(self.choose)
+        top_bar.sites_wanted.connect(self.show_sites)
+        forms.chosen.connect(self.choose)
+        forms.removing.connect(self._close_tabs_of)
 
     def add_actions(self, actions: WindowActions) -> None:
-        """What the window's menu offers for the site that is browsed."""
+        """What the window's menu offers for sites, and for the one that is browsed."""
+        actions.add("Sites…", "facility", self.show_sites)
+        actions.add("New site…", "plus", self._forms.new_site)
+        actions.add("Import a site…", "download", self._forms.import_file)
+        self._edit = actions.add("Edit this site…", "settings", self.edit)
         self._sign_out = actions.add("Sign out", "sign-out", self.sign_out)
+        self._sign_out_everywhere = actions.add("Sign out everywhere", "sign-out", self.sign_out_everywhere)
         self._hang_up = actions.add("Disconnect", "disconnect", self.hang_up)
 
+    def show_sites(self) -> None:
+        """All sites, and what can be done with each."""
+        self._forms.show_sites(self._navigator.site)
+
+    def edit(self) -> None:
+        """The profile of the site that is browsed."""
+        self._forms.edit(self._navigator.site)
+
     def choose(self, name: str) -> None:
-        """Browse this site, connecting if needed."""
+        """Browse this site, connecting if needed; where no host is known, ask for it first."""
+        if self._session.profile(name).needs_host:
+            self._forms.new_site(name)
+            return
         self._top_bar.show_site(name)
         self._navigator.go_to_site(name)
 
@@ -66,6 +100,10 @@ class SiteDesk(QObject):
         """Of the site that is browsed."""
         self._session.sign_out(self._navigator.site)
 
+    def sign_out_everywhere(self) -> None:
+        """Of all sites that use the same provider as the one that is browsed."""
+        self._session.sign_out_everywhere(self._navigator.site)
+
     def hang_up(self) -> None:
         """From the site that is browsed."""
         self._session.close_site(self._navigator.site)
@@ -73,10 +111,37 @@ class SiteDesk(QObject):
     def _site_shown(self, name: str) -> None:
         self._top_bar.show_site(name)
         profile = self._session.profile(name)
-        self._files_panel.set_site(profile.ssh.host, self._session.recipes(name))
+        self._files_panel.set_site(profile.ssh.host, self._session.recipes(name), profile.colour,
+                                   self._session.title(name))
         self._mirror(name)
 
+    def _site_learned(self, name: str) -> None:
+        if name == self._navigator.site:
+            self._site_shown(name)
+
+    def _sites_changed(self) -> None:
+        if self._navigator.site and not self._sites.knows(self._navigator.site):
+            self._navigator.go_to_site(LOCAL_NAME)
+        elif self._navigator.site:
+            self._site_shown(self._navigator.site)
+        self._tabs.draw_marks()
+
+    def _mark_of(self, name: str) -> tuple[str, str]:
+        """The colour and the name for people of a site; what was removed has none."""
+        known = self._sites.site(name)
+        return (known.profile.colour, known.profile.label) if known is not None else ("", name)
+
+    def _close_tabs_of(self, name: str) -> None:
+        """Before a site is removed."""
+        self._session.close_site(name)
+        self._tabs.close_site(name)
+
+    def _site_failed(self, name: str, _error: BaseException) -> None:
+        if self._sites.knows(name) and self._session.profile(name).needs_host:
+            self._forms.new_site(name)
+
     def _site_opened(self, name: str) -> None:
+        self._sites.look_again()
         data = self._session.data(name)
         if data is not None:
             self._tabs.for_site(name, lambda tab: tab.use_service(data))
@@ -89,5 +154,9 @@ class SiteDesk(QObject):
             return
         if self._sign_out is not None:
             self._sign_out.setEnabled(self._session.identity(name) is not None)
+        if self._sign_out_everywhere is not None:
+            self._sign_out_everywhere.setEnabled(self._session.identity(name) is not None)
         if self._hang_up is not None:
             self._hang_up.setEnabled(self._session.data(name) is not None)
+        if self._edit is not None:
+            self._edit.setEnabled(not self._session.profile(name).is_local)

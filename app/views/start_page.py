@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -17,32 +16,33 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.model.site import SiteProfile
 from app.model.text import visible
 from app.session.places import Places
-from app.session.session import Session, SiteState
-from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip, set_state
+from app.session.session import Session
+from app.session.site_list import SiteList
+from app.views.facility_card import FacilityCard
+from app.views.facility_list import FacilityList
+from app.views.labels import PlainLabel, empty_layout, plain_tip
 from app.viz.icons import set_icon
-
-_STATE_WORDS = {SiteState.CLOSED: ("not connected", "idle"), SiteState.OPENING: ("connecting…", "busy"),
-                SiteState.OPEN: ("connected", "ok"), SiteState.UNRESPONSIVE: ("not answering", "warning"),
-                SiteState.LOST: ("reconnecting…", "warning"), SiteState.FAILED: ("could not connect", "error")}
 
 
 class StartPage(QScrollArea):
-    """Facility cards, recent places and “Try the demo facility”.
+    """The user's sites as cards, the facilities that are known, recent places and “Try the demo facility”.
 
     Signals:
-        site_chosen(name); place_chosen(target text); demo_requested().
+        site_chosen(name); place_chosen(target text); demo_requested(); new_site_wanted(); import_wanted().
     """
 
     site_chosen = Signal(str)
     place_chosen = Signal(str)
     demo_requested = Signal()
+    new_site_wanted = Signal()
+    import_wanted = Signal()
 
-    def __init__(self, session: Session, places: Places, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, sites: SiteList, places: Places, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._sites = sites
         self._places = places
         self._cards: dict[str, FacilityCard] = {}
         self.setWidgetResizable(True)
@@ -60,9 +60,24 @@ class StartPage(QScrollArea):
                                         "No network, no account."))
         self._demo.clicked.connect(self.demo_requested)
         self._demo_progress = PlainLabel("", "muted", wrap=True)
+        self._new = QPushButton("New site…")
+        set_icon(self._new, "plus")
+        self._new.setToolTip(plain_tip("Any computer that you can log in to with SSH: "
+                                       "from its name Beamside makes a profile, and tries it."))
+        self._new.clicked.connect(self.new_site_wanted)
+        self._import = QPushButton("Import…")
+        set_icon(self._import, "download")
+        self._import.setToolTip(plain_tip("A site profile that a facility or a colleague gave you"))
+        self._import.clicked.connect(self.import_wanted)
+        new_row = QHBoxLayout()
+        for button in (self._new, self._import):
+            new_row.addWidget(button)
+        new_row.addStretch(1)
         demo_row = QHBoxLayout()
         demo_row.addWidget(self._demo)
         demo_row.addWidget(self._demo_progress, 1)
+        self.facilities = FacilityList(sites)
+        self.facilities.chosen.connect(self.site_chosen)
         inner = QVBoxLayout()
         inner.setSpacing(10)
         inner.addWidget(PlainLabel("Where is your data?", "heading"))
@@ -70,10 +85,13 @@ class StartPage(QScrollArea):
                                    "muted", wrap=True))
         inner.addSpacing(8)
         inner.addLayout(self._grid)
+        inner.addLayout(new_row)
         inner.addLayout(demo_row)
         inner.addSpacing(14)
         inner.addWidget(PlainLabel("Recent places", "title"))
         inner.addLayout(self._recent)
+        inner.addSpacing(14)
+        inner.addWidget(self.facilities)
         inner.addStretch(1)
         middle = QWidget()
         middle.setLayout(inner)
@@ -87,6 +105,7 @@ class StartPage(QScrollArea):
         session.state_changed.connect(self._mirror_state)
         session.identity_changed.connect(self._mirror_state)
         places.changed.connect(self._show_places)
+        sites.changed.connect(self.show_sites)
         self.show_sites()
         self._show_places()
 
@@ -99,7 +118,7 @@ class StartPage(QScrollArea):
         for card in self._cards.values():
             card.deleteLater()
         self._cards.clear()
-        for position, name in enumerate(self._session.names()):
+        for position, name in enumerate(site.name for site in self._sites.yours()):
             card = FacilityCard(self._session.profile(name))
             card.chosen.connect(self.site_chosen)
             self._cards[name] = card
@@ -133,81 +152,6 @@ class StartPage(QScrollArea):
 
     def _choose_place(self, target: str, _checked: bool = False) -> None:
         self.place_chosen.emit(target)
-
-
-class FacilityCard(QFrame):
-    """One facility: its colour, name, address and state. A click or Return connects."""
-
-    chosen = Signal(str)
-
-    def __init__(self, profile: SiteProfile, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._name = profile.name
-        self.setProperty("role", "card")
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setAccessibleName(f"Connect to {visible(profile.title or profile.name)}")
-        self.setMinimumHeight(86)
-        title = ElidedLabel(visible(profile.title or profile.name), "title", mode=Qt.TextElideMode.ElideRight)
-        where = ElidedLabel(visible(profile.ssh.host) or "Files on this computer, without a network", "muted")
-        self._state = PlainLabel()
-        self._who = ElidedLabel("", "muted", mode=Qt.TextElideMode.ElideRight)
-        column = QVBoxLayout()
-        column.setSpacing(3)
-        column.addWidget(title)
-        column.addWidget(where)
-        foot = QHBoxLayout()
-        foot.addWidget(self._state)
-        foot.addWidget(self._who, 1)
-        column.addLayout(foot)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(14, 12, 14, 12)
-        row.setSpacing(12)
-        row.addWidget(_ColourBar(QColor(profile.colour)))
-        row.addLayout(column, 1)
-
-    def show_state(self, state: SiteState, who: str) -> None:
-        words, look = _STATE_WORDS[state]
-        self._state.setText(f"● {words}")
-        set_state(self._state, look)
-        self._who.setText(f"as {who}" if who else "")
-
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if event.button() is Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
-            self.chosen.emit(self._name)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
-            self.chosen.emit(self._name)
-        else:
-            super().keyPressEvent(event)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        if self.hasFocus():
-            painter = QPainter(self)
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setPen(self.palette().highlight().color())
-            painter.drawRoundedRect(self.rect().adjusted(1, 1, -2, -2), 9, 9)
-
-
-class _ColourBar(QWidget):
-    """A facility's own colour."""
-
-    def __init__(self, colour: QColor) -> None:
-        super().__init__()
-        self._colour = colour if colour.isValid() else QColor("#7f7f7f")
-        self.setFixedWidth(5)
-
-    def sizeHint(self) -> QSize:
-        return QSize(5, 40)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._colour)
-        painter.drawRoundedRect(self.rect(), 2, 2)
 
 
 def _shortened(target: str) -> str:

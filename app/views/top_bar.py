@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QSize, QStringListModel, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QSize, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -20,21 +20,26 @@ from PySide6.QtWidgets import (
 )
 
 from app.errors import SignInError
+from app.model.site import LOCAL_NAME
 from app.model.text import visible
 from app.model.units import left_text, rate_text
 from app.session.link_pace import Quality
 from app.session.link_words import attempt_words
 from app.session.places import Places
 from app.session.session import Session, SiteState
+from app.session.site_list import SiteList
 from app.session.streaming import Streaming
 from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
 from app.views.link_menu import LinkMenu
 from app.views.messages import message_of
+from app.views.site_marks import STATE_WORDS, SiteDelegate, SiteRole, site_dot
 from app.viz.icons import set_icon
 
+ALL_SITES = "All sites…"
 WORTH_SAYING_BYTES_S = 50_000          # less is idle talk of the link, not what it can do
 
 _LEAST_SITE, _LEAST_LINK, _LEAST_GO_TO = 130, 48, 100
+_POPUP_WIDTH = 400
 
 _USED = {Quality.SAVE: "saving data", Quality.FULL: "full quality"}
 _LIGHT = {SiteState.CLOSED: "idle", SiteState.OPENING: "busy", SiteState.OPEN: "ok",
@@ -74,26 +79,31 @@ class TopBar(QWidget):
     """Mirrors the session for one site at a time.
 
     Signals:
-        site_chosen(name); went_to(text); jobs_clicked().
+        site_chosen(name); sites_wanted(): the list of all sites; went_to(text); jobs_clicked().
     """
 
     site_chosen = Signal(str)
+    sites_wanted = Signal()
     went_to = Signal(str)
     jobs_clicked = Signal()
 
-    def __init__(self, session: Session, places: Places, menu: QMenu, streaming: Streaming,
+    def __init__(self, session: Session, sites: SiteList, places: Places, menu: QMenu, streaming: Streaming,
                  parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._list = sites
         self._streaming = streaming
         self._session = session
         self._places = places
         self._commands: list[str] = []
-        self._site = "local"
+        self._site = LOCAL_NAME
         name = _Title("Beamside", "title")
         self._sites = _Sites()
         self._sites.setAccessibleName("Site")
         self._sites.setMinimumContentsLength(22)
         self._sites.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self._sites.setItemDelegate(SiteDelegate(self._sites))
+        self._sites.view().setMinimumWidth(_POPUP_WIDTH)
+        self._sites.setMaxVisibleItems(24)
         self._sites.activated.connect(self._site_activated)
         self._dot = PlainLabel("●")
         self._link = ElidedLabel("", "muted", mode=Qt.TextElideMode.ElideRight)
@@ -160,10 +170,11 @@ class TopBar(QWidget):
         session.state_changed.connect(self._mirror)
         session.link_measured.connect(self._mirror)
         session.identity_changed.connect(self._mirror)
+        sites.changed.connect(self.show_sites)
         places.changed.connect(self._refresh_known)
         streaming.changed.connect(self._mirror_here)
         self.show_sites()
-        self.show_site("local")
+        self.show_site(LOCAL_NAME)
         self._refresh_known()
 
     # -- facts and verbs --------------------------------------------------------------------------------------------
@@ -182,10 +193,18 @@ class TopBar(QWidget):
         return self._who.text()
 
     def show_sites(self) -> None:
-        """Fill the selector anew."""
+        """Fill the chooser anew: the user's sites, the one that is browsed, and the way to all others."""
+        known = [site.name for site in self._list.yours()]
+        if self._site not in known:
+            known = [*known, self._site] if self._list.knows(self._site) else known
+            self._site = self._site if self._site in known else LOCAL_NAME
         self._sites.clear()
-        for name in self._session.names():
+        for name in known:
             self._sites.addItem(visible(self._session.title(name)), name)
+            self._sites.setItemData(self._sites.count() - 1, self._session.profile(name).colour, SiteRole.COLOUR)
+        self._sites.addItem(ALL_SITES, "")
+        for name in known:
+            self._mirror_row(name)
         self._sites.setCurrentIndex(max(0, self._sites.findData(self._site)))
 
     def show_site(self, site: str) -> None:
@@ -193,6 +212,8 @@ class TopBar(QWidget):
         if site != self._site and not self.go_to.hasFocus():
             self.go_to.clear()                                 # it was meant for the other site
         self._site = site
+        if self._sites.findData(site) < 0:
+            self.show_sites()
         self._sites.setCurrentIndex(max(0, self._sites.findData(site)))
         local, title = self._session.profile(site).is_local, visible(self._session.title(site))
         where = "on this computer" if local else f"at {title}"
@@ -209,7 +230,27 @@ class TopBar(QWidget):
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
+    def _mirror_row(self, site: str) -> None:
+        """One row of the chooser: a dot that says how it does, and who is signed in."""
+        row = self._sites.findData(site)
+        if row < 0 or not site:
+            return
+        state, identity = self._session.state(site), self._session.identity(site)
+        who = f" · {visible(identity.label)}" if identity is not None else ""
+        self._sites.setItemIcon(row, site_dot(self._session.profile(site).colour, state))
+        self._sites.setItemData(row, state, SiteRole.STATE)
+        self._sites.setItemData(row, STATE_WORDS[state][0] + who, SiteRole.NOTE)
+        self._sites.setItemData(row, f"{visible(self._session.title(site))}: {STATE_WORDS[state][0]}{who}",
+                                Qt.ItemDataRole.AccessibleTextRole)
+
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() is QEvent.Type.PaletteChange:
+            for row in range(self._sites.count()):
+                self._mirror_row(str(self._sites.itemData(row)))
+        super().changeEvent(event)
+
     def _mirror(self, site: str) -> None:
+        self._mirror_row(site)
         if site != self._site:
             return
         state, link = self._session.state(site), self._session.link(site)
@@ -255,7 +296,12 @@ class TopBar(QWidget):
         self._who.setToolTip(plain_tip(visible(tip, keep_lines=True)))
 
     def _site_activated(self, row: int) -> None:
-        self.site_chosen.emit(str(self._sites.itemData(row)))
+        name = str(self._sites.itemData(row))
+        if name:
+            self.site_chosen.emit(name)
+            return
+        self._sites.setCurrentIndex(max(0, self._sites.findData(self._site)))
+        self.sites_wanted.emit()
 
     def _act_pressed(self, _checked: bool = False) -> None:
         if self._session.state(self._site) is SiteState.OPENING:

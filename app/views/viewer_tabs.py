@@ -13,11 +13,13 @@ from app.model.plot import View
 from app.model.text import visible
 from app.views.dataset_tab import DatasetTab
 from app.views.labels import plain_tip
+from app.views.site_marks import MarkedTabBar
 from app.views.viewer_tab import TabWish, ViewerTab
 from app.viz.icons import icon
 
 _LONGEST, _BEGINNING, _END = 32, 16, 15
 _VIEW_ICONS = {View.CURVE: "curve", View.SCATTER: "curve", View.TABLE: "table", View.NONE: "file"}
+MarkOf = Callable[[str], tuple[str, str]]
 
 
 class ViewerTabs(QTabWidget):
@@ -33,6 +35,8 @@ class ViewerTabs(QTabWidget):
     def __init__(self, start_page: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._start_page = start_page
+        self._mark_of: MarkOf = _no_mark
+        self.setTabBar(MarkedTabBar())
         self.setDocumentMode(True)
         self.setMovable(True)
         self.setTabsClosable(True)
@@ -42,6 +46,11 @@ class ViewerTabs(QTabWidget):
         for side in (QTabBar.ButtonPosition.LeftSide, QTabBar.ButtonPosition.RightSide):
             self.tabBar().setTabButton(0, side, None)  # type: ignore[arg-type]
         self.tabCloseRequested.connect(self.close_tab)
+
+    def set_marks(self, mark_of: MarkOf) -> None:
+        """Tell the sites of tabs apart: ``mark_of(site)`` gives its colour and its name for people."""
+        self._mark_of = mark_of
+        self.draw_marks()
 
     @property
     def current(self) -> ViewerTab | None:
@@ -79,7 +88,7 @@ class ViewerTabs(QTabWidget):
         tab.tab_requested.connect(self.show_wish)
         self.added.emit(tab)
         position = self.addTab(tab, icon(tab.icon_name or "image", "muted"), _short(tab.title))
-        self.setTabToolTip(position, plain_tip(visible(str(tab.reference))))
+        self._draw_mark(position, tab)
         self.setCurrentIndex(position)
 
     def close_tab(self, position: int) -> None:
@@ -106,10 +115,27 @@ class ViewerTabs(QTabWidget):
             if tab.reference.site == site:
                 do(tab)
 
+    def close_site(self, site: str) -> None:
+        """Close all tabs on the data of a site."""
+        self.for_site(site, lambda tab: self.close_tab(self.indexOf(tab)))
+
     def draw_icons(self) -> None:
         """Icons of tabs do not follow data and theme by themselves."""
         for position in range(self.count()):
             self.setTabIcon(position, icon(_icon_name(self.widget(position)), "muted"))
+
+    def draw_marks(self) -> None:
+        """Sites may have got other colours or names."""
+        for position in range(self.count()):
+            widget = self.widget(position)
+            if isinstance(widget, ViewerTab):
+                self._draw_mark(position, widget)
+
+    def _draw_mark(self, position: int, tab: ViewerTab) -> None:
+        colour, title = self._mark_of(tab.reference.site)
+        self.tabBar().setTabData(position, colour)
+        self.setTabToolTip(position, plain_tip("\n".join(filter(None, (visible(title), visible(str(tab.reference)))))))
+        self.tabBar().update()
 
     def changeEvent(self, event: QEvent) -> None:
         if event.type() is QEvent.Type.PaletteChange:
@@ -120,6 +146,10 @@ class ViewerTabs(QTabWidget):
         self.setTabText(self.indexOf(tab), _short(title))
         if tab is self.current:
             self.title_changed.emit()
+
+
+def _no_mark(_site: str) -> tuple[str, str]:
+    return "", ""
 
 
 def _icon_name(widget: QWidget | None) -> str:

@@ -13,14 +13,17 @@ import numpy as np
 
 from app.errors import NotFoundError
 from app.model.data import Block, DataReference, Exactness, ReadRequest, Selection, Statistics
+from app.model.findings import Findings
+from app.model.identity import SignedOut
 from app.model.jobs import Job, JobSpec, JobState, Partition
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
-from app.model.site import LOCAL, BatchSettings, SiteProfile, SshSettings
+from app.model.site import BatchSettings, SiteProfile, SoftwareSettings, SshSettings
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe
 from app.remote.job_draft import Draft
 from app.remote.seams import Interaction
+from app.remote.site_catalogue import SiteCatalogue
 
 
 class FakeWatch:
@@ -206,6 +209,10 @@ class FakeJobs:
         raise AssertionError("not asked for in these tests")
 
 
+FAR = SiteProfile("far", "Far Light Source", ssh=SshSettings("far.example"), batch=BatchSettings("slurm", poll_s=1),
+                  software=SoftwareSettings(containers="none"))
+
+
 class FakeSites:
     """Two sites: this computer, and one with a batch system."""
 
@@ -215,17 +222,17 @@ class FakeSites:
         self.error: BaseException | None = None
         self.opened: list[FakeConnection] = []
         self.faults: list[BaseException] = []
+        self.findings: Findings | None = None
+        self.catalogue = SiteCatalogue((FAR,))
         self.interactions: list[Interaction] = []
         self.during_open: Callable[[Interaction], None] = _nothing
         self.kept = 0
 
     def names(self) -> list[str]:
-        return ["local", "far"]
+        return self.catalogue.names()
 
     def profile(self, name: str) -> SiteProfile:
-        far = SiteProfile("far", "Far Light Source", ssh=SshSettings("far.example"),
-                          batch=BatchSettings("slurm", poll_s=1))
-        return LOCAL if name == "local" else far
+        return self.catalogue.profile(name)
 
     def open(self, name: str, interaction: Interaction) -> Any:
         self.interactions.append(interaction)
@@ -241,6 +248,15 @@ class FakeSites:
 
     def sign_out(self, name: str) -> None:
         """Nobody is signed in."""
+
+    def sign_out_everywhere(self, name: str) -> SignedOut:
+        return SignedOut((name,))
+
+    def look_around(self, name: str, connection: Any, *, always: bool = False) -> Findings | None:
+        return self.findings
+
+    def learn(self, name: str, found: Findings) -> None:
+        self.catalogue.learn(name, found)
 
     def keep_signed_in(self) -> None:
         """Nobody is signed in."""
