@@ -41,6 +41,7 @@ class FakeProvider:
         discovery_changes: changes to the discovery document.
         sign_key: what signs ID tokens; replace it to forge them.
         date_offset_s: how wrong the ``Date`` header is.
+        refused_scopes: requests with any of these are answered ``invalid_scope``.
         forge: makes ID tokens instead of signing them: a function of the claims to the token.
         bent: path → (status, address): where requests for it are redirected to.
         vanish, come_back: stop listening (connections are refused), and listen again at the same port.
@@ -68,6 +69,7 @@ class FakeProvider:
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     refresh_token: str = ""
     refresh_bytes: int = 16
+    refused_scopes: set[str] = field(default_factory=set)
     redirect: str = ""
     callback_changes: dict[str, Any] = field(default_factory=dict)
     browser_codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -99,6 +101,8 @@ class FakeProvider:
         self.requests.append((path, form))
         if self.forced.get(path):
             return self.forced[path].pop(0)
+        if self.refused_scopes & set(form.get("scope", "").split()):
+            return self._refuse_scopes(path, form)
         if path in self.bent:
             status, self.redirect = self.bent[path]
             return status, "moved"
@@ -128,6 +132,12 @@ class FakeProvider:
                  "device_authorization_endpoint": "device", "revocation_endpoint": "revoke"}
         return {"issuer": self.issuer, "id_token_signing_alg_values_supported": ["ES256", "HS256", "none"],
                 **{name: f"{self.issuer}/{last}" for name, last in names.items()}}
+
+    def _refuse_scopes(self, path: str, form: dict[str, str]) -> Answer:
+        if path != "/auth":
+            return 400, {"error": "invalid_scope"}
+        self.redirect = f"{form['redirect_uri']}?{urlencode({'error': 'invalid_scope', 'state': form['state']})}"
+        return 302, "to the application"
 
     def _authorize(self, form: dict[str, str]) -> Answer:
         code = secrets.token_urlsafe(12)

@@ -163,7 +163,8 @@ def test_a_client_that_is_not_registered(provider: OpenIdProvider) -> None:
 def test_a_wish_that_is_not_allowed(provider: OpenIdProvider, way: str) -> None:
     person = FakePerson(on_code=provider.approve, on_page=provider.answer, way=way)
     error = told(ProviderError, provider.settings(scopes=("email", "moon"), audience="not-a-resource"), person)
-    assert error.summary == f"{provider.host} does not allow what Beamside asks for: email, moon."
+    assert error.summary == (f"{provider.host} does not allow what Beamside asks for: "
+                             "openid, profile, offline_access, email, moon.")
 
 
 def test_a_sign_in_that_was_revoked(provider: OpenIdProvider) -> None:

@@ -114,9 +114,18 @@ def test_that_a_provider_that_does_not_know_us_says_so_in_the_browser(provider: 
 
 
 def test_that_scopes_that_are_not_allowed_are_named(provider: OpenIdProvider) -> None:
-    with pytest.raises(ProviderError, match="does not allow what Beamside asks for: email, moon"):
+    with pytest.raises(ProviderError, match=r"does not allow what Beamside asks for: openid, .*email, moon\."):
         OidcSession("here", provider.settings(scopes=("email", "moon"), audience="nonsense")).sign_in(
             at_the_browser(provider))
+
+
+@pytest.mark.parametrize("way", ["code", "browser"])
+def test_that_a_client_that_may_not_stay_signed_in_asks_for_less(provider: OpenIdProvider, way: str) -> None:
+    person = FakePerson(on_code=provider.approve, on_page=provider.answer, way=way)
+    session = OidcSession("here", provider.settings(client_id="briefly"))
+    assert session.sign_in(person).subject == "alice"
+    assert any("lets nobody stay signed in for long" in text for text in person.said)
+    assert session.access_token()
 
 
 def test_that_signing_out_everywhere_leads_to_the_providers_own_page(provider: OpenIdProvider) -> None:

@@ -39,7 +39,8 @@ from app.remote.signin.token_store import slim
 if TYPE_CHECKING:
     import msal
 
-_RESERVED = {"openid", "profile", "offline_access"}   # msal adds these itself
+_LASTING = "offline_access"
+_RESERVED = ("openid", "profile", _LASTING)   # msal adds these itself
 _TRIES, _PAUSE_S = 3, 1.0
 _LOOK_S = 0.1
 logging.getLogger("msal").setLevel(logging.WARNING)   # its debug lines hold claims
@@ -47,22 +48,34 @@ T = TypeVar("T")
 
 
 class MsalClient:
-    """One conversation with a provider, beginning with the tokens of ``cache``."""
+    """One conversation with a provider, beginning with the tokens of ``cache``.
+
+    Attributes:
+        scopes: what the profile asks for.
+        lasting: whether ``offline_access`` is asked for too, a session that outlives the browser's.
+    """
 
     def __init__(self, web: SignInWeb, settings: IdentitySettings, provider: Provider,
-                 cache: dict[str, Any] | None = None) -> None:
+                 cache: dict[str, Any] | None = None, *, lasting: bool = True) -> None:
         import msal  # here, since it takes a while and most commands never sign in
 
         self._provider = provider
         self._settings = settings
         self.scopes = [scope for scope in settings.scopes if scope not in _RESERVED]
+        self.lasting = lasting
         self._cache = msal.SerializableTokenCache()
         if cache is not None:
             self._cache.deserialize(json.dumps(cache))
         self._verifier = secrets.token_urlsafe(48)
         self._app: msal.PublicClientApplication = self._ask(lambda: msal.PublicClientApplication(
             settings.client_id, oidc_authority=provider.authority, http_client=_Challenging(web, self._verifier),
-            http_cache=_NoStore(), token_cache=self._cache, app_name="beamside"))
+            http_cache=_NoStore(), token_cache=self._cache, app_name="beamside",
+            exclude_scopes=None if lasting else [_LASTING]))
+
+    @property
+    def all_scopes(self) -> list[str]:
+        """What is asked for, with what msal adds."""
+        return [*_RESERVED[:2], *_RESERVED[2:] * self.lasting, *self.scopes]
 
     @property
     def cache(self) -> dict[str, Any]:

@@ -27,11 +27,11 @@ from app.errors import (
 from app.model.identity import Identity
 from app.model.site import IdentitySettings
 from app.remote.seams import Interaction
-from app.remote.signin import browser_flow, device_flow, expiry
+from app.remote.signin import expiry
 from app.remote.signin.https import host_of
 from app.remote.signin.id_token import Provider, discover, verify
-from app.remote.signin.msal_client import MsalClient, SignInWeb, nonce_of
-from app.remote.signin.receiver import Receiver
+from app.remote.signin.msal_client import MsalClient, SignInWeb
+from app.remote.signin.new_sign_in import NewSignIn
 from app.remote.signin.refusals import refusal, said
 from app.remote.signin.token_store import StoredSession, TokenStore
 
@@ -192,67 +192,14 @@ class OidcSession:
 
     def _sign_in_anew(self, interaction: Interaction) -> None:
         provider = self._discover()
-        ways = provider.ways
-        if not ways:
-            raise ProviderError(f"{host_of(provider.issuer)} offers no sign-in that Beamside knows.",
-                                remedy="Ask the facility to allow Beamside the authorization code or the device grant.")
-        way = interaction.choose_way(self._site, ways)
-        while way is not None and not interaction.cancelled.is_set():
-            done = (self._by_browser if way == "browser" else self._by_code)(provider, interaction, len(ways) > 1)
-            if done:
-                if not self._store.kept:
-                    interaction.say(f"The sign-in lasts until Beamside is closed, since {self._store.why_not_kept}.")
-                return
-            way = "code" if way == "browser" else "browser"
-        raise CancelledByUserError("The sign-in was cancelled.")
 
-    def _by_browser(self, provider: Provider, interaction: Interaction, code_too: bool) -> bool:
-        """Let the person sign in here; False: with a code rather."""
-        client = MsalClient(self._web, self._settings, provider)
-        try:
-            receiver = Receiver(self._settings.redirect_port)
-        except ProviderError as error:
-            if not code_too:
-                raise
-            interaction.say(f"{error.summary} Going on with a code.")
-            return False
-        with receiver:
-            flow = client.begin_browser(receiver.redirect_uri)
-            receiver.expect(flow["state"])
-            use_code = interaction.show_browser(self._site, browser_flow.address_of(flow["auth_uri"], self._settings))
-            try:
-                brought = browser_flow.wait_for_answer(receiver, interaction,
-                                                       use_code if code_too else threading.Event())
-                if brought is None:
-                    return False
-                browser_flow.check_sender(provider, brought)
-                answer = client.trade_code(flow, brought, interaction.cancelled)
-                self._take(provider, client, answer, nonce_of(flow["auth_uri"]))
-                return True
-            finally:
-                interaction.browser_settled(self._site)
+        def take(client: MsalClient, answer: dict[str, Any], nonce: str) -> None:
+            with self._store.turn():
+                self._accept(provider, client, answer, None, nonce)
 
-    def _by_code(self, provider: Provider, interaction: Interaction, browser_too: bool) -> bool:
-        """Let the person approve a code on any device; False: in this computer's browser rather."""
-        client = MsalClient(self._web, self._settings, provider)
-        flow = client.begin_code()
-        if "user_code" not in flow:
-            raise refusal(provider, self._settings.client_id, client.scopes, flow)
-        use_browser = threading.Event() if browser_too else None
-        interaction.show_device_code(self._site, device_flow.code_of(flow, use_browser))
-        try:
-            answer = device_flow.wait_for_approval(flow, lambda: client.poll(flow), interaction, use_browser)
-            if answer is not None:
-                self._take(provider, client, answer)
-            return answer is not None
-        finally:
-            interaction.device_code_settled(self._site)
-
-    def _take(self, provider: Provider, client: MsalClient, answer: dict[str, Any], nonce: str = "") -> None:
-        if "access_token" not in answer:
-            raise refusal(provider, self._settings.client_id, client.scopes, answer)
-        with self._store.turn():
-            self._accept(provider, client, answer, None, nonce)
+        NewSignIn(self._site, self._web, self._settings, provider, interaction, take).ask()
+        if not self._store.kept:
+            interaction.say(f"The sign-in lasts until Beamside is closed, since {self._store.why_not_kept}.")
 
     def _renew(self) -> tuple[str, float]:
         """Trade the refresh token in. The caller has the turn."""
@@ -261,14 +208,14 @@ class OidcSession:
             self._drop()
             raise SignInNeededError("You are not signed in.", remedy=f"Sign in: beamside sign-in {self._site}")
         provider = self._discover()
-        client = MsalClient(self._web, self._settings, provider, stored.cache)
+        client = MsalClient(self._web, self._settings, provider, stored.cache, lasting=stored.lasting)
         answer = client.refresh()
         if answer is None or answer.get("error") in ("invalid_grant", "interaction_required"):
             self._forget()
             raise SignInNeededError("Your sign-in has ended.", detail=said(answer or {}),
                                     remedy=f"Sign in again: beamside sign-in {self._site}")
         if "access_token" not in answer:
-            raise refusal(provider, self._settings.client_id, client.scopes, answer)
+            raise refusal(provider, self._settings.client_id, client.all_scopes, answer)
         return self._accept(provider, client, answer, stored)
 
     def _accept(self, provider: Provider, client: MsalClient, answer: dict[str, Any], before: StoredSession | None,
@@ -285,7 +232,8 @@ class OidcSession:
             name, email = claims.get("name"), claims.get("email")
             if before is not None:
                 name, email = name or before.name, email or before.email
-            session = StoredSession(provider.issuer, claims["sub"], str(name or ""), str(email or ""), cache)
+            session = StoredSession(provider.issuer, claims["sub"], str(name or ""), str(email or ""), cache,
+                                    lasting=client.lasting)
             session = dataclasses.replace(session, expires_at=expiry.session_end(answer, session.refresh_token, now))
         elif before is not None:
             session = before

@@ -11,6 +11,10 @@ from app.remote.signin.https import host_of
 from app.remote.signin.id_token import Provider
 
 
+class ScopesRefusedError(ProviderError):
+    """The provider does not allow all of what was asked for."""
+
+
 def refusal(provider: Provider, client_id: str, scopes: Sequence[str], answer: dict[str, Any]) -> BeamsideError:
     """What an error answer means for the person."""
     error, words, host = str(answer.get("error")), said(answer), host_of(provider.issuer)
@@ -23,8 +27,9 @@ def refusal(provider: Provider, client_id: str, scopes: Sequence[str], answer: d
         return ProviderError(f"{host} does not know the client “{client_id}”.", words,
                              "Ask the facility to register Beamside, or correct the site profile.")
     if error in ("invalid_scope", "invalid_target"):
-        return ProviderError(f"{host} does not allow what Beamside asks for: {', '.join(scopes)}.", words,
-                             "Correct scopes and audience in the site profile.")
+        kind = ScopesRefusedError if error == "invalid_scope" else ProviderError
+        return kind(f"{host} does not allow what Beamside asks for: {', '.join(scopes)}.", words,
+                    "Correct scopes and audience in the site profile, or ask the facility to allow them to Beamside.")
     return ProviderError(f"{host} refused the sign-in ({error}).", words, "Try again, or tell the facility's support.")
 
 

@@ -36,7 +36,10 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, repr=False)   # no repr: it holds a refresh token
 class StoredSession:
-    """A sign-in as it is kept: who, until when (``None``: unknown), and the part of msal's cache that renews it."""
+    """A sign-in as it is kept: who, until when (``None``: unknown), and the part of msal's cache that renews it.
+
+    ``lasting``: whether ``offline_access`` was granted, and is asked for again at each renewal.
+    """
 
     issuer: str
     subject: str
@@ -44,6 +47,7 @@ class StoredSession:
     email: str
     cache: dict[str, Any]
     expires_at: float | None = None
+    lasting: bool = True
 
     @property
     def refresh_token(self) -> str:
@@ -195,7 +199,8 @@ def _parse(text: str) -> StoredSession | None:
             raise TypeError("not an object")
         end = entry.get("expires_at")
         return StoredSession(str(entry["issuer"]), str(entry["subject"]), str(entry["name"]), str(entry["email"]),
-                             dict(entry["cache"]), float(end) if isinstance(end, (int, float)) else None)
+                             dict(entry["cache"]), float(end) if isinstance(end, (int, float)) else None,
+                             entry.get("lasting") is not False)
     except (ValueError, KeyError, TypeError):
         _LOG.warning("the keyring's entry cannot be read; signing in replaces it")
         return None

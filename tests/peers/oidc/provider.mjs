@@ -28,6 +28,7 @@ const clients = [{
   redirect_uris: ['http://127.0.0.1/cb'],
   scope: 'openid profile email offline_access ssh',
 }];
+clients.push({ ...clients[0], client_id: 'briefly', scope: 'openid profile email ssh' });   // may not stay signed in
 
 const failures = [];
 const counts = new Map();
@@ -70,7 +71,7 @@ server.listen(settings.port ?? 0, '127.0.0.1', () => {
       deviceFlow: { enabled: true, mask: '****-****' },
       revocation: { enabled: true },
       resourceIndicators: {
-        enabled: true,
+        enabled: !settings.opaque,   // without, access tokens are opaque, and are of use at /me
         defaultResource: () => 'urn:facility:ssh-ca',
         useGrantedResource: () => true,
         getResourceServerInfo: () => ({

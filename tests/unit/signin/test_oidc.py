@@ -21,6 +21,7 @@ from app.errors import (
     SignInRefusedError,
 )
 from app.remote.signin.oidc import OidcSession
+from tests.peers.browser import browse
 from tests.peers.fake_provider import FakeProvider, fake_provider
 from tests.peers.interaction import FakePerson
 from tests.peers.keyrings import FakeKeyring
@@ -343,7 +344,7 @@ def test_that_a_wrong_discovery_answer_is_explained(provider: FakeProvider, forc
 ])
 def test_that_a_refused_code_request_is_explained(provider: FakeProvider, answer: tuple[int, object],
                                                   sentence: str) -> None:
-    provider.forced["/device"] = [answer]  # type: ignore[list-item]
+    provider.forced["/device"] = [answer] * 2  # type: ignore[list-item]
     with pytest.raises(ProviderError, match=sentence):
         session_at(provider).sign_in(FakePerson())
 
@@ -424,3 +425,23 @@ def test_that_giving_up_never_loses_a_rotated_token(provider: FakeProvider, os_k
     later = FakePerson()
     assert session_at(provider).sign_in(later).subject == "alice"
     assert later.codes == [], "the session lives on"
+
+
+@pytest.mark.parametrize("way", ["code", "browser"])
+def test_that_a_provider_that_lets_nobody_stay_is_asked_for_less(provider: FakeProvider, os_keyring: FakeKeyring,
+                                                                 way: str) -> None:
+    provider.refused_scopes = {"offline_access"}
+    person = FakePerson(on_page=lambda page: browse(page, provider.pki.ca) and None, way=way)
+    session = session_at(provider)
+    assert session.sign_in(person).subject == "alice"
+    assert any("lets nobody stay signed in for long" in text for text in person.said)
+    session._access = None
+    assert session.access_token(), "renewals ask for no more than was granted"
+    assert session_at(provider).access_token(), "in other programs too"
+
+
+def test_that_what_is_not_allowed_is_named_with_all_that_was_asked_for(provider: FakeProvider) -> None:
+    provider.refused_scopes = {"moon"}
+    with pytest.raises(ProviderError) as raised:
+        session_at(provider, scopes=("email", "moon")).sign_in(FakePerson())
+    assert "asks for: openid, profile, offline_access, email, moon." in raised.value.summary
