@@ -238,3 +238,35 @@ def test_that_an_unreachable_host_is_told_and_the_gateway_kept(site: Site) -> No
         site.open(gateway, host=SshSettings("127.0.0.1", 1, "ada"))
     site.open(gateway, FakePerson())
     assert gateway.logins == 1
+
+
+def test_that_three_servers_may_want_three_kinds_of_login(site: Site, tmp_path: Path, own_home: Path) -> None:
+    """A one-time password, a certificate, a key; the gateway with the session is the first of two."""
+    gateway = site.gateway()
+    with sshd(tmp_path / "second") as second:
+        key = Ed25519PrivateKey.generate()
+        write_private(key, own_home / ".ssh" / "work")
+        (own_home / ".ssh" / "work-cert.pub").write_text(second.authority.sign(
+            public_line(key), [second.user], extensions=("permit-port-forwarding",)))
+        config = own_home / ".ssh" / "config"
+        config.write_text(f"Match host 127.0.0.1 user {second.user}\n  IdentityFile ~/.ssh/work\n"
+                          "  IdentityFile ~/.ssh/id_ed25519\n")
+        config.chmod(0o600)
+        hops = (SshSettings("127.0.0.1", gateway.port, "ada", ("keyboard-interactive",), (gateway.host_key_line,),
+                            hold_session=True),
+                SshSettings("127.0.0.1", second.port, second.user, ("key",), (second.host_key_line,)))
+        host = SshSettings("127.0.0.1", site.host.port, site.host.user, ("key",), (site.host.host_key_line,), hops=hops)
+        transport = open_ssh(SiteProfile("psi", ssh=host), with_password(), None)
+        try:
+            assert transport.run(["echo", "hi"]).stdout == b"hi\n"
+            assert gateway.forwarded == [("127.0.0.1", second.port)]
+            assert "ED25519-CERT" in second.log
+            second.cut()
+            wait_until(lambda: not transport.alive)
+            with pytest.raises(LinkLostError, match=r"the gateway 127.0.0.1 was lost"):
+                transport.run(["true"])
+        finally:
+            transport.close()
+        again = open_ssh(SiteProfile("psi", ssh=host), FakePerson(), None)
+        again.close()
+        assert gateway.logins == 1, "only the second server was logged in to anew"

@@ -6,7 +6,6 @@ Pure: nothing is opened here. What the profile says wins over ``~/.ssh/config``;
 
 from __future__ import annotations
 
-import getpass
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.remote.ssh.ssh_config import (
     parse_jump,
     replace_tokens,
 )
+from app.remote.ssh.ssh_config_file import local_user
 
 _MOST_STOPS = 12
 _UNSAFE = re.compile(r"[\s'`\"$\\;&<>|(){}\x00-\x1f\x7f]")
@@ -113,7 +113,7 @@ def _stop(ssh: SshSettings, from_profile: bool = True) -> tuple[Stop, HostEntry]
     entry = lookup(name, 0 if ssh.port == 22 else ssh.port, ssh.user)
     host, port, user = _plain(entry.host_name), entry.port or ssh.port, entry.user
     if not user and (entry.named or not from_profile):
-        user = getpass.getuser()   # as ssh does, for hosts that the person has set up for it
+        user = local_user()   # as ssh does, for hosts that the person has set up for it
     _check(host, "host name")
     _check(user, "user name")
     return Stop(name, host, port, user, ssh.methods, ssh.host_keys, ssh.certificate_authority, ssh.hold_session,
@@ -127,7 +127,7 @@ def _ahead(stop: Stop, entry: HostEntry, seen: tuple[str, ...]) -> list[Stop]:
         raise UsageError(f"The way to {seen[0]} leads in a circle: {' → '.join((*seen, stop.name))}.",
                          remedy="Correct ProxyJump in ~/.ssh/config.")
     if entry.proxy_command:
-        tokens = command_tokens(stop.name, stop.host, stop.port, stop.user or getpass.getuser())
+        tokens = command_tokens(stop.name, stop.host, stop.port, stop.user or local_user())
         return [replace(stop, command=replace_tokens(entry.proxy_command, tokens))]
     jumps = entry.proxy_jump
     if [jump.host for jump in jumps] == [stop.name]:   # “Host *” with a ProxyJump to itself

@@ -5,7 +5,6 @@ Only the user's file counts (with what it includes), as typed values that OpenSS
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import socket
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.remote.ssh.ssh_config_file import Setting, environment_in, fault, settings_for
+from app.remote.ssh.ssh_config_file import Setting, environment_in, fault, local_user, settings_for
 
 _JUMP = re.compile(r"(?:ssh://)?(?:(?P<user>.+)@)?(?P<host>\[[^\]]+\]|[^:@\[\]/\s]+)(?::(?P<port>\d+))?/?$")
 
@@ -92,7 +91,7 @@ def lookup(alias: str, port: int = 0, user: str = "") -> HostEntry:
     host_name = _expanded(first["hostname"], {"h": alias}) if "hostname" in first else alias
     real_port = port or _port(first.get("port"))
     real_user = user or (first["user"].words[0] if "user" in first else "")
-    tokens = _tokens(alias, host_name, real_port or 22, real_user or getpass.getuser())
+    tokens = _tokens(alias, host_name, real_port or 22, real_user or local_user())
     jump, command = _proxy(first, tokens)
     agent = _expanded(first["identityagent"], tokens) if "identityagent" in first else ""
     if agent.startswith("$"):
@@ -175,7 +174,7 @@ def _known_hosts(setting: Setting | None, tokens: Mapping[str, str]) -> tuple[Pa
 def _tokens(alias: str, host: str, port: int, user: str) -> dict[str, str]:
     me = socket.gethostname()
     return {"d": str(Path.home()), "h": host, "i": str(os.getuid() if hasattr(os, "getuid") else 0), "k": alias,
-            "L": me.split(".")[0], "l": me, "n": alias, "p": str(port), "r": user, "u": getpass.getuser()}
+            "L": me.split(".")[0], "l": me, "n": alias, "p": str(port), "r": user, "u": local_user()}
 
 
 def _check_tokens(setting: Setting, known: set[str]) -> None:

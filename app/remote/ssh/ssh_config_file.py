@@ -142,14 +142,22 @@ class _Reader:
             return matches([pattern.lower() for pattern in patterns], self._alias)
         if test == "user":
             said = self.found.get("user")
-            return matches(patterns, self._user or (said[0].words[0] if said else getpass.getuser()))
+            return matches(patterns, self._user or (said[0].words[0] if said else local_user()))
         if test == "localuser":
-            return matches(patterns, getpass.getuser())
+            return matches(patterns, local_user())
         return None
 
     def _host_name(self) -> str:
         said = self.found.get("hostname")
         return said[0].words[0].replace("%h", self._alias) if said else self._alias
+
+
+def local_user() -> str:
+    """The account of this computer; empty where it has no name (a container's)."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def matches(patterns: Sequence[str], name: str) -> bool:

@@ -100,3 +100,13 @@ def test_that_a_host_that_is_set_up_for_ssh_gets_the_local_user_name_as_ssh_give
     write("Host known\n  Port 22\n")
     assert plan(profile("known"))[0].user == getpass.getuser()
     assert plan(profile("unknown"))[0].user == "", "asked"
+
+
+def test_that_an_account_without_a_name_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert plan(profile("site", user="ada"))[0].user == "ada"
+    write("Host known\n  Port 22\n")
+    assert plan(profile("known"))[0].user == "", "asked"
