@@ -96,7 +96,7 @@ class PromptsDialog(QDialog):
         self.setAccessibleName(self.windowTitle())
         ours = question.conversation is None or title.startswith("Unlock")     # not a server's words
         self._heading.setText(title if title and ours else f"{host} asks")
-        self._show_note(question.note, "warning" if question.warns else "idle")
+        self._show_note(question.note, "warning" if question.warns else "busy")
         words = visible(question.instructions, keep_lines=True).strip()
         self._words.setPlainText(words)
         self._words.setVisible(bool(words))

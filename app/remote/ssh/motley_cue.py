@@ -84,7 +84,8 @@ class MotleyCue:
             ProviderError: the service does not work as it should.
         """
         account = self.account(token)
-        if account.state == "not_deployed":
+        if account.state == "not_deployed" or (account.state == "deployed" and not account.user):
+            # the second changes nothing, but only that answer has the name
             account = self._account("/user/deploy", token)
         if account.state == "deployed":
             return account
