@@ -130,6 +130,7 @@ class TerminalInteraction:
         self._output = output
         self._cancelled = threading.Event()
         self.unanswered = ""
+        self._ways: tuple[str, ...] = ()
         self.way = "code"          # what works over a plain SSH login too; sign-in --browser changes it
 
     @property
@@ -150,6 +151,7 @@ class TerminalInteraction:
         self._output.say(f"The sign-in at {site} was answered.")
 
     def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
+        self._ways = tuple(ways)
         if self.way in ways:
             return self.way
         other = next(iter(ways), None)
@@ -159,8 +161,9 @@ class TerminalInteraction:
 
     def show_browser(self, site: str, url: str) -> threading.Event:
         opened = open_page(url)
+        elsewhere = " (elsewhere, use sign-in --code)" if "code" in self._ways else ""
         hint = ("go on in the browser. If it shows nothing, open" if opened
-                else "open this address in a browser on this very computer (elsewhere, use sign-in --code)")
+                else f"open this address in a browser on this very computer{elsewhere}")
         self._output.event("browser", {"site": site, "url": url, "opened": opened},
                            f"To sign in at {site}, {hint}\n\n    {url}\n")
         return threading.Event()
