@@ -67,12 +67,16 @@ class Attempt:
             self.allowed = list(still_wanted)
             self.stage += 1
 
+    def has_room(self, leave: int = 0) -> bool:
+        """Whether the server stands another key that it refuses, and ``leave`` more."""
+        dialogs = _KEPT_FOR_DIALOG if {"keyboard-interactive", "password"} & set(self.allowed) else 0
+        return self.refused < _MOST_KEYS - dialogs - leave
+
     def may_offer(self, key: bytes, name: str, leave: int = 0) -> bool:
         """Whether there is room for another key. ``leave``: attempts that others will need."""
         if key in self.keys:
             return False
-        dialogs = _KEPT_FOR_DIALOG if {"keyboard-interactive", "password"} & set(self.allowed) else 0
-        if self.refused >= _MOST_KEYS - dialogs - leave:
+        if not self.has_room(leave):
             self.refusals.append(f"{name}: not tried, since servers hang up after six refusals")
             return False
         self.keys.add(key)

@@ -31,7 +31,7 @@ from app.remote.ssh.agent_keys import agent_keys
 from app.remote.ssh.attempt import Attempt, refusal
 from app.remote.ssh.auth_exchange import AuthExchange
 from app.remote.ssh.authority.certificate import Certificate
-from app.remote.ssh.key_files import LockedKeyError, files_to_try, load_keys
+from app.remote.ssh.key_files import LockedKeyError, files_to_try, load_keys, public_blob
 from app.remote.ssh.prompts import MOST_DIALOGS, ask, conversation_of, with_prompts
 from app.remote.ssh.ssh_config import NO_HINTS, LoginHints
 from app.remote.ssh.token_login import TokenLogin
@@ -208,6 +208,12 @@ def _read_keys(attempt: Attempt, file: Path) -> list[paramiko.PKey]:
     try:
         return load_keys(file, None, attempt.hints)
     except LockedKeyError:
+        beside = file.with_name(file.name + "-cert.pub")
+        if public_blob(file) in attempt.keys and not beside.exists() and not attempt.hints.certificate_files:
+            return []   # the agent's, and refused: not worth a passphrase
+        if not attempt.has_room():
+            attempt.refusals.append(f"key {file.name}: not tried, since servers hang up after six refusals")
+            return []
         return _unlock(attempt, file)
     except (paramiko.SSHException, ValueError, OSError, UnsupportedAlgorithm) as error:
         attempt.refusals.append(f"key {file.name}: cannot be read ({error})")
