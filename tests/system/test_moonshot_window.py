@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from PySide6.QtCore import Qt
 
 from app.application import Program
 from app.model.site import AgentSettings
@@ -20,7 +21,7 @@ from app.views.question_dialogs import HostKeyDialog
 from tests.peers import moonshot_config as config
 from tests.peers.moonshot import GssSshd, MoonshotFacility, silent_radius
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 30_000
 pytestmark = pytest.mark.gui
 
 
@@ -38,6 +39,12 @@ def program(qtbot: Any, qapp: Any, moonshot_site: MoonshotFacility, moonshot_ssh
     qapp.processEvents()
 
 
+def type_in(qtbot: Any, dialog: Any, *texts: str) -> None:
+    for field, text in zip(dialog.fields, texts, strict=True):
+        qtbot.keyClicks(field, text)
+    qtbot.keyClick(dialog.fields[-1], Qt.Key.Key_Return)
+
+
 def test_that_a_person_gets_from_the_question_to_the_files_and_stays_there(qtbot: Any, program: Program,
                                                                            moonshot_site: MoonshotFacility,
                                                                            moonshot_sshd: GssSshd) -> None:
@@ -47,9 +54,7 @@ def test_that_a_person_gets_from_the_question_to_the_files_and_stays_there(qtbot
     qtbot.waitUntil(lambda: len(dialogs) == 1, timeout=PATIENCE_MS)
     assert isinstance(dialogs[0], PromptsDialog)
     assert dialogs[0].windowTitle() == "Sign in with your home institution"
-    for field, text in zip(dialogs[0].fields, ("alice@facility.example", "correct horse"), strict=True):
-        field.setText(text)
-    dialogs[0].accept()
+    type_in(qtbot, dialogs[0], "alice@facility.example", "correct horse")
     qtbot.waitUntil(lambda: len(dialogs) == 2, timeout=PATIENCE_MS)
     assert isinstance(dialogs[1], HostKeyDialog)
     dialogs[1].accept()
@@ -79,9 +84,7 @@ def test_that_a_silent_institution_can_be_given_up_in_the_window(qtbot: Any, pro
     with silent_radius() as port, moonshot_site.radius_route(config.radius_over_udp(port)):
         program.window.navigator.go_to_site("moon")
         qtbot.waitUntil(lambda: len(dialogs) == 1, timeout=PATIENCE_MS)
-        for field, text in zip(dialogs[0].fields, ("alice@facility.example", "correct horse"), strict=True):
-            field.setText(text)
-        dialogs[0].accept()
+        type_in(qtbot, dialogs[0], "alice@facility.example", "correct horse")
         qtbot.waitUntil(lambda: program.session.progress("moon").startswith("Waiting for your home institution"),
                         timeout=PATIENCE_MS)
         program.session.cancel_opening("moon")
