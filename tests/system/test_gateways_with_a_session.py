@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -270,3 +270,25 @@ def test_that_three_servers_may_want_three_kinds_of_login(site: Site, tmp_path: 
         again = open_ssh(SiteProfile("psi", ssh=host), FakePerson(), None)
         again.close()
         assert gateway.logins == 1, "only the second server was logged in to anew"
+
+
+def test_that_waiting_for_somebody_else_s_login_can_be_given_up(site: Site) -> None:
+    gateway, asked, go_on = site.gateway(), threading.Event(), threading.Event()
+
+    class Slow(FakePerson):
+        def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
+                           within_s: float = 0.0) -> list[str] | None:
+            asked.set()
+            go_on.wait(20)
+            return super().answer_prompts(host, title, instructions, prompts, within_s)
+
+    first = threading.Thread(target=lambda: site.open(gateway, Slow(answers=[[PASSWORD], [OTP]])))
+    first.start()
+    assert asked.wait(20)
+    impatient = FakePerson()
+    impatient.cancelled.set()
+    with pytest.raises(CancelledByUserError):
+        site.open(gateway, impatient)
+    go_on.set()
+    first.join(30)
+    assert gateway.logins == 1
