@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from app.errors import BeamsideError, CancelledByUserError, LinkError
+from app.errors import BeamsideError, CancelledByUserError, LinkError, SignInNeededError
 from app.model.doctor import Step, StepState
 from app.remote.doctor.redaction import redacted
 
@@ -48,7 +48,10 @@ def skipped(summary: str) -> Found:
 
 
 def failed(error: BeamsideError, detail: str = "") -> Found:
-    """It does not work."""
+    """It does not work. A question that got no answer is a sign-in that is needed."""
+    if isinstance(error, CancelledByUserError):
+        error = SignInNeededError(error.summary, error.detail, error.remedy or "Answer what is asked, or name the user "
+                                  "and a key in the site profile.")
     return Found(StepState.FAILED, error.summary, "\n".join(filter(None, (detail, error.detail))), error.remedy,
                  error.kind)
 
@@ -133,11 +136,9 @@ class Board:
     def _outcome(self, work: Callable[[], Found], deadline_s: float, abort: Callable[[], None]) -> Found:
         try:
             return within(work, deadline_s, self._cancelled, abort)
-        except CancelledByUserError as error:
-            if self._cancelled.is_set():
-                raise
-            return failed(error)
         except BeamsideError as error:
+            if isinstance(error, CancelledByUserError) and self._cancelled.is_set():
+                raise
             return failed(error)
         except Exception as error:
             _LOG.warning("a step of the examination failed in an unexpected way", exc_info=True)

@@ -87,7 +87,7 @@ def look_at_noise(transport: Transport, opened: list[ByteStream]) -> Found:
     stream.close()
     noise = [data.partition(_MARK) for data in (output, *errors)]
     if not noise[0][1]:
-        return failed(LinkError("The login shell prints, but does not run commands.", _shown(noise[0][0]),
+        return failed(LinkError("The login shell does not run commands.", _shown(noise[0][0]),
                                 "The account may not be allowed to run commands, or its start-up files wait for "
                                 "something. Ask the facility."))
     count, silent = len(noise[0][0]), len(noise[1][0]) if len(noise) > 1 else 0
