@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -276,11 +276,10 @@ def test_that_waiting_for_somebody_else_s_login_can_be_given_up(site: Site) -> N
     gateway, asked, go_on = site.gateway(), threading.Event(), threading.Event()
 
     class Slow(FakePerson):
-        def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
-                           within_s: float = 0.0) -> list[str] | None:
+        def answer_prompts(self, *arguments: Any, **named: Any) -> list[str] | None:
             asked.set()
             go_on.wait(20)
-            return super().answer_prompts(host, title, instructions, prompts, within_s)
+            return super().answer_prompts(*arguments, **named)
 
     first = threading.Thread(target=lambda: site.open(gateway, Slow(answers=[[PASSWORD], [OTP]])))
     first.start()
