@@ -98,7 +98,7 @@ class ImportDialog(QDialog):
         shown.setReadOnly(True)
         shown.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         shown.setAccessibleName("Commands that the profile lets run at the site")
-        shown.setMaximumHeight(150)
+        shown.setFixedHeight(min(150, 20 * (len(commands) + 1) + 12))
         self._column.addWidget(shown)
 
     def _add(self) -> None:

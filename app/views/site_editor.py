@@ -158,6 +158,8 @@ class SiteEditor(QDialog):
             if field is not None and fact.state in _STATES and fact.state != "own":
                 said = fact.source.partition(": ")[2] if ": " in fact.source else ""
                 field.show_source(_STATES[fact.state] + (f": {visible(said)}" if said else ""))
+            elif field is not None and fact.state == "default":
+                field.show_default(visible(fact.value))
 
     # -- the two pages ----------------------------------------------------------------------------------------------
 

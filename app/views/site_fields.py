@@ -162,6 +162,11 @@ class FieldEdit(QWidget):
         self._source.setText(text)
         self._source.setVisible(bool(text))
 
+    def show_default(self, text: str) -> None:
+        """What holds while nothing is said."""
+        if isinstance(self._edit, (QLineEdit, QPlainTextEdit)):
+            self._edit.setPlaceholderText(text)
+
     # -- the value --------------------------------------------------------------------------------------------------
 
     def value(self) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -24,6 +25,8 @@ from app.views.facility_card import FacilityCard
 from app.views.facility_list import FacilityList
 from app.views.labels import PlainLabel, empty_layout, plain_tip
 from app.viz.icons import set_icon
+
+_TWO_COLUMNS = 460
 
 
 class StartPage(QScrollArea):
@@ -45,6 +48,7 @@ class StartPage(QScrollArea):
         self._sites = sites
         self._places = places
         self._cards: dict[str, FacilityCard] = {}
+        self._columns = 0
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         body = QWidget()
@@ -60,6 +64,7 @@ class StartPage(QScrollArea):
                                         "No network, no account."))
         self._demo.clicked.connect(self.demo_requested)
         self._demo_progress = PlainLabel("", "muted", wrap=True)
+        self._demo_progress.hide()
         self._new = QPushButton("New site…")
         set_icon(self._new, "plus")
         self._new.setToolTip(plain_tip("Any computer that you can log in to with SSH: "
@@ -69,13 +74,9 @@ class StartPage(QScrollArea):
         set_icon(self._import, "download")
         self._import.setToolTip(plain_tip("A site profile that a facility or a colleague gave you"))
         self._import.clicked.connect(self.import_wanted)
-        new_row = QHBoxLayout()
-        for button in (self._new, self._import):
-            new_row.addWidget(button)
-        new_row.addStretch(1)
-        demo_row = QHBoxLayout()
-        demo_row.addWidget(self._demo)
-        demo_row.addWidget(self._demo_progress, 1)
+        self._buttons = QGridLayout()
+        self._buttons.setSpacing(10)
+        self._buttons.setColumnStretch(3, 1)
         self.facilities = FacilityList(sites)
         self.facilities.chosen.connect(self.site_chosen)
         inner = QVBoxLayout()
@@ -85,8 +86,8 @@ class StartPage(QScrollArea):
                                    "muted", wrap=True))
         inner.addSpacing(8)
         inner.addLayout(self._grid)
-        inner.addLayout(new_row)
-        inner.addLayout(demo_row)
+        inner.addLayout(self._buttons)
+        inner.addWidget(self._demo_progress)
         inner.addSpacing(14)
         inner.addWidget(PlainLabel("Recent places", "title"))
         inner.addLayout(self._recent)
@@ -118,18 +119,37 @@ class StartPage(QScrollArea):
         for card in self._cards.values():
             card.deleteLater()
         self._cards.clear()
-        for position, name in enumerate(site.name for site in self._sites.yours()):
+        for name in (site.name for site in self._sites.yours()):
             card = FacilityCard(self._session.profile(name))
             card.chosen.connect(self.site_chosen)
             self._cards[name] = card
-            self._grid.addWidget(card, position // 2, position % 2)
             self._mirror_state(name)
+        self._place_cards()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if self._columns != self._fitting_columns:
+            self._place_cards()
+
+    @property
+    def _fitting_columns(self) -> int:
+        return 2 if self.viewport().width() >= _TWO_COLUMNS else 1
+
+    def _place_cards(self) -> None:
+        """Beside each other where there is room."""
+        self._columns = self._fitting_columns
+        for position, card in enumerate(self._cards.values()):
+            self._grid.addWidget(card, position // self._columns, position % self._columns)
+        for position, button in enumerate((self._new, self._import, self._demo)):
+            wide = self._columns > 1
+            self._buttons.addWidget(button, 0 if wide else position, position if wide else 0)
         self._grid.setColumnStretch(0, 1)
-        self._grid.setColumnStretch(1, 1)
+        self._grid.setColumnStretch(1, self._columns - 1)
 
     def show_demo_progress(self, text: str) -> None:
         """What starting the demo facility is at; ``""``: it is not being started."""
         self._demo_progress.setText(visible(text))
+        self._demo_progress.setVisible(bool(text))
         self._demo.setEnabled(not text)
 
     def _mirror_state(self, name: str) -> None:
@@ -148,7 +168,8 @@ class StartPage(QScrollArea):
             button.clicked.connect(functools.partial(self._choose_place, target))
             self._recent.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
         if not self._places.recent:
-            self._recent.addWidget(PlainLabel("What you open appears here, to be found again with one click.", "muted"))
+            self._recent.addWidget(PlainLabel("What you open appears here, to be found again with one click.", "muted",
+                                              wrap=True))
 
     def _choose_place(self, target: str, _checked: bool = False) -> None:
         self.place_chosen.emit(target)

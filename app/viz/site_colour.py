@@ -19,7 +19,9 @@ def mark_colour(colour: str, theme: Theme) -> QColor:
     surfaces = (QColor(theme.window), QColor(theme.panel), QColor(theme.raised))
     step = _STEP if surfaces[0].lightnessF() < 0.5 else -_STEP
     hue, saturation, lightness = wanted.hslHueF(), wanted.hslSaturationF(), wanted.lightnessF()
-    while min(contrast(wanted, surface) for surface in surfaces) < LEAST_CONTRAST and 0.0 < lightness < 1.0:
+    for _ in range(round(1 / _STEP)):
+        if min(contrast(wanted, surface) for surface in surfaces) >= LEAST_CONTRAST:
+            break
         lightness = min(1.0, max(0.0, lightness + step))
         wanted = QColor.fromHslF(max(hue, 0.0), saturation, lightness)
     return wanted
