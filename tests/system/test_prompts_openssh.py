@@ -270,6 +270,14 @@ def test_that_a_refused_token_is_not_sent_again(start: Start) -> None:
     assert server.given == ["the-token"]
 
 
+def test_that_a_second_prompt_for_a_token_is_shown_to_the_person(start: Start) -> None:
+    server = start(TOKEN, TOKEN)
+    person = FakePerson(answers=[["typed"]])
+    open_ssh(profile(server), person, FakeTokens("the-token")).close()
+    assert server.given == ["the-token", "typed"]
+    assert "Beamside sent one already" in person.notes[0]
+
+
 def test_that_nothing_waits_for_a_person_who_left(start: Start) -> None:
     """Cancelling while a prompt is open ends the login without an answer to the server."""
     server = start(PASSWORD)
