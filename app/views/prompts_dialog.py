@@ -215,7 +215,8 @@ class PromptsDialog(QDialog):
         least = min(wanted + 8, _LEAST) if shown else 0
         self._scroll.setMinimumHeight(least)
         self._outer.activate()
-        rest = (self._outer.heightForWidth(width) if self._outer.hasHeightForWidth() else
+        # the least height, since the other leaves out the scrolled part
+        rest = (self._outer.minimumHeightForWidth(width) if self._outer.hasHeightForWidth() else
                 self._outer.sizeHint().height()) - least
         self.resize(width, min(rest + (wanted + 8 if shown else 0), most))
 

@@ -54,6 +54,7 @@ def test_that_a_person_gets_from_the_question_to_the_files_and_stays_there(qtbot
     qtbot.waitUntil(lambda: len(dialogs) == 1, timeout=PATIENCE_MS)
     assert isinstance(dialogs[0], PromptsDialog)
     assert dialogs[0].windowTitle() == "Sign in with your home institution"
+    assert all(not field.visibleRegion().isEmpty() for field in dialogs[0].fields), "nothing has to be scrolled to"
     type_in(qtbot, dialogs[0], "alice@facility.example", "correct horse")
     qtbot.waitUntil(lambda: len(dialogs) == 2, timeout=PATIENCE_MS)
     assert isinstance(dialogs[1], HostKeyDialog)
