@@ -13,7 +13,6 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QKeyEvent, QTextOption
 from PySide6.QtWidgets import (
     QDialog,
-    QFormLayout,
     QFrame,
     QHBoxLayout,
     QLineEdit,
@@ -177,9 +176,9 @@ class PromptsDialog(QDialog):
 
     def _make_fields(self, question: PromptsQuestion) -> None:
         form = QWidget()
-        rows = QFormLayout(form)
+        rows = QVBoxLayout(form)        # a form layout would wrap labels that have room
         rows.setContentsMargins(0, 0, 0, 0)
-        rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)
+        rows.setSpacing(6)
         self._fields = []
         for prompt, echo in question.prompts:
             field = QLineEdit()
@@ -190,7 +189,8 @@ class PromptsDialog(QDialog):
             label.setBuddy(field)
             field.setAccessibleName(cut(text))
             self._fields.append(field)
-            rows.addRow(label, field)
+            rows.addWidget(label)
+            rows.addWidget(field)
         self._column.replaceWidget(self._form, form)
         self._form.hide()
         self._form.deleteLater()
