@@ -194,10 +194,11 @@ def _add_stack_commands(add: Callable[[str, Command, str], argparse.ArgumentPars
 
 
 def _add_site_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
-    sites = add("sites", run_sites, "list, add, remove, show or export sites")
+    sites = add("sites", run_sites, "list, add, remove, show, export or clean sites")
     sites.set_defaults(action="list", what=None)
     actions = sites.add_subparsers(dest="action", parser_class=_Parser, required=False)
-    for action, what in (("add", "FILE"), ("remove", "NAME"), ("show", "NAME"), ("export", "NAME")):
+    for action, what in (("add", "FILE"), ("remove", "NAME"), ("show", "NAME"), ("export", "NAME"),
+                         ("clean", "NAME")):
         parser = actions.add_parser(action, argument_default=argparse.SUPPRESS)
         parser.add_argument("what", metavar=what)
         parser.add_argument("--json", action="store_true")

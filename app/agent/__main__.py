@@ -14,6 +14,8 @@ from typing import List, Optional
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run a front or a worker; the exit status."""
     options = _parser().parse_args(arguments)
+    if options.packages and options.packages not in sys.path:
+        sys.path.insert(0, options.packages)
     if options.worker:
         from app.agent.worker import run_worker
         return run_worker(options.memory_mb, options.cache_mb, options.threads)
@@ -28,7 +30,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     write_all(wire_out, greeting.greeting(options.nonce, greeting.facts(options.digest)))
     from app.agent.front import Front, FrontSettings
     from app.agent.supervisor import WorkerSettings, worker_command
-    command = worker_command(options.memory_mb, options.cache_mb, options.threads)
+    command = worker_command(options.memory_mb, options.cache_mb, options.threads, options.packages)
     worker = WorkerSettings(command, time_limit_s=options.time_limit_s)
     status = Front(wire_in, wire_out, FrontSettings(worker, options.readers, options.idle_s, options.watch_s,
                                                     options.digest)).run()
@@ -47,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="threads that may compute in each worker (0: one for each core there is)")
     parser.add_argument("--nice", type=int, default=0, help="lower the priority by this much")
     parser.add_argument("--plugins", default="", help="folder with HDF5 filter libraries")
+    parser.add_argument("--packages", default="", help="folder with numpy and h5py, where this Python has none")
     parser.add_argument("--time-limit-s", type=float, default=60.0, help="longest silence of a working worker")
     parser.add_argument("--idle-s", type=float, default=300.0, help="end when nothing was heard for so long")
     parser.add_argument("--watch-s", type=float, default=0.5, help="how often watched files are looked at")

@@ -370,10 +370,10 @@ def describe_status(status: Optional[int]) -> str:
     return "The worker process was ended by %s." % name
 
 
-def worker_command(memory_mb: int, cache_mb: int, threads: int) -> Tuple[str, ...]:
-    """The argument list that starts a worker from the same source as this process."""
+def worker_command(memory_mb: int, cache_mb: int, threads: int, packages: str = "") -> Tuple[str, ...]:
+    """The argument list that starts a worker from the same source as this process; ``packages``: where numpy is."""
     import __main__
     source = getattr(__main__, "__file__", None) or sys.argv[0]
     place = os.path.dirname(os.path.abspath(source)) if os.path.basename(source) == "__main__.py" else source
     return (sys.executable, "-I", "-X", "utf8", place, "--worker", "--memory-mb", str(memory_mb),
-            "--cache-mb", str(cache_mb), "--threads", str(threads))
+            "--cache-mb", str(cache_mb), "--threads", str(threads), *(("--packages", packages) if packages else ()))

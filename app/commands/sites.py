@@ -35,6 +35,15 @@ def run_sites(arguments: argparse.Namespace, context: Context) -> int:
     elif arguments.action == "remove":
         sites.remove(arguments.what)
         output.result({"removed": arguments.what}, f"Removed {arguments.what}.")
+    elif arguments.action == "clean":
+        transport = sites.transport(arguments.what, context.interaction)
+        try:
+            removed = sites.remove_private_python(arguments.what, transport)
+        finally:
+            transport.close()
+        output.result({"cleaned": arguments.what, "removed": removed},
+                      f"Removed the private Python at {arguments.what}." if removed else
+                      f"There is no private Python at {arguments.what}.")
     elif arguments.action == "show":
         profile = sites.catalogue.site(arguments.what).profile
         facts = facts_of(profile)

@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
@@ -25,9 +25,10 @@ from app.remote.agent_session import AgentSession
 from app.remote.agent_zip import Upload
 from app.remote.allocation import Place
 from app.remote.attempts import Attempts, told_as
-from app.remote.deploy import new_nonce, start_agent
+from app.remote.deploy import NoUsablePythonError, new_nonce, start_agent
 from app.remote.noted_person import NotedPerson
-from app.remote.seams import Transport
+from app.remote.private_python import provide
+from app.remote.seams import ByteStream, Transport
 from app.remote.surroundings import Route, Sleeping, endpoints_of
 
 log = logging.getLogger(__name__)
@@ -244,7 +245,7 @@ class Connection:
             raise LinkLostError("The connection was closed.")
         nonce = new_nonce()
         prefix = self._place.enter(transport, self._pause) if self._place is not None else ()
-        stream = start_agent(transport, self.profile, nonce, self._agent, prefix, self._patience.agent_s)
+        stream = self._start(transport, nonce, prefix)
         session = AgentSession(self.profile.name, stream, nonce, self._client.receive, self._session_ended,
                                pack=not self.profile.is_local)
         self._ended = None
@@ -260,6 +261,17 @@ class Connection:
                              remedy="Connect again, or try another login node.") from None
         self._client.attach(session)
         return session
+
+    def _start(self, transport: Transport, nonce: str, prefix: Sequence[str]) -> ByteStream:
+        """The agent; where no Python can run it, after the person was offered one."""
+        within_s = self._patience.agent_s
+        try:
+            return start_agent(transport, self.profile, nonce, self._agent, prefix, within_s)
+        except NoUsablePythonError as lack:
+            if self._person is None:
+                raise
+            provide(transport, self.profile, lack, self._person, new_nonce(), prefix)
+        return start_agent(transport, self.profile, nonce, self._agent, prefix, within_s)
 
     def _pause(self, seconds: float) -> bool:
         """Wait; whether the connection is to be closed."""

@@ -31,6 +31,17 @@ _LAST_WORDS_S = 2.0
 _NICE = 10
 _AGENTS_KEPT = 4        # of other versions there may be programs that run; as in boot.SOURCE
 _OLDEST = (3, 8)
+_LACKING = ("No module named 'numpy'", "No module named 'h5py'")
+
+
+class NoUsablePythonError(AgentError):
+    """No Python at the site has what the agent needs.
+
+    Attributes:
+        without_packages: the candidates that are new enough, and only lack numpy or h5py.
+    """
+
+    without_packages: tuple[str, ...] = ()
 
 
 def new_nonce() -> str:
@@ -51,7 +62,8 @@ def start_agent(transport: Transport, profile: SiteProfile, nonce: str, agent: U
         within_s: for a Python to say something.
 
     Raises:
-        AgentError: no Python fits, or the upload failed.
+        NoUsablePythonError: no Python fits.
+        AgentError: the upload failed, or the agent does not start.
         StorageFullError: there is no room for it.
         LinkError: the site did not answer in time, or the link is lost.
     """
@@ -62,7 +74,7 @@ def start_agent(transport: Transport, profile: SiteProfile, nonce: str, agent: U
                                 "--readers", str(settings.workers), "--threads", "0", "--digest", upload.digest])
     uploads = (upload, *libraries())
     files = json.dumps([[item.name, item.digest, item.library] for item in uploads])
-    tried = []
+    tried, bare = [], []
     for candidate in settings.python:
         argv = [*prefix, *python_command(candidate), "-I", "-X", "utf8", "-c", SOURCE, settings.cache, nonce, files,
                 *_options(profile, upload)]
@@ -77,8 +89,13 @@ def start_agent(transport: Transport, profile: SiteProfile, nonce: str, agent: U
             return boot
         boot.close()
         tried.append(f"{candidate}: {problem}")
-    raise AgentError(f"No Python with numpy and h5py was found at {profile.title or profile.name}.", "\n".join(tried),
-                     "Name a Python (3.8 or newer) that has both under [agent] python in the site profile.")
+        if problem.endswith(_LACKING):
+            bare.append(candidate)
+    lack = NoUsablePythonError(f"No Python with numpy and h5py was found at {profile.title or profile.name}.",
+                               "\n".join(tried), "Name a Python (3.8 or newer) that has both under [agent] python in "
+                               "the site profile, or ask the facility for one.")
+    lack.without_packages = tuple(bare)
+    raise lack
 
 
 def python_command(candidate: str) -> tuple[str, ...]:

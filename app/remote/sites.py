@@ -27,6 +27,7 @@ from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.moonshot.sites import MoonshotSessions, connected
 from app.remote.noted_person import NotedPerson
+from app.remote.private_python import remove
 from app.remote.probing import probe
 from app.remote.seams import Interaction, Transport
 from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
@@ -181,6 +182,15 @@ class Sites:
         profile = self.profile(name)
         patient = Patient(profile, self._session(profile), functools.partial(self._connect, profile))
         return examine(patient, interaction, tell)
+
+    def remove_private_python(self, name: str, transport: Transport) -> list[str]:
+        """Take away the packages that Beamside put at a site; the names of their folders. Blocks.
+
+        Raises:
+            AgentError: they could not be removed.
+            LinkError: the site did not answer.
+        """
+        return remove(transport, self.profile(name))
 
     def jobs(self, name: str, connection: Connection) -> JobService:
         """The batch system of a site, over an open connection."""

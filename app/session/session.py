@@ -40,7 +40,8 @@ class Session(QObject):
         state_changed(site); opened(site); failed(site, exception); lost(site, exception or None);
         asking(site, WindowInteraction): a site is being opened, the person may be asked;
         identity_changed(site); link_measured(site); trouble(exception): told once, belongs to no widget;
-        signed_out(SignedOut): of a provider, everywhere.
+        signed_out(SignedOut): of a provider, everywhere;
+        cleaned(site, folders): the private Python there was removed (no folders: there was none).
     """
 
     state_changed = Signal(str)
@@ -52,6 +53,7 @@ class Session(QObject):
     link_measured = Signal(str)
     trouble = Signal(object)
     signed_out = Signal(object)
+    cleaned = Signal(str, object)
 
     def __init__(self, sites: SiteBook, pool: IoPool, parent: QObject | None = None, *,
                  store: BlockStore | None = None) -> None:
@@ -158,6 +160,13 @@ class Session(QObject):
         self._site(name).close()
         self.run(lambda: self._book.sign_out_everywhere(name), self._take_signed_out, self._tell)
 
+    def remove_private_python(self, name: str) -> None:
+        """Take away the packages that Beamside put at an open site, and hang up: the agent may run on them."""
+        connection = self._site(name).connection
+        if connection is not None:
+            self.run(lambda: self._book.remove_private_python(name, connection.transport),
+                     lambda folders: self._take_cleaned(name, folders), self._tell)
+
     def renew_jobs(self, name: str) -> None:
         """More is known of a site's batch system than when it was opened."""
         self._site(name).renew_jobs()
@@ -204,6 +213,11 @@ class Session(QObject):
         for link in self._links.values():
             link.ask_identity()
         self.signed_out.emit(done)
+
+    def _take_cleaned(self, name: str, folders: list[str]) -> None:
+        if folders:
+            self._site(name).close()
+        self.cleaned.emit(name, folders)
 
     def _begin_measuring(self, _site: str) -> None:
         self._measure.start()

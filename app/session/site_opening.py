@@ -17,7 +17,7 @@ from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.connection import Connection, Listener
 from app.remote.jobs import JobService
-from app.remote.seams import Interaction
+from app.remote.seams import Interaction, Transport
 from app.session.interaction import WindowInteraction
 
 OPENED_WITHIN_S = 1800.0             # a person may be signing in with a phone
@@ -33,6 +33,7 @@ class SiteBook(Protocol):
     def sign_out(self, name: str) -> None: ...
     def sign_out_everywhere(self, name: str) -> SignedOut: ...
     def identity(self, name: str) -> Identity | None: ...
+    def remove_private_python(self, name: str, transport: Transport) -> list[str]: ...
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class SiteDesk(QObject):
         self._sign_out: QAction | None = None
         self._sign_out_everywhere: QAction | None = None
         self._hang_up: QAction | None = None
+        self._clean: QAction | None = None
         self._edit: QAction | None = None
         session.opened.connect(self._site_opened)
         session.failed.connect(self._site_failed)
@@ -71,6 +72,7 @@ class SiteDesk(QObject):
         self._sign_out = actions.add("Sign out", "sign-out", self.sign_out)
         self._sign_out_everywhere = actions.add("Sign out everywhere", "sign-out", self.sign_out_everywhere)
         self._hang_up = actions.add("Disconnect", "disconnect", self.hang_up)
+        self._clean = actions.add("Remove Beamside’s private Python here", "cancel", self.clean)
 
     def show_sites(self) -> None:
         """All sites, and what can be done with each."""
@@ -103,6 +105,10 @@ class SiteDesk(QObject):
     def sign_out_everywhere(self) -> None:
         """Of all sites that use the same provider as the one that is browsed."""
         self._session.sign_out_everywhere(self._navigator.site)
+
+    def clean(self) -> None:
+        """The site that is browsed: take away what was put there for want of a Python with packages."""
+        self._session.remove_private_python(self._navigator.site)
 
     def hang_up(self) -> None:
         """From the site that is browsed."""
@@ -158,5 +164,8 @@ class SiteDesk(QObject):
             self._sign_out_everywhere.setEnabled(self._session.identity(name) is not None)
         if self._hang_up is not None:
             self._hang_up.setEnabled(self._session.data(name) is not None)
+        if self._clean is not None:
+            far = not self._session.profile(name).is_local
+            self._clean.setEnabled(far and self._session.state(name).is_held)
         if self._edit is not None:
             self._edit.setEnabled(not self._session.profile(name).is_local)

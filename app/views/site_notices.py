@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.errors import BeamsideError, SignInError
 from app.session.link_words import attempt_words
@@ -20,7 +20,13 @@ _REMEDY = "What is on screen stays; nothing at the facility is harmed."
 
 
 class SiteNotices(QObject):
-    """Follows a session; what it told is taken back when it is settled."""
+    """Follows a session; what it told is taken back when it is settled.
+
+    Signals:
+        why_wanted(site): the person wants to know why it cannot be connected to.
+    """
+
+    why_wanted = Signal(str)
 
     def __init__(self, session: Session, messages: Messages, notice: NoticeBar, parent: QObject) -> None:
         super().__init__(parent)
@@ -33,10 +39,18 @@ class SiteNotices(QObject):
         session.failed.connect(self._site_failed)
         session.lost.connect(self._site_lost)
         session.link_measured.connect(self._count)
+        session.cleaned.connect(self._cleaned)
         session.state_changed.connect(self._state_changed)
 
+    def _cleaned(self, name: str, folders: list[str]) -> None:
+        title = self._session.title(name)
+        self._messages.say(f"The private Python at {title} was removed, and the connection closed." if folders else
+                           f"There is no private Python at {title}.")
+
     def _site_failed(self, name: str, error: BaseException) -> None:
-        self._failed[name] = self._messages.tell(error)
+        self._failed[name] = message = self._messages.tell(error)
+        if not self._session.profile(name).needs_host:
+            self._notice.offer(message, "Find out why", functools.partial(self.why_wanted.emit, name))
 
     def _site_lost(self, name: str, error: BaseException | None) -> None:
         away = name in self._lost or self._session.state(name) is not SiteState.LOST

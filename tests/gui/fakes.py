@@ -252,6 +252,9 @@ class FakeSites:
     def sign_out_everywhere(self, name: str) -> SignedOut:
         return SignedOut((name,))
 
+    def remove_private_python(self, name: str, transport: Any) -> list[str]:
+        return ["private-3.9-x86_64-0123456789abcdef"]
+
     def look_around(self, name: str, connection: Any, *, always: bool = False) -> Findings | None:
         return self.findings
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QWidget
 
 from app.application import Program
@@ -374,3 +375,16 @@ def test_that_a_place_that_is_not_there_is_forgotten_and_one_out_of_reach_is_kep
     qtbot.waitUntil(lambda: tab.description is not None)
     assert window.current_tab is tab
     assert program.places.recent == (str(tab.reference), *kept)
+
+
+def test_that_the_private_python_of_a_site_is_removed_with_one_click(qtbot: Any, program: Any,
+                                                                     fake_sites: FakeSites) -> None:
+    window = program.window
+    clean = next(action for action in window.findChildren(QAction) if "private Python" in action.text())
+    assert not clean.isEnabled(), "this computer needs none"
+    connect(qtbot, program)
+    assert clean.isEnabled()
+    clean.trigger()
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.CLOSED)
+    assert program.messages.all[-1].summary == \
+        "The private Python at Far Light Source was removed, and the connection closed."
