@@ -92,13 +92,15 @@ class OpenIdProvider:
 
 @contextlib.contextmanager
 def openid_provider(pki: Pki, *, prefix: str = "/op", device_code_s: int = 120, access_token_s: int = 600,
-                    interval_s: int = 1, code_said_s: int = 0, opaque: bool = False) -> Iterator[OpenIdProvider]:
+                    interval_s: int = 1, code_said_s: int = 0, opaque: bool = False,
+                    client: dict[str, Any] | None = None) -> Iterator[OpenIdProvider]:
     """Start a provider and stop it. ``prefix`` empty: an issuer without a path. ``code_said_s``: how long it says that
-    its codes live, if not as long as they do."""
+    its codes live, if not as long as they do. ``client``: the metadata that ours is registered with."""
     node = need_program("node", "nodejs")
     settings = {"modules": str(install()), "key": str(pki.key), "certificate": str(pki.certificate), "prefix": prefix,
                 "device_code_s": device_code_s, "access_token_s": access_token_s,
-                "interval_s": interval_s, "code_said_s": code_said_s, "opaque": opaque}
+                "interval_s": interval_s, "code_said_s": code_said_s, "opaque": opaque,
+                **({"client": client} if client else {})}
     process = subprocess.Popen([node, str(_HERE / "provider.mjs"), json.dumps(settings)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     answers: queue.Queue[dict[str, Any]] = queue.Queue()

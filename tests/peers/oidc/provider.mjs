@@ -19,7 +19,7 @@ const settings = JSON.parse(process.argv[2]);
 const require = createRequire(settings.modules + '/');
 const { Provider } = await import(require.resolve('oidc-provider'));
 
-const clients = [{
+const clients = [settings.client ?? {
   client_id: 'beamside',
   token_endpoint_auth_method: 'none',
   application_type: 'native',
