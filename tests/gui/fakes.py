@@ -147,6 +147,7 @@ class FakeConnection:
         self.closed = threading.Event()
         self.listeners: list[Callable[..., None]] = []
         self.next_attempt_s: float | None = None
+        self.transport = None
         self.hurried = 0
 
     def open(self) -> Future[None]:
