@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ["QT_API"] = "pyside6"
@@ -20,6 +21,9 @@ import pytest
 from tests.checks.gui_thread import GuiThreadWatch
 from tests.checks.leaks import Leftovers
 from tests.checks.logged_errors import LoggedErrors
+from tests.checks.secret_places import PLACES
+from tests.checks.secret_sources import listen
+from tests.checks.sharing import ByFileAndPeer, turn
 from tests.peers.need import CI, missing, system_tests_wanted
 from tests.peers.slurm import SlurmFacility, slurm_facility
 
@@ -54,8 +58,30 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     return home
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_anywhere() -> Iterator[None]:
+    """Fails the run (its last test) if a secret of any test is in a log, an output, a file, an argument list …"""
+    PLACES.start()
+    listen()
+    yield
+    found = PLACES.everything()
+    PLACES.close()
+    if found:
+        pytest.fail("secrets were told during the run: " + "; ".join(found), pytrace=False)
+
+
 @pytest.fixture(autouse=True)
-def nothing_left_running(own_home: Path) -> Iterator[None]:
+def no_secret_told(no_secret_anywhere: None, own_home: Path) -> Iterator[None]:
+    """Fails the test during which a secret got to such a place (``tests/checks/secret_places.py``)."""
+    PLACES.begin(*(own_home / name for name in (".config", ".cache", ".local", "run")))
+    yield
+    found = PLACES.end()
+    if found:
+        pytest.fail("secrets were told: " + "; ".join(found), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running(own_home: Path, no_secret_told: None) -> Iterator[None]:
     """Fails the test that leaves a thread or a child process behind."""
     before = Leftovers.now()
     yield
@@ -86,8 +112,26 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         outcome.force_exception(AssertionError("the GUI thread waited: " + "; ".join(watch.waits)))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests below tests/gui are marked ``gui``, those below tests/system ``system``."""
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[None]:
+    """What the test printed is looked at before its end."""
+    outcome = yield
+    if call.when == "call":
+        report = outcome.get_result()
+        PLACES.say("what was printed", report.capstdout)
+        PLACES.say("what was printed", report.capstderr)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileAndPeer:
+    """``-n``: how the tests are shared out among processes."""
+    return ByFileAndPeer(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests below tests/gui are marked ``gui``, those below tests/system ``system``; of several, the longest first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: turn(item.nodeid))
     for item in items:
         parts = item.path.relative_to(ROOT).parts if item.path.is_relative_to(ROOT) else ()
         if "gui" in parts:

@@ -22,6 +22,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import jwt
 
 from app.model.site import CertificateAuthority
+from tests.checks.secrets import register
 from tests.peers.openid_provider import OpenIdProvider
 from tests.peers.pki import Pki
 from tests.peers.sshd import UserAuthority
@@ -123,6 +124,7 @@ class Endpoint:
             return refusal.status, {name: str(refusal)}
 
     def _subject(self, token: str) -> str:
+        register(token, "a token that a certificate authority was shown")
         subject = self.subject_of(token)
         if not self.accounts.get(subject):
             raise RefusedError(403, f"no account for {subject}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.remote.seams import DeviceCode
+from tests.checks.secret_places import PLACES
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,7 @@ class Commands:
 
     def run(self, *argv: str, timeout_s: float = 120) -> tuple[int, dict[str, Any]]:
         """Run one command with ``--json``; returns its exit code and its one JSON object."""
+        PLACES.watch(self.folder)
         environment = {**os.environ, **{f"BEAMSIDE_{name.upper()}_DIR": str(self.folder / name)
                                         for name in ("config", "cache", "state")}, **self.environment}
         process = subprocess.Popen([sys.executable, "-m", "app", *argv, "--json"], cwd=_ROOT, env=environment,
@@ -51,6 +53,7 @@ class Commands:
             reader.join(10)
             process.stdout.close()
             process.stderr.close()   # type: ignore[union-attr]
+        PLACES.say("standard output", out)
         lines = out.splitlines()
         assert len(lines) == 1, f"one JSON object on standard output, got {out!r}; events {self.events[-5:]}"
         return code, json.loads(lines[0])
@@ -64,6 +67,7 @@ class Commands:
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stderr is not None
         for line in process.stderr:
+            PLACES.say("standard error", line)
             if not line.startswith("{"):
                 self.events.append({"event": "text", "text": line})
                 continue

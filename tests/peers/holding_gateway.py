@@ -20,6 +20,7 @@ import asyncssh
 from asyncssh.stream import SSHTCPStreamSession
 
 from app.facility.ssh_server import _PatientConnection
+from tests.checks.secrets import register
 
 PASSWORD, OTP = "correct horse", "123456"
 
@@ -143,6 +144,8 @@ async def _carry(reader: Any, writer: Any) -> None:
 @contextlib.contextmanager
 def holding_gateway(**options: object) -> Iterator[HoldingGateway]:
     """Start one and stop it with its thread. ``options``: of :class:`HoldingGateway`."""
+    register(PASSWORD, "the password of a gateway")
+    register(OTP, "the one-time password of a gateway")
     gateway = HoldingGateway(asyncssh.generate_private_key("ssh-ed25519"), **options)  # type: ignore[arg-type]
 
     async def session(process: asyncssh.SSHServerProcess[str]) -> None:

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.checks.secrets import register
+
 
 @dataclass
 class HttpProxy:
@@ -47,6 +49,7 @@ def http_proxy(context: ssl.SSLContext | None = None, **options: object) -> Iter
     """
     listener = socket.create_server(("127.0.0.1", 0))
     proxy = HttpProxy(listener.getsockname()[1], **options)  # type: ignore[arg-type]
+    register(proxy.password, "the password of a proxy")
     threads: list[threading.Thread] = []
 
     def accept() -> None:

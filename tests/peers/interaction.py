@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from app.remote.conversation import Conversation
 from app.remote.seams import DeviceCode
+from tests.checks.secrets import register
 
 
 class FakePerson:
@@ -98,7 +99,11 @@ class FakePerson:
         self.notes.append(conversation.note if conversation is not None else "")
         self.within_s.append(within_s)
         self.prompts.append((title, instructions, tuple(prompts)))
-        return self._answers.pop(0) if self._answers else None
+        answers = self._answers.pop(0) if self._answers else None
+        for (prompt, echo), answer in zip(prompts, answers or (), strict=False):
+            if not echo:
+                register(answer, f"the answer to {prompt!r}")
+        return answers
 
     def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
         self.confirmations.append((title, text, accept))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import keyring.backend
 import keyring.errors
+
+from tests.checks.secrets import register
 
 
 class FakeKeyring(keyring.backend.KeyringBackend):
@@ -22,6 +28,8 @@ class FakeKeyring(keyring.backend.KeyringBackend):
 
     def set_password(self, service: str, username: str, password: str) -> None:
         self._check()
+        for secret in _secrets_in(password):
+            register(secret, "what the keyring was given")
         self.entries[service, username] = password
 
     def delete_password(self, service: str, username: str) -> None:
@@ -33,3 +41,17 @@ class FakeKeyring(keyring.backend.KeyringBackend):
     def _check(self) -> None:
         if self.locked:
             raise keyring.errors.KeyringLocked("locked")
+
+
+def _secrets_in(text: str) -> Iterator[str]:
+    """The refresh tokens and the sealing key of an entry; names and addresses are no secrets."""
+    def walk(value: Any) -> Iterator[str]:
+        for name, each in value.items() if isinstance(value, dict) else ():
+            if name in ("secret", "key") and isinstance(each, str):
+                yield each
+            yield from walk(each)
+
+    try:
+        yield from walk(json.loads(text))
+    except ValueError:
+        yield text

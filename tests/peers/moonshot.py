@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from app.model.site import IdentityMethod, IdentitySettings, MoonshotSettings, SiteProfile, SshSettings
+from tests.checks.secrets import register
 from tests.peers import moonshot_config as config
 from tests.peers.moonshot_config import Member
 from tests.peers.need import missing, need_program
@@ -216,6 +217,8 @@ def moonshot_facility() -> Iterator[MoonshotFacility]:
         login, home = _make_account(folder, stack)
         site = MoonshotFacility(folder, login, home, _free_port(), _free_port())
         site.members = {member.identity.partition("@")[0]: member for member in _members(login)}
+        for member in site.members.values():
+            register(member.password, f"the password of {member.identity}")
         _write(site)
         _copy_mechanism(site, mechanisms[0], stack)
         site.radsec_conf.write_text(config.radsec(folder, site.radsec_port))

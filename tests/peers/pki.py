@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.checks.secrets import register_key
+
 
 @dataclass(frozen=True)
 class Pki:
@@ -52,4 +54,5 @@ def make_pki(folder: Path) -> Pki:
     pki.certificate.write_bytes(server.public_bytes(Encoding.PEM))
     pki.key.touch(0o600)
     pki.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    register_key(pki.key.read_bytes(), "the key of a server")
     return pki

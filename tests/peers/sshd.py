@@ -33,6 +33,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from tests.checks.secrets import register_key
+
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 START_S = 10.0
 
@@ -47,6 +49,7 @@ def write_private(key: Ed25519PrivateKey, file: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch(0o600)
     file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    register_key(file.read_bytes(), f"the private key {file.name}")
     return file
 
 

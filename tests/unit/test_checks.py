@@ -16,6 +16,7 @@ import pytest
 from tests.checks.gui_thread import GuiThreadWaitedError, GuiThreadWatch
 from tests.checks.leaks import Leftovers
 from tests.checks.logged_errors import LoggedErrors
+from tests.checks.sharing import GROUPS, LONGEST, ROOT, group_of, turn
 
 
 def code_in(folder: Path, source: str) -> Callable[..., object]:
@@ -92,3 +93,14 @@ def test_that_settled_futures_other_threads_shutting_down_and_tests_may_wait(tmp
         close()
         time.sleep(0)
     assert watch.waits == []
+
+
+def test_that_tests_of_one_heavy_peer_are_run_by_one_worker_and_others_by_file() -> None:
+    assert group_of("tests/system/test_jobs_slurm.py") == group_of("tests/system/test_no_secrets.py")
+    assert group_of("tests/system/test_moonshot_sign_in.py") == group_of("tests/system/test_moonshot_refusals.py")
+    assert group_of("tests/unit/test_checks.py") == "tests/unit/test_checks.py"
+    for group in LONGEST:
+        assert group in GROUPS.values() or (ROOT / group).is_file(), group
+    later = turn("tests/unit/test_checks.py::test_that")
+    assert [turn(f"{LONGEST[0]}::test_that"), turn("tests/system/test_jobs_slurm.py::test_that")] == [0, 1]
+    assert later == len(LONGEST)
