@@ -268,7 +268,7 @@ def test_that_the_window_can_be_800_pixels_wide_with_a_stack_in_it(qtbot: Any, p
     assert bar.identity_text.startswith("dr.somebody")
     program.window.show_start()
     qtbot.waitUntil(lambda: program.window.start_page.isVisible())
-    assert program.window.start_page.horizontalScrollBar().maximum() == 0
+    qtbot.waitUntil(lambda: program.window.start_page.horizontalScrollBar().maximum() == 0)
     parts = bar.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)
     qtbot.waitUntil(lambda: all(part.isHidden() or part.isWindow() or bar.rect().contains(part.geometry())
                                 for part in parts))

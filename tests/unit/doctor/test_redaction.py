@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import jwt
@@ -11,7 +10,7 @@ import pytest
 from app.remote.doctor.redaction import LEFT_OUT, redacted
 
 JWT = jwt.encode({"sub": "alice", "exp": 1}, "a key that is long enough for HS256", "HS256")
-OPAQUE = secrets.token_urlsafe(32)
+OPAQUE = "5cAgcYQemg3e2yv6JADv4N8P2WmcW4kPIkNWeox6TOE"   # the same in every process of a run
 FINGERPRINT = "SHA256:+58mj1Vt4t/WhzuFCZ4mCtuw7igw272Ua7Gr8YbkCAg"
 KEY_LINE = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIw4rRPU9lDU3KzSnla2O70Vq0+3rPnSQdpIASxvX2H0"
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\nAAAA\n-----END OPENSSH PRIVATE KEY-----"
