@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from app.model.site import SiteProfile
 from app.model.text import visible
 from app.session.session import SiteState
 from app.views.labels import ElidedLabel, PlainLabel, set_state
 from app.views.site_marks import STATE_WORDS, ColourBar
+from app.viz.icons import set_icon
 
 
 class FacilityCard(QFrame):
-    """One facility: its colour, name, address and state. A click or Return connects."""
+    """One facility: its colour, name, address and state. A click or Return connects; its menu examines the connection.
+    """
 
     chosen = Signal(str)
+    doctor_wanted = Signal(str)
 
     def __init__(self, profile: SiteProfile, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -54,6 +59,14 @@ class FacilityCard(QFrame):
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton and self.rect().contains(event.position().toPoint()):
             self.chosen.emit(self._name)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.addAction("Connect", functools.partial(self.chosen.emit, self._name))
+        set_icon(menu.addAction("Examine the connection…", functools.partial(self.doctor_wanted.emit, self._name)),
+                 "doctor", "muted")
+        menu.popup(event.globalPos())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):

@@ -33,10 +33,12 @@ class StartPage(QScrollArea):
     """The user's sites as cards, the facilities that are known, recent places and “Try the demo facility”.
 
     Signals:
-        site_chosen(name); place_chosen(target text); demo_requested(); new_site_wanted(); import_wanted().
+        site_chosen(name); doctor_wanted(name); place_chosen(target text); demo_requested(); new_site_wanted();
+        import_wanted().
     """
 
     site_chosen = Signal(str)
+    doctor_wanted = Signal(str)
     place_chosen = Signal(str)
     demo_requested = Signal()
     new_site_wanted = Signal()
@@ -81,7 +83,7 @@ class StartPage(QScrollArea):
         self.facilities.chosen.connect(self.site_chosen)
         inner = QVBoxLayout()
         inner.setSpacing(10)
-        inner.addWidget(PlainLabel("Where is your data?", "heading"))
+        inner.addWidget(PlainLabel("Where is your data?", "heading", wrap=True))
         inner.addWidget(PlainLabel("Choose a facility. The data stays there: you see it, and compute on it, from here.",
                                    "muted", wrap=True))
         inner.addSpacing(8)
@@ -122,6 +124,7 @@ class StartPage(QScrollArea):
         for name in (site.name for site in self._sites.yours()):
             card = FacilityCard(self._session.profile(name))
             card.chosen.connect(self.site_chosen)
+            card.doctor_wanted.connect(self.doctor_wanted)
             self._cards[name] = card
             self._mirror_state(name)
         self._place_cards()

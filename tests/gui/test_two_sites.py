@@ -93,8 +93,8 @@ def test_that_two_sites_are_open_at_once_and_one_that_dies_leaves_the_other(
     assert chooser.itemData(chooser.findData("lab"), SiteRole.NOTE) == "connected"
 
     connection = program.session.connection("demo")
-    server.process.kill()                                  # the listener, so that it cannot be restored
     server.cut()
+    server.process.kill()                                  # the listener, so that it cannot be restored
     qtbot.waitUntil(lambda: program.session.state("lab") is SiteState.LOST, timeout=PATIENCE_MS)
     assert program.session.state("demo") is SiteState.OPEN
     assert program.session.connection("demo") is connection
@@ -104,7 +104,7 @@ def test_that_two_sites_are_open_at_once_and_one_that_dies_leaves_the_other(
     program.window.tabs.setCurrentWidget(first)
     assert program.window.navigator.site == "demo"
     again = go(qtbot, program, f"demo:{demo_facility.data}/visitor/sc5678/saxs/20261112/RAW_DATA/spheres/"
-                               "spheres_0002.nxs")
+                               "spheres_0001.nxs::/entry/instrument/detector/data")
     assert again.statistics is not None
     program.session.close_site("lab")
     qtbot.waitUntil(lambda: program.session.state("lab") is SiteState.CLOSED, timeout=PATIENCE_MS)

@@ -25,7 +25,7 @@ from tests.peers.pki import make_pki
 from tests.peers.sshd import Sshd, UserAuthority, sshd
 
 PAGE = Path(__file__).parents[2] / "docs" / "site-administrators.md"
-BLOCKS = dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))
+BLOCKS: dict[str, str] = dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))
 KEY = "ssh-ed25519 AAAA…"
 
 
