@@ -21,6 +21,7 @@ from app.remote.block_store import BlockStore
 from app.remote.connection import Connection
 from app.remote.jobs import JobService
 from app.remote.seams import DataService
+from app.session.examination import Examination
 from app.session.future_watcher import FutureWatcher
 from app.session.io_pool import IoPool
 from app.session.site_link import Link, SiteLink, SiteState
@@ -180,10 +181,18 @@ class Session(QObject):
         """Do blocking ``work`` on the io pool; watch it with a :class:`FutureWatcher` of your own."""
         return self._pool.submit(work)
 
+    def examination(self, site: str) -> Examination:
+        """A look at everything between here and a site's data, not yet begun; the person may be asked."""
+        made = Examination(site, self._book, self._pool.submit, self)
+        self.asking.emit(site, made.interaction)
+        return made
+
     def close(self) -> list[Connection]:
         """Stop: no more timers, no more questions. Returns the connections still to be closed off the GUI thread."""
         self._closing = True
         self._measure.stop()
+        for examination in self.findChildren(Examination):
+            examination.cancel()
         ended = [link.end() for link in self._links.values()]
         return [connection for connection in ended if connection is not None]
 

@@ -6,12 +6,14 @@ Io threads only. Never touches Qt but through the interaction, which carries que
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.errors import CancelledByUserError, UnreachableError
+from app.model.doctor import Report, Step
 from app.model.identity import Identity, SignedOut
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
@@ -33,6 +35,7 @@ class SiteBook(Protocol):
     def sign_out(self, name: str) -> None: ...
     def sign_out_everywhere(self, name: str) -> SignedOut: ...
     def identity(self, name: str) -> Identity | None: ...
+    def examine(self, name: str, interaction: Interaction, tell: Callable[[Step], None]) -> Report: ...
     def remove_private_python(self, name: str, transport: Transport) -> list[str]: ...
 
 

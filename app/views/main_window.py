@@ -29,6 +29,7 @@ from app.views.asking import Asking
 from app.views.data_desk import DataDesk
 from app.views.dataset_tab import DatasetTab
 from app.views.docks import PanelDock
+from app.views.doctor_desk import DoctorDesk
 from app.views.files_panel import FilesPanel
 from app.views.help_sheet import HelpSheet
 from app.views.inspector import Inspector
@@ -91,6 +92,7 @@ class MainWindow(QMainWindow):
                                   messages, places=places, viewed=viewed, streaming=streaming, kept=self._kept,
                                   parent=self)
         self._notices = SiteNotices(session, messages, self.notice, self)
+        self.doctor_desk = DoctorDesk(session, self.navigator, self._kept, self)
         self._build_actions()
         self._connect()
         self._layout.restore(settings)
@@ -184,12 +186,15 @@ class MainWindow(QMainWindow):
         self._actions.add_themes(self.settings.theme, self._choose_theme)
         self._actions.separate()
         self.site_desk.add_actions(self._actions)
+        self.doctor_desk.add_actions(self._actions)
         add("Shortcuts and about", "help", self._show_help, "F1")
         add("Quit", "close", self.close, "Ctrl+Q")
         self.top_bar.set_commands(self._actions.names)
 
     def _connect(self) -> None:
         self.site_desk.demo_requested.connect(self.demo_requested)
+        self._notices.why_wanted.connect(self.doctor_desk.examine)
+        self.start_page.doctor_wanted.connect(self.doctor_desk.examine)
         self._session.trouble.connect(self._messages.tell)
         self.navigator.failed.connect(self._messages.tell)
         self.navigator.site_shown.connect(self._kept.note_site)

@@ -87,9 +87,10 @@ class StartPage(QScrollArea):
         inner.addWidget(PlainLabel("Choose a facility. The data stays there: you see it, and compute on it, from here.",
                                    "muted", wrap=True))
         inner.addSpacing(8)
-        inner.addLayout(self._grid)
         inner.addLayout(self._buttons)
         inner.addWidget(self._demo_progress)
+        inner.addSpacing(4)
+        inner.addLayout(self._grid)
         inner.addSpacing(14)
         inner.addWidget(PlainLabel("Recent places", "title"))
         inner.addLayout(self._recent)
