@@ -86,7 +86,7 @@ class NewSiteDialog(QDialog):
 
     def _build(self) -> None:
         self.form = NewSiteForm(self._sites, self._base)
-        scroll = QScrollArea()
+        scroll = self._scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.form.setProperty("role", "plain")
@@ -197,19 +197,24 @@ class NewSiteDialog(QDialog):
         """What the form says, checked as every profile is; the fault is told in the form."""
         made = profile_for(self.form.said, self._base)
         if isinstance(made, str):
-            self.form.show_fault(made)
+            self._tell_fault(made)
             return None
         faults = faults_in(profile_text(made), "the form")
         known = self._sites.site(made.name) if not faults else None
         mine = self._trial is not None and self._trial.name == made.name
         if faults:
-            self.form.show_fault(faults[0].sentence[:1].upper() + faults[0].sentence[1:], faults[0].key)
+            self._tell_fault(faults[0].sentence[:1].upper() + faults[0].sentence[1:], faults[0].key)
         elif known is not None and known.kind in ("own", "demo", "local", "given") and not mine:
-            self.form.show_fault(f"There is a site called “{made.name}” already. Choose another short name.", "name")
+            self._tell_fault(f"There is a site called “{made.name}” already. Choose another short name.", "name")
         else:
             self.form.show_fault("")
             return parse_profile(profile_text(made), "the form")
         return None
+
+    def _tell_fault(self, sentence: str, key: str = "") -> None:
+        self.form.show_fault(sentence, key)
+        if self.form.marked is not None:
+            self._scroll.ensureWidgetVisible(self.form.marked)
 
     def _forget_trial(self, keep: str = "") -> None:
         trial, self._trial, self._found = self._trial, None, None

@@ -53,6 +53,7 @@ class NewSiteForm(QWidget):
         self._sites = sites
         self._base = base
         self._own_words: set[str] = set()
+        self.marked: QLineEdit | None = None
         self._build()
         if base is not None:
             self._prefill(base)
@@ -91,18 +92,22 @@ class NewSiteForm(QWidget):
                 (field for word, field in about.items() if word in sentence), self.place)
         for field in (self.place, self.user, self.gateways, self.issuer, self.authority_url, self.name, self.title):
             set_state(field, "error" if sentence and field is marked else "")
-        if sentence and marked is not None:
-            marked.setFocus(Qt.FocusReason.OtherFocusReason)
+        self.marked = marked if sentence else None
+        if self.marked is not None:
+            self.marked.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # -- building ---------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
         self.place = _field("login.facility.org", "Host")
         self.user = _field("as on the server; empty: asked", "User name")
-        self.gateway = QCheckBox("I reach it through a gateway (a jump host, an SSH proxy)")
+        self.gateway = QCheckBox("Through a gateway (jump host)")
         self.gateways = _field("gate.facility.org, in order if there are several", "Gateways")
         self.way = QComboBox()
         self.way.setAccessibleName("How you sign in")
+        self.way.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.way.setMinimumContentsLength(12)
+        self.way.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         for value, words in _WAYS:
             self.way.addItem(words, value)
         self.issuer = _field("https://…", "Issuer of the sign-in page")

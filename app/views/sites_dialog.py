@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.model.site import SiteProfile
-from app.model.site_facts import SiteFact, facts_of
+from app.model.site_facts import SiteFact, facts_of, state_of
 from app.model.text import visible
 from app.session.session import Session, SiteState
 from app.session.site_list import SiteList
@@ -33,6 +33,7 @@ from app.viz.icons import set_icon
 _KINDS = {"local": "This computer", "own": "Your own profile", "shipped": "Came with the program",
           "demo": "The demo facility, for this run", "given": "For this run"}
 _FACT_WORDS = {"default": "assumed", "unknown": "not known", "own": "your word"}
+_LONGEST = 48
 _SOURCE_STATES = {"documented": "ok", "third-party": "warning", "unverified": "warning", "probed": "ok", "own": "idle"}
 
 
@@ -57,7 +58,7 @@ class SitesDialog(QDialog):
         self._sites = sites
         self._name = ""
         self.setWindowTitle("Sites")
-        self.resize(QSize(920, 660).boundedTo(self.screen().availableGeometry().size() - QSize(20, 60)))
+        self.resize(QSize(960, 660).boundedTo(self.screen().availableGeometry().size() - QSize(20, 60)))
         self._build()
         sites.changed.connect(self._fill)
         session.state_changed.connect(self._mirror)
@@ -147,12 +148,13 @@ class SitesDialog(QDialog):
         self.export_button = self._button("Export…", "export", self._export)
         self.remove_button = self._button("Remove", "close", self._remove)
         first, second = QHBoxLayout(), QHBoxLayout()
-        for button in (self.connect_button, self.browse_button, self.sign_out_button, self.everywhere_button):
-            first.addWidget(button)
-        for button in (self.edit_button, self.export_button, self.remove_button):
-            second.addWidget(button)
-        first.addStretch(1)
-        second.addStretch(1)
+        third = QHBoxLayout()
+        for line, buttons in ((first, (self.connect_button, self.browse_button)),
+                              (second, (self.sign_out_button, self.everywhere_button)),
+                              (third, (self.edit_button, self.export_button, self.remove_button))):
+            for button in buttons:
+                line.addWidget(button)
+            line.addStretch(1)
         self._found = PlainLabel("", wrap=True)
         self.save_found_button = self._button("Save in the profile…", "save", self._save_found)
         self._facts = QGridLayout()
@@ -167,9 +169,9 @@ class SitesDialog(QDialog):
         self._page = QWidget()
         self._page.setProperty("role", "plain")
         column = QVBoxLayout(self._page)
-        column.setContentsMargins(14, 4, 10, 4)
+        column.setContentsMargins(14, 4, 14, 4)
         column.setSpacing(10)
-        for line in (head, first, second):
+        for line in (head, first, second, third):
             column.addLayout(line)
         column.addWidget(self._found)
         column.addWidget(self.save_found_button, 0, Qt.AlignmentFlag.AlignLeft)
@@ -181,6 +183,7 @@ class SitesDialog(QDialog):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self._page)
         return scroll
 
@@ -263,7 +266,8 @@ class SitesDialog(QDialog):
         self._bar.set_colour(profile.colour)
         self._title.setText(visible(profile.label))
         self._where.setText(visible(_where(profile)) + f"\n{_KINDS.get(site.kind, '')}"
-                            + (f": {visible(profile.verified)}" if profile.verified else ""))
+                            + (f", {state_of(profile.verified)}{_detail(profile.verified)}"
+                               if profile.verified and not profile.is_local else ""))
         self.edit_button.setVisible(not profile.is_local and site.kind != "demo")
         self.edit_button.setText("Edit…" if site.kind == "own" else "Make it your own…")
         self.export_button.setVisible(not profile.is_local)
@@ -311,17 +315,19 @@ class SitesDialog(QDialog):
         facts = [] if site.profile.is_local else facts_of(site.profile)
         said = [fact for fact in facts if fact.state not in ("default", "unknown")]
         for row, fact in enumerate(said):
-            self._fact(row, fact)
+            self._fact(row, fact, site.profile.verified)
         self._more.setVisible(len(said) < len(facts))
         if self._more.isChecked():
             for row, fact in enumerate((f for f in facts if f not in said), len(said)):
-                self._fact(row, fact)
+                self._fact(row, fact, site.profile.verified)
 
-    def _fact(self, row: int, fact: SiteFact) -> None:
+    def _fact(self, row: int, fact: SiteFact, whole: str) -> None:
+        """``whole``: the source of the profile as a whole, which is not said again."""
         state = PlainLabel(_FACT_WORDS.get(fact.state, fact.state))
         set_state(state, _SOURCE_STATES.get(fact.state, "idle"))
-        value = PlainLabel(visible(fact.value) or "–", "" if fact.value else "muted", wrap=True)
-        source = PlainLabel(visible(fact.source.partition(": ")[2]), "muted", wrap=True)
+        value = PlainLabel(_cut_words(visible(fact.value)) or "–", "" if fact.value else "muted", wrap=True)
+        told = "" if fact.source == whole else visible(fact.source.partition(": ")[2])
+        source = PlainLabel(told, "muted", wrap=True)
         cell = QVBoxLayout()
         cell.setSpacing(0)
         cell.addWidget(value)
@@ -373,6 +379,18 @@ class SitesDialog(QDialog):
 
     def _import(self) -> None:
         self.import_wanted.emit()
+
+
+def _detail(source: str) -> str:
+    """What a source says beyond its kind, as the end of a sentence."""
+    detail = source.partition(": ")[2]
+    return f": {visible(detail)}" if detail else ""
+
+
+def _cut_words(text: str) -> str:
+    """Keys and the like are shown by their ends: whole they are in the editor."""
+    return " ".join(word if len(word) <= _LONGEST or "/" in word[:2] else f"{word[:24]}…{word[-10:]}"
+                    for word in text.split(" "))
 
 
 def _where(profile: SiteProfile) -> str:
