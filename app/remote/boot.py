@@ -43,15 +43,32 @@ if sys.version_info < (3, 8):
 import hashlib
 from importlib.util import find_spec
 
+def only_ours(found):
+    """Whether nobody else can have written what os.stat found: what lies here is run."""
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+def look_at_folder():
+    """The folder may be in a place where everybody can make one, and who owns it decides what is in it."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return
+    if found.st_uid != os.getuid():
+        end(result="foreign")
+    if found.st_mode & 0o022:
+        os.chmod(folder, 0o700)
+
 def private():
     """A folder with packages that Beamside put there for this Python (app.remote.private_python)."""
     try:
         start = "private-%d.%d-%s-" % (sys.version_info[:2] + (os.uname().machine,))
         places = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.startswith(start)]
-        return [place for place in places if os.stat(place).st_uid == os.getuid()][-1:]
+        return [place for place in places if only_ours(os.stat(place))][-1:]
     except (AttributeError, OSError):
         return []
 
+if hasattr(os, "getuid"):
+    look_at_folder()
 packages = private() if find_spec("numpy") is None or find_spec("h5py") is None else []
 sys.path[:0] = packages
 for name in ("numpy", "h5py"):
@@ -73,13 +90,22 @@ def is_provided(library):
         places += [os.path.join(place, "plugins") for place in found.submodule_search_locations]
     return any(os.path.isfile(os.path.join(place, library)) for place in places)
 
+def contents(path):
+    """The bytes of a file that nobody else can change; None: there is none."""
+    with open(path, "rb") as file:
+        looked_at = os.fstat(file.fileno()), os.stat(os.path.dirname(path))
+        if hasattr(os, "getuid") and not all(only_ours(found) for found in looked_at):
+            return None
+        return file.read()
+
 def is_there(path, digest):
     try:
-        with open(path, "rb") as file:
-            whole = hashlib.sha256(file.read()).hexdigest() == digest
+        data = contents(path)
+        if data is None or hashlib.sha256(data).hexdigest() != digest:
+            return False
         for used in (path, os.path.dirname(path)):
             os.utime(used, None)   # in use, so not among the oldest
-        return whole
+        return True
     except OSError:
         return False
 
@@ -125,8 +151,9 @@ def place(path, digest, packed):
 
 def made_by_us(path):
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        data = contents(path)
+        if data is None:
+            return False
         os.utime(path, None)
         return hashlib.sha256(data[64:]).hexdigest().encode("ascii") == data[:64]
     except OSError:

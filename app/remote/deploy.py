@@ -153,6 +153,9 @@ def _refusal(answer: dict[str, Any]) -> BeamsideError:
     if answer["result"] == "full":
         return StorageFullError(f"There is no room for Beamside's agent in {folder} at the site.", detail,
                                 "Make room there, or name another folder under [agent] cache in the site profile.")
+    if answer["result"] == "foreign":
+        return AgentError(f"The folder {folder} at the site belongs to another account, so nothing is run from there.",
+                          detail, "Name a folder of your own under [agent] cache in the site profile.")
     if answer["result"] == "damaged":
         return AgentError("The agent was damaged while it was uploaded.", detail, "Connect again.")
     return AgentError(f"The agent could not be stored in {folder} at the site.", detail,

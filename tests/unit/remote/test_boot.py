@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -140,3 +141,45 @@ def test_that_an_agent_that_cannot_be_compiled_there_runs_as_it_came(transport: 
     made.mkdir()
     (made / "in the way").touch()
     assert started(transport, profile) is not None
+
+
+def test_that_nothing_is_run_from_a_folder_of_somebody_else(transport: LocalTransport, tmp_path: Path) -> None:
+    profile = site(tmp_path, DEBIAN_PYTHON)
+    started(transport, profile)
+    os.chown(tmp_path / "cache", 12345, -1)      # as made beforehand, by another account, in a folder for everybody
+    with pytest.raises(AgentError) as refused:
+        started(transport, profile)
+    assert refused.value.summary == (f"The folder {tmp_path / 'cache'} at the site belongs to another account, so "
+                                     "nothing is run from there.")
+
+
+@pytest.mark.parametrize("theirs", ["the agent", "what was compiled"])
+@pytest.mark.parametrize("how", ["another account's", "writable for others"])
+def test_that_no_file_of_somebody_else_is_run(transport: LocalTransport, tmp_path: Path, theirs: str,
+                                              how: str) -> None:
+    profile = site(tmp_path, DEBIAN_PYTHON)
+    started(transport, profile)
+    [made] = compiled_in(tmp_path)
+    file = made if theirs == "what was compiled" else tmp_path / "cache" / agent_zip().name
+    evil, ran = io.BytesIO(), tmp_path / "ran"
+    with zipfile.ZipFile(evil, "w") as archive:
+        archive.writestr("__main__.py", f"open({str(ran)!r}, 'w').close()")
+    if file == made:
+        file.write_bytes(hashlib.sha256(evil.getvalue()).hexdigest().encode() + evil.getvalue())
+    number = file.stat().st_ino
+    if how == "writable for others":
+        file.chmod(0o666)
+    else:
+        os.chown(file, 12345, -1)
+    assert started(transport, profile) is not None
+    assert not ran.exists()
+    found = file.stat()
+    assert (found.st_ino != number, found.st_uid, found.st_mode & 0o077) == (True, os.getuid(), 0)
+
+
+def test_that_a_folder_that_others_could_write_to_is_closed(transport: LocalTransport, tmp_path: Path) -> None:
+    profile = site(tmp_path, DEBIAN_PYTHON)
+    started(transport, profile)
+    (tmp_path / "cache").chmod(0o777)
+    started(transport, profile)
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
