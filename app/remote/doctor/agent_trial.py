@@ -37,6 +37,7 @@ _LOOK_S = 0.2
 _TIDY_S = 10.0
 _MAKE = ('umask 077; d=$(mktemp -d "${TMPDIR:-/tmp}/beamside-doctor-XXXXXXXX") || exit 1; '
          'for f in "$1"/agent-*.zip "$1"/plugins-*; do [ -e "$f" ] && cp -Rp "$f" "$d/"; done; '
+         'for f in "$1"/private-*; do [ -d "$f" ] && ln -s "$f" "$d/"; done; '
          'cat > "$d/sample.h5"; printf "\\036%s\\037" "$d"')
 _REMOVE = 'case "$1" in */beamside-doctor-*) rm -rf -- "$1";; esac'
 _T = TypeVar("_T")

@@ -30,8 +30,18 @@ _SHOWN_NOISE = 300
 _TRICKY = "it's \\ $HOME `id` \"!x\" * é\nnext"
 _MARK = b"\x1edoctor\x1e"
 _PYTHON = """
-import json, sys
+import json, os, sys
 found = {"python": "%d.%d.%d" % sys.version_info[:3], "executable": sys.executable}
+try:
+    import h5py, numpy
+except Exception:
+    try:
+        start = "private-%d.%d-%s-" % (sys.version_info[:2] + (os.uname()[4],))
+        places = [os.path.join(sys.argv[2], n) for n in sorted(os.listdir(sys.argv[2])) if n.startswith(start)][-1:]
+    except OSError:
+        places = []
+    sys.path[:0] = places
+    found["private"] = "".join(places)
 for name in ("numpy", "h5py", "hdf5plugin"):
     try:
         found[name] = getattr(__import__(name), "__version__", "") or getattr(__import__(name), "version", "?")
@@ -121,9 +131,10 @@ def look_at_shell(transport: Transport) -> Found:
 def look_at_pythons(transport: Transport, profile: SiteProfile) -> Found:
     """Each Python that the profile names: is it there, new enough, with numpy and h5py."""
     lines, fitting = [], []
+    cache = at_home(profile.agent.cache, transport)
     for candidate in profile.agent.python:
         word = secrets.token_hex(8)
-        argv = [*python_command(candidate), "-I", "-c", _PYTHON, word]
+        argv = [*python_command(candidate), "-I", "-c", _PYTHON, word, cache]
         try:
             result = transport.run(argv, timeout_s=COMMAND_S)
         except LinkError as error:
@@ -139,10 +150,13 @@ def look_at_pythons(transport: Transport, profile: SiteProfile) -> Found:
     details = "\n".join(lines)
     if not fitting:
         return failed(AgentError(f"No Python with numpy and h5py was found at {profile.label}.", details,
-                                 "Name a Python (3.8 or newer) that has both under [agent] python in the site profile; "
-                                 "ask the facility which module has them."))
+                                 "Name a Python (3.8 or newer) that has both under [agent] python in the site profile "
+                                 "(ask the facility which module has them), or connect: where it can, Beamside offers "
+                                 "to put a private one there."))
     candidate, found = fitting[0]
     summary = f"{candidate} is {_python_words(found)}."
+    if found.get("private"):
+        return passed(f"{summary} The packages are Beamside's own, in its cache folder there.", details)
     if candidate != profile.agent.python[0]:
         return warned(summary, details, "The Python that the profile names first does not fit: put this one first.")
     return passed(summary, details)

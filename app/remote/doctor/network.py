@@ -71,7 +71,9 @@ def look_at_name(stop: Stop, cancelled: threading.Event) -> Found:
     """All addresses of a server's name."""
     places = addresses_of(stop, cancelled)
     if _is_address(stop.host):
-        return passed(f"{stop.host} is an address; there is no name to look up.")
+        called = f"{stop.host} is an address" if stop.name == stop.host else \
+            f"{stop.name} is {stop.host} in ~/.ssh/config"
+        return passed(f"{called}; there is no name to look up.")
     four, six = ([place for place in places if (":" in place) is wanted] for wanted in (False, True))
     kinds = " and ".join(f"{len(found)} {name}" for found, name in ((four, "IPv4"), (six, "IPv6")) if found)
     many = "es" if len(places) > 1 else ""

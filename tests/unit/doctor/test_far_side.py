@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
 
 from app.errors import SchedulerUnavailableError
@@ -114,6 +116,34 @@ def test_that_every_python_is_told_with_what_it_has_and_lacks(site: Site, tmp_pa
     alone = far_side.look_at_pythons(site, profile(agent=AgentSettings(python=names[:3])))
     assert (alone.state, alone.kind) == (StepState.FAILED, "agent")
     assert "module" in alone.remedy
+
+
+def test_that_packages_that_beamside_put_there_count(own_home: Path, site: Site, tmp_path: Path) -> None:
+    major, minor = sys.version_info[:2]
+    private = own_home / ".cache" / "beamside" / f"private-{major}.{minor}-{os.uname().machine}-0123456789abcdef"
+    bare = tmp_path / "bare"
+    bare.write_text(f"#!/bin/sh\nexec {sys.executable} -S \"$@\"\n")
+    bare.chmod(0o755)
+    lacking = profile(agent=AgentSettings(python=(str(bare),)))
+    found = far_side.look_at_pythons(site, lacking)
+    assert found.state is StepState.FAILED
+    assert "offers to put a private one there" in found.remedy
+    for name in ("numpy", "h5py"):
+        (private / name).mkdir(parents=True)
+        (private / name / "__init__.py").write_text("__version__ = '9.8'\n")
+    found = far_side.look_at_pythons(site, lacking)
+    assert found.state is StepState.PASSED
+    assert "numpy 9.8" in found.summary
+    assert "Beamside's own" in found.summary
+    shutil.rmtree(private)
+    private.symlink_to(Path(np.__file__).parent.parent)
+    trial = AgentTrial(site, lacking)
+    try:
+        assert trial.look_at_agent().state is StepState.PASSED
+    finally:
+        trial.close()
+        trial.tidy()
+    assert Path(np.__file__).is_file(), "what is linked to stays"
 
 
 def test_that_data_roots_are_counted_or_told(site: Site, tmp_path: Path) -> None:
