@@ -1,4 +1,4 @@
-"""Registers the secrets that no peer sees: the tokens that msal is given, the keys Beamside makes."""
+"""Registers secrets that no peer sees (tokens msal is given, keys Beamside makes), hears the doctor's reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 from msal.oauth2cli import oauth2
 
+from app.model.doctor import Report
+from app.remote.doctor import report as reports
 from app.remote.ssh.authority.holder import CertificateHolder
+from tests.checks.secret_places import PLACES
 from tests.checks.secrets import register
 
 TOKENS = ("access_token", "refresh_token", "id_token")
@@ -14,7 +17,7 @@ TOKENS = ("access_token", "refresh_token", "id_token")
 
 def listen() -> None:
     """From now on every token that any provider answers with, and every such key, is known as a secret."""
-    made = CertificateHolder.__init__
+    made, as_text = CertificateHolder.__init__, reports.as_text
     real = oauth2.BaseClient._obtain_token
     begun = oauth2.Client.initiate_device_flow
 
@@ -35,6 +38,12 @@ def listen() -> None:
         made(self, *args, **kwargs)
         register(self._private.private_bytes_raw(), "the key of a certificate")
 
+    def report(found: Report) -> str:
+        text = as_text(found)
+        PLACES.say("a report of the connection doctor", text)
+        return text
+
+    reports.as_text = report
     CertificateHolder.__init__ = make                    # type: ignore[method-assign]
     oauth2.BaseClient._obtain_token = obtain             # type: ignore[method-assign]
     oauth2.Client.initiate_device_flow = begin       # type: ignore[method-assign]

@@ -71,6 +71,7 @@ LEAKS = [
     "(own_home / '.config' / 'picture').write_bytes(bytes(100) + base64.b64encode(b':' + SECRET.encode()))",
     "subprocess.run([sys.executable, '-c', 'import sys; print(sys.argv[3])', '-m', 'app', SECRET], stdout=-1)",
     "(own_home / '.local' / 'id').write_text('-----BEGIN OPENSSH PRIVATE KEY-----')",
+    "reports.as_text(Report('a', 'A', '', (), f'It said {SECRET}.', 0.0))",
     "print(SECRET)",
     "print(SECRET, file=sys.stderr)",
 ]
@@ -106,6 +107,7 @@ def test_that_arguments_and_environments_of_processes_that_beamside_starts_are_s
 def run_tests(folder: Path, *lines: str) -> str:
     """Run one test per line, each with a token that is known as a secret, under this project's conftest."""
     head = ("import base64, logging, subprocess, sys\nfrom urllib.parse import quote\n"
+            "from app.model.doctor import Report\nfrom app.remote.doctor import report as reports\n"
             "from tests.checks.secrets import register\nSECRET = 'a-token-' + '4711'\nLATE = 'known-' + 'too-late'\n")
     (folder / "test_it.py").write_text(head + "".join(
         f"\ndef test_{number}(own_home):\n    register(SECRET, 'the token')\n    {line}\n"
