@@ -93,6 +93,7 @@ class MainWindow(QMainWindow):
                                   parent=self)
         self._notices = SiteNotices(session, messages, self.notice, self)
         self.doctor_desk = DoctorDesk(session, self.navigator, self._kept, self)
+        self.site_forms.set_doctor(self.doctor_desk.examine)
         self._build_actions()
         self._connect()
         self._layout.restore(settings)

@@ -56,7 +56,9 @@ class SiteForms(QObject):
     def show_sites(self, name: str = "") -> SitesDialog:
         """All sites, this one chosen; the dialog that is open already comes to the front."""
         if self._all is None:
-            self._all = SitesDialog(self._session, self._sites, self._window)
+            self._all = SitesDialog(self._session, self._sites, self._window, has_doctor=self._doctor is not None)
+            if self._doctor is not None:
+                self._all.doctor_wanted.connect(self._doctor)
             self._all.finished.connect(self._forget_all)
             self._all.browse_wanted.connect(self.chosen)
             self._all.new_wanted.connect(self.new_site)

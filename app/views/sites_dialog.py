@@ -7,7 +7,6 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QFrame,
-    QGridLayout,
     QHBoxLayout,
     QLineEdit,
     QListWidget,
@@ -20,28 +19,27 @@ from PySide6.QtWidgets import (
 )
 
 from app.model.site import SiteProfile
-from app.model.site_facts import SiteFact, facts_of, state_of
+from app.model.site_facts import state_of
 from app.model.text import visible
 from app.session.session import Session, SiteState
 from app.session.site_list import SiteList
 from app.session.site_words import KnownSite
 from app.views.facility_list import knowledge
-from app.views.labels import ElidedLabel, PlainLabel, empty_layout, set_state
+from app.views.facts_grid import FactsGrid
+from app.views.labels import ElidedLabel, PlainLabel, set_state
 from app.views.site_marks import STATE_WORDS, ColourBar, SiteDelegate, SiteRole
 from app.viz.icons import set_icon
 
 _KINDS = {"local": "This computer", "own": "Your own profile", "shipped": "Came with the program",
           "demo": "The demo facility, for this run", "given": "For this run"}
-_FACT_WORDS = {"default": "assumed", "unknown": "not known", "own": "your word"}
-_LONGEST = 48
-_SOURCE_STATES = {"documented": "ok", "third-party": "warning", "unverified": "warning", "probed": "ok", "own": "idle"}
 
 
 class SitesDialog(QDialog):
     """Mirrors the session and the list of sites.
 
     Signals (with the site's name where it matters):
-        browse_wanted, edit_wanted, export_wanted, remove_wanted, save_found_wanted; new_wanted(), import_wanted().
+        browse_wanted, edit_wanted, export_wanted, remove_wanted, save_found_wanted, doctor_wanted; new_wanted(),
+        import_wanted().
     """
 
     browse_wanted = Signal(str)
@@ -49,11 +47,15 @@ class SitesDialog(QDialog):
     export_wanted = Signal(str)
     remove_wanted = Signal(str)
     save_found_wanted = Signal(str)
+    doctor_wanted = Signal(str)
     new_wanted = Signal()
     import_wanted = Signal()
 
-    def __init__(self, session: Session, sites: SiteList, parent: QWidget | None = None) -> None:
+    def __init__(self, session: Session, sites: SiteList, parent: QWidget | None = None, *,
+                 has_doctor: bool = False) -> None:
+        """``has_doctor``: somebody listens to ``doctor_wanted``."""
         super().__init__(parent)
+        self._has_doctor = has_doctor
         self._session = session
         self._sites = sites
         self._name = ""
@@ -142,6 +144,7 @@ class SitesDialog(QDialog):
         head.addLayout(words, 1)
         self.connect_button = self._button("Connect", "plug", self._toggle)
         self.browse_button = self._button("Browse", "folder-open", self._browse)
+        self.doctor_button = self._button("Examine…", "doctor", self._ask_doctor)
         self.sign_out_button = self._button("Sign out", "sign-out", self._sign_out)
         self.everywhere_button = self._button("Sign out everywhere", "sign-out", self._sign_out_everywhere)
         self.edit_button = self._button("Edit…", "settings", self._edit)
@@ -149,7 +152,7 @@ class SitesDialog(QDialog):
         self.remove_button = self._button("Remove", "close", self._remove)
         first, second = QHBoxLayout(), QHBoxLayout()
         third = QHBoxLayout()
-        for line, buttons in ((first, (self.connect_button, self.browse_button)),
+        for line, buttons in ((first, (self.connect_button, self.browse_button, self.doctor_button)),
                               (second, (self.sign_out_button, self.everywhere_button)),
                               (third, (self.edit_button, self.export_button, self.remove_button))):
             for button in buttons:
@@ -157,15 +160,7 @@ class SitesDialog(QDialog):
             line.addStretch(1)
         self._found = PlainLabel("", wrap=True)
         self.save_found_button = self._button("Save in the profile…", "save", self._save_found)
-        self._facts = QGridLayout()
-        self._facts.setHorizontalSpacing(14)
-        self._facts.setVerticalSpacing(5)
-        self._facts.setColumnStretch(1, 1)
-        self._more = QPushButton("What is assumed, and what is not known")
-        self._more.setProperty("role", "link")
-        self._more.setAutoDefault(False)
-        self._more.setCheckable(True)
-        self._more.toggled.connect(self._show_facts)
+        self.facts = FactsGrid()
         self._page = QWidget()
         self._page.setProperty("role", "plain")
         column = QVBoxLayout(self._page)
@@ -177,8 +172,7 @@ class SitesDialog(QDialog):
         column.addWidget(self.save_found_button, 0, Qt.AlignmentFlag.AlignLeft)
         column.addSpacing(4)
         column.addWidget(PlainLabel("What is known, and from where", "title"))
-        column.addLayout(self._facts)
-        column.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(self.facts)
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
@@ -271,9 +265,10 @@ class SitesDialog(QDialog):
         self.edit_button.setVisible(not profile.is_local and site.kind != "demo")
         self.edit_button.setText("Edit…" if site.kind == "own" else "Make it your own…")
         self.export_button.setVisible(not profile.is_local)
+        self.doctor_button.setVisible(self._has_doctor and not profile.needs_host)
         self.remove_button.setVisible(site.kind == "own" or (site.kind == "shipped" and site.yours))
         self.remove_button.setText("Remove" if site.kind == "own" else "No longer mine")
-        self._show_facts()
+        self.facts.show_profile(profile)
         self._show_state()
 
     def _show_state(self) -> None:
@@ -307,40 +302,6 @@ class SitesDialog(QDialog):
         self._found.setVisible(bool(offered))
         self.save_found_button.setVisible(bool(offered))
 
-    def _show_facts(self, *_toggled: object) -> None:
-        empty_layout(self._facts)
-        site = self._sites.site(self._name)
-        if site is None:
-            return
-        facts = [] if site.profile.is_local else facts_of(site.profile)
-        said = [fact for fact in facts if fact.state not in ("default", "unknown")]
-        for row, fact in enumerate(said):
-            self._fact(row, fact, site.profile.verified)
-        self._more.setVisible(len(said) < len(facts))
-        if self._more.isChecked():
-            for row, fact in enumerate((f for f in facts if f not in said), len(said)):
-                self._fact(row, fact, site.profile.verified)
-
-    def _fact(self, row: int, fact: SiteFact, whole: str) -> None:
-        """``whole``: the source of the profile as a whole, which is not said again."""
-        state = PlainLabel(_FACT_WORDS.get(fact.state, fact.state))
-        set_state(state, _SOURCE_STATES.get(fact.state, "idle"))
-        value = PlainLabel(_cut_words(visible(fact.value)) or "–", "" if fact.value else "muted", wrap=True)
-        told = "" if fact.source == whole else visible(fact.source.partition(": ")[2])
-        source = PlainLabel(told, "muted", wrap=True)
-        cell = QVBoxLayout()
-        cell.setSpacing(0)
-        cell.addWidget(value)
-        if source.text():
-            cell.addWidget(source)
-        holder = QWidget()
-        holder.setLayout(cell)
-        cell.setContentsMargins(0, 0, 0, 0)
-        top = Qt.AlignmentFlag.AlignTop
-        self._facts.addWidget(PlainLabel(visible(fact.key), "muted"), row, 0, top)
-        self._facts.addWidget(holder, row, 1)
-        self._facts.addWidget(state, row, 2, top)
-
     # -- what is done -----------------------------------------------------------------------------------------------
 
     def _toggle(self) -> None:
@@ -355,6 +316,9 @@ class SitesDialog(QDialog):
     def _browse(self, *_item: object) -> None:
         if self._name:
             self.browse_wanted.emit(self._name)
+
+    def _ask_doctor(self) -> None:
+        self.doctor_wanted.emit(self._name)
 
     def _sign_out(self) -> None:
         self._session.sign_out(self._name)
@@ -385,12 +349,6 @@ def _detail(source: str) -> str:
     """What a source says beyond its kind, as the end of a sentence."""
     detail = source.partition(": ")[2]
     return f": {visible(detail)}" if detail else ""
-
-
-def _cut_words(text: str) -> str:
-    """Keys and the like are shown by their ends: whole they are in the editor."""
-    return " ".join(word if len(word) <= _LONGEST or "/" in word[:2] else f"{word[:24]}…{word[-10:]}"
-                    for word in text.split(" "))
 
 
 def _where(profile: SiteProfile) -> str:
