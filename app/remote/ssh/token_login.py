@@ -1,19 +1,26 @@
 """The access token as the answer to a server's "Access Token:" prompt, for the site's own hosts only.
 
 Made for hosts that the site profile names, from the sign-in of that profile's issuer; used after the host key was
-checked. Blocking. The token is handed to the server that asks and to its motley-cue, and not logged.
+checked. Blocking, but left at once when the person gives up. The token is handed to the server that asks and to its
+motley-cue, and not logged.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from app.errors import BeamsideError, LinkError, LoginRefusedError, ProviderError
+from app.errors import BeamsideError, CancelledByUserError, LinkError, LoginRefusedError, ProviderError
 from app.remote.seams import Interaction
 from app.remote.ssh import motley_cue
 from app.remote.ssh.authority.audience import require_audience
 from app.remote.ssh.authority.holder import TokenSource
 from app.remote.ssh.motley_cue import MotleyCue
+
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -48,7 +55,7 @@ class TokenLogin:
         try:
             token = self._checked(self.tokens.access_token(interaction))
             interaction.say(f"Asking {service.where} for your account…")
-            return service.ready_account(token).user
+            return _unless_cancelled(interaction, lambda: service.ready_account(token)).user
         except (ProviderError, LinkError) as error:
             interaction.say(error.summary)
             return ""
@@ -66,12 +73,16 @@ class TokenLogin:
                 interaction.say(f"The access token is long ({len(token)} characters); {self.host} may not take it.")
             return token
         try:
-            account = service.ready_account(token)
+            account = _unless_cancelled(interaction, lambda: service.ready_account(token))
             if account.user and account.user != user:
                 raise LoginRefusedError(
                     f"Your account at {self.host} is called “{account.user}”, not “{user}”.",
                     remedy=f"Set user = \"{account.user}\" in the site profile, or leave it out.")
-            return service.one_time_password(token) if len(token) >= motley_cue.LONG_TOKEN else token
+            if len(token) < motley_cue.LONG_TOKEN:
+                return token
+            return _unless_cancelled(interaction, lambda: service.one_time_password(token))
+        except CancelledByUserError:
+            raise
         except LoginRefusedError:
             self.said_no = True
             raise
@@ -87,7 +98,28 @@ class TokenLogin:
     def _found(self, interaction: Interaction) -> MotleyCue | None:
         if not self._looked:
             interaction.say(f"Looking for the account service of {self.host}…")
-            service = motley_cue.find(self.host, self.ca_file)
+            service = _unless_cancelled(interaction, lambda: motley_cue.find(self.host, self.ca_file))
             self._service = service if service is not None and service.takes(self.issuer) else None
             self._looked = True
         return self._service
+
+
+def _unless_cancelled(interaction: Interaction, ask: Callable[[], _T]) -> _T:
+    """What ``ask`` gives, on a thread that is left behind (it has deadlines) if the person gives up.
+
+    Raises:
+        CancelledByUserError: they did.
+    """
+    answer: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(ask())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name="motley-cue", daemon=True).start()
+    while not wait((answer,), 0.1).done:
+        if interaction.cancelled.is_set():
+            raise CancelledByUserError("The login was cancelled.")
+    return answer.result()

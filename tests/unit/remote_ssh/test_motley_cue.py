@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.errors import LoginRefusedError, ProviderError, SignInError
+from app.errors import CancelledByUserError, LoginRefusedError, ProviderError, SignInError
 from app.remote.ssh import motley_cue
 from app.remote.ssh.motley_cue import LONG_TOKEN, MotleyCue
 from app.remote.ssh.token_login import TokenLogin
@@ -216,6 +216,19 @@ def test_that_without_a_service_the_token_itself_is_the_answer(monkeypatch: pyte
         port = closed.getsockname()[1]
     monkeypatch.setattr(motley_cue, "PORTS", (port,))
     assert token_of(pki, "the-token").answer("ada", FakePerson()) == "the-token"
+
+
+def test_that_a_service_that_is_silent_can_be_given_up(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = FakePerson()
+    timer = threading.Timer(0.2, person.cancelled.set)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(motley_cue, "PORTS", (silent.getsockname()[1],))
+        timer.start()
+        with pytest.raises(CancelledByUserError):
+            token_of(pki, "the-token").answer("ada", person)
+        for _ in ("the knock", "the question, which nobody answers"):
+            silent.accept()[0].close()
+    timer.join()
 
 
 def test_that_the_sentence_says_it_is_final_only_where_it_is(service: Service, pki: Pki) -> None:
