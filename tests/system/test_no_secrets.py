@@ -1,8 +1,13 @@
-"""After a whole journey no token and no private key is in a log, an argument list, an environment or a file."""
+"""After a whole journey no token and no private key is in a log, a report, an argument list, an environment or a file.
+
+Every other test is held to the same (``tests/conftest.py``); this one also looks at what other processes see, and at
+what is left at the facility.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 import threading
@@ -16,8 +21,10 @@ import pytest
 from app.model.jobs import JobSpec, JobState, Resources
 from app.model.site import AgentSettings, BatchSettings, CertificateAuthority, SiteProfile, SshSettings
 from app.recipes.catalogue import shipped_recipes
+from app.remote.doctor import report as reports
 from app.remote.jobs import JobService
 from app.remote.sites import Sites
+from tests.checks.secrets import Secrets
 from tests.peers.certificate_endpoint import certificate_endpoint
 from tests.peers.interaction import FakePerson
 from tests.peers.openid_provider import OpenIdProvider, openid_provider
@@ -90,15 +97,21 @@ def test_that_secrets_are_nowhere_after_a_journey(slurm: SlurmFacility, provider
             assert "PATH" in jobs.log(job.id), "the job's own environment was looked at"
         finally:
             connection.close()
+        report = sites.examine("real", person, lambda _step: None)
+        assert report.healthy, reports.as_text(report)
         secrets = provider.issued()
         sites.sign_out("real")
     assert len(secrets) >= 8, "two codes and three tokens each at least"
     ours = [record for record in caplog.records if not record.name.startswith("tests") and record.threadName != "robot"]
     places = {"the log": "\n".join(record.getMessage() for record in ours).encode(),
+              "the doctor's report": (reports.as_text(report) + json.dumps(reports.as_json(report))).encode(),
               "an argument list or environment": b"\0".join(onlooker.seen)}
     roots = (own_home, slurm.layout.root / "home", slurm.layout.root / "log")
     places |= {str(file): file.read_bytes() for root in roots for file in root.rglob("*")
                if file.is_file() and not file.is_symlink()}
     assert any(name.endswith("job.sh") for name in places), "the job's folder is among the places"
-    assert [name for name, content in places.items() for secret in secrets if secret.encode() in content] == []
+    known = Secrets()
+    for secret in secrets:
+        known.register(secret, "a token or code")
+    assert [name for name, content in places.items() if known.found_in(content)] == []
     assert [name for name, content in places.items() if b"PRIVATE KEY" in content] == []
