@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from app import __version__
+from benchmarks import connecting
 from benchmarks import data as datasets
 from benchmarks import links as emulated
 from benchmarks.cases import BLOCKS, CASES, DEBIAN, DOWNLOAD, GROVE, OURS, PLAIN, SSHFS, TILED
@@ -109,7 +110,7 @@ def main() -> None:
             raise SystemExit(f"{why}, and CI wants all peers.")
         say(f"not run here: sshfs ({why})")
         ways = tuple(way for way in ways if way != SSHFS)
-    names = chosen.cases.split(",") if chosen.cases else [case.name for case in CASES]
+    names = chosen.cases.split(",") if chosen.cases else [*(case.name for case in CASES), connecting.CASE]
     cases = [case for case in CASES if case.name in names]
     python = peers_python(say)
     data = datasets.prepare(datasets.SHORT if chosen.short else datasets.FULL, say)
@@ -118,17 +119,19 @@ def main() -> None:
     for link in links:
         found += measure(link, data, cases, ways, python, chosen.agent_python, say,
                          chosen.rounds or (1 if chosen.short else 0))
+    arrivals = {link.name: connecting.measure(link, chosen.rounds or (1 if chosen.short else connecting.ROUNDS))
+                for link in (links if connecting.CASE in names else [])}
     found += window(1 if chosen.short else 3, 1.0 if chosen.short else 5.0)
     rows = rows_of(found, links, payloads)
     result = {"when": begun.isoformat(timespec="seconds"), "version": __version__, "commit": commit(),
               "machine": machine(), "seconds": (datetime.datetime.now(datetime.UTC) - begun).total_seconds(),
               "data": data.sizes.name, "payloads": payloads, "agent_python": chosen.agent_python, "rows": rows,
-              "measurements": found}
+              "measurements": found, "connecting": arrivals}
     chosen.output.mkdir(parents=True, exist_ok=True)
     file = chosen.output / f"streaming_{'short_' if chosen.short else ''}{begun:%Y%m%d-%H%M%S}.json"
     file.write_text(json.dumps(result, indent=1))
     draw(rows, file.with_suffix(".svg"))
-    text = table(rows)
+    text = table(rows) + (f"\n\n{connecting.table(arrivals)}" if arrivals else "")
     file.with_suffix(".md").write_text(text + "\n")
     judged = ("Little data and one round: nothing is judged." if chosen.short else
               "Missed:\n" + ("\n".join(f"- {line}" for line in missed(rows)) or "nothing"))
