@@ -25,6 +25,7 @@ from app.errors import (
 BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 JITTER = 0.25                     # so that a restarted server does not meet all its users in the same moment
 REFUSED_S = (5.0, 30.0)
+_UNSTEADY = 4
 UNUSABLE_S = 600.0               # of a site that is reached, but where nothing runs
 _NEEDS_A_PERSON = (SignInError, HostKeyChangedError, HostKeyUnknownError, CancelledByUserError, UsageError)
 
@@ -38,10 +39,9 @@ class Attempts:
         self._refusals = 0
 
     def succeeded(self, lasted_s: float, settled_s: float) -> None:
-        """It stood for so long; shorter than ``settled_s`` it counts as one more failure."""
+        """It stood for so long; shorter than ``settled_s`` the pauses grow on, but only to a few seconds."""
         self._refusals = 0
-        if lasted_s > settled_s:
-            self._failures = 0
+        self._failures = 0 if lasted_s > settled_s else min(self._failures, _UNSTEADY)
 
     def hurry(self) -> None:
         """Things have changed for the better: begin with short pauses again."""

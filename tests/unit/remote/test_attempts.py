@@ -40,7 +40,7 @@ def test_that_a_link_that_dies_at_once_again_and_again_is_not_hammered() -> None
     for _ in range(6):
         pauses.append(attempts.pause_s())
         attempts.succeeded(0.5, 10.0)
-    assert pauses[-1] > 5
+    assert 2 < pauses[-1] < 6
     attempts.succeeded(11.0, 10.0)
     assert attempts.pause_s() == 0
 
