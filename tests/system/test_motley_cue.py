@@ -19,6 +19,7 @@ from app.model.site import SiteProfile, SshSettings
 from app.remote.signin.oidc import OidcSession
 from app.remote.ssh import motley_cue as client
 from app.remote.ssh.connect import open_ssh
+from tests.checks.secrets import register
 from tests.peers.interaction import FakePerson
 from tests.peers.motley_cue import MotleyCuePeer, motley_cue
 from tests.peers.openid_provider import OpenIdProvider, openid_provider
@@ -112,6 +113,8 @@ def test_that_a_long_token_is_given_in_its_one_time_form(
     for _ in range(2):    # each is good for one login
         open_ssh(profile(server, provider), person, identity).close()
     assert person.prompts == []
+    for given in server.given:
+        register(given, "the one-time form of an access token")
     assert all(len(given) == 128 and given != identity.access_token(None) for given in server.given)
     password = server.given[0]
     with pytest.raises(LoginRefusedError, match="did not accept what was typed"):
