@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shlex
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ import paramiko
 from app.errors import LinkError, LinkLostError
 from app.remote.seams import CommandResult
 from app.remote.ssh.first_command import Link, await_start
-from app.remote.ssh.stream import SshStream
+from app.remote.ssh.stream import SshStream, Through
 
 KEEPALIVE_S = 15
 CHANNEL_OPEN_S = 20.0
@@ -75,6 +76,19 @@ class SshTransport:
     def user(self) -> str:
         """The account's name there; asked once, so the first call may block."""
         return self._ask_account()[1]
+
+    @property
+    def endpoints(self) -> tuple[str, str] | None:
+        """(this computer's address, that of the first server or proxy on the way); ``None``: not an own socket."""
+        sock: object = self._link.sock
+        while isinstance(sock, Through):
+            sock = sock.carrier.sock
+        if not isinstance(sock, socket.socket):
+            return None
+        try:
+            return str(sock.getsockname()[0]), str(sock.getpeername()[0])
+        except (OSError, IndexError):
+            return None
 
     @property
     def host(self) -> str:
