@@ -168,7 +168,8 @@ def test_that_a_facility_without_a_host_says_which_value_to_add_and_how(run: InP
     assert "host = " in error["remedy"]
     file = tmp_path / "alba.toml"
     run.ok("sites", "export", "alba", "-o", file)                       # as the remedy says
-    file.write_text(file.read_text("utf-8").replace("[ssh]\n", '[ssh]\nhost = "127.0.0.1"\nport = 1\n'), "utf-8")
+    place = '[ssh]\nhost = "127.0.0.1"\nport = 1\nuser = "me"\n'
+    file.write_text(file.read_text("utf-8").replace("[ssh]\n", place), "utf-8")
     run.ok("sites", "add", file)
     assert run.fails(4, "ls", "alba:x")["kind"] == "unreachable"
 
