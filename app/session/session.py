@@ -184,6 +184,7 @@ class Session(QObject):
     def examination(self, site: str) -> Examination:
         """A look at everything between here and a site's data, not yet begun; the person may be asked."""
         made = Examination(site, self._book, self._pool.submit, self)
+        made.finished.connect(self._site(site).ask_identity)     # the person may have signed in for it
         self.asking.emit(site, made.interaction)
         return made
 

@@ -211,7 +211,7 @@ class SiteLink(QObject):
         connection, self._connection = self._connection, None
         return connection
 
-    def ask_identity(self) -> None:
+    def ask_identity(self, _occasion: object = None) -> None:
         """Find out anew who is signed in."""
         FutureWatcher(self._pool.submit(self._book.identity, self._name), self, self._take_identity, _note)
 

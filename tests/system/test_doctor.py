@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
+from app import settings
 from app.model.doctor import Report, Step, StepState
 from app.model.site import (
     AgentSettings,
@@ -330,6 +331,24 @@ def test_that_the_command_ends_with_the_code_of_what_failed(facility: Facility, 
     assert gone.code == 4, gone
     assert next(step for step in gone.value["steps"] if step["state"] == "failed")["kind"] == "unreachable"
     assert Shell()("doctor", "nowhere", "--json").code == 2
+
+
+def test_that_an_inspecting_authority_is_named_until_its_file_is_in_the_settings(
+        facility: Facility, own_home: Path, tmp_path: Path) -> None:
+    target, inspecting = facility.server("target"), make_pki(tmp_path / "inspecting")
+    with fake_provider(inspecting) as provider:
+        profile = site(at(target), identity=dataclasses.replace(provider.settings(), ca_file=""))
+        refused = run(Shell(), profile, tmp_path, "--json")
+        assert refused.code == 5, refused
+        failed = next(step for step in refused.value["steps"] if step["state"] == "failed")
+        assert (failed["name"], failed["kind"]) == ("provider", "provider")
+        assert "issued by “Beamside test authority”" in failed["summary"]
+        assert "Network…" in failed["remedy"]
+        assert next(step for step in refused.value["steps"] if step["name"] == "login")["state"] == "passed", \
+            "the login needs no sign-in here"
+        file = own_home / ".config" / "beamside" / "settings.json"
+        settings.save(settings.Settings(ca_file=str(inspecting.ca)), file)
+        assert Shell()("doctor", "here", "--json", timeout_s=120).code == 0
 
 
 def test_that_an_interrupted_command_ends_with_130(facility: Facility, own_home: Path, tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def look_at_clock(transport: Transport, provider_skews: Sequence[float]) -> Foun
     after = time.time()
     said = next(iter(_facts(result, word)), "")
     site = (before + after) / 2 - float(said) - 0.5 if said.isdigit() else None
-    lines = [f"{name}: {skew:+.0f} s" for name, skew in
+    lines = [f"{name}: {round(skew):+d} s" for name, skew in
              (("this computer minus the site", site), ("this computer minus the sign-in service",
                                                        provider_skews[0] if provider_skews else None))
              if skew is not None]
@@ -270,7 +270,8 @@ def look_at_scheduler(transport: Transport, profile: SiteProfile) -> Found:
     if not up:
         return warned(f"{title} answers, but none of its partitions takes jobs.", "\n".join(lines).strip(),
                       "Ask the facility, or correct [batch] partitions in the site profile.")
-    return passed(f"{version.capitalize() or title} answers; {len(up)} of {len(partitions)} partition"
+    named = version[:1].upper() + version[1:] or title
+    return passed(f"{named} answers; {len(up)} of {len(partitions)} partition"
                   f"{'s' if len(partitions) != 1 else ''} take{'s' if len(up) == 1 else ''} jobs.",
                   "\n".join(lines).strip())
 

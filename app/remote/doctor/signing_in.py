@@ -68,7 +68,7 @@ def look_at_provider(profile: SiteProfile, interaction: Interaction, skews: list
                                                "device grant."))
     ways = " or ".join({"browser": "in the browser", "code": "with a code"}[way] for way in provider.ways)
     own = trust.chosen_file()
-    return passed(f"{host_of(provider.issuer)} can be reached and is trusted; one signs in {ways}.",
+    return passed(f"{host_of(provider.issuer)} can be reached and is trusted; it offers to sign in {ways}.",
                   f"issuer: {provider.issuer}" + (f"\nalso trusted: {own}" if own else ""))
 
 

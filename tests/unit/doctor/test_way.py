@@ -71,6 +71,12 @@ def test_that_a_host_that_a_gateway_cannot_reach_is_crossed_rather_than_the_gate
     assert (journey.states["hop_1"], journey.states["hop_2"]) == ("passed", "failed")
 
 
+def test_that_a_gateway_that_does_not_answer_is_crossed_itself() -> None:
+    journey = Journey(HOP, LAST)
+    journey.way.fail(UnreachableError("hop.site.example did not answer.", remedy="x"))
+    assert journey.states == {"hop_1": "failed", "ssh": "waiting", "host_key": "waiting", "login": "waiting"}
+
+
 def test_that_a_login_refused_at_a_gateway_is_the_gateways() -> None:
     journey = Journey(HOP, LAST).go(HOP, "reached", "ssh", "host_key")
     journey.way.fail(LoginRefusedError("hop did not let ada in.", "key: refused", "x"))
