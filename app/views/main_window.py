@@ -41,6 +41,7 @@ from app.views.navigator import Navigator
 from app.views.site_desk import SiteDesk
 from app.views.site_forms import SiteForms
 from app.views.site_notices import SiteNotices
+from app.views.stale_marks import StaleMarks
 from app.views.start_page import StartPage
 from app.views.submit_dialog import SubmitDialog
 from app.views.top_bar import TopBar
@@ -92,6 +93,7 @@ class MainWindow(QMainWindow):
                                   messages, places=places, viewed=viewed, streaming=streaming, kept=self._kept,
                                   parent=self)
         self._notices = SiteNotices(session, messages, self.notice, self)
+        self._stale_marks = StaleMarks(session, self._tabs, self)
         self.doctor_desk = DoctorDesk(session, self.navigator, self._kept, self)
         self.site_forms.set_doctor(self.doctor_desk.examine)
         self._build_actions()

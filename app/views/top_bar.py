@@ -264,7 +264,8 @@ class TopBar(QWidget):
             if self._streaming.quality is not Quality.AUTOMATIC and not self._session.profile(site).is_local:
                 parts.append(_USED[self._streaming.quality])
         if state is SiteState.LOST:
-            parts = [state.value, attempt_words(self._session.next_attempt_s(site))]
+            left = self._session.next_attempt_s(site)
+            parts = [state.value + "…" if left is None else attempt_words(left)]
         self._link.setText(" · ".join(parts) or visible(self._session.progress(site)) or state.value)
         error = self._session.error(site)
         again = "Sign in again" if isinstance(error, SignInError) else "Connect again"

@@ -16,6 +16,7 @@ from app.errors import LinkLostError, NotFoundError, SignInNeededError, Unreacha
 from app.model.identity import Identity
 from app.remote.connection import ConnectionState
 from app.session.session import SiteState
+from app.views.stale_marks import StaleMark
 from tests.gui.fakes import FakeDataService, FakeSites, folder, stack
 
 
@@ -55,7 +56,7 @@ def test_that_a_lost_link_is_shown_with_the_next_attempt_and_its_return_too(qtbo
     for _ in range(4):                                             # every attempt fails for the same reason
         tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
-    assert window.top_bar.link_text == "reconnecting · next attempt in 4 s"
+    assert window.top_bar.link_text == "next attempt in 4 s"
     qtbot.waitUntil(lambda: window.notice.text == "The connection to far was lost. Next attempt in 4 s.")
     connection.next_attempt_s = 0.4
     qtbot.waitUntil(lambda: window.notice.text == "The connection to far was lost. Next attempt in 1 s.")
@@ -388,3 +389,20 @@ def test_that_the_private_python_of_a_site_is_removed_with_one_click(qtbot: Any,
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.CLOSED)
     assert program.messages.all[-1].summary == \
         "The private Python at Far Light Source was removed, and the connection closed."
+
+
+def test_that_what_stays_on_screen_says_how_old_it_is_while_its_site_is_out_of_reach(qtbot: Any, program: Any,
+                                                                                     fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    program.window.navigator.go_to_text("/home/me/a.h5")
+    qtbot.waitUntil(lambda: program.window.current_tab is not None
+                    and program.window.current_tab.description is not None)
+    tab, tell = program.window.current_tab, fake_sites.opened[-1].listeners[0]
+    assert tab.findChild(StaleMark) is None
+    tell(ConnectionState.RECONNECTING, LinkLostError("The connection to far was lost."))
+    qtbot.waitUntil(lambda: tab.findChild(StaleMark) is not None and tab.findChild(StaleMark).isVisible())
+    mark = tab.findChild(StaleMark)
+    assert mark.text().startswith("as of ")
+    assert mark.text().endswith(" · reconnecting")
+    tell(ConnectionState.CONNECTED, None)
+    qtbot.waitUntil(lambda: not mark.isVisible())
