@@ -19,7 +19,7 @@ from app.errors import CancelledByUserError, LinkLostError, NotFoundError, SignI
 from app.model.data import DataReference
 from app.model.target import Target, site_prefix
 from app.model.text import visible
-from app.remote.connection import Connection
+from app.remote.connection import Connection, Patience
 from app.remote.conversation import Conversation
 from app.remote.jobs import JobService
 from app.remote.seams import DataService, DeviceCode
@@ -27,6 +27,7 @@ from app.remote.sites import Sites
 
 _T = TypeVar("_T")
 _CLOSE_S = 5.0
+_GIVE_UP_S = 600.0        # of a link that was lost: nobody may be there to see that it is tried again and again
 _INTERRUPTED_CLOSE_S = 1.0
 _LONGEST_WAIT_S = 3600.0
 _WAYS = {"code": "with a code", "browser": "in the browser"}
@@ -54,7 +55,7 @@ class Context:
     def connection(self, site: str) -> Connection:
         """The open connection to a site, opened (and signed in) on first use."""
         if site not in self._connections:
-            connection = self.sites.open(site, self.interaction)
+            connection = self.sites.open(site, self.interaction, Patience(give_up_s=_GIVE_UP_S))
             self._connections[site] = connection
             try:
                 wait(connection.open())
