@@ -117,6 +117,7 @@ def test_that_a_healthy_way_over_two_servers_passes_and_nothing_is_changed(facil
     assert found.healthy, report.as_text(found)
     assert found.sentence == ""
     assert report.exit_code(found) == 0
+    assert "taken by the server: publickey" in step(found, "login").detail
     wanted = {"name", "tcp", "proxy", "hop_1", "ssh", "host_key", "login", "banner_noise", "shell", "python", "agent",
               "workers", "data_roots", "clock", "space"}
     assert {name for name, state in states(found).items() if state == "passed"} >= wanted, report.as_text(found)

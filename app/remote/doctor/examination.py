@@ -177,7 +177,7 @@ class _Examination:
         way.begin()
         try:
             self._transport = self._patient.connect(self._person, way.watch)
-            way.arrived(self._transport.user)
+            way.arrived(self._transport.user, str(getattr(self._transport, "login_method", "")))
         except BeamsideError as error:
             if cancelled.is_set():
                 raise CancelledByUserError("The examination was cancelled.") from None

@@ -71,14 +71,16 @@ class Way:
             self._board.settle(HOST_KEY, self._key_found(stop))
             self._enter(LOGIN)
 
-    def arrived(self, user: str) -> None:
-        """The connection stands."""
+    def arrived(self, user: str, method: str = "") -> None:
+        """The connection stands. ``method``: as SSH calls the one that the server took."""
         stop = self._last
         for name in [*self._hops.values(), SSH, HOST_KEY]:
             if not self._board.step(name).is_settled:      # a gateway that was held open before
                 self._board.settle(name, skipped("It was open already."))
         methods = f"methods in the profile: {', '.join(stop.methods)}" if stop is not None and stop.methods else ""
-        self._board.settle(LOGIN, passed(f"Logged in as {user}.", f"{methods}\n{self._lines(LOGIN)}"))
+        taken = f"taken by the server: {method}" if method else ""
+        self._board.settle(LOGIN, passed(f"Logged in as {user}.",
+                                         "\n".join(filter(None, (methods, taken, self._lines(LOGIN))))))
 
     def fail(self, error: BaseException) -> None:
         """Connecting failed; the step it failed at is crossed."""

@@ -91,6 +91,11 @@ class SshTransport:
             return None
 
     @property
+    def login_method(self) -> str:
+        """How SSH calls the way in that the server took in the end (``publickey`` …); empty: not known."""
+        return str(getattr(self._link.auth_handler, "auth_method", "") or "")
+
+    @property
     def host(self) -> str:
         """The name of the host at the other end."""
         return self._host
