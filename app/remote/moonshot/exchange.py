@@ -15,9 +15,9 @@ import paramiko
 from paramiko.auth_handler import AuthHandler
 from paramiko.message import Message
 
+from app.remote.moonshot.ending import METHOD, ExchangeFailed
 from app.remote.moonshot.process import HelperCancelled, HelperError
 
-METHOD = "gssapi-with-mic"
 ANSWER_S = 60.0         # a RADIUS server that is silent costs the facility's server 40 s before it says so
 _SLOW_S = 3.0
 _SLICE_S = 0.1
@@ -34,27 +34,6 @@ class Mechanism(Protocol):
 
     def step(self, token: bytes) -> bytes: ...
     def mic(self, data: bytes) -> bytes: ...
-
-
-class ExchangeFailed(Exception):
-    """The exchange ended before the server said yes.
-
-    Attributes:
-        stage: where: "offer" (the server did not begin), "exchange" (during it), "federation" (the other side's
-            verdict, told by the mechanism), "client" (this side's verdict), "account" (the exchange was good, the
-            login was not), "link" (the connection ended), "silence" (nobody answered in time).
-        cause: what the mechanism said.
-        rounds: how many tokens of the server's were taken.
-        methods: what else the server would take.
-    """
-
-    def __init__(self, stage: str, text: str, cause: HelperError | None = None, rounds: int = 0,
-                 methods: Sequence[str] = ()) -> None:
-        super().__init__(text)
-        self.stage = stage
-        self.cause = cause
-        self.rounds = rounds
-        self.methods = tuple(methods)
 
 
 class _Inbox(AuthHandler):

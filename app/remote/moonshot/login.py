@@ -12,7 +12,8 @@ import paramiko
 
 from app.errors import BeamsideError, CancelledByUserError, LinkLostError
 from app.remote.moonshot import known
-from app.remote.moonshot.exchange import Exchange, ExchangeFailed
+from app.remote.moonshot.ending import ExchangeFailed
+from app.remote.moonshot.exchange import Exchange
 from app.remote.moonshot.process import Helper, HelperCancelled, HelperError
 from app.remote.moonshot.refusals import (
     Attempt,

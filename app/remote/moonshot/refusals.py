@@ -18,7 +18,7 @@ from app.errors import (
     SignInRefusedError,
     UnreachableError,
 )
-from app.remote.moonshot.exchange import METHOD, ExchangeFailed
+from app.remote.moonshot.ending import METHOD, ExchangeFailed
 from app.remote.moonshot.process import HelperError, Trusted
 
 # Minor codes of the mechanism's table; its messages are fixed English.

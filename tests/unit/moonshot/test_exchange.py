@@ -14,7 +14,8 @@ from paramiko.auth_handler import AuthHandler
 from paramiko.message import Message
 
 from app.errors import BeamsideError, LinkLostError, LoginRefusedError
-from app.remote.moonshot.exchange import METHOD, Exchange, ExchangeFailed
+from app.remote.moonshot.ending import METHOD, ExchangeFailed
+from app.remote.moonshot.exchange import Exchange
 from app.remote.moonshot.process import HelperCancelled, HelperError
 from app.remote.moonshot.refusals import Attempt, explain
 

@@ -7,7 +7,7 @@ import pytest
 from app.errors import ProviderError
 from app.model.site import MoonshotSettings
 from app.remote.moonshot import known, refusals
-from app.remote.moonshot.exchange import ExchangeFailed
+from app.remote.moonshot.ending import ExchangeFailed
 from app.remote.moonshot.gss import oid_der, oid_elements
 from app.remote.moonshot.process import HelperError, Trusted
 from app.remote.moonshot.refusals import Attempt, CertificateRefusedError, PasswordRefusedError, explain
