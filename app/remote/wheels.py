@@ -26,6 +26,7 @@ _PINNED_GLIBC = (2, 17)
 _OLDEST_MANYLINUX = 5
 _MUSL = ("musllinux_1_2", "musllinux_1_1")
 _ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+_OUT_OF_REACH = ("Retrying", "Could not fetch URL", "connection error", "ProxyError", "SSLError")   # pip's words
 _STEP_S = 0.2
 _TIMEOUT_S = 900.0
 
@@ -139,7 +140,7 @@ def _run_pip(python: SitePython, folder: Path, known: dict[str, dict[str, str]] 
         raise CancelledByUserError("Fetching the packages was cancelled.")
     if process.returncode == 0:
         return
-    if "No matching distribution" in text:
+    if "No matching distribution" in text and not any(word in text for word in _OUT_OF_REACH):
         version = "{}.{}".format(*python.version)
         raise AgentError(f"There are no ready-made packages for Python {version} on {python.machine}.", text,
                          "Ask the facility for a Python with numpy and h5py.")
