@@ -5,6 +5,7 @@ Runs on a worker thread. It knows nothing of msal: ``ask`` makes one request.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -12,13 +13,45 @@ from typing import Any
 
 from app.errors import CancelledByUserError, CodeExpiredError
 from app.remote.seams import DeviceCode, Interaction
+from app.remote.signin.https import require_https
 
 _SHORTEST_WAIT_S, _LONGEST_WAIT_S = 0.1, 60.0
 _LOOK_S = 0.2
+_LONGEST_TEXT = 2000
+_LATEST = 32e9           # seconds since the epoch: the year 2984
 
 
 class NotNow(Exception):
     """One request failed for a reason that may pass: the network, or the provider's bad moment."""
+
+
+def check_code(flow: dict[str, Any]) -> None:
+    """Look at an answer with a code before anybody is shown it; numbers in it are numbers afterwards.
+
+    Raises:
+        ProviderError: it sends the person to a page without encryption.
+        ValueError, TypeError, KeyError: it makes no sense.
+    """
+    for name in ("verification_uri", "verification_url", "verification_uri_complete"):
+        if flow.get(name) is not None:
+            require_https(_text(flow[name]), "the sign-in service's page for codes")
+    if not (flow.get("verification_uri") or flow.get("verification_url")) or not _text(flow["user_code"]):
+        raise ValueError("no code, or no page for it")
+    flow["interval"] = math.ceil(_number(flow.get("interval", 5)))   # msal counts with it
+    flow["expires_at"] = _number(flow["expires_at"])
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise ValueError("a text is none, or too long")
+    return value
+
+
+def _number(value: Any) -> float:
+    number = float(value)
+    if not 0 <= number < _LATEST:
+        raise ValueError("a time is out of reason")
+    return number
 
 
 def code_of(flow: dict[str, Any], use_browser: threading.Event | None = None) -> DeviceCode:

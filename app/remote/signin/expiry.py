@@ -10,6 +10,7 @@ from app.model.times import clock
 
 _HINTS = ("refresh_expires_in", "refresh_token_expires_in")   # Keycloak's; others'. RFC 6749 has none
 _EARLY = 0.5
+_UNSAID_S, _LONGEST_ACCESS_S, _LONGEST_S = 300.0, 86400.0, 1e10
 
 
 def session_end(answer: dict[str, Any], refresh_token: str, now: float) -> float | None:
@@ -23,7 +24,7 @@ def session_end(answer: dict[str, Any], refresh_token: str, now: float) -> float
         Seconds since the epoch; ``None``: unknown, or never (Keycloak's offline sessions say 0).
     """
     if not refresh_token:
-        return now + _seconds(answer.get("expires_in"), 300.0)
+        return now + _seconds(answer.get("expires_in"), _UNSAID_S)
     for name in _HINTS:
         if name in answer:
             left = _seconds(answer[name], 0.0)
@@ -46,11 +47,17 @@ def end_sentence(site: str, end: float | None, until: float, now: float) -> str:
             "Sign in again before then, or results wait until you do.")
 
 
+def access_end(answer: dict[str, Any], now: float) -> float:
+    """When an access token ends (seconds since the epoch): as the provider says, and within a day."""
+    return now + min(max(0.0, _seconds(answer.get("expires_in"), 0.0) or _UNSAID_S), _LONGEST_ACCESS_S)
+
+
 def _seconds(value: Any, otherwise: float) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
         return otherwise
+    return seconds if abs(seconds) < _LONGEST_S else otherwise
 
 
 def _jwt_end(token: str) -> float | None:
@@ -59,4 +66,4 @@ def _jwt_end(token: str) -> float | None:
         end = jwt.decode(token, options={"verify_signature": False}).get("exp")
     except jwt.PyJWTError:
         return None
-    return float(end) if isinstance(end, (int, float)) and end > 0 else None
+    return float(end) if isinstance(end, (int, float)) and 0 < end < _LONGEST_S else None

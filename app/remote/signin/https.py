@@ -11,11 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 
 from app.errors import ProviderError
 from app.remote import proxies, trust
 
 CONNECT_S, READ_S = 5.0, 20.0
+MOST_BYTES, ANSWER_S = 1 << 20, 30.0   # of one answer, unpacked, and until it is there
 
 
 class OutOfOrder(requests.RequestException):
@@ -26,9 +28,14 @@ class Redirected(requests.RequestException):
     """The server sent us elsewhere, where nothing of ours may go."""
 
 
+class TooLong(requests.RequestException):
+    """The answer is longer than any that is of use."""
+
+
 class HttpsSession(requests.Session):
     """A ``requests`` session for one provider.
 
+    Answers are read within bounds, unless ``stream`` leaves that to the caller.
     ``verify`` is set on every request: otherwise REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE silently win over it.
 
     Attributes:
@@ -46,9 +53,13 @@ class HttpsSession(requests.Session):
         kwargs["verify"] = trust.bundle(self._ca_file)
         kwargs["timeout"] = (CONNECT_S, READ_S)
         kwargs["proxies"] = proxies.for_https(urlsplit(str(url)).hostname or "")
+        streamed = bool(kwargs.get("stream"))
+        kwargs["stream"] = True
         kwargs["allow_redirects"] = False   # neither a secret nor a list of trusted keys may come from elsewhere
         try:
             response = super().request(method, url, *args, **kwargs)
+            if not streamed:
+                _take_in(response)
         finally:
             # No connection is used twice: the server may be closing a kept one at that very moment (Node does after the
             # 5 s between two polls of a device code), and a token request must not simply be sent again.
@@ -97,6 +108,9 @@ def network_error(error: Exception, what: str) -> ProviderError:
     text = str(error)
     if isinstance(error, OutOfOrder):
         return ProviderError(f"{_capital(what)} is out of order at the moment.", text, "Try again in a few minutes.")
+    if isinstance(error, TooLong):
+        return ProviderError(f"The answer of {what} is too long.", text,
+                             "Check the address in the site profile, or tell the facility's support.")
     if isinstance(error, Redirected):
         return ProviderError(f"{_capital(what)} sends Beamside to another address, which is refused.", text,
                              "Check the issuer with the facility. On a guest network, log in to that network first.")
@@ -129,6 +143,24 @@ def _proxy_error(text: str, what: str) -> ProviderError:
 def hung_up(error: Exception) -> bool:
     """Whether the other end closed the connection in the middle of TLS, which says nothing about its certificate."""
     return "EOF occurred" in str(error)
+
+
+def _take_in(response: requests.Response) -> None:
+    """Read the answer, as ``requests`` would, but not for ever."""
+    content, until = b"", time.monotonic() + ANSWER_S
+    with response:
+        try:
+            while part := response.raw.read1(65536, decode_content=True):   # iter_content waits for all
+                content += part
+                if len(content) > MOST_BYTES:
+                    raise TooLong("the answer is too long")
+                if time.monotonic() > until:
+                    raise requests.exceptions.ReadTimeout("the answer came too slowly")
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise requests.exceptions.ReadTimeout(str(error)) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise requests.ConnectionError(str(error)) from None
+    response._content, response._content_consumed = content, True  # type: ignore[attr-defined]
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -90,7 +90,7 @@ def discover(web: HttpsSession, issuer: str) -> Provider:
         raise network_error(error, what) from None
     try:
         document = response.json() if response.ok else None
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not all(isinstance(document.get(name), str) for name in _ENDPOINTS):
         raise ProviderError(f"{host_of(issuer)} is not an OpenID provider.", f"HTTP {response.status_code}, {issuer}",
@@ -125,7 +125,7 @@ def verify(web: HttpsSession, provider: Provider, token: str, client_id: str, no
         clock = web.clock_sentence
         raise ProviderError("The sign-in is not valid at this computer's time." + (f" {clock}" if clock else ""),
                             f"{type(error).__name__}: {error}", "Set the clock, then sign in again.") from None
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:   # a key of another kind
         raise untrusted(provider, f"{type(error).__name__}: {error}") from None
     several = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
     if claims.get("azp", None if several else client_id) != client_id:
@@ -146,6 +146,8 @@ def _key(web: HttpsSession, provider: Provider, header: dict[str, Any]) -> Any:
         raise untrusted(provider, f"the key list cannot be read: {error}") from None
     except requests.RequestException as error:
         raise network_error(error, provider.name) from None
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise untrusted(provider, f"the key list makes no sense: {type(error).__name__}") from None
     kid = header.get("kid")
     signing = [key for key in keys if key.public_key_use in (None, "sig")]
     fitting = [key for key in signing if key.key_id == kid] if kid else signing

@@ -23,11 +23,12 @@ import requests
 
 from app.errors import CancelledByUserError, ProviderError
 from app.model.site import IdentitySettings
-from app.remote.signin.device_flow import NotNow
+from app.remote.signin.device_flow import NotNow, check_code
 from app.remote.signin.https import (
     HttpsSession,
     OutOfOrder,
     Redirected,
+    TooLong,
     host_of,
     hung_up,
     network_error,
@@ -41,9 +42,10 @@ if TYPE_CHECKING:
 
 _LASTING = "offline_access"
 _RESERVED = ("openid", "profile", _LASTING)   # msal adds these itself
+_SENSELESS = (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError, AttributeError)
 _TRIES, _PAUSE_S = 3, 1.0
 _LOOK_S = 0.1
-logging.getLogger("msal").setLevel(logging.WARNING)   # its debug lines hold claims
+logging.getLogger("msal").setLevel(logging.CRITICAL)   # its debug lines hold claims, its errors whole token answers
 T = TypeVar("T")
 
 
@@ -85,7 +87,8 @@ class MsalClient:
     def begin_code(self) -> dict[str, Any]:
         """Ask for a device code; an answer without ``user_code`` is a refusal."""
         flow: dict[str, Any] = self._ask(lambda: self._app.initiate_device_flow(self.scopes))
-        flow.setdefault("interval", 5)
+        if "user_code" in flow:
+            self._ask(lambda: check_code(flow))
         return flow
 
     def poll(self, flow: dict[str, Any]) -> dict[str, Any]:
@@ -99,17 +102,17 @@ class MsalClient:
             answer: dict[str, Any] = self._app.acquire_token_by_device_flow(
                 flow, exit_condition=lambda _flow: True, data={"code_verifier": self._verifier})
             return answer
-        except Redirected as error:
+        except (Redirected, TooLong) as error:
             raise network_error(error, self._provider.name) from None
         except requests.exceptions.SSLError as error:
             if hung_up(error):
                 raise NotNow("Waiting for the network…") from None
             raise network_error(error, self._provider.name) from None
-        except (OutOfOrder, ValueError):
+        except (OutOfOrder, json.JSONDecodeError):
             raise NotNow("The sign-in service does not answer properly; still trying…") from None
         except requests.RequestException:
             raise NotNow("Waiting for the network…") from None
-        except (KeyError, IndexError, TypeError) as error:   # msal takes the ID token apart without checking it
+        except _SENSELESS as error:   # msal takes the answer and its ID token apart without checking them
             raise self._not_openid(error) from None
 
     def begin_browser(self, redirect_uri: str) -> dict[str, Any]:
@@ -128,7 +131,7 @@ class MsalClient:
         for left in range(_TRIES - 1, -1, -1):
             try:
                 return self._trade(flow, answer)
-            except (OutOfOrder, requests.ConnectionError, requests.Timeout) as error:
+            except requests.RequestException as error:
                 again = isinstance(error, OutOfOrder) or _never_arrived(error)
                 if not left or not again:
                     raise network_error(error, self._provider.name) from None
@@ -151,7 +154,7 @@ class MsalClient:
             raise network_error(error, self._provider.name) from None
         except RuntimeError as error:          # how msal says that the nonce is another; its text holds both
             raise untrusted(self._provider, f"belongs to another sign-in (nonce, {type(error).__name__})") from None
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except _SENSELESS as error:
             if isinstance(error, requests.RequestException):
                 raise
             raise self._not_openid(error) from None
@@ -162,7 +165,7 @@ class MsalClient:
             return call()
         except requests.RequestException as error:
             raise network_error(error, self._provider.name) from None
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except _SENSELESS as error:
             raise self._not_openid(error) from None
 
     def _not_openid(self, error: Exception) -> ProviderError:
