@@ -33,12 +33,18 @@ class MoonshotSettings:
 
 @dataclass(frozen=True)
 class IdentitySettings:
+    """How to sign in. ``redirect_port`` (0: any), ``redirect_host`` ("127.0.0.1" or "localhost") and ``redirect_path``
+    ("" or "/…"): where the browser brings the answer, for providers that compare it literally.
+    """
+
     method: IdentityMethod = IdentityMethod.NONE
     issuer: str = ""
     client_id: str = "beamside"
     scopes: tuple[str, ...] = ("email",)
     audience: str = ""
     redirect_port: int = 0
+    redirect_host: str = "127.0.0.1"
+    redirect_path: str = "/cb"
     idp_hint: str = ""
     ca_file: str = ""
     moonshot: MoonshotSettings = MoonshotSettings()

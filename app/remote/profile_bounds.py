@@ -21,6 +21,7 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
 _ADDRESS_6 = re.compile(r"\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(%[A-Za-z0-9]+)?\]?")
 _USER = re.compile(r"[^\s@:/\\'\"`$;&|<>(){}-][^\s@:/\\'\"`$;&|<>(){}]*")
 _OID = re.compile(r"1\.3\.6\.1\.5\.5\.15\.1\.1\.\d{1,3}")
+_REDIRECT_PATH = re.compile(r"(/[A-Za-z0-9._~/-]{0,200})?")
 _MOST_WORKERS = 64
 
 
@@ -47,6 +48,8 @@ def _identity(profile: SiteProfile, fault: Fault) -> None:
     identity = profile.identity
     if not 0 <= identity.redirect_port < 65536:
         raise fault("identity.redirect_port", f"is {identity.redirect_port}", "a number from 0 (any) to 65535")
+    if not _REDIRECT_PATH.fullmatch(identity.redirect_path):
+        raise fault("identity.redirect_path", f"is {identity.redirect_path!r}", "a path such as /cb, or an empty text")
     _moonshot(identity.moonshot, fault)
     servers = (profile.ssh, *profile.ssh.hops)
     if identity.method is IdentityMethod.MOONSHOT and not any("gssapi" in server.methods for server in servers):

@@ -34,6 +34,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9-]+$")
 _LOGIN_METHODS = {"certificate", "agent", "key", "keyboard-interactive", "gssapi"}
 _CHOICES: dict[str, set[str]] = {
     "agent.run": {"login", "batch"},
+    "identity.redirect_host": {"127.0.0.1", "localhost"},
     "batch.system": {"", "slurm", "gridengine", "pbs", "direct"},
     "software.containers": {"", "apptainer", "ch-run", "podman", "none"},
     "ssh.certificate_authority.kind": {"conch", "cscs", "step-ca", "oinit"},

@@ -1,14 +1,15 @@
 """The sites a user knows, and everything that is opened for one of them.
 
-Which there are is its ``catalogue``'s. ``Sites`` owns the sign-in sessions, one per (issuer, client), shared by all
-sites that use it. Blocking methods run on the caller's thread: a worker of the window's pool, or the command line.
-No Qt.
+Which there are is its ``catalogue``'s. ``Sites`` owns the sign-in sessions, one per ``session_key``,
+each shared by all sites that use it. Blocking methods run on the caller's thread: a worker of the window's pool, or the
+command line. No Qt.
 """
 
 from __future__ import annotations
 
 import functools
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from app.errors import BeamsideError, LinkError, SignInError, UnreachableError, 
 from app.model.doctor import Report, Step
 from app.model.findings import Findings, open_values
 from app.model.identity import Identity, SignedOut
-from app.model.site import IdentityMethod, SiteProfile
+from app.model.site import CertificateAuthority, IdentityMethod, SiteProfile
 from app.recipes.catalogue import shipped_recipes
 from app.remote.allocation import place_of
 from app.remote.connection import USUAL, Connection, ConnectionState, Patience
@@ -45,7 +46,7 @@ class Sites:
                  accepted_fingerprints: frozenset[str] = frozenset()) -> None:
         self.catalogue = SiteCatalogue(given)
         self._accepted = accepted_fingerprints
-        self._sessions: dict[tuple[str, str], OidcSession] = {}
+        self._sessions: dict[tuple[str, ...], OidcSession] = {}
         self._moonshot = MoonshotSessions()
         self._lock = threading.Lock()
 
@@ -116,6 +117,7 @@ class Sites:
             moonshot.sign_out()
         if session is None:
             return SignedOut((name,) if moonshot is not None else ())
+        _leave_gateways()
         return SignedOut(tuple(p.name for p in self._all() if self._session(p) is session),
                          session.sign_out())
 
@@ -127,6 +129,7 @@ class Sites:
         asked = self._session(profile)
         if asked is None:
             return self.end_sign_in(name)
+        _leave_gateways(locks_keys=True)
         users = [p for p in self._all() if self._session(p) is not None
                  and p.identity.issuer.rstrip("/") == profile.identity.issuer.rstrip("/")]
         sessions = {id(session): session for p in users if (session := self._session(p)) is not None}
@@ -231,19 +234,36 @@ class Sites:
         settings = profile.identity
         if settings.method is not IdentityMethod.OIDC or not settings.issuer:
             return None
-        from app.remote.signin.oidc import OidcSession
+        from app.remote.signin.oidc import OidcSession, session_key
 
-        key = (settings.issuer, settings.client_id)
+        key = session_key(settings)
         with self._lock:
             if key not in self._sessions:
                 self._sessions[key] = OidcSession(profile.name, settings)
-            return self._sessions[key]
+            session = self._sessions[key]
+            session.only_by_code |= any(authority.kind == "step-ca" for authority in _authorities([profile]))
+            return session
+
+
+def _leave_gateways(locks_keys: bool = False) -> None:
+    """Log out of gateways that are only kept for the next connection. ``locks_keys``: forget unlocked keys as well."""
+    if "app.remote.ssh.shared_gateways" in sys.modules:      # else there was no connection
+        from app.remote.ssh.shared_gateways import SHARED
+        from app.remote.ssh.unlocked_keys import UNLOCKED
+
+        SHARED.close_idle()
+        if locks_keys:
+            UNLOCKED.forget()
+
+
+def _authorities(profiles: Iterable[SiteProfile]) -> list[CertificateAuthority]:
+    return [ssh.certificate_authority for profile in profiles for ssh in (profile.ssh, *profile.ssh.hops)
+            if ssh.certificate_authority is not None]
 
 
 def _revoke_certificates(session: OidcSession, profiles: Iterable[SiteProfile]) -> list[str]:
     """Why certificates of a sign-in stay valid, one sentence for each authority that did not revoke them."""
-    authorities = [ssh.certificate_authority for profile in profiles for ssh in (profile.ssh, *profile.ssh.hops)
-                   if ssh.certificate_authority is not None]
+    authorities = _authorities(profiles)
     if session.identity is None or not authorities:
         return []
     from app.remote.ssh.authority.holder import revoke_certificates

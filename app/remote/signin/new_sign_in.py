@@ -30,6 +30,7 @@ class NewSignIn:
     Attributes:
         site: the name shown to the person.
         take: checks and keeps the answer; raises what is wrong with it.
+        only_by_code: the browser of this computer is not to be used, if the provider has codes at all.
     """
 
     site: str
@@ -38,6 +39,7 @@ class NewSignIn:
     provider: Provider
     interaction: Interaction
     take: Take
+    only_by_code: bool = False
 
     def ask(self) -> None:
         """Until the person has signed in.
@@ -50,6 +52,8 @@ class NewSignIn:
         if not ways:
             raise ProviderError(f"{host_of(self.provider.issuer)} offers no sign-in that Beamside knows.",
                                 remedy="Ask the facility to allow Beamside the authorization code or the device grant.")
+        if self.only_by_code and "code" in ways:
+            ways = ("code",)
         way = self.interaction.choose_way(self.site, ways)
         refused: ScopesRefusedError | None = None
         while way is not None and not self.interaction.cancelled.is_set():
@@ -71,7 +75,7 @@ class NewSignIn:
     def _by_browser(self, client: MsalClient, code_too: bool) -> bool:
         """Let the person sign in here; False: with a code rather."""
         try:
-            receiver = Receiver(self.settings.redirect_port)
+            receiver = Receiver(self.settings.redirect_port, self.settings.redirect_host, self.settings.redirect_path)
         except ProviderError as error:
             if not code_too:
                 raise

@@ -41,8 +41,14 @@ _TRY_AGAIN_S = 60.0
 _LOG = logging.getLogger(__name__)
 
 
+def session_key(settings: IdentitySettings) -> tuple[str, str, str, str]:
+    """Profiles of which this is equal share a sign-in: a token for one facility is not shown to another, and whom a
+    profile takes for the issuer is no other profile's business."""
+    return settings.issuer, settings.client_id, settings.audience, settings.ca_file
+
+
 class OidcSession:
-    """One person at one (issuer, client), shared by all sites that use it.
+    """One person at one sign-in service (``session_key``), shared by all sites that use it.
 
     Args:
         site: the name shown with a device code.
@@ -50,12 +56,13 @@ class OidcSession:
 
     Attributes:
         derived: credentials made from this sign-in, in memory; cleared with it.
+        only_by_code: sign in with a code, for authorities to which one sign-in in the browser is worth one certificate.
     """
 
     def __init__(self, site: str, settings: IdentitySettings, store: TokenStore | None = None) -> None:
         self._site = site
         self._settings = settings
-        self._store = store or TokenStore(settings.issuer, settings.client_id)
+        self._store = store or TokenStore(*session_key(settings))
         self._web = SignInWeb(settings.ca_file, settings.audience)
         self._provider: Provider | None = None
         self._who: Identity | None = None
@@ -65,6 +72,7 @@ class OidcSession:
         self._due: float | None = None
         self._signing_in = threading.Lock()
         self.derived: dict[str, object] = {}
+        self.only_by_code = False
 
     @property
     def identity(self) -> Identity | None:
@@ -197,7 +205,7 @@ class OidcSession:
             with self._store.turn():
                 self._accept(provider, client, answer, None, nonce)
 
-        NewSignIn(self._site, self._web, self._settings, provider, interaction, take).ask()
+        NewSignIn(self._site, self._web, self._settings, provider, interaction, take, self.only_by_code).ask()
         if not self._store.kept:
             interaction.say(f"The sign-in lasts until Beamside is closed, since {self._store.why_not_kept}.")
 
@@ -252,7 +260,7 @@ class OidcSession:
         self._who, self._looked = who, True
         self._id_token = token or self._id_token
         self._due = expiry.renewal_due(session.expires_at, now)
-        self._access = (str(answer["access_token"]), now + float(answer.get("expires_in") or 300))
+        self._access = (str(answer["access_token"]), expiry.access_end(answer, now))
         return self._access
 
     def _known(self, stored: StoredSession) -> Identity:

@@ -1,13 +1,14 @@
-"""Where the browser brings the provider's answer: a listener on 127.0.0.1 that takes one answer and is gone (RFC 8252).
+"""Where the browser brings the provider's answer: a listener on this computer for one answer (RFC 8252).
 
 Its own thread accepts, one more serves each connection (browsers open some that never speak); ``close`` ends them all.
-It takes ``GET /cb`` with the state of this sign-in and nothing else: every other request gets a short page and changes
-nothing. It never logs an address, since answers are in them.
+It takes ``GET`` of its path with the state of this sign-in and nothing else: every other request gets a short page and
+changes nothing. It never logs an address, since answers are in them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hmac
 import os
 import queue
@@ -22,7 +23,9 @@ from urllib.parse import parse_qs, urlsplit
 from app.errors import ProviderError
 
 PATH = "/cb"
-_HOST = "127.0.0.1"
+HOST, BY_NAME = "127.0.0.1", "localhost"
+_ADDRESSES = {HOST: ("127.0.0.1",), BY_NAME: ("127.0.0.1", "::1")}   # browsers take either for the name
+_NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 _SILENT_S = 10.0
 _LONGEST_ADDRESS = 16_384
 _MOST_CONNECTIONS = 32
@@ -36,28 +39,40 @@ class Receiver:
 
     Args:
         port: a fixed port, for providers that compare it; 0: any free one.
+        host, path: how the redirect address calls this computer, and its path ("" or "/…").
 
     Raises:
         ProviderError: the fixed port is in use.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = HOST, path: str = PATH) -> None:
+        self.host, self.path = host, path
         self._answers: queue.Queue[dict[str, str]] = queue.Queue()
         self._state = ""
         self._taken = False
         self._lock = threading.Lock()
+        self._servers: list[_Server] = []
         try:
-            self._server = _Server(self, port)
+            for address in _ADDRESSES[host]:
+                self._listen(address, self.port if self._servers else port)
         except OSError as error:
+            self.close()
             if not port:
                 raise ProviderError("This computer does not let Beamside wait for the browser's answer.", str(error),
                                     "Sign in with a code instead.") from None
             raise ProviderError(f"Port {port} of this computer is in use, and the sign-in has to be answered there.",
                                 str(error), "Close the other program (another Beamside that is signing in, perhaps), "
                                             "or sign in with a code.") from None
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="sign-in-receiver",
-                                        daemon=True)
-        self._thread.start()
+
+    def _listen(self, address: str, port: int) -> None:
+        try:
+            server = _Server(self, address, port)
+        except OSError as error:
+            if self._servers and error.errno in _NO_SUCH_ADDRESS:    # a computer without IPv6
+                return
+            raise
+        self._servers.append(server)
+        server.thread.start()
 
     def __enter__(self) -> Receiver:
         return self
@@ -68,12 +83,12 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return int(self._servers[0].server_address[1])
 
     @property
     def redirect_uri(self) -> str:
         """What the provider is told to send the browser to."""
-        return f"http://{_HOST}:{self.port}{PATH}"
+        return f"http://{self.host}:{self.port}{self.path}"
 
     def expect(self, state: str) -> None:
         """From now on take the answer that carries ``state``."""
@@ -89,9 +104,10 @@ class Receiver:
 
     def close(self) -> None:
         """Stop listening and hang up on everybody; idempotent."""
-        self._server.shutdown()
-        self._thread.join(5)
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.thread.join(5)
+            server.server_close()
 
     def judge(self, query: str) -> tuple[int, str, str, dict[str, str] | None]:
         """A connection's thread: status, title and text of the page to show; and the answer, if it is the one."""
@@ -124,9 +140,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
-        if self.headers.get("Host") != f"{_HOST}:{self.server.server_address[1]}":   # a name rebound to this computer
+        receiver = self.server.receiver
+        if self.headers.get("Host") != f"{receiver.host}:{receiver.port}":   # a name rebound to this computer
             self._page(421, "Wrong address", "This is not a web site.")
-        elif parts.path != PATH or len(self.path) > _LONGEST_ADDRESS:
+        elif parts.path != (receiver.path or "/") or len(self.path) > _LONGEST_ADDRESS:
             self._page(404, "Nothing is here", "Go back to Beamside.")
         else:
             status, title, text, answer = self.server.receiver.judge(parts.query)
@@ -163,11 +180,13 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, receiver: Receiver, port: int) -> None:
+    def __init__(self, receiver: Receiver, address: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="sign-in-receiver", daemon=True)
         self.receiver = receiver
         self._open: dict[socket.socket, threading.Thread] = {}
         self._guard = threading.Lock()
-        super().__init__((_HOST, port), _Handler)
+        super().__init__((address, port), _Handler)
 
     def server_bind(self) -> None:
         if os.name == "posix":               # a fixed port can be used again at once
@@ -176,7 +195,7 @@ class _Server(ThreadingHTTPServer):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         self.socket.bind(self.server_address)           # no look-up of our own name, which may take seconds
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = _HOST, self.server_address[1]
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._guard:

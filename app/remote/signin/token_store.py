@@ -1,4 +1,4 @@
-"""Where a sign-in outlives the program: one entry in the operating system's keyring per (issuer, client).
+"""Where a sign-in outlives the program: one entry in the operating system's keyring per sign-in (``session_key``).
 
 The entry holds the refresh token and who it belongs to, never an access token or a key. Windows' keyring takes 2560
 bytes, so a longer session is in a file beside the locks, sealed with a random key that is in the keyring (``sealed``).
@@ -62,10 +62,10 @@ def slim(cache: dict[str, Any]) -> dict[str, Any]:
 
 
 class TokenStore:
-    """The keyring entry of one (issuer, client). Thread-safe; calls may block while the keyring is being unlocked."""
+    """The keyring entry of one sign-in. Thread-safe; calls may block while the keyring is being unlocked."""
 
-    def __init__(self, issuer: str, client_id: str) -> None:
-        self._account = f"{issuer.rstrip('/')} {client_id}"
+    def __init__(self, issuer: str, client_id: str, audience: str = "", ca_file: str = "") -> None:
+        self._account = " ".join(filter(None, (issuer.rstrip("/"), client_id, audience, ca_file)))
         self._memory: StoredSession | None = None
         self._turn = threading.RLock()
         self._why_not: str | None = None

@@ -102,7 +102,7 @@ def with_jump(stops: tuple[Stop, ...], jump: str, user: str) -> tuple[Stop, ...]
     if found is None:
         raise UsageError(f"The certificate authority names a gateway that cannot be used: {jump!r}.",
                          remedy="Tell the facility's support, or name the gateway in the site profile.")
-    hop, _ = _stop(SshSettings(found.host, found.port or 22, found.user or user, ("certificate",)))
+    hop, _ = _stop(SshSettings(found.host, found.port or 22, found.user or user, ("certificate",)), from_profile=False)
     return (hop, *stops)
 
 

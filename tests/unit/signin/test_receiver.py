@@ -96,7 +96,9 @@ def test_that_silent_connections_hold_up_neither_the_answer_nor_the_end(receiver
 
 
 def test_that_it_listens_on_this_computer_only(receiver: Receiver) -> None:
-    assert receiver._server.server_address[0] == "127.0.0.1"
+    assert [server.server_address[0] for server in receiver._servers] == ["127.0.0.1"]
+    with Receiver(0, "localhost") as other:
+        assert [server.server_address[0] for server in other._servers] == ["127.0.0.1", "::1"]
     assert receiver.redirect_uri == f"http://127.0.0.1:{receiver.port}/cb"
 
 
@@ -116,3 +118,33 @@ def test_that_a_fixed_port_can_be_used_again_at_once() -> None:
             receiver.expect("s")
             assert receiver.port == port
             assert ask(receiver, "/cb?code=c&state=s")[0] == 200
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_that_a_provider_that_compares_literally_is_answered_at_localhost(family: socket.AddressFamily) -> None:
+    with Receiver(0, "localhost", "") as made:
+        made.expect("the-state")
+        assert made.redirect_uri == f"http://localhost:{made.port}"
+        address = "127.0.0.1" if family == socket.AF_INET else "::1"
+        connection = http.client.HTTPConnection(address, made.port, timeout=10)
+        connection.request("GET", "/?code=c&state=the-state", headers={"Host": f"localhost:{made.port}"})
+        assert connection.getresponse().status == 200
+        connection.close()
+        assert made.wait(5) == {"code": "c", "state": "the-state"}
+
+
+@pytest.mark.parametrize("called", ["127.0.0.1", "evil.example", "localhost.evil.example"])
+def test_that_a_name_rebound_to_this_computer_is_not_listened_to(called: str) -> None:
+    with Receiver(0, "localhost", "") as made:
+        made.expect("the-state")
+        assert ask(made, "/?code=c&state=the-state", Host=f"{called}:{made.port}")[0] == 421
+        assert made.wait(0.01) is None
+
+
+def test_that_nobody_else_may_listen_at_the_other_address_of_localhost() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as theirs:
+        port = theirs.getsockname()[1]
+        with pytest.raises(ProviderError) as raised:
+            Receiver(port, "localhost", "")
+    assert raised.value.summary.startswith(f"Port {port} of this computer is in use")
+    assert not [thread for thread in threading.enumerate() if thread.name == "sign-in-receiver"]

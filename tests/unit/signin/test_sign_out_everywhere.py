@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
+import paramiko
 import pytest
 
-from app.model.site import SiteProfile, SshSettings
+from app.model.site import CertificateAuthority, SiteProfile, SshSettings
 from app.remote.sites import Sites
+from app.remote.ssh import shared_gateways
+from app.remote.ssh.gateways import Gateway
+from app.remote.ssh.route import Stop
+from app.remote.ssh.shared_gateways import SharedGateways
+from app.remote.ssh.unlocked_keys import UNLOCKED
 from tests.peers.fake_provider import FakeProvider, fake_provider
 from tests.peers.interaction import FakePerson
 from tests.peers.keyrings import FakeKeyring
@@ -66,7 +75,8 @@ def test_that_everywhere_is_every_site_at_that_provider(sites: Sites, provider: 
 
 
 def sites_account(sites: Sites) -> str:
-    return f"{sites.profile('other').identity.issuer} beamside"
+    identity = sites.profile("other").identity
+    return f"{identity.issuer} beamside {identity.ca_file}"
 
 
 def test_that_no_token_is_in_the_address_of_the_page(sites: Sites) -> None:
@@ -95,3 +105,79 @@ def test_that_the_site_is_told_when_its_sign_in_ends_too_early(sites: Sites) -> 
     assert sites.outlives("one", 1e12) == ""
     assert sites.outlives("local", 1e12) == ""
     sites.keep_signed_in()
+
+
+def test_that_sites_of_other_audiences_or_authorities_share_no_token(provider: FakeProvider, os_keyring: FakeKeyring,
+                                                                     tmp_path: Path) -> None:
+    copy = tmp_path / "ca.pem"
+    copy.write_bytes(provider.pki.ca.read_bytes())
+    sites = Sites((site("one", provider), site("two", provider, audience="urn:two"),
+                   site("three", provider, ca_file=str(copy)), site("four", provider)))
+    sites.sign_in("one", FakePerson())
+    assert [name for name in ("one", "two", "three", "four") if sites.identity(name)] == ["one", "four"]
+    sites.sign_in("two", FakePerson())
+    tokens = [session.access_token() for name in ("one", "two")
+              if (session := sites._session(sites.profile(name))) is not None]
+    assert len(set(tokens)) == 2
+    assert len(os_keyring.entries) == 2
+    sites.end_sign_in("two")
+    assert (sites.identity("one") is not None, sites.identity("two")) == (True, None)
+
+
+@pytest.mark.parametrize(("kind", "ways"), [("step-ca", []), ("conch", [("browser", "code")])])
+def test_that_step_ca_gets_a_sign_in_that_is_good_for_several_certificates(provider: FakeProvider,
+                                                                          os_keyring: FakeKeyring, kind: str,
+                                                                          ways: list[tuple[str, ...]]) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    class Person(FakePerson):
+        def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
+            if len(ways) > 1:
+                asked.append(tuple(ways))
+            return "code"
+
+    profile = site("one", provider)
+    authority = CertificateAuthority(kind, "https://ca.example")
+    Sites((replace(profile, ssh=replace(profile.ssh, certificate_authority=authority)),)).sign_in("one", Person())
+    assert asked == ways
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_that_signing_out_leaves_gateways_that_nobody_uses(sites: Sites, monkeypatch: pytest.MonkeyPatch,
+                                                           everywhere: bool) -> None:
+    link = Closable()
+    pool = SharedGateways()
+    monkeypatch.setattr(shared_gateways, "SHARED", pool)
+    lease, _ = pool.borrow("hop", lambda: Gateway(link, Stop("hop", "hop"), None, ()), threading.Event())  # type: ignore[arg-type]
+    (sites.sign_out_everywhere if everywhere else sites.end_sign_in)("one")
+    assert not link.closed, "somebody uses it"
+    lease.close()
+    (sites.sign_out_everywhere if everywhere else sites.end_sign_in)("one")
+    assert link.closed
+
+
+class Closable:
+    """A connection that is up until it is closed."""
+
+    closed = False
+
+    def set_keepalive(self, interval: int) -> None:
+        """Nothing to keep."""
+
+    def is_active(self) -> bool:
+        return not self.closed
+
+    is_authenticated = is_active
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_that_signing_out_everywhere_locks_keys_again(sites: Sites, tmp_path: Path) -> None:
+    file = tmp_path / "id"
+    file.write_text("x")
+    UNLOCKED.put(file, [paramiko.PKey()])
+    sites.end_sign_in("one")
+    assert UNLOCKED.get(file)
+    sites.sign_out_everywhere("one")
+    assert not UNLOCKED.get(file)

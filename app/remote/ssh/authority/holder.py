@@ -188,7 +188,8 @@ def holder_of(tokens: TokenSource, profile: SiteProfile) -> CertificateHolder:
     if authority is None:
         raise ProviderError(f"The profile “{profile.name}” names no certificate authority.",
                             remedy="Add [ssh.certificate_authority], or take “certificate” out of its login methods.")
-    holder = tokens.derived.setdefault(f"ssh {authority.kind} {authority.url}", CertificateHolder(authority))
+    name = f"ssh {authority.kind} {authority.url} {authority.ca_file}"
+    holder = tokens.derived.setdefault(name, CertificateHolder(authority))
     assert isinstance(holder, CertificateHolder)
     return holder
 
