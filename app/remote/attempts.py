@@ -73,7 +73,8 @@ class Attempts:
 
 def told_as(error: BeamsideError, title: str, was_asked: bool) -> BeamsideError:
     """How the end of reconnecting is told: what a person was asked in vain is asked again on request only."""
-    if not was_asked or isinstance(error, (SignInError, HostKeyChangedError, HostKeyUnknownError)):
+    lost = isinstance(error, (LinkError, CancelledByUserError))
+    if not was_asked or not lost or isinstance(error, (AgentError, HostKeyChangedError, HostKeyUnknownError)):
         return error
     return SignInNeededError(f"{title} wants you to sign in again.", error.summary,
                              "Sign in again when you are there; what is on screen stays.")

@@ -17,7 +17,7 @@ class NotedPerson:
 
     Attributes:
         was_asked: whether anything was asked since ``begin``.
-        on_asked: called, before the first question since ``begin``, on the thread that asks.
+        on_asked: called, before the first question of a sign-in since ``begin``, on the thread that asks.
     """
 
     def __init__(self, interaction: Interaction) -> None:
@@ -63,7 +63,7 @@ class NotedPerson:
         return self._interaction.answer_prompts(host, title, instructions, prompts, within_s, conversation)
 
     def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
-        self._note()
+        self.was_asked = True         # no sign-in
         return self._interaction.confirm(site, title, text, accept)
 
     def _note(self) -> None:

@@ -88,5 +88,7 @@ def test_that_a_person_is_asked_in_one_attempt_only_and_told_why() -> None:
     assert isinstance(told, SignInNeededError)
     assert (told.summary, told.detail) == ("Site X wants you to sign in again.", "The server hung up.")
     assert told_as(lost, "Site X", False) is lost
+    declined = AgentError("No Python with numpy and h5py was found at Site X.")
+    assert told_as(declined, "Site X", True) is declined
     refused = LoginRefusedError("Wrong password.")
     assert told_as(refused, "Site X", True) is refused
