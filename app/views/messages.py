@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
+    QGridLayout,
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
@@ -238,6 +239,8 @@ class MessagesDock(QWidget):
     def _copy_current(self) -> None:
         QGuiApplication.clipboard().setText(self._text.toPlainText())
 
+_BUTTONS_BESIDE = 460
+
 
 class NoticeBar(QFrame):
     """One line over the content for the newest error; closes itself when it is answered or replaced."""
@@ -262,13 +265,14 @@ class NoticeBar(QFrame):
         set_icon(self._close, "close")
         self._more.clicked.connect(self.opened)
         self._close.clicked.connect(self.hide)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(12, 6, 8, 6)
-        row.addWidget(self._icon)
-        row.addWidget(self._text, 1)
-        row.addWidget(self._act)
-        row.addWidget(self._more)
-        row.addWidget(self._close)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(12, 6, 8, 6)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.addWidget(self._icon, 0, 0)
+        self._grid.addWidget(self._text, 0, 1)
+        self._grid.addWidget(self._close, 0, 4)
+        self._beside: bool | None = None
+        self._place_buttons(beside=True)
         self.hide()
         self._message: Message | None = None
         messages.added.connect(self._show)
@@ -298,6 +302,21 @@ class NoticeBar(QFrame):
     def action(self) -> QPushButton:
         """The button for what can be done; hidden where nothing is offered."""
         return self._act
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_buttons(beside=self.width() >= _BUTTONS_BESIDE)
+
+    def _place_buttons(self, beside: bool) -> None:
+        """Below the words where there is little room for them."""
+        if beside is self._beside:
+            return
+        self._beside = beside
+        for column, button in enumerate((self._act, self._more)):
+            if beside:
+                self._grid.addWidget(button, 0, 2 + column)
+            else:
+                self._grid.addWidget(button, 1 + column, 1, 1, 4, Qt.AlignmentFlag.AlignLeft)
 
     def _acted(self, _checked: bool = False) -> None:
         if self._do is not None:
