@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -21,6 +23,7 @@ from app.remote.connection import Connection
 from app.remote.deploy import NoUsablePythonError
 from app.remote.noted_person import NotedPerson
 from app.remote.private_python import remove
+from app.remote.profile_text import profile_text
 from app.remote.ssh.connect import open_ssh
 from tests.peers.interaction import FakePerson
 from tests.peers.kept import kept_folder
@@ -190,3 +193,12 @@ def test_that_a_cut_upload_is_never_used(server: Sshd, bare_python: Path, tmp_pa
     connection = connected(site(server, bare_python, cache), FakePerson(agrees=True))
     assert connection.data.list_folder(PurePosixPath("/")).result(DEADLINE_S).entries
     connection.close()
+    file = paths.config_dir() / "sites" / "far.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(profile_text(site(server, bare_python, cache)), "utf-8")
+    for removed in (left_at(cache), []):
+        done = subprocess.run([sys.executable, "-m", "app", "sites", "clean", "far", "--json"], capture_output=True,
+                              check=True, text=True)
+        told = json.loads(done.stdout)
+        assert (told["cleaned"], sorted(told["removed"])) == ("far", sorted(removed))
+    assert left_at(cache) == []
