@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QSize, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QDialog,
@@ -67,6 +67,7 @@ class NewSiteDialog(QDialog):
         probing.looked.connect(self._looked)
         probing.failed.connect(self._look_failed)
         self._show_page(_FORM)
+        self.form.place.setFocus(Qt.FocusReason.OtherFocusReason)      # what is typed at once is the host
 
     # -- facts ------------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,6 @@ class NewSiteForm(QWidget):
             self._prefill(base)
         self._suggest()
         self._show_parts()
-        self.place.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # -- facts ------------------------------------------------------------------------------------------------------
 

@@ -184,10 +184,10 @@ class PromptsDialog(QDialog):
             field = QLineEdit()
             field.setEchoMode(QLineEdit.EchoMode.Normal if echo else QLineEdit.EchoMode.Password)
             field.installEventFilter(self)
-            text = visible(prompt).strip() or "Answer"
+            text = visible(prompt, keep_lines=True).strip() or "Answer"       # sshd puts what PAM says before it
             label = PlainLabel(_LONG_WORD.sub(lambda word: word.group() + "\u200b", text), wrap=True)
             label.setBuddy(field)
-            field.setAccessibleName(cut(text))
+            field.setAccessibleName(cut(" ".join(text.split())))
             self._fields.append(field)
             rows.addWidget(label)
             rows.addWidget(field)

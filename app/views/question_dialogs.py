@@ -44,7 +44,7 @@ class HostKeyDialog(QDialog):
         self._show = QPushButton(_SHOW_PICTURE)
         self._show.setVisible(bool(question.randomart))
         self._show.clicked.connect(self._toggle_picture)
-        way = f"It is on the way to {cut(visible(site))}. " if site else ""
+        way = f"You are connecting to {cut(visible(site))}. " if site else ""
         refuse, trust = QPushButton("Do not connect"), QPushButton("Trust and connect")
         refuse.setDefault(True)
         for button in (trust, self._copy, self._show):

@@ -57,7 +57,7 @@ def test_that_the_picture_of_a_key_is_shown_on_request_only(qtbot: Any, interact
     qtbot.addWidget(dialog)
     dialog.show()
     assert any("First time at the gateway hop" in label.text() for label in dialog.findChildren(QLabel))
-    assert any("on the way to Far Light Source" in label.text() for label in dialog.findChildren(QLabel))
+    assert any("connecting to Far Light Source" in label.text() for label in dialog.findChildren(QLabel))
     assert not dialog._picture.isVisible()
     qtbot.mouseClick(button(dialog, "Show as a picture"), Qt.MouseButton.LeftButton)
     assert dialog._picture.isVisible()
@@ -87,6 +87,14 @@ def test_that_a_second_round_is_asked_in_the_same_dialog(qtbot: Any, conversatio
     qtbot.keyClicks(dialog.fields[0], "other")
     qtbot.mouseClick(button(dialog, "Continue"), Qt.MouseButton.LeftButton)
     assert second.wait(threading.Event()) == ["other"]
+
+
+def test_that_a_prompt_of_several_lines_keeps_them(qtbot: Any, conversation: Conversation,
+                                                   shown: Callable[..., PromptsDialog]) -> None:
+    dialog = shown(question(conversation, prompts=(("Look at your phone.\nVerification code: ", False),)))
+    label = next(label for label in dialog.findChildren(QLabel) if label.buddy() is dialog.fields[0])
+    assert label.text() == "Look at your phone.\nVerification code:"
+    assert dialog.fields[0].accessibleName() == "Look at your phone. Verification code:"
 
 
 def test_that_enter_goes_through_the_fields_before_it_sends(qtbot: Any, conversation: Conversation,

@@ -216,6 +216,7 @@ def test_that_a_host_name_becomes_a_tried_site_with_what_was_found(qtbot: Any, p
                                     PythonFound("/opt/python", "3.11.2")), (), "/home/me", "me", "login1",
                                    ("apptainer",))
     dialog = program.window.site_forms.new_site()
+    assert dialog.focusWidget() is dialog.form.place, "what is typed at once is the host"
     qtbot.keyClicks(dialog.form.place, "ssh://me@login.sunlab.example:2222")
     assert (dialog.form.name.text(), dialog.form.title.text()) == ("sunlab", "Sunlab")
     qtbot.mouseClick(dialog.test_button, Qt.MouseButton.LeftButton)

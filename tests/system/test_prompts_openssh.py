@@ -18,7 +18,7 @@ from app.errors import (
     HostKeyUnknownError,
     LoginRefusedError,
 )
-from app.model.site import IdentityMethod, IdentitySettings, SiteProfile, SshSettings
+from app.model.site import CertificateAuthority, IdentityMethod, IdentitySettings, SiteProfile, SshSettings
 from app.remote.conversation import Conversation
 from app.remote.ssh.connect import open_ssh
 from tests.peers.interaction import FakePerson
@@ -99,6 +99,16 @@ def test_that_a_wrong_password_stays_in_the_dialog_three_times(start: Start) -> 
     assert server.given == ["wrong"] * 3
     person = FakePerson(answers=[["wrong"], ["secret"]])
     open_ssh(profile(server), person, None).close()
+
+
+def test_that_a_prompt_in_place_of_a_certificate_says_why_there_is_none(start: Start) -> None:
+    person = FakePerson(answers=[["secret"]])
+    nowhere = CertificateAuthority("conch", "https://127.0.0.1:1")
+    open_ssh(profile(start(PASSWORD), methods=("certificate", "keyboard-interactive"), certificate_authority=nowhere),
+             person, FakeTokens()).close()
+    assert len(person.notes) == 1
+    assert "cannot be reached" in person.notes[0]
+    assert person.notes[0].endswith("You can log in with what 127.0.0.1 asks instead.")
 
 
 def test_that_a_push_is_waited_for(start: Start, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def _try(attempt: Attempt, method: str, credentials: Credentials, files_follow: 
     elif method == "gssapi":
         _with_home_institution(attempt, credentials.moonshot)
     else:
-        with_prompts(attempt, credentials.token)
+        with_prompts(attempt, credentials.token, credentials.problem)
 
 
 def _ask_allowed(attempt: Attempt) -> list[str]:

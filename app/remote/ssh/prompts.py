@@ -26,11 +26,12 @@ _NEW_PASSWORD = re.compile(r"(new|retype|again|repeat).{0,20}password|password.{
 _LOG = logging.getLogger(__name__)
 
 
-def with_prompts(attempt: Attempt, token: TokenLogin | None) -> None:
+def with_prompts(attempt: Attempt, token: TokenLogin | None, problem: BeamsideError | None = None) -> None:
     """Keyboard-interactive, or a plain password: a wrong answer may be given again, in the same dialog.
 
     Args:
         token: the access token, if this server may have it.
+        problem: why the sign-in did not do, so that the person knows what the prompt is for.
 
     Raises:
         CancelledByUserError: the person gave up.
@@ -38,6 +39,8 @@ def with_prompts(attempt: Attempt, token: TokenLogin | None) -> None:
     """
     with conversation_of(attempt) as conversation:
         dialog = _Dialog(attempt, conversation, token)
+        if problem is not None:
+            conversation.say(f"{problem.summary} You can log in with what {attempt.host} asks instead.", warns=True)
         for _ in range(MOST_DIALOGS):
             if dialog.once() or not dialog.typed or not attempt.link.is_active():
                 return
