@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 import time
 from enum import Enum
 from pathlib import Path
@@ -12,23 +13,24 @@ from typing import Any
 from app.commands.context import Context
 from app.commands.output import Output
 from app.commands.pages import open_page
-from app.errors import DataError
+from app.errors import CancelledByUserError, DataError
 from app.model.site import SiteProfile
 from app.model.site_facts import SiteFact, facts_of
 from app.model.times import clock
 from app.remote.profile_text import commands_of, exported_text
-from app.remote.site_catalogue import KnownSite
+from app.remote.profile_trust import trusts_of
+from app.remote.profiles import parse_profile
+from app.remote.site_catalogue import KnownSite, read_text
 
 
 def run_sites(arguments: argparse.Namespace, context: Context) -> int:
     sites, output = context.sites, context.output
     if arguments.action == "add":
-        profile = sites.add(Path(arguments.what))
-        commands = commands_of(profile)
-        if commands:
-            output.event("commands", {"site": profile.name, "commands": [text for _, text in commands]},
-                         f"{profile.name} lets these run at the site:\n" +
-                         "\n".join(f"    {text}   ({key})" for key, text in commands))
+        file = Path(arguments.what)
+        text = read_text(file)      # once: what was looked through is what is taken
+        profile = parse_profile(text, file.name)
+        _look_through(profile, context)
+        sites.catalogue.save(text, file.name)
         output.result({"added": profile.name}, f"Added {profile.name}.")
     elif arguments.action == "export":
         _export(sites.profile(arguments.what), arguments.output, output)
@@ -57,6 +59,26 @@ def run_sites(arguments: argparse.Namespace, context: Context) -> int:
             output.event("profile_fault", fault.as_json(), fault.summary)
         output.result({"sites": [summary_json(site) for site in known]}, "\n".join(map(summary_text, known)))
     return 0
+
+
+def _look_through(profile: SiteProfile, context: Context) -> None:
+    """Say what a profile lets run and whom it trusts; at a terminal it is taken only if the person agrees.
+
+    Raises:
+        CancelledByUserError: they do not.
+    """
+    trusts, commands = trusts_of(profile), commands_of(profile)
+    if trusts:
+        context.output.event("trusts", {"site": profile.name, "trusts": trusts},
+                             f"With {profile.name}:\n" + "\n".join(f"    {text}" for text in trusts))
+    if commands:
+        context.output.event("commands", {"site": profile.name, "commands": [text for _, text in commands]},
+                             f"{profile.name} lets these run at the site:\n" +
+                             "\n".join(f"    {text}   ({key})" for key, text in commands))
+    asks = (trusts or commands) and not context.output.as_json and sys.stdin is not None and sys.stdin.isatty()
+    if asks and not context.interaction.confirm(profile.name, f"Add {profile.label}?", "Take profiles only from people "
+                                                "you trust.", "Add it"):
+        raise CancelledByUserError(f"“{profile.name}” was not added.")
 
 
 def run_sign_in(arguments: argparse.Namespace, context: Context) -> int:

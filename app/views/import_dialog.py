@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QPlainTextEdit,
 from app.model.site import IdentityMethod, SiteProfile
 from app.model.text import visible
 from app.session.site_list import SiteList
-from app.session.site_words import ProfileError, commands_of, faults_in, parse_profile
+from app.session.site_words import ProfileError, commands_of, faults_in, parse_profile, trusts_of
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
 
@@ -81,6 +81,11 @@ class ImportDialog(QDialog):
         for name, text in summary(profile):
             form.addRow(PlainLabel(name, "muted"), PlainLabel(visible(text), wrap=True, selectable=True))
         self._column.addLayout(form)
+        trusts = trusts_of(profile)
+        if trusts:
+            self._column.addWidget(PlainLabel("Who would have your secrets", "title", wrap=True))
+        for sentence in trusts:
+            self._column.addWidget(PlainLabel(visible(sentence), wrap=True, selectable=True))
         known = self._sites.site(profile.name)
         if known is not None and known.kind == "own":
             warning = PlainLabel(f"It replaces your own site “{visible(profile.name)}”.", wrap=True)

@@ -142,11 +142,11 @@ class InProcess:
         assert done.code == code, (argv, done)
         return done.error
 
-    def _open(self, site: str, interaction: Interaction) -> Any:
+    def _open(self, site: str, interaction: Interaction, *more: Any) -> Any:
         if site != "local":
-            return self._real_open(Sites(), site, interaction)
+            return self._real_open(Sites(), site, interaction, *more)
         if self._shared is None:
-            self._shared = _Shared(self._real_open(Sites(), site, interaction))
+            self._shared = _Shared(self._real_open(Sites(), site, interaction, *more))
         return self._shared
 
 

