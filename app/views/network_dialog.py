@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -129,6 +130,17 @@ class NetworkDialog(QDialog):
         self._mirror()
         self._look_at_file()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as its words need: Qt would give no more than two thirds of the screen."""
+        layout = self.layout()
+        if layout is not None and self.isVisible():
+            layout.activate()
+            self.setMinimumHeight(layout.totalHeightForWidth(self.width()))
+
     def _mirror(self) -> None:
         given = self.kind.currentIndex() == 2
         for field in (self.proxy, self.user, self.password):
@@ -161,6 +173,7 @@ class NetworkDialog(QDialog):
         self._looking = None
         shown = ", ".join(f"“{visible(name)}”" for name in names[:3])
         self._who.setText(f"It holds {shown}" + (f" and {len(names) - 3} more." if len(names) > 3 else "."))
+        self._fit()
 
     def _save(self, _checked: bool = False) -> None:
         proxy = (self.proxy.text().strip() or "http://") if self.kind.currentIndex() == 2 else self.kind.currentData()
@@ -184,6 +197,7 @@ class NetworkDialog(QDialog):
         message = message_of(error)
         self._problem.setText(f"{message.summary} {message.remedy}".strip())
         self._problem.show()
+        self._fit()
 
 
 def _field(name: str, hint: str) -> QLineEdit:

@@ -24,6 +24,7 @@ from app.session.network_settings import NetworkSettings
 from app.views.doctor_dialog import DoctorDialog
 from app.views.facility_card import FacilityCard
 from app.views.network_dialog import NetworkDialog
+from app.views.question_dialogs import HostKeyDialog
 from tests.gui.fakes import FakeSites
 from tests.peers.pki import make_pki
 
@@ -53,6 +54,7 @@ class ExaminedSites(FakeSites):
 
     def examine(self, name: str, interaction: Interaction, tell: Callable[[Step], None]) -> Report:
         self.runs += 1
+        self.during_open(interaction)
         profile = self.profile(name)
         for step in self.steps:
             tell(Step(step.name, step.title))
@@ -165,6 +167,25 @@ def test_that_closing_ends_the_examination_and_the_next_one_is_new(qtbot: Any, p
     sites.hold.set()
     again = doctor(program)
     shows(qtbot, lambda: "fails at" in again.verdict_text)
+
+
+def test_that_questions_of_an_examination_reach_the_person_and_end_with_it(qtbot: Any, program: Program,
+                                                                           sites: ExaminedSites) -> None:
+    answers: list[bool] = []
+
+    def ask(interaction: Interaction) -> None:
+        answers.append(interaction.confirm_host_key("far.example", "ssh-ed25519", "SHA256:abc"))
+    sites.during_open = ask
+    dialog = doctor(program)
+    window = program.window
+    shows(qtbot, lambda: bool(window.findChildren(HostKeyDialog)))
+    window.findChildren(HostKeyDialog)[0].accept()
+    shows(qtbot, lambda: answers == [True] and dialog.copy.isEnabled())
+    qtbot.mouseClick(dialog.again, Qt.MouseButton.LeftButton)
+    shows(qtbot, lambda: any(d.isVisible() for d in window.findChildren(HostKeyDialog)))
+    dialog.close()
+    shows(qtbot, lambda: answers == [True, False])
+    shows(qtbot, lambda: not any(d.isVisible() for d in window.findChildren(HostKeyDialog)))
 
 
 def test_that_all_is_well_is_said_and_a_warning_too(qtbot: Any, program: Program, sites: ExaminedSites) -> None:
