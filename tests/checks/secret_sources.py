@@ -13,6 +13,7 @@ from tests.checks.secret_places import PLACES
 from tests.checks.secrets import register
 
 TOKENS = ("access_token", "refresh_token", "id_token")
+TOKEN_LENGTH = 16   # characters at least; shorter ones are words of tests ("nonsense")
 
 
 def listen() -> None:
@@ -24,7 +25,7 @@ def listen() -> None:
     def obtain(self: Any, *args: Any, **kwargs: Any) -> Any:
         answer = real(self, *args, **kwargs)
         for name in TOKENS:
-            if isinstance(answer, dict) and isinstance(answer.get(name), str):
+            if isinstance(answer, dict) and isinstance(answer.get(name), str) and len(answer[name]) >= TOKEN_LENGTH:
                 register(answer[name], f"the {name.replace('_', ' ')} of a sign-in")
         return answer
 
