@@ -13,7 +13,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote, urlsplit
 
-from app.errors import UsageError
+from app.errors import CancelledByUserError, UsageError
+from app.remote.seams import Interaction
 
 NEVER = "none"
 _REMEDY = "Write it as http://host:port, “none”, or leave it empty."
@@ -99,13 +100,27 @@ def fallback_for_ssh(host: str) -> Proxy | None:
     return None
 
 
+def https_proxy(host: str) -> Proxy | None:
+    """The proxy that requests to ``host`` go through, with the password typed for it; ``None``: they go directly."""
+    if _choice.text == NEVER or _is_here(host):
+        return None
+    if _choice.text:
+        return with_password(parse_proxy(_choice.text))
+    found = {} if urllib.request.proxy_bypass(host) else urllib.request.getproxies()
+    try:
+        system = found.get("https") or found.get("all")
+        return with_password(parse_proxy(system)) if system else None
+    except UsageError:   # socks, or nonsense
+        return None
+
+
 def for_https(host: str) -> dict[str, str] | None:
     """``proxies`` for a request to ``host``; ``None``: as the system says, which ``requests`` knows by itself."""
-    if not _choice.text:
-        return None
-    if _choice.text == NEVER or _is_here(host):
+    if _choice.text == NEVER or (_choice.text and _is_here(host)):
         return {"https": "", "http": "", "all": ""}
-    proxy = with_password(parse_proxy(_choice.text))
+    proxy = https_proxy(host)
+    if proxy is None or not (_choice.text or _is_typed(proxy)):
+        return None
     who = f"{quote(proxy.user, safe='')}:{quote(proxy.password, safe='')}@" if proxy.user else ""
     place = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
     return {"https": f"http{'s' if proxy.secure else ''}://{who}{place}:{proxy.port}"}
@@ -118,6 +133,29 @@ def keep_password(proxy: Proxy, user: str, password: str) -> None:
             _choice.passwords[proxy.host, proxy.port] = (user, password)
         else:
             _choice.passwords.pop((proxy.host, proxy.port), None)
+
+
+def ask_password(proxy: Proxy, interaction: Interaction, again: bool) -> Proxy:
+    """``proxy`` with the user name and password that the person types now. Blocks.
+
+    Raises:
+        CancelledByUserError: they do not.
+    """
+    text = "That was not accepted." if again else ""
+    if not proxy.secure:
+        text += " The proxy gets it unencrypted."
+    answers = interaction.answer_prompts(proxy.name, f"Log in to the proxy {proxy.name}", text.strip(),
+                                         [("User name", True), ("Password", False)])
+    if not answers or len(answers) < 2 or not answers[0]:
+        raise CancelledByUserError(f"The login at the proxy {proxy.name} was cancelled.",
+                                   remedy="Without it this network lets nothing through.")
+    keep_password(proxy, answers[0], answers[1])
+    return with_password(proxy)
+
+
+def _is_typed(proxy: Proxy) -> bool:
+    with _choice.lock:
+        return (proxy.host, proxy.port) in _choice.passwords
 
 
 def with_password(proxy: Proxy) -> Proxy:

@@ -28,6 +28,10 @@ class Redirected(requests.RequestException):
     """The server sent us elsewhere, where nothing of ours may go."""
 
 
+class ProxyPasswordError(ProviderError):
+    """The proxy on the way wants a user name and a password, or others."""
+
+
 class TooLong(requests.RequestException):
     """The answer is longer than any that is of use."""
 
@@ -131,8 +135,9 @@ def network_error(error: Exception, what: str) -> ProviderError:
 
 def _proxy_error(text: str, what: str) -> ProviderError:
     if "407" in text:
-        return ProviderError(f"The proxy wants a user name and a password before it lets Beamside ask {what}.", text,
-                             "Enter them under “Network…” in the menu, or in HTTPS_PROXY (http://user:password@host:port).")
+        return ProxyPasswordError(f"The proxy wants a user name and a password before it lets Beamside ask {what}.",
+                                  text, "Enter them under “Network…” in the menu, or in HTTPS_PROXY "
+                                        "(http://user:password@host:port).")
     if "403" in text:
         return ProviderError(f"The proxy does not let Beamside ask {what}.", text,
                              "Ask whoever runs it to allow that, or choose another one under “Network…” in the menu.")

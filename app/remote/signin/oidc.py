@@ -26,9 +26,10 @@ from app.errors import (
 )
 from app.model.identity import Identity
 from app.model.site import IdentitySettings
+from app.remote import proxies
 from app.remote.seams import Interaction
 from app.remote.signin import expiry
-from app.remote.signin.https import host_of
+from app.remote.signin.https import ProxyPasswordError, host_of
 from app.remote.signin.id_token import Provider, discover, verify
 from app.remote.signin.msal_client import MsalClient, SignInWeb
 from app.remote.signin.new_sign_in import NewSignIn
@@ -103,13 +104,27 @@ class OidcSession:
         """
         with self._one_at_a_time(interaction), self._web.given_up_with(interaction.cancelled):
             try:
-                self.access_token()
-            except SignInNeededError as reason:
-                _LOG.debug("a new sign-in is needed: %s", reason.summary)
-                self._sign_in_anew(interaction)
+                self._signed_in(interaction)
+            except ProxyPasswordError:
+                proxy = proxies.https_proxy(urlsplit(self._settings.issuer).hostname or "")
+                if proxy is None:
+                    raise
+                proxies.ask_password(proxy, interaction, again=bool(proxy.user))
+                try:
+                    self._signed_in(interaction)
+                except ProxyPasswordError:
+                    proxies.keep_password(proxy, "", "")     # the next attempt asks again
+                    raise
             who = self.identity
             assert who is not None
             return who
+
+    def _signed_in(self, interaction: Interaction) -> None:
+        try:
+            self.access_token()
+        except SignInNeededError as reason:
+            _LOG.debug("a new sign-in is needed: %s", reason.summary)
+            self._sign_in_anew(interaction)
 
     @contextlib.contextmanager
     def _one_at_a_time(self, interaction: Interaction) -> Iterator[None]:
@@ -141,7 +156,7 @@ class OidcSession:
                 if access is None or time.time() >= access[1] - _RENEW_LEFT_S:
                     access = self._renew()
                 return access[0]
-        except SignInNeededError:
+        except (SignInNeededError, ProxyPasswordError):
             if interaction is None:
                 raise
         self.sign_in(interaction)

@@ -17,7 +17,7 @@ import threading
 from dataclasses import dataclass
 from typing import IO
 
-from app.errors import CancelledByUserError, LinkError, LinkLostError, UnreachableError, UsageError
+from app.errors import LinkError, LinkLostError, UnreachableError, UsageError
 from app.remote import proxies, trust
 from app.remote.proxies import Proxy
 from app.remote.seams import Interaction
@@ -62,7 +62,7 @@ def through_proxy(proxy: Proxy, stop: Stop, interaction: Interaction) -> socket.
                 f"The proxy {proxy.name} wants a kind of login that Beamside does not have: "
                 f"{', '.join(answer.schemes) or 'it does not say which'}.", detail=answer.reason,
                 remedy="Use a helper such as cntlm as the proxy, or a ProxyCommand in ~/.ssh/config.")
-        proxy = _ask(proxy, interaction, again=attempt > 0 or bool(proxy.user))
+        proxy = proxies.ask_password(proxy, interaction, again=attempt > 0 or bool(proxy.user))
     raise AssertionError("unreachable")
 
 
@@ -173,19 +173,6 @@ def _connect(sock: socket.socket, proxy: Proxy, stop: Stop) -> _Answer:
                     for key, _, value in [line.partition(":")]
                     if key.strip().lower() == "proxy-authenticate" and value.split())
     return _Answer(int(words[1]), first, schemes)
-
-
-def _ask(proxy: Proxy, interaction: Interaction, again: bool) -> Proxy:
-    text = "That was not accepted." if again else ""
-    if not proxy.secure:
-        text += " The proxy gets it unencrypted."
-    answers = interaction.answer_prompts(proxy.name, f"Log in to the proxy {proxy.name}", text.strip(),
-                                         [("User name", True), ("Password", False)])
-    if not answers or len(answers) < 2 or not answers[0]:
-        raise CancelledByUserError(f"The login at the proxy {proxy.name} was cancelled.",
-                                   remedy="Without it this network lets nothing through.")
-    proxies.keep_password(proxy, answers[0], answers[1])
-    return proxies.with_password(proxy)
 
 
 def _refused(proxy: Proxy, stop: Stop, answer: _Answer) -> UnreachableError:
