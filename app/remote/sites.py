@@ -32,6 +32,7 @@ from app.remote.private_python import remove
 from app.remote.probing import probe
 from app.remote.seams import Interaction, Transport
 from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
+from app.remote.ssh.user_names import UserNames
 
 if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without
     from app.remote.moonshot.session import MoonshotSession
@@ -154,17 +155,18 @@ class Sites:
         """A connection to a site, not yet opened: ``Connection.open()`` starts it."""
         profile = self.profile(name)
         _check_host(profile)
-        person = NotedPerson(interaction)
-        connection = Connection(profile, lambda: self.transport(name, person), patience=patience,
+        person, names = NotedPerson(interaction), UserNames()
+        connection = Connection(profile, lambda: self.transport(name, person, names), patience=patience,
                                 place=place_of(profile, interaction.say), person=person)
         connection.add_listener(functools.partial(self._note_use, name))
         return connection
 
-    def transport(self, name: str, interaction: Interaction) -> Transport:
-        """Sign in if needed and connect. Blocks."""
-        return self._connect(self.profile(name), interaction)
+    def transport(self, name: str, interaction: Interaction, names: UserNames | None = None) -> Transport:
+        """Sign in if needed and connect. Blocks. ``names``: who the person was there before."""
+        return self._connect(self.profile(name), interaction, names=names)
 
-    def _connect(self, profile: SiteProfile, interaction: Interaction, watcher: Watcher | None = None) -> Transport:
+    def _connect(self, profile: SiteProfile, interaction: Interaction, watcher: Watcher | None = None,
+                 names: UserNames | None = None) -> Transport:
         if profile.is_local:
             return LocalTransport()
         _check_host(profile)
@@ -174,9 +176,9 @@ class Sites:
         moonshot = self._moonshot.of(profile)
         with _demo_is_up(profile):
             if moonshot is None:
-                return open_ssh(profile, interaction, session, self._accepted, watcher)
+                return open_ssh(profile, interaction, session, self._accepted, watcher, names=names)
             return connected(profile, moonshot, interaction, lambda: open_ssh(
-                profile, interaction, session, self._accepted, watcher, moonshot))
+                profile, interaction, session, self._accepted, watcher, moonshot, names))
 
     def examine(self, name: str, interaction: Interaction, tell: Callable[[Step], None]) -> Report:
         """What the connection doctor finds about a site; blocks. ``tell`` is called with each step as it changes."""

@@ -256,6 +256,14 @@ def test_that_a_user_name_nobody_said_is_asked_for_each_server(grounds: Grounds)
     assert [title for title, *_ in person.prompts] == ["Log in to 127.0.0.1", "Log in to localhost"]
 
 
+def test_that_an_empty_answer_means_the_same_user_name_as_at_the_gateway(grounds: Grounds) -> None:
+    hop, target = grounds.server(), grounds.server()
+    person = FakePerson(answers=[[hop.user], [""]])
+    assert grounds.open(at(target, user="", host="localhost"), at(hop, user=""), person=person).alive
+    assert [said for _, said, _ in person.prompts] == [
+        "", f"Leave it empty if you are “{hop.user}” there too, as at 127.0.0.1."]
+
+
 def test_that_giving_up_on_the_way_ends_it(grounds: Grounds) -> None:
     hop, target = grounds.server(), grounds.server()
     person = FakePerson()

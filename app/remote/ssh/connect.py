@@ -30,6 +30,7 @@ from app.remote.ssh.shared_gateways import SHARED, Lease
 from app.remote.ssh.token_login import TokenLogin
 from app.remote.ssh.transport import Parent, SshTransport
 from app.remote.ssh.tunnel import Command, through_proxy
+from app.remote.ssh.user_names import UserNames
 
 Watcher = Callable[[str, Stop], None]
 _LOG = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ _LOG = logging.getLogger(__name__)
 
 def open_ssh(profile: SiteProfile, interaction: Interaction, identity: TokenSource | None,
              accepted_fingerprints: frozenset[str] = frozenset(), watcher: Watcher | None = None,
-             moonshot: MoonshotSession | None = None) -> SshTransport:
+             moonshot: MoonshotSession | None = None, names: UserNames | None = None) -> SshTransport:
     """Connect and log in to a site, through its gateways if it has any.
 
     Args:
@@ -46,6 +47,7 @@ def open_ssh(profile: SiteProfile, interaction: Interaction, identity: TokenSour
         watcher: told of each thing that is done, at whose server: ``reached``, ``ssh`` (it speaks it), ``host_key``,
             ``login``, ``session`` (held open at a gateway).
         moonshot: the home institution's account, for servers that take it.
+        names: what was typed when this connection was made before; names that are let in are added.
 
     Raises:
         LinkError: a server on the way cannot be reached, is not the one known, does not forward, or hung up.
@@ -54,7 +56,7 @@ def open_ssh(profile: SiteProfile, interaction: Interaction, identity: TokenSour
         CancelledByUserError: the person gave up.
     """
     journey = _Journey(profile, interaction, identity, accepted_fingerprints, watcher or (lambda what, stop: None),
-                       moonshot)
+                       moonshot, names or UserNames())
     return journey.go()
 
 
@@ -71,13 +73,16 @@ class _Journey:
     """One way to one site, from the first server to the last."""
 
     def __init__(self, profile: SiteProfile, interaction: Interaction, identity: TokenSource | None,
-                 accepted: frozenset[str], watcher: Watcher, moonshot: MoonshotSession | None) -> None:
+                 accepted: frozenset[str], watcher: Watcher, moonshot: MoonshotSession | None,
+                 names: UserNames) -> None:
         self._profile = profile
         self._interaction = interaction
         self._identity = identity
         self._accepted = accepted
         self._watcher = watcher
         self._moonshot = moonshot
+        self._names = names
+        self._typed: tuple[str, str] | None = None
         self._legs: list[_Leg] = []
 
     def go(self) -> SshTransport:
@@ -145,11 +150,19 @@ class _Journey:
             user = credentials.token.user(self._interaction)
             if user:
                 return user
-        answers = self._interaction.answer_prompts(stop.name, f"Log in to {stop.name}", "", [("User name", True)])
-        if not answers or not answers[0].strip():
+        return self._names.at(stop.host, stop.port) or self._ask_name(stop)
+
+    def _ask_name(self, stop: Stop) -> str:
+        """What the person calls themselves at a server; an empty answer: as at the gateway before it."""
+        before, known = self._typed or ("", "")
+        words = f"Leave it empty if you are “{known}” there too, as at {before}." if known else ""
+        answers = self._interaction.answer_prompts(stop.name, f"Log in to {stop.name}", words, [("User name", True)])
+        name = answers[0].strip() or known if answers else ""
+        if not name:
             raise CancelledByUserError(f"The login at {stop.name} was cancelled.",
                                        remedy="Name the user in the site profile, or answer the question.")
-        return answers[0].strip()
+        self._typed = (stop.name, name)
+        return name
 
     def _arrive(self, index: int) -> tuple[Link, list[Parent]]:
         """Logged in at one server of the way; with what leads there, nearest first."""
@@ -169,6 +182,7 @@ class _Journey:
             leg = self._legs[index]
             log_in(link, stop.name, leg.user, stop.methods, leg.credentials, self._interaction, time.time(), stop.hints,
                    began)
+            self._names.keep(stop.host, stop.port, leg.user)
             self._watcher("login", stop)
         except BaseException:
             _close(link, parents)

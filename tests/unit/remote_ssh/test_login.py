@@ -29,6 +29,7 @@ from app.model.site import IdentityMethod, IdentitySettings, SiteProfile, SshSet
 from app.remote.ssh.connect import open_ssh
 from app.remote.ssh.transport import SshTransport
 from app.remote.ssh.unlocked_keys import UNLOCKED
+from app.remote.ssh.user_names import UserNames
 from tests.peers.interaction import FakePerson
 from tests.peers.need import need_program
 from tests.peers.sshd import Sshd, public_line, write_private
@@ -270,6 +271,19 @@ def test_that_the_user_name_is_asked_when_the_profile_has_none(connect: Connect,
     assert person.prompts[0][2] == (("User name", True),)
     with pytest.raises(CancelledByUserError):
         connect(FakePerson(), user="")
+
+
+def test_that_a_typed_user_name_is_not_asked_for_again_when_the_connection_comes_back(
+        server: Sshd, user_key: Ed25519PrivateKey) -> None:
+    from tests.unit.remote_ssh.conftest import profile_for
+
+    person, names = FakePerson(answers=[["nobody-here"], [server.user]]), UserNames()
+    profile = profile_for(server, user="")
+    with pytest.raises(LoginRefusedError):
+        open_ssh(profile, person, None, names=names)
+    for _ in range(2):
+        open_ssh(profile, person, None, names=names).close()
+    assert len(person.prompts) == 2, "one that was refused is asked for again, one that was let in is not"
 
 
 def test_that_a_cancelled_login_ends(connect: Connect) -> None:
