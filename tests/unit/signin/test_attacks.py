@@ -120,6 +120,19 @@ def test_that_weak_signatures_are_refused_even_where_only_they_are_announced(pro
         verify(web, discover(web, provider.issuer), token, "beamside")
 
 
+@WAYS
+def test_that_a_secret_that_everybody_can_read_signs_nothing(provider: FakeProvider, os_keyring: FakeKeyring,
+                                                             way: str) -> None:
+    secret = b"listed for everybody to see, 32+"
+    listed = {"kty": "oct", "kid": "one", "k": base64.urlsafe_b64encode(secret).rstrip(b"=").decode()}
+
+    def attack() -> None:
+        provider.forced["/jwks"] = [(200, {"keys": [listed]})] * 4
+        provider.forge = lambda claims: jwt.encode(claims, secret, "HS256", headers={"kid": "one"})
+
+    assert "does not prove who you are" in attempt(provider, way, attack).summary
+
+
 @pytest.mark.parametrize("nonce", ["of-another-sign-in", None])
 def test_that_a_token_of_another_sign_in_is_refused(provider: FakeProvider, os_keyring: FakeKeyring,
                                                     nonce: str | None) -> None:
