@@ -125,6 +125,9 @@ class Sites:
     def sign_out_everywhere(self, name: str) -> SignedOut:
         """End the person's sign-in at the provider of a site: for all sites that use it, whatever they call themselves
         there, and their certificates and keys. What remains is the provider's session in the browser: open ``page``.
+
+        Raises:
+            ProviderError: a keyring may still hold a token that is good.
         """
         profile = self.profile(name)
         asked = self._session(profile)
@@ -136,7 +139,14 @@ class Sites:
         sessions = {id(session): session for p in users if (session := self._session(p)) is not None}
         left = [text for session in sessions.values() for text in _revoke_certificates(
             session, [p for p in users if self._session(p) is session])]
-        revoked = [session.sign_out() for session in sessions.values()]
+        revoked, failed = [], []
+        for session in sessions.values():
+            try:
+                revoked.append(session.sign_out())
+            except BeamsideError as error:      # the others all the same
+                failed.append(error)
+        if failed:
+            raise failed[0]
         return SignedOut(tuple(p.name for p in users), all(revoked), asked.end_page(), tuple(left))
 
     def outlives(self, name: str, until: float) -> str:

@@ -189,13 +189,20 @@ class OidcSession:
 
         Returns:
             Whether the provider confirmed that the refresh token is void.
+
+        Raises:
+            ProviderError: the keyring may still hold a refresh token that is good.
         """
         with self._store.turn():
             stored, access = self._store.load(), self._access
-            self._forget()
+            gone = self._forget()
+            revoked = stored is None or self._revoke(stored.refresh_token, "refresh_token")
+            if not gone and not (stored is not None and revoked):
+                raise ProviderError("You may still be signed in: the keyring of this computer does not answer, so the "
+                                    "sign-in in it could not be removed.",
+                                    remedy="Unlock the keyring, then sign out again; or remove its entry “beamside”.")
             if stored is None:
                 return True
-            revoked = self._revoke(stored.refresh_token, "refresh_token")
             if access is not None and revoked:
                 self._revoke(access[0], "access_token")
             return revoked
@@ -281,9 +288,10 @@ class OidcSession:
     def _known(self, stored: StoredSession) -> Identity:
         return Identity(stored.issuer, stored.subject, stored.name, stored.email, stored.expires_at, self._store.kept)
 
-    def _forget(self) -> None:
-        self._store.forget()
+    def _forget(self) -> bool:
+        gone = self._store.forget()
         self._drop()
+        return gone
 
     def _drop(self) -> None:
         self._access, self._id_token, self._who, self._looked, self._due = None, "", None, True, None

@@ -69,6 +69,7 @@ class TokenStore:
         self._memory: StoredSession | None = None
         self._turn = threading.RLock()
         self._why_not: str | None = None
+        self._silent = False      # there is a keyring, and it does not answer
         name = hashlib.sha256(self._account.encode()).hexdigest()[:16]
         self._lock_file = paths.state_dir() / "locks" / f"sign-in-{name}.lock"
         self._sealed_file = paths.state_dir() / "sign-in" / f"{name}.sealed"
@@ -150,17 +151,29 @@ class TokenStore:
         if before is None:
             self._set(json.dumps({"key": base64.b64encode(key).decode()}, separators=(",", ":")))
 
-    def forget(self) -> None:
-        """Remove the session everywhere."""
+    def forget(self) -> bool:
+        """Remove the session everywhere; False: the keyring may still hold it, since it does not answer."""
         self._memory = None
-        if self.kept:
+        gone = True
+        if self.kept or self._silent:   # one that was locked may be open by now
             try:
                 keyring.delete_password(SERVICE, self._account)
+                self._silent = False
             except keyring.errors.PasswordDeleteError:
-                _LOG.debug("there was no session to forget")
+                gone = self._holds_nothing()
             except Exception as error:   # each system's keyring has errors of its own
                 self._give_up(error)
+                gone = False
         sealed.remove(self._sealed_file)
+        return gone
+
+    def _holds_nothing(self) -> bool:
+        """Whether an entry that could not be removed is not there in the first place."""
+        try:
+            return keyring.get_password(SERVICE, self._account) is None
+        except Exception as error:       # each system's keyring has errors of its own
+            self._give_up(error)
+            return False
 
     def _entry(self) -> str | None:
         try:
@@ -180,6 +193,7 @@ class TokenStore:
                  why: str = "the keyring of this computer is locked or does not answer") -> None:
         _LOG.warning("the keyring cannot be used: %s", type(error).__name__)
         self._why_not = why
+        self._silent = not isinstance(error, OSError)
 
 
 def _key_in(text: str) -> bytes | None:

@@ -10,6 +10,7 @@ import threading
 import time
 
 import jwt
+import keyring.errors
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -164,6 +165,36 @@ def test_that_signing_out_forgets_even_when_the_provider_is_away(pki: Pki, os_ke
     assert session.sign_out() is False
     assert session.identity is None
     assert not os_keyring.entries
+
+
+def test_that_nobody_is_told_to_be_signed_out_while_a_locked_keyring_keeps_the_token(
+        provider: FakeProvider, os_keyring: FakeKeyring) -> None:
+    session_at(provider).sign_in(FakePerson())
+    later = session_at(provider)
+    os_keyring.locked = True
+    with pytest.raises(ProviderError) as raised:
+        later.sign_out()
+    assert raised.value.summary.startswith("You may still be signed in: the keyring")
+    assert provider.refresh_token
+    os_keyring.locked = False
+    later.sign_out()
+    assert not os_keyring.entries
+
+
+def test_that_a_keyring_that_keeps_a_void_token_is_no_failure(provider: FakeProvider, os_keyring: FakeKeyring,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    session = session_at(provider)
+    session.sign_in(FakePerson())
+
+    def refuse(service: str, username: str) -> None:
+        raise keyring.errors.PasswordDeleteError("not allowed")
+
+    monkeypatch.setattr(os_keyring, "delete_password", refuse)
+    assert session.sign_out() is True
+    assert provider.refresh_token == ""
+    provider.forced["/revoke"] = [(503, "later")]
+    with pytest.raises(ProviderError, match="may still be signed in"):
+        session.sign_out()
 
 
 def test_that_without_a_keyring_the_session_lasts_for_this_run_and_that_is_said(provider: FakeProvider) -> None:
