@@ -14,6 +14,7 @@ from app.errors import LinkError, LoginRefusedError
 from app.model.site import SshSettings
 from app.remote.ssh.connect import _Journey, open_ssh
 from app.remote.ssh.transport import SshTransport
+from app.remote.ssh.user_names import UserNames
 from tests.peers.certificate_endpoint import Endpoint, endpoint
 from tests.peers.interaction import FakePerson
 from tests.peers.pki import Pki, make_pki
@@ -111,7 +112,8 @@ def test_that_a_jump_of_the_user_s_own_may_see_the_certificate_and_never_the_tok
     (folder / "config").write_text(f"Host 127.0.0.1\n  ProxyJump localhost:{hop.port}\n")
     (folder / "config").chmod(0o600)
     (folder / "known_hosts").write_text(f"[localhost]:{hop.port} {hop.host_key_line}\n")
-    journey = _Journey(site(target, authority), FakePerson(), FakeTokens(), frozenset(), lambda what, stop: None, None)
+    journey = _Journey(site(target, authority), FakePerson(), FakeTokens(), frozenset(), lambda what, stop: None, None,
+                       UserNames())
     jump, host = journey._prepare()
     assert jump.credentials.token is None
     assert host.credentials.token is not None
