@@ -101,6 +101,8 @@ PEM = "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----"
     (('host = "gate.example"', ""), "ssh.hops[0].host", "is missing"),
     (('host = "gate.example"', 'host = "gate.example"\ncolour = "#ffffff"'), "ssh.hops[0].colour", "not a known key"),
     (('method = "oidc"', 'method = "oidc"\nredirect_port = 70000'), "identity.redirect_port", "from 0 (any) to 65535"),
+    (('method = "oidc"', 'method = "oidc"\nredirect_host = "evil.example"'), "identity.redirect_host", "127.0.0.1"),
+    (('method = "oidc"', 'method = "oidc"\nredirect_path = "@evil.example/"'), "identity.redirect_path", "such as /cb"),
     (('mechanism = "1.3.6.1.5.5.15.1.1.17"', 'mechanism = "gss"'), "identity.moonshot.mechanism", "one of Moonshot's"),
     (('method = "oidc"', 'method = "moonshot"'), "ssh.methods", "has no “gssapi”"),
     (('mechanism = "1.3.6.1.5.5.15.1.1.17"', 'pins = ["abc"]'), "identity.moonshot.pins", "64 hexadecimal digits"),
