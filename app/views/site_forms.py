@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
 from app.model.identity import SignedOut
 from app.model.site import SiteProfile
+from app.model.text import visible
 from app.session.session import Session
 from app.session.site_list import SiteList
 from app.session.site_probing import SiteProbing
@@ -143,10 +144,11 @@ class SiteForms(QObject):
         self._messages.say(f"The site profile was written to {file}.")
 
     def _removed(self, name: str, _result: object) -> None:
-        self._messages.say(f"The profile of “{name}” was removed.")
+        self._messages.say(f"The profile of “{visible(name)}” was removed.")
 
     def _tell_signed_out(self, done: SignedOut) -> None:
-        self._messages.say(f"Signed out of {', '.join(done.sites)}." + (
+        titles = ", ".join(visible(self._session.title(site)) for site in done.sites)
+        self._messages.say(f"Signed out of {titles}." + (
             "" if done.revoked else " The sign-in service did not confirm it; it is forgotten on this computer."))
         if done.page:
             QDesktopServices.openUrl(QUrl(done.page))

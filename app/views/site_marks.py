@@ -155,12 +155,13 @@ class SiteDelegate(QStyledItemDelegate):
         note = str(index.data(SiteRole.NOTE) or "")
         painter.setFont(plain.font)
         metrics = painter.fontMetrics()
-        room = min(metrics.horizontalAdvance(note) + 2, int(box.width() * 0.6)) if note else 0
+        left = box.width() - metrics.horizontalAdvance(title) - 16   # the name comes first, but the note has a share
+        room = min(metrics.horizontalAdvance(note) + 2, int(max(box.width() * 0.35, left))) if note else 0
         middle = Qt.AlignmentFlag.AlignVCenter
         painter.setPen(QColor(theme.text))
         words = box.adjusted(0, 0, -(room + 14 if room else 0), 0)
         painter.drawText(words, middle | Qt.AlignmentFlag.AlignLeft,
-                         metrics.elidedText(title, Qt.TextElideMode.ElideRight, int(words.width())))
+                         metrics.elidedText(title, Qt.TextElideMode.ElideMiddle, int(words.width())))
         if note:
             painter.setPen(QColor(theme.muted))
             aside = QRectF(box.right() - room, box.top(), room, box.height())

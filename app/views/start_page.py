@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -165,8 +165,7 @@ class StartPage(QScrollArea):
     def _show_places(self) -> None:
         empty_layout(self._recent)
         for target in self._places.recent[:8]:
-            button = QPushButton(_shortened(visible(target)))
-            button.setProperty("role", "link")
+            button = _PlaceLink(visible(target))
             button.setToolTip(plain_tip(visible(target)))
             button.setAccessibleName(f"Open {visible(target)}")
             button.clicked.connect(functools.partial(self._choose_place, target))
@@ -179,5 +178,26 @@ class StartPage(QScrollArea):
         self.place_chosen.emit(target)
 
 
-def _shortened(target: str) -> str:
-    return target if len(target) <= 96 else f"{target[:32]}…{target[-62:]}"
+class _PlaceLink(QPushButton):
+    """A place to click on; what does not fit is left out in the middle of its name."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self._place = place
+        self.setProperty("role", "link")
+        self.setStyleSheet("text-align: left;")
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+
+    def sizeHint(self) -> QSize:
+        hint = super().sizeHint()
+        metrics = self.fontMetrics()
+        return QSize(hint.width() + metrics.horizontalAdvance(self._place) - metrics.horizontalAdvance(self.text()),
+                     hint.height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().averageCharWidth() * 12, self.sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        around = self.sizeHint().width() - self.fontMetrics().horizontalAdvance(self._place)
+        self.setText(self.fontMetrics().elidedText(self._place, Qt.TextElideMode.ElideMiddle, self.width() - around))

@@ -99,6 +99,7 @@ def test_that_thirty_sites_with_long_names_leave_the_window_its_size(qtbot: Any,
                                                                     fake_sites: FakeSites) -> None:
     for number in range(30):
         fake_sites.catalogue.save(own(f"s{number:02d}", f"Site {number} " + "of a very long name " * 8))
+    program.places.visit("s01:/data/visitor/" + "a-long-folder/" * 12 + "scan_0001.h5")
     program.sites.changed.emit()
     assert len(cards(program)) == 33
     program.window.resize(800, 700)
@@ -191,7 +192,8 @@ def test_that_signing_out_everywhere_hangs_up_on_all_sites_of_the_provider(qtbot
     program.window.site_forms.show_sites("far").everywhere_button.click()
     qtbot.waitUntil(lambda: program.session.state("mine") is SiteState.CLOSED)
     assert program.session.state("local") is SiteState.OPEN
-    assert program.messages.all[-1].summary == "Signed out of far, mine."
+    titles = ", ".join(program.session.title(site) for site in ("far", "mine"))
+    assert program.messages.all[-1].summary == f"Signed out of {titles}."
     assert pages == ["https://op/end"]
 
 
