@@ -54,7 +54,8 @@ def _table_lines(table: dict[str, Any], where: str) -> list[str]:
 
 
 def _is_table(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and all(isinstance(i, dict) for i in value))
+    items = value if isinstance(value, list) else [value]
+    return bool(items) and all(isinstance(item, dict) for item in items)
 
 
 def shareable(profile: SiteProfile) -> SiteProfile:
