@@ -143,8 +143,8 @@ class SiteDelegate(QStyledItemDelegate):
             font.setWeight(font.Weight.DemiBold)
             painter.setFont(font)
             painter.setPen(QColor(theme.muted))
-            left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-            painter.drawText(box.adjusted(0, 8, 0, 0), left, title)
+            at_left = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+            painter.drawText(box.adjusted(0, 8, 0, 0), at_left, title)
             painter.restore()
             return
         style.drawControl(QStyle.ControlElement.CE_ItemViewItem, plain, painter, plain.widget)
@@ -155,8 +155,8 @@ class SiteDelegate(QStyledItemDelegate):
         note = str(index.data(SiteRole.NOTE) or "")
         painter.setFont(plain.font)
         metrics = painter.fontMetrics()
-        left = box.width() - metrics.horizontalAdvance(title) - 16   # the name comes first, but the note has a share
-        room = min(metrics.horizontalAdvance(note) + 2, int(max(box.width() * 0.35, left))) if note else 0
+        beside = box.width() - metrics.horizontalAdvance(title) - 16   # the name comes first, but the note has a share
+        room = min(metrics.horizontalAdvance(note) + 2, int(max(box.width() * 0.35, beside))) if note else 0
         middle = Qt.AlignmentFlag.AlignVCenter
         painter.setPen(QColor(theme.text))
         words = box.adjusted(0, 0, -(room + 14 if room else 0), 0)
