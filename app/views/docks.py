@@ -15,8 +15,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.views.labels import PlainLabel, plain_tip
+from app.views.labels import PlainLabel
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 _HEAD = ("#dockHead { background: palette(button); border: 1px solid palette(mid); border-bottom: none;"
          " border-top-left-radius: 8px; border-top-right-radius: 8px; }")

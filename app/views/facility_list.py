@@ -9,8 +9,9 @@ from app.model.site import SiteProfile
 from app.model.site_facts import source_of, state_of
 from app.model.text import visible
 from app.session.site_list import SiteList
-from app.views.labels import PlainLabel, plain_tip
+from app.views.labels import PlainLabel
 from app.views.site_marks import SiteDelegate, SiteRole
+from app.viz.tips import plain_tip
 
 
 class FacilityList(QWidget):

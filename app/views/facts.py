@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QGridLayout, QPushButton, QVBoxLayout, QWidget
 
-from app.views.labels import ElidedLabel, PlainLabel, plain_tip
+from app.views.labels import ElidedLabel, PlainLabel
+from app.viz.tips import plain_tip
 
 
 @dataclass(frozen=True)

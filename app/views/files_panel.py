@@ -28,9 +28,10 @@ from app.session.snippet import python_snippet
 from app.session.vocabulary import Recipe
 from app.views.files_proxy import FilesProxy
 from app.views.files_tree import FilesTree
-from app.views.labels import ElidedLabel, PlainLabel, empty_layout, plain_tip, set_state
+from app.views.labels import ElidedLabel, PlainLabel, empty_layout, set_state
 from app.views.site_marks import ColourBar
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 _NOTHING_FITS = "Nothing that is opened below fits. Folders and files are searched once they are unfolded."
 _OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.SERIES, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)

@@ -13,9 +13,9 @@ from PySide6.QtWidgets import QApplication
 from app.model.nodes import NodeInfo
 from app.session.file_rows import RowKind, RowState, kind_of_file, short_type
 from app.session.files_model import FilesModel, Role
-from app.views.labels import plain_tip
 from app.viz.icons import icon
 from app.viz.theme import theme_of
+from app.viz.tips import plain_tip
 
 _STATE_COLOUR = {RowState.QUIET: "muted", RowState.BROKEN: "warning", RowState.EXTERNAL: "accent"}
 _KIND_ICON = {RowKind.FOLDER: "folder", RowKind.HDF5_FILE: "file-h5", RowKind.SERIES: "dataset-3d",

@@ -30,7 +30,7 @@ from app.model.units import number_text
 from app.session.file_rows import short_type
 from app.session.vocabulary import Recipe
 from app.views.facts import Fact, Facts, Section
-from app.views.labels import PlainLabel, empty_layout, plain_tip
+from app.views.labels import PlainLabel, empty_layout
 from app.views.picture_answers import PictureAnswers
 from app.views.regions_section import RegionsSection
 from app.views.statistics_facts import WAITING, frame_facts
@@ -39,6 +39,7 @@ from app.viz.histogram import LevelsView
 from app.viz.icons import set_icon
 from app.viz.slices_view import SlicesView
 from app.viz.stack_view import StackView
+from app.viz.tips import plain_tip
 
 _LEAST_WIDTH = 214                     # holds the numbers of an ordinary frame
 _RULES = {"default": "default plot of the file", "entry_default": "default plot of an entry",

@@ -31,11 +31,12 @@ from app.model.text import visible
 from app.session.future_watcher import FutureWatcher
 from app.session.jobs_model import Column, JobRole, JobsModel
 from app.session.session import Session, SiteState
-from app.views.labels import PlainLabel, plain_tip
+from app.views.labels import PlainLabel
 from app.views.messages import message_of
 from app.views.site_marks import paint_dot
 from app.viz.icons import set_icon
 from app.viz.theme import Theme, theme_of
+from app.viz.tips import plain_tip
 
 LOG_LINES = 200
 LOG_EVERY_MS = 3000

@@ -8,6 +8,8 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QLayout, QSizePolicy, QWidget
 
+from app.viz.tips import plain_tip
+
 _LONG_WORD = re.compile(r"\S{25,}")
 _BREAKS_AFTER = re.compile(r"([/_:.-])(?=[^/_:.-])")
 
@@ -66,12 +68,6 @@ class ElidedLabel(PlainLabel):
         super().resizeEvent(event)
         cut = self.fontMetrics().horizontalAdvance(self.text()) > self.contentsRect().width()
         self.setToolTip(plain_tip(self.text()) if cut else "")
-
-
-def plain_tip(text: str) -> str:
-    """Text for ``setToolTip``, which would otherwise guess HTML."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
-    return f"<qt>{escaped}</qt>" if text else ""
 
 
 def set_state(label: QWidget, state: str) -> None:

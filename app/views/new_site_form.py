@@ -30,8 +30,9 @@ from app.session.new_site import (
 )
 from app.session.session import SiteState
 from app.session.site_list import SiteList
-from app.views.labels import PlainLabel, plain_tip, set_state
+from app.views.labels import PlainLabel, set_state
 from app.views.site_marks import site_dot
+from app.viz.tips import plain_tip
 
 _WAYS = ((KEYS, "Keys, SSH agent, or what the server asks (password, code)"),
          (PAGE, "A sign-in page: OpenID Connect, UmbrellaID"),

@@ -9,8 +9,9 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QPus
 
 from app.model.text import visible
 from app.session.vocabulary import Parameter, ParameterType, problem
-from app.views.labels import PlainLabel, plain_tip, set_state
+from app.views.labels import PlainLabel, set_state
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 
 class ParameterField(QWidget):

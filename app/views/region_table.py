@@ -12,10 +12,10 @@ from app.model.data import Statistics
 from app.model.marks import REGION_COLOURS
 from app.model.text import visible
 from app.model.units import number_text
-from app.views.labels import plain_tip
 from app.views.picture_answers import PictureAnswers
 from app.views.statistics_facts import WAITING
 from app.viz.numbers import short_number
+from app.viz.tips import plain_tip
 
 _Index = QModelIndex | QPersistentModelIndex
 _COLUMNS = ("Region", "Sum", "Mean", "Max")

@@ -11,11 +11,12 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSpinBox, QToolBu
 from app.model.marks import REGION_COLOURS, Region
 from app.model.text import visible
 from app.views.facts import Fact, Facts
-from app.views.labels import PlainLabel, plain_tip
+from app.views.labels import PlainLabel
 from app.views.picture_answers import PictureAnswers
 from app.views.region_table import RegionTable, RegionTableView, swatch
 from app.views.statistics_facts import region_facts, waiting_region_facts
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 _HINT = "Press R, or drag with Shift held, to mark a region. Its numbers come from the stored values."
 

@@ -13,9 +13,10 @@ from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import QWidget
 
 from app.session.session import Session, SiteState
-from app.views.labels import PlainLabel, plain_tip
+from app.views.labels import PlainLabel
 from app.views.viewer_tab import ViewerTab
 from app.views.viewer_tabs import ViewerTabs
+from app.viz.tips import plain_tip
 
 _TOP = 46            # below the tools
 

@@ -23,8 +23,9 @@ from app.session.session import Session
 from app.session.site_list import SiteList
 from app.views.facility_card import FacilityCard
 from app.views.facility_list import FacilityList
-from app.views.labels import PlainLabel, empty_layout, plain_tip
+from app.views.labels import PlainLabel, empty_layout
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 _TWO_COLUMNS = 460
 

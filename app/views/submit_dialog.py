@@ -35,10 +35,11 @@ from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
 from app.session.vocabulary import Draft, JobService, Parameter, Recipe
 from app.views.file_picker import FilePicker
-from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
+from app.views.labels import ElidedLabel, PlainLabel, set_state
 from app.views.messages import message_of
 from app.views.parameter_field import ParameterField
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 LABEL_WIDTH = 150
 

@@ -29,11 +29,12 @@ from app.session.places import Places
 from app.session.session import Session, SiteState
 from app.session.site_list import SiteList
 from app.session.streaming import Streaming
-from app.views.labels import ElidedLabel, PlainLabel, plain_tip, set_state
+from app.views.labels import ElidedLabel, PlainLabel, set_state
 from app.views.link_menu import LinkMenu
 from app.views.messages import message_of
 from app.views.site_marks import STATE_WORDS, SiteDelegate, SiteRole, site_dot
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 ALL_SITES = "All sites…"
 WORTH_SAYING_BYTES_S = 50_000          # less is idle talk of the link, not what it can do

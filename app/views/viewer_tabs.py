@@ -12,10 +12,10 @@ from app.model.data import DataReference
 from app.model.plot import View
 from app.model.text import visible
 from app.views.dataset_tab import DatasetTab
-from app.views.labels import plain_tip
 from app.views.site_marks import MarkedTabBar
 from app.views.viewer_tab import TabWish, ViewerTab
 from app.viz.icons import icon
+from app.viz.tips import plain_tip
 
 _LONGEST, _BEGINNING, _END = 32, 16, 15
 _VIEW_ICONS = {View.CURVE: "curve", View.SCATTER: "curve", View.TABLE: "table", View.NONE: "file"}

@@ -9,6 +9,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLabel, QSlider, QSpinBox
 
 from app.viz.status_line import ElidedLabel
+from app.viz.tips import plain_tip
 
 LEAST_SLIDER = 44                      # pixels wide
 
@@ -45,7 +46,7 @@ class AxisRow:
         words = "" if shown == value else f"The picture shows {shown}; {value} is on its way."
         if self.first_image is not None:
             words = f"{words} The first frame, 0, is image {self.first_image} of the measurement.".strip()
-        self.position.setToolTip(words)
+        self.position.setToolTip(plain_tip(words))
 
     def rename(self, name: str) -> None:
         self.name.setText(name)

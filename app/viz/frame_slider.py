@@ -18,6 +18,7 @@ from app.viz.axis_row import LEAST_SLIDER, AxisRow
 from app.viz.play_buttons import BUTTON_WIDTH, MORE_WIDTH, PlayButtons
 from app.viz.play_pace import PlayPace, achieved_text
 from app.viz.status_line import ElidedLabel
+from app.viz.tips import plain_tip
 
 _DEFAULT_RATE = 20
 _LONGEST_NAME, _SPACING = 110, 8
@@ -215,7 +216,7 @@ class FrameSlider(QWidget):
         width = min(max((row.name.sizeHint().width() for row in self._rows), default=0), _LONGEST_NAME)
         for row in self._rows:
             row.name.setFixedWidth(width)
-            row.name.setToolTip(row.spin.accessibleName() if row.name.sizeHint().width() > width else "")
+            row.name.setToolTip(plain_tip(row.spin.accessibleName()) if row.name.sizeHint().width() > width else "")
             row.spin.setFixedWidth(max(other.spin.width() for other in self._rows))
         self._fit()
 

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.viz.numbers import round_step, short_number
 from app.viz.theme import Theme
+from app.viz.tips import plain_tip
 
 _LEAST_APART = 44.0                    # screen pixels between two labels
 _BESIDE_A_LABEL = 16.0
@@ -42,7 +43,7 @@ class PixelAxis(pg.AxisItem):
             name, units: what the numbers are; told as the axis's tooltip.
         """
         self._values = values
-        self.setToolTip(f"{name} ({units})" if name and units else name)
+        self.setToolTip(plain_tip(f"{name} ({units})" if name and units else name))
         self.redraw()
 
     def set_frame_extent(self, wide: float, high: float) -> None:

@@ -14,6 +14,7 @@ from app.viz.guides import Guides
 from app.viz.image_view import ImageView, Region
 from app.viz.overlay import Overlay
 from app.viz.status_line import ElidedLabel
+from app.viz.tips import plain_tip
 
 # Per panel: name, which of the volume's axes is fixed, runs down, runs to the right (0 z, 1 y, 2 x).
 PANELS = (("xy", 0, 1, 2), ("zy", 2, 1, 0), ("xz", 1, 0, 2))
@@ -99,4 +100,4 @@ class SlicePanel(QWidget):
         elif self.shown_at != self.wanted:
             words += f" · {self._axis} {self.wanted} is on its way"
         self.state.setText(words)
-        self.state.setToolTip(shown_sentences(self.block))
+        self.state.setToolTip(plain_tip(shown_sentences(self.block)))
