@@ -172,6 +172,7 @@ class Program(QObject):
                                         "Your browser does not know the demo’s certificate: go on past its warning.")
         self.window.start_page.show_demo_progress("")
         self.window.top_bar.show_site(profile.name)
+        self.session.try_now(profile.name)                 # it was started again, and its link need not wait
         self.window.navigator.go_to_site(profile.name)
 
     def _demo_failed(self, error: BaseException) -> None:

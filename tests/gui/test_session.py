@@ -86,6 +86,15 @@ def test_that_a_link_that_is_back_within_a_moment_is_not_talked_of(qtbot: Any, p
     assert not program.window.notice.isVisible()
 
 
+def test_that_a_demo_facility_that_was_started_again_is_connected_to_at_once(qtbot: Any, program: Any,
+                                                                             fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    fake_sites.opened[-1].listeners[0](ConnectionState.RECONNECTING, LinkLostError("The facility is not running."))
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.LOST)
+    program._demo_started((program.session.profile("far"), ""))
+    assert fake_sites.opened[-1].hurried == 1
+
+
 def test_that_a_link_that_does_not_answer_says_so_and_may_be_made_anew(qtbot: Any, program: Any,
                                                                        fake_sites: FakeSites) -> None:
     connect(qtbot, program)
