@@ -18,6 +18,7 @@ os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 
 import pytest
 
+from app.remote import proxies
 from tests.checks.gui_thread import GuiThreadWatch
 from tests.checks.leaks import Leftovers
 from tests.checks.logged_errors import LoggedErrors
@@ -45,7 +46,8 @@ def beamside_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home directory of the test's own, with the XDG directories in it."""
+    """A home directory of the test's own, with the XDG directories in it; nothing typed for a proxy before."""
+    monkeypatch.setattr(proxies._choice, "passwords", {})
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     for name, folder in (("CONFIG", ".config"), ("CACHE", ".cache"), ("DATA", ".local/share"),

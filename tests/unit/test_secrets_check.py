@@ -112,7 +112,8 @@ def run_tests(folder: Path, *lines: str) -> str:
     (folder / "test_it.py").write_text(head + "".join(
         f"\ndef test_{number}(own_home):\n    register(SECRET, 'the token')\n    {line}\n"
         for number, line in enumerate(lines)))
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-c", str(ROOT / "pyproject.toml"), "--rootdir",
-                           str(ROOT), "-n0", "-p", "tests.conftest", str(folder / "test_it.py")], cwd=ROOT, timeout=120,
-                          capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "500"})
+    argv = [sys.executable, "-m", "pytest", "-q", "-n0", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT),
+            "--basetemp", str(folder / "base"), "-p", "tests.conftest", str(folder / "test_it.py")]
+    done = subprocess.run(argv, cwd=ROOT, timeout=120, capture_output=True, text=True, check=False,
+                          env={**os.environ, "COLUMNS": "500"})
     return done.stdout + done.stderr
