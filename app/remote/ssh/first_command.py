@@ -9,17 +9,28 @@ acknowledgement. On the thread that opens the channel.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
+from paramiko.common import (
+    cMSG_CHANNEL_CLOSE,
+    cMSG_CHANNEL_DATA,
+    cMSG_CHANNEL_EOF,
+    cMSG_CHANNEL_EXTENDED_DATA,
+    cMSG_CHANNEL_OPEN,
+    cMSG_CHANNEL_REQUEST,
+)
 
 _FIRST = 0
+_INTO_A_CHANNEL = (cMSG_CHANNEL_DATA, cMSG_CHANNEL_EXTENDED_DATA, cMSG_CHANNEL_EOF, cMSG_CHANNEL_REQUEST)
 _COUNTS_FROM_0 = "SSH-2.0-OpenSSH_"
 
 
 class Link(paramiko.Transport):
     """A paramiko transport that can say two things at once; one thread at a time opens its first channel.
+
+    It says nothing into a channel after closing it: paramiko's threads can, and OpenSSH then ends the connection.
 
     Attributes:
         farewell: the server's words when it ended the connection, if it said any.
@@ -28,6 +39,7 @@ class Link(paramiko.Transport):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         self._behind: paramiko.Message | None = None
         self._first: paramiko.Channel | None = None
+        self._in_order = threading.Lock()
         self.farewell = ""
         super().__init__(*arguments, **named)
 
@@ -69,13 +81,28 @@ class Link(paramiko.Transport):
         self.farewell = m.get_string()[:500].decode("utf-8", "replace")
 
     def _send_user_message(self, data: paramiko.Message) -> None:
+        said = data.asbytes()
+        if said[:1] in _INTO_A_CHANNEL:
+            with self._in_order:
+                if self._is_open(int.from_bytes(said[1:5], "big")):
+                    super()._send_user_message(data)  # type: ignore[misc]
+            return
+        if said[:1] == cMSG_CHANNEL_CLOSE:
+            with self._in_order:
+                super()._send_user_message(data)  # type: ignore[misc]
+            return
         behind = None
-        if self._behind is not None and data.asbytes()[:1] == cMSG_CHANNEL_OPEN:
+        if self._behind is not None and said[:1] == cMSG_CHANNEL_OPEN:
             behind, self._behind = self._behind, None
             self._first = next(iter(self._channels.values()), None)  # type: ignore[attr-defined]
         super()._send_user_message(data)  # type: ignore[misc]
         if behind is not None:
             super()._send_user_message(behind)  # type: ignore[misc]
+
+    def _is_open(self, number: int) -> bool:
+        """Whether a channel that the server calls ``number`` is open; it counts as closed before CLOSE is said."""
+        channels = self._channels.values()  # type: ignore[attr-defined]
+        return any(channel.remote_chanid == number and not channel.closed for channel in channels)
 
 
 def await_start(channel: paramiko.Channel) -> None:

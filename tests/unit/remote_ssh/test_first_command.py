@@ -96,3 +96,19 @@ def test_that_a_first_command_that_ends_at_once_is_not_taken_for_a_lost_link(
     transport = connect()
     monkeypatch.setattr(Link, "open_session", late)
     assert transport.run(["echo", "done"]).stdout == b"done\n"
+
+
+def test_that_nothing_is_said_into_a_channel_that_was_closed(connect: Connect) -> None:
+    transport = connect()
+    transport.run(["true"])
+    link = transport._link
+    channel = link.open_session()
+    channel.exec_command("cat")
+    with channel.lock:
+        late = channel._send_eof()                     # one thread ends the input …
+    channel.close()                                    # … while another hangs up
+    for _ in range(3):
+        assert transport.run(["echo", "well"]).stdout == b"well\n"
+        link._send_user_message(late)
+    assert transport.run(["echo", "still"]).stdout == b"still\n"
+    assert transport.alive
