@@ -94,6 +94,15 @@ class Session(QObject):
     def identity(self, site: str) -> Identity | None:
         return self._site(site).identity
 
+    def account(self, site: str) -> str:
+        """``user@host`` while there is a connection; empty: none, this computer, or not known."""
+        return self._site(site).account
+
+    def who(self, site: str) -> str:
+        """As whom the person is at a site: who is signed in, else the account there; empty: nobody as yet."""
+        identity = self.identity(site)
+        return identity.label if identity is not None else self.account(site)
+
     def link(self, site: str) -> Link:
         return self._site(site).link
 
@@ -176,6 +185,10 @@ class Session(QObject):
             on_error: Callable[[BaseException], object]) -> FutureWatcher:
         """Do blocking ``work`` on the io pool and deliver its outcome here."""
         return FutureWatcher(self._pool.submit(work), self, on_result, on_error)
+
+    def outlives(self, site: str, until: float) -> Future[str]:
+        """``""``, or the sentence that the sign-in there is known to end before ``until`` (seconds since the epoch)."""
+        return self._pool.submit(self._book.outlives, site, until)
 
     def submit(self, work: Callable[[], Any]) -> Future[Any]:
         """Do blocking ``work`` on the io pool; watch it with a :class:`FutureWatcher` of your own."""

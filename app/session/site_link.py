@@ -89,6 +89,7 @@ class SiteLink(QObject):
         self._jobs: JobService | None = None
         self._recipes: tuple[Recipe, ...] = ()
         self._identity: Identity | None = None
+        self._account = ""
         self._interaction: WindowInteraction | None = None
         self._error: BaseException | None = None
         self._link = Link()
@@ -155,6 +156,11 @@ class SiteLink(QObject):
     @property
     def identity(self) -> Identity | None:
         return self._identity
+
+    @property
+    def account(self) -> str:
+        """``user@host`` while there is a connection; empty: none, this computer, or not known."""
+        return self._account if self._state.is_held else ""
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -238,7 +244,7 @@ class SiteLink(QObject):
         self._again = False
         if self._ended:
             return
-        self._identity = opened.identity
+        self._identity, self._account = opened.identity, opened.account
         self._set_state(SiteState.OPEN)
         self.identity_changed.emit(self._name)
         self.opened.emit(self._name)

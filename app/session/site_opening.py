@@ -5,6 +5,7 @@ Io threads only. Never touches Qt but through the interaction, which carries que
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -12,7 +13,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.errors import CancelledByUserError, UnreachableError
+from app.errors import BeamsideError, CancelledByUserError, UnreachableError
 from app.model.doctor import Report, Step
 from app.model.identity import Identity, SignedOut
 from app.model.site import SiteProfile
@@ -21,6 +22,8 @@ from app.remote.connection import Connection, Listener
 from app.remote.jobs import JobService
 from app.remote.seams import Interaction, Transport
 from app.session.interaction import WindowInteraction
+
+log = logging.getLogger(__name__)
 
 OPENED_WITHIN_S = 1800.0             # a person may be signing in with a phone
 
@@ -35,18 +38,23 @@ class SiteBook(Protocol):
     def sign_out(self, name: str) -> None: ...
     def sign_out_everywhere(self, name: str) -> SignedOut: ...
     def identity(self, name: str) -> Identity | None: ...
+    def outlives(self, name: str, until: float) -> str: ...
     def examine(self, name: str, interaction: Interaction, tell: Callable[[Step], None]) -> Report: ...
     def remove_private_python(self, name: str, transport: Transport) -> list[str]: ...
 
 
 @dataclass(frozen=True)
 class OpenedSite:
-    """A connection that stands and what comes with it."""
+    """A connection that stands and what comes with it.
+
+    ``account``: ``user@host``; empty: this computer, or not known.
+    """
 
     connection: Connection
     jobs: JobService
     recipes: tuple[Recipe, ...]
     identity: Identity | None
+    account: str = ""
 
 
 def open_site(book: SiteBook, name: str, interaction: WindowInteraction, known: Connection | None,
@@ -67,17 +75,29 @@ def open_site(book: SiteBook, name: str, interaction: WindowInteraction, known: 
         if interaction.cancelled.is_set():
             raise CancelledByUserError("Connecting was cancelled.")
         service, recipes = services(book, name, connection)
-        identity = book.identity(name)
+        identity, account = book.identity(name), _account(book.profile(name), connection)
     except BaseException:
         connection.close()
         raise
-    return OpenedSite(connection, service, recipes, identity)
+    return OpenedSite(connection, service, recipes, identity, account)
 
 
 def services(book: SiteBook, name: str, connection: Connection) -> tuple[JobService, tuple[Recipe, ...]]:
     """The batch system of an open site, and what can be computed there."""
     service = book.jobs(name, connection)
     return service, tuple(service.recipes()) if service.available else ()
+
+
+def _account(profile: SiteProfile, connection: Connection) -> str:
+    """As whom the person is logged in there; that a site does not say so is no reason to leave it."""
+    if profile.is_local:
+        return ""
+    try:
+        user = connection.transport.user
+    except BeamsideError as error:
+        log.info("site %s: the account is not known: %s", profile.name, error)
+        return ""
+    return f"{user}@{profile.ssh.host}" if user else ""
 
 
 def _wait_opened(opened: Future[None], interaction: WindowInteraction) -> None:

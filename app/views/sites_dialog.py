@@ -280,8 +280,12 @@ class SitesDialog(QDialog):
         self._state.setText(f"● {words}" + (f": {visible(self._session.progress(site.name))}"
                                             if self._session.progress(site.name) else ""))
         set_state(self._state, look)
-        self._who.setText(f"Signed in as {visible(identity.label)}" if identity is not None else "")
-        self._who.setVisible(identity is not None)
+        account = visible(self._session.account(site.name))
+        self._who.setText(" · ".join(filter(None, (
+            f"Signed in as {visible(identity.label)}" if identity is not None else "",
+            f"logged in as {account}" if identity is not None and account else f"Logged in as {account}" if account
+            else ""))))
+        self._who.setVisible(bool(self._who.text()))
         error = self._session.error(site.name)
         summary = getattr(error, "summary", "") if state in (SiteState.FAILED, SiteState.LOST) else ""
         self._why.setText(visible(str(summary)))

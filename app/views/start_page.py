@@ -160,8 +160,7 @@ class StartPage(QScrollArea):
     def _mirror_state(self, name: str) -> None:
         card = self._cards.get(name)
         if card is not None:
-            identity = self._session.identity(name)
-            card.show_state(self._session.state(name), visible(identity.label) if identity else "")
+            card.show_state(self._session.state(name), visible(self._session.who(name)))
 
     def _show_places(self) -> None:
         empty_layout(self._recent)

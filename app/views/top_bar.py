@@ -236,8 +236,8 @@ class TopBar(QWidget):
         row = self._sites.findData(site)
         if row < 0 or not site:
             return
-        state, identity = self._session.state(site), self._session.identity(site)
-        who = f" · {visible(identity.label)}" if identity is not None else ""
+        state, known = self._session.state(site), visible(self._session.who(site))
+        who = f" · {known}" if known else ""
         self._sites.setItemIcon(row, site_dot(self._session.profile(site).colour, state))
         self._sites.setItemData(row, state, SiteRole.STATE)
         self._sites.setItemData(row, STATE_WORDS[state][0] + who, SiteRole.NOTE)
@@ -283,18 +283,22 @@ class TopBar(QWidget):
 
     def _show_identity(self) -> None:
         identity = self._session.identity(self._site)
-        shown = identity is not None
+        account = self._session.account(self._site)
+        shown = identity is not None or bool(account)
         self._who.setVisible(shown)
         self._who_dot.setVisible(shown)
         if identity is None:
+            self._who.setText(_short(visible(account)))
+            self._who.setToolTip(plain_tip(visible(f"Logged in as {account}")) if account else "")
+            set_state(self._who_dot, "ok")
             return
         left = identity.expires_at - time.time() if identity.expires_at is not None else None
         set_state(self._who_dot, "ok" if left is None or left > 900 else "warning" if left > 0 else "error")
-        label = visible(identity.label)
-        label = label if len(label) <= 28 else label[:27] + "…"
+        label = _short(visible(identity.label))
         self._who.setText(f"{label} · {left_text(left)}" if left is not None else label)
         kept = "kept in this computer's keyring" if identity.kept else "in memory for this run only"
         tip = f"{identity.label}\n{identity.email}\n{identity.issuer}\nSign-in {kept}"
+        tip += f"\nLogged in as {account}" if account else ""
         self._who.setToolTip(plain_tip(visible(tip, keep_lines=True)))
 
     def _site_activated(self, row: int) -> None:
@@ -321,3 +325,7 @@ class TopBar(QWidget):
 
     def _refresh_known(self) -> None:
         self._known.setStringList([*self._places.recent, *self._commands])
+
+
+def _short(who: str) -> str:
+    return who if len(who) <= 28 else who[:27] + "…"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import PurePosixPath
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -141,13 +142,13 @@ class FakeDataService:
 class FakeConnection:
     """A connection that stands at once, or fails."""
 
-    def __init__(self, data: FakeDataService, error: BaseException | None = None) -> None:
+    def __init__(self, data: FakeDataService, error: BaseException | None = None, user: str = "") -> None:
         self.data = data
         self.error = error
         self.closed = threading.Event()
         self.listeners: list[Callable[..., None]] = []
         self.next_attempt_s: float | None = None
-        self.transport = None
+        self.transport = SimpleNamespace(user=user)
         self.hurried = 0
 
     def open(self) -> Future[None]:
@@ -221,6 +222,7 @@ class FakeSites:
         self.data = data or FakeDataService()
         self.batch = jobs or FakeJobs()
         self.error: BaseException | None = None
+        self.user = ""                               # what sites call one
         self.opened: list[FakeConnection] = []
         self.faults: list[BaseException] = []
         self.findings: Findings | None = None
@@ -228,6 +230,7 @@ class FakeSites:
         self.interactions: list[Interaction] = []
         self.during_open: Callable[[Interaction], None] = _nothing
         self.kept = 0
+        self.sign_in_ends: float | None = None       # seconds since the epoch
 
     def names(self) -> list[str]:
         return self.catalogue.names()
@@ -238,7 +241,7 @@ class FakeSites:
     def open(self, name: str, interaction: Interaction) -> Any:
         self.interactions.append(interaction)
         self.during_open(interaction)
-        self.opened.append(FakeConnection(self.data, self.error))
+        self.opened.append(FakeConnection(self.data, self.error, self.user))
         return self.opened[-1]
 
     def jobs(self, name: str, connection: Any) -> Any:
@@ -246,6 +249,10 @@ class FakeSites:
 
     def identity(self, name: str) -> None:
         return None
+
+    def outlives(self, name: str, until: float) -> str:
+        ends = self.sign_in_ends
+        return "" if ends is None or until <= ends else f"Your sign-in at {name} ends before."
 
     def sign_out(self, name: str) -> None:
         """Nobody is signed in."""

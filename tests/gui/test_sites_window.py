@@ -141,6 +141,33 @@ def test_that_the_chooser_says_who_is_signed_in_where(qtbot: Any, program: Progr
     assert chooser.itemData(chooser.findData("mine"), SiteRole.NOTE) == "not connected"
 
 
+def test_that_an_account_that_was_reached_by_key_or_password_is_shown_with_its_site(
+        qtbot: Any, program: Program, fake_sites: FakeSites, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_sites.user, window = "a" * 24, program.window
+    account = f"{fake_sites.user}@mine.example"
+    program.window.navigator.go_to_site("mine")
+    qtbot.waitUntil(lambda: program.session.state("mine") is SiteState.OPEN)
+    chooser, bar, list_ = window.top_bar._sites, window.top_bar, window.site_forms.show_sites("mine")
+    assert chooser.itemData(chooser.findData("mine"), SiteRole.NOTE) == f"connected · {account}"
+    assert bar.identity_text == account[:27] + "…"
+    assert account in bar._who.toolTip()
+    assert bar._who.isVisibleTo(window)
+    assert window.start_page._cards["mine"]._who.text() == f"as {account}"
+    assert list_._who.text() == f"Logged in as {account}"
+    assert program.session.account("local") == ""
+    who = Identity("https://op", "1", "Ada Lindqvist")
+    monkeypatch.setattr(program.session, "identity", lambda name: who if name == "mine" else None)
+    program.session.identity_changed.emit("mine")
+    assert bar.identity_text == "Ada Lindqvist"
+    assert account in bar._who.toolTip()
+    assert list_._who.text() == f"Signed in as Ada Lindqvist · logged in as {account}"
+    monkeypatch.setattr(program.session, "identity", lambda name: None)
+    program.session.close_site("mine")
+    assert chooser.itemData(chooser.findData("mine"), SiteRole.NOTE) == "not connected"
+    assert not bar._who.isVisibleTo(window)
+    assert not list_._who.isVisibleTo(list_)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("colour", ["#ffffff", "#000000", "#ffee00", "#202740", "#8dc63f", "#7f7f7f", "nonsense"])
 def test_that_marks_can_be_seen_in_every_colour(theme: str, colour: str) -> None:
