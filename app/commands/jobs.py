@@ -46,6 +46,9 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
         context.output.result({**job.as_json(), "script": draft.script, "parameters": draft.parameters}, draft.script)
         return 0
     job = service.submit(spec)
+    ends = context.sites.outlives(site, time.time() + 60 * (arguments.time or recipe.resources.time_limit_min or 0))
+    if ends:
+        context.output.say(ends)
     if arguments.wait:
         job = follow(service, job, context)
     context.output.result(job.as_json(), job_text(job))

@@ -41,7 +41,7 @@ class Session(QObject):
         state_changed(site); opened(site); failed(site, exception); lost(site, exception or None);
         asking(site, WindowInteraction): a site is being opened, the person may be asked;
         identity_changed(site); link_measured(site); trouble(exception): told once, belongs to no widget;
-        signed_out(SignedOut): of a provider, everywhere;
+        signed_out(SignedOut): of a provider, everywhere; left(site): by signing out, so nothing of it is to be browsed;
         cleaned(site, folders): the private Python there was removed (no folders: there was none).
     """
 
@@ -54,6 +54,7 @@ class Session(QObject):
     link_measured = Signal(str)
     trouble = Signal(object)
     signed_out = Signal(object)
+    left = Signal(str)
     cleaned = Signal(str, object)
 
     def __init__(self, sites: SiteBook, pool: IoPool, parent: QObject | None = None, *,
@@ -163,11 +164,13 @@ class Session(QObject):
         """Revoke the tokens, forget them and hang up."""
         link = self._site(name)
         link.close()
+        self.left.emit(name)
         self.run(lambda: self._book.sign_out(name), lambda _: link.ask_identity(), self._tell)
 
     def sign_out_everywhere(self, name: str) -> None:
         """End the sign-in of all sites that use the same provider; hang up on those, and tell by ``signed_out``."""
         self._site(name).close()
+        self.left.emit(name)
         self.run(lambda: self._book.sign_out_everywhere(name), self._take_signed_out, self._tell)
 
     def remove_private_python(self, name: str) -> None:
@@ -233,6 +236,7 @@ class Session(QObject):
         for name in done.sites:
             if name in self._links:
                 self._links[name].close()
+                self.left.emit(name)
         for link in self._links.values():
             link.ask_identity()
         self.signed_out.emit(done)

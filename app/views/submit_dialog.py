@@ -6,6 +6,8 @@ submission stays here with its reason: submitting again hands in the same draft,
 
 from __future__ import annotations
 
+import logging
+import time
 from pathlib import PurePosixPath
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -42,6 +44,7 @@ from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
 LABEL_WIDTH = 150
+log = logging.getLogger(__name__)
 
 
 class SubmitDialog(QDialog):
@@ -71,6 +74,7 @@ class SubmitDialog(QDialog):
         self.resize(QSize(680, 700).boundedTo(self.screen().availableGeometry().size() - QSize(20, 60)))
         self._build()
         FutureWatcher(session.submit(service.partitions), self, self._take_partitions, self._no_partitions)
+        self._ask_how_long_signed_in()
         data = session.data(self._site)
         if data is not None:
             self._companions = Companions(data, inputs[0].file_path, recipe.parameters, self)
@@ -186,6 +190,10 @@ class SubmitDialog(QDialog):
         self._minutes.setValue(self._recipe.resources.time_limit_min or 0)
         self._minutes.setAccessibleName("Time limit in minutes")
         self._minutes.valueChanged.connect(self._changed)
+        self._minutes.valueChanged.connect(self._ask_how_long_signed_in)
+        self._signed_in_note = PlainLabel("", "muted", wrap=True)
+        set_state(self._signed_in_note, "warning")
+        self._signed_in_note.hide()
         self._account = QLineEdit(self._session.profile(self._site).batch.account)
         self._account.setPlaceholderText("optional")
         self._account.setAccessibleName("Account")
@@ -197,6 +205,7 @@ class SubmitDialog(QDialog):
         form.addRow(first, self._partition)
         form.addRow(self._partition_note)
         form.addRow(PlainLabel("Time limit"), self._minutes)
+        form.addRow(self._signed_in_note)
         form.addRow(PlainLabel("Account"), self._account)
         return form
 
@@ -242,6 +251,18 @@ class SubmitDialog(QDialog):
     def _no_partitions(self, error: BaseException) -> None:
         self._partition_note.setText(message_of(error).summary)
         self._partition_note.show()
+
+    def _ask_how_long_signed_in(self) -> None:
+        until = time.time() + 60 * self._minutes.value()
+        FutureWatcher(self._session.outlives(self._site, until), self, self._take_end_of_sign_in,
+                      self._no_end_of_sign_in)
+
+    def _take_end_of_sign_in(self, sentence: str) -> None:
+        self._signed_in_note.setText(visible(sentence))
+        self._signed_in_note.setVisible(bool(sentence))
+
+    def _no_end_of_sign_in(self, error: BaseException) -> None:
+        log.info("how long the sign-in lasts is not known: %s", error)
 
     def _take_companion(self, name: str, path: PurePosixPath) -> None:
         self.fields[name].suggest(str(path), f"found beside the data, in {path.parent}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -43,6 +44,17 @@ def test_that_what_lies_beside_the_data_is_filled_in(qtbot: Any, dialog: SubmitD
     qtbot.waitUntil(lambda: dialog.fields["poni"].value == "/data/id13.poni")
     qtbot.waitUntil(lambda: dialog.fields["mask"].value == "/data/raw/mask_eiger.edf")
     assert "found beside the data" in dialog.fields["mask"].note_text
+
+
+def test_that_a_sign_in_that_ends_before_the_job_is_told(qtbot: Any, dialog: SubmitDialog,
+                                                         fake_sites: FakeSites) -> None:
+    assert dialog._signed_in_note.isHidden()
+    fake_sites.sign_in_ends = time.time() + 45 * 60
+    dialog._minutes.setValue(60)
+    qtbot.waitUntil(lambda: not dialog._signed_in_note.isHidden())
+    assert "ends before" in dialog._signed_in_note.text()
+    dialog._minutes.setValue(30)
+    qtbot.waitUntil(dialog._signed_in_note.isHidden)
 
 
 def test_that_what_the_person_wrote_is_not_overwritten(qtbot: Any, dialog: SubmitDialog) -> None:
