@@ -39,6 +39,7 @@ class Navigator(QObject):
         self._data: DataService | None = None
         self._then: dict[str, Target] = {}
         session.opened.connect(self._site_opened)
+        session.left.connect(self._site_left)
 
     @property
     def site(self) -> str:
@@ -109,6 +110,11 @@ class Navigator(QObject):
         elif self._session.data(name) is not self._data:          # connected anew
             self.go_to_folder(self._files.root_path)
             self.site_shown.emit(name)
+
+    def _site_left(self, name: str) -> None:
+        self._then.pop(name, None)
+        if name == self._site:
+            self._show_no_files(name)
 
     def _browse(self, name: str) -> None:
         start = _here() if self._session.profile(name).is_local else self._session.home(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFileDialog
 
@@ -54,6 +54,10 @@ def shown(qtbot: Any, program: Any, kind: type) -> Any:
 
 def rows(chooser: Any) -> list[str]:
     return [chooser.itemText(row) for row in range(chooser.count())]
+
+
+def tree(files: Any) -> list[str]:
+    return [files.index(row, 0).data() for row in range(files.rowCount())]
 
 
 def cards(program: Any) -> list[str]:
@@ -222,6 +226,27 @@ def test_that_signing_out_everywhere_hangs_up_on_all_sites_of_the_provider(qtbot
     titles = ", ".join(program.session.title(site) for site in ("far", "mine"))
     assert program.messages.all[-1].summary == f"Signed out of {titles}."
     assert pages == ["https://op/end"]
+
+
+@pytest.mark.parametrize("sign_out", ["here", "everywhere", "everywhere, from another site"])
+def test_that_signing_out_takes_the_files_off_the_screen_and_leaves_the_tabs(
+        qtbot: Any, program: Program, fake_sites: FakeSites, monkeypatch: pytest.MonkeyPatch, sign_out: str) -> None:
+    monkeypatch.setattr(fake_sites, "sign_out_everywhere", lambda name: SignedOut(("far", "mine")))
+    files, session = program.window.files, program.session
+    session.open_site("far")
+    program.window.navigator.go_to_text("mine:/home/me/a.h5")
+    qtbot.waitUntil(lambda: program.window.current_tab is not None)
+    program.window.navigator.go_to_site("mine")
+    qtbot.waitUntil(lambda: files.is_loaded(QModelIndex()) and tree(files) == ["a.h5"])
+    if sign_out == "here":
+        session.sign_out("mine")
+    else:
+        session.sign_out_everywhere("mine" if sign_out == "everywhere" else "far")
+    qtbot.waitUntil(lambda: tree(files) == ["Not connected"])
+    assert files.site == program.window.navigator.site == "mine"
+    assert program.window.current_tab is not None
+    program.window.navigator.go_to_site("mine")
+    qtbot.waitUntil(lambda: tree(files) == ["a.h5"])
 
 
 def test_that_removing_a_site_closes_its_tabs_and_browses_this_computer(qtbot: Any, program: Program) -> None:
