@@ -303,7 +303,9 @@ def test_that_a_question_that_nobody_answers_is_a_sign_in_that_is_needed(facilit
     done = run(Shell(), site(at(target, user="")), tmp_path, "--json")
     assert done.code == 5, done
     failed = next(step for step in done.value["steps"] if step["state"] == "failed")
-    assert (failed["kind"], failed["remedy"] != "") == ("sign_in_needed", True)
+    assert (failed["name"], failed["kind"]) == ("login", "sign_in_needed")
+    assert failed["summary"] == "The user name at 127.0.0.1 is missing."
+    assert "ssh.user" in failed["remedy"]
 
 
 def test_that_the_command_prints_one_object_and_a_line_for_each_step(facility: Facility, own_home: Path,

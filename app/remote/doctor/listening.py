@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from app.model.text import visible
 from app.remote.conversation import Conversation
 from app.remote.seams import DeviceCode, Interaction
 
@@ -14,11 +15,13 @@ class Listening:
 
     Attributes:
         keys: of unknown servers: (host, kind, fingerprint, whether the person vouched for it).
+        unanswered: the question that ended the login, as “HOST asks for Password”; empty: all were answered.
     """
 
     def __init__(self, person: Interaction) -> None:
         self._person = person
         self.keys: list[tuple[str, str, str, bool]] = []
+        self.unanswered = ""
 
     @property
     def cancelled(self) -> threading.Event:
@@ -49,7 +52,10 @@ class Listening:
 
     def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
                        within_s: float = 0.0, conversation: Conversation | None = None) -> list[str] | None:
-        return self._person.answer_prompts(host, title, instructions, prompts, within_s, conversation)
+        answers = self._person.answer_prompts(host, title, instructions, prompts, within_s, conversation)
+        if answers is None and prompts:
+            self.unanswered = f"{host} asks for {visible(prompts[0][0]).strip().rstrip(':') or 'an answer'}"
+        return answers
 
     def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
         return self._person.confirm(site, title, text, accept)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.errors import BeamsideError, LinkError, SignInError, UnreachableError
+from app.errors import BeamsideError, CancelledByUserError, LinkError, SignInError, UnreachableError
 from app.remote.doctor.board import Board, Found, failed, passed, skipped
 from app.remote.doctor.listening import Listening
 from app.remote.ssh.gateways import UnresponsiveGatewayError
@@ -94,7 +94,7 @@ class Way:
             self._board.settle(name, self._hop_found(name))   # it let us through, to nobody
             self._board.begin(following)
             name = following
-        elif not forwarding and isinstance(error, SignInError) and name == SSH and not self._done:
+        elif name == SSH and not self._done and isinstance(error, (SignInError, CancelledByUserError)):
             name = LOGIN                                      # no server was asked: there is nothing to log in with
         self._board.settle(name, self._failure(name, error))
 
@@ -131,6 +131,9 @@ class Way:
             host, kind, print_, trusted = self._listening.keys[-1]
             if not trusted:
                 extra = f"{extra}\noffered by {host}: {kind} {print_}\nin no list of known keys; nothing was stored"
+        asked = self._listening.unanswered
+        if isinstance(error, CancelledByUserError) and asked and not error.remedy:
+            error = CancelledByUserError(f"{asked}, and got no answer.", error.detail)
         return failed(error, extra)
 
     def _lines(self, name: str) -> str:

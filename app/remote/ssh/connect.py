@@ -159,8 +159,9 @@ class _Journey:
         answers = self._interaction.answer_prompts(stop.name, f"Log in to {stop.name}", words, [("User name", True)])
         name = answers[0].strip() or known if answers else ""
         if not name:
-            raise CancelledByUserError(f"The login at {stop.name} was cancelled.",
-                                       remedy="Name the user in the site profile, or answer the question.")
+            raise CancelledByUserError(f"The user name at {stop.name} is missing.",
+                                       remedy="Write it into the site profile (ssh.user; a gateway's: user of its "
+                                              "ssh.hops), or answer the question.")
         self._typed = (stop.name, name)
         return name
 

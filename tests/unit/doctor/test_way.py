@@ -6,7 +6,14 @@ import threading
 
 import pytest
 
-from app.errors import HostKeyUnknownError, LinkError, LoginRefusedError, SignInNeededError, UnreachableError
+from app.errors import (
+    CancelledByUserError,
+    HostKeyUnknownError,
+    LinkError,
+    LoginRefusedError,
+    SignInNeededError,
+    UnreachableError,
+)
 from app.model.doctor import StepState
 from app.remote.doctor.board import Board
 from app.remote.doctor.listening import Listening
@@ -117,3 +124,13 @@ def test_that_a_key_the_person_vouched_for_is_told_as_such() -> None:
     assert journey.listening.confirm_host_key("192.0.2.3", "ssh-ed25519", "SHA256:abc")
     journey.go(LAST, "host_key")
     assert "vouched for it just now" in journey.board.step("host_key").summary
+
+
+def test_that_a_question_that_got_no_answer_is_told_instead_of_a_login_that_was_cancelled() -> None:
+    journey = Journey(LAST).go(LAST, "reached", "ssh", "host_key")
+    assert journey.listening.answer_prompts("login.site.example", "", "", [("Password: ", False)]) is None
+    journey.way.fail(CancelledByUserError("The login at login.site.example was cancelled."))
+    step = journey.board.step("login")
+    assert (step.state, step.kind) == (StepState.FAILED, "sign_in_needed")
+    assert step.summary == "login.site.example asks for Password, and got no answer."
+    assert "site profile" in step.remedy
