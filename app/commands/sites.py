@@ -13,13 +13,13 @@ from typing import Any
 from app.commands.context import Context
 from app.commands.output import Output
 from app.commands.pages import open_page
-from app.errors import CancelledByUserError, DataError
+from app.errors import CancelledByUserError, DataError, UsageError
 from app.model.site import SiteProfile
 from app.model.site_facts import SiteFact, facts_of
 from app.model.times import clock
 from app.remote.profile_text import commands_of, exported_text
 from app.remote.profile_trust import trusts_of
-from app.remote.profiles import parse_profile
+from app.remote.profiles import faults_in, parse_profile
 from app.remote.site_catalogue import KnownSite, read_text
 
 
@@ -28,6 +28,7 @@ def run_sites(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.action == "add":
         file = Path(arguments.what)
         text = read_text(file)      # once: what was looked through is what is taken
+        _check(text, file.name, output)
         profile = parse_profile(text, file.name)
         _look_through(profile, context)
         sites.catalogue.save(text, file.name)
@@ -59,6 +60,21 @@ def run_sites(arguments: argparse.Namespace, context: Context) -> int:
             output.event("profile_fault", fault.as_json(), fault.summary)
         output.result({"sites": [summary_json(site) for site in known]}, "\n".join(map(summary_text, known)))
     return 0
+
+
+def _check(text: str, name: str, output: Output) -> None:
+    """Tell all that is wrong with a profile, so that it is mended once.
+
+    Raises:
+        UsageError: it has several faults; one alone is told by whoever reads it.
+    """
+    faults = faults_in(text, name)
+    if len(faults) < 2:
+        return
+    for fault in faults:
+        output.event("profile_fault", fault.as_json(), fault.summary)
+    raise UsageError(f"{name} has {len(faults)} faults.", "\n".join(fault.sentence for fault in faults),
+                     faults[0].remedy)
 
 
 def _look_through(profile: SiteProfile, context: Context) -> None:

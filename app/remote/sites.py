@@ -101,7 +101,7 @@ class Sites:
         if session is None and moonshot is not None:
             return self._sign_in_with(moonshot, name, interaction)
         if session is None:
-            raise UsageError(f"“{name}” has no sign-in of its own.", remedy="Just use it: beamside ls SITE:PATH")
+            raise UsageError(f"“{name}” has no sign-in of its own.", remedy=f"Just use it: beamside ls {name}:PATH")
         with _demo_is_up(self.profile(name)):
             return session.sign_in(interaction)
 
@@ -239,7 +239,7 @@ class Sites:
             self.transport(name, interaction).close()
         if moonshot.identity is None:
             raise UsageError(f"“{name}” let you in without the account of your home institution.",
-                             remedy="Just use it: beamside ls SITE:PATH")
+                             remedy=f"Just use it: beamside ls {name}:PATH")
         return moonshot.identity
 
     def _session(self, profile: SiteProfile) -> OidcSession | None:

@@ -68,6 +68,23 @@ def test_that_a_wrong_profile_is_told_by_file_and_key(run: InProcess, profile: P
     assert "mine" not in names(run)
 
 
+def test_that_all_faults_of_a_profile_are_told_at_once(run: InProcess, profile: Path) -> None:
+    text = profile.read_text(encoding="utf-8").replace("port = 1", 'port = "one"').replace("schema = 1", "schema = 9")
+    profile.write_text(text, encoding="utf-8")
+    error = run.fails(2, "sites", "add", profile)
+    assert error["summary"] == f"{profile.name} has 2 faults."
+    assert ["schema" in line or "ssh.port" in line for line in error["detail"].splitlines()] == [True, True]
+    told = run("sites", "add", profile).err
+    assert "schema must be 1" in told
+    assert "ssh.port is 'one'" in told
+    assert "mine" not in names(run)
+
+
+def test_that_a_site_without_sign_in_is_named_in_what_to_do_instead(run: InProcess, profile: Path) -> None:
+    run.ok("sites", "add", profile)
+    assert run.fails(2, "sign-in", "mine")["remedy"] == "Just use it: beamside ls mine:PATH"
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\0" * 10, None])
 def test_that_what_is_no_profile_is_told(run: InProcess, profile: Path, content: bytes | None) -> None:
     if content is None:
