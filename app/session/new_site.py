@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from app.model.site import CertificateAuthority, IdentityMethod, IdentitySettings, SiteProfile, SshSettings
 from app.remote.ssh.ssh_config import parse_jump
 
+NAMELESS = "site"
 KEYS, PAGE, MOONSHOT = "keys", "page", "moonshot"
 _COMMON = {"login", "ssh", "gateway", "gate", "access", "hpc", "cluster", "www", "host", "jump", "bastion"}
 _METHODS = ("agent", "key", "keyboard-interactive")
@@ -104,18 +105,21 @@ def suggested_name(place: str) -> str:
     if server is None:
         return ""
     if re.fullmatch(r"[0-9.]+", server.host) or ":" in server.host:
-        return "site"
+        return NAMELESS
     labels = server.host.lower().strip(".").split(".")
     last = labels[:-1] if len(labels) > 1 else labels
     if len(last) > 1 and len(last[-1]) <= 3 and last[-1] in ("ac", "co", "com", "org", "gov", "edu", "lu"):
         last = last[:-1]
     best = next((label for label in reversed(last) if label not in _COMMON), last[-1])
     name = re.sub(r"[^a-z0-9-]+", "-", best).strip("-")
-    return name if len(name) > 1 else "site"
+    return name if len(name) > 1 else NAMELESS
 
 
-def suggested_title(name: str) -> str:
-    """``ESRF`` for ``esrf``, ``Elettra`` for ``elettra``."""
+def suggested_title(name: str, place: str = "") -> str:
+    """``ESRF`` for ``esrf``, ``Elettra`` for ``elettra``; for an address, which gives no name, the address."""
+    server = server_of(place) if name == NAMELESS else None
+    if server is not None:
+        return server.host
     return name.upper() if len(name) <= 4 else name.replace("-", " ").title()
 
 

@@ -205,7 +205,7 @@ class NewSiteForm(QWidget):
         if "Short name" not in self._own_words:
             self.name.setText(self._sites.free_name(wish) if wish else "")
         if "Title" not in self._own_words:
-            self.title.setText(suggested_title(wish) if wish else "")
+            self.title.setText(suggested_title(wish, self.place.text()) if wish else "")
 
     def _show_parts(self, *_changed: object) -> None:
         page = self.way.currentData() == PAGE

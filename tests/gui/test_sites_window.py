@@ -340,6 +340,12 @@ def test_that_a_host_that_cannot_be_is_told_at_once(program: Program, place: str
     assert dialog.sentence == ""
 
 
+def test_that_a_site_that_is_known_by_its_address_is_called_by_it(program: Program) -> None:
+    dialog = program.window.site_forms.new_site()
+    dialog.form.place.setText("you@192.0.2.1:2222")
+    assert (dialog.form.name.text(), dialog.form.title.text()) == ("site", "192.0.2.1")
+
+
 def test_that_a_name_that_is_taken_is_told(program: Program) -> None:
     dialog = program.window.site_forms.new_site()
     dialog.form.place.setText("mine.example")

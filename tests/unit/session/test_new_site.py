@@ -102,6 +102,9 @@ def test_that_a_short_name_is_suggested(place: str, name: str) -> None:
 
 def test_that_titles_and_colours_are_suggested() -> None:
     assert (suggested_title("esrf"), suggested_title("elettra")) == ("ESRF", "Elettra")
+    assert suggested_title("esrf", "you@login.esrf.example") == "ESRF"
+    for place, title in (("192.0.2.1", "192.0.2.1"), ("you@192.0.2.1:2222", "192.0.2.1"), ("[::1]:22", "::1")):
+        assert suggested_title(suggested_name(place), place) == title
     colours = [suggested_colour(set(), number) for number in range(12)]
     assert len(set(colours)) == 12
     assert suggested_colour({colours[0]}, 0) == colours[1]
