@@ -92,7 +92,7 @@ class MainWindow(QMainWindow):
         self.data_desk = DataDesk(session, self.navigator, self._tabs, self.inspector, self.files_panel, self.job_desk,
                                   messages, places=places, viewed=viewed, streaming=streaming, kept=self._kept,
                                   parent=self)
-        self._notices = SiteNotices(session, messages, self.notice, self)
+        self._notices = SiteNotices(session, messages, self.notice, self, self.site_forms.tries)
         self._stale_marks = StaleMarks(session, self._tabs, self)
         self.doctor_desk = DoctorDesk(session, self.navigator, self._kept, self)
         self.site_forms.set_doctor(self.doctor_desk.examine)

@@ -83,6 +83,10 @@ class NewSiteDialog(QDialog):
             return self._error.summary
         return self.form.fault if self.page == "form" else self._progress.text()
 
+    def tries(self, site: str) -> bool:
+        """Whether it is this site that is tried here."""
+        return self._trial is not None and site == self._trial.name
+
     # -- building ---------------------------------------------------------------------------------------------------
 
     def _build(self) -> None:
@@ -223,32 +227,29 @@ class NewSiteDialog(QDialog):
             self._session.close_site(trial.name)
             self._sites.take_back(trial.name)
 
-    def _is_mine(self, site: str) -> bool:
-        return self._trial is not None and site == self._trial.name
-
     def _state_changed(self, site: str) -> None:
-        if self._is_mine(site) and self.page == "trial":
+        if self.tries(site) and self.page == "trial":
             self._progress.setText(visible(self._session.progress(site)) or self._session.state(site).value)
 
     def _opened(self, site: str) -> None:
-        if self._is_mine(site) and self.page == "trial":
+        if self.tries(site) and self.page == "trial":
             self._heading.setText("Connected")
             self._progress.setText("Looking around: batch system, Python, data folders, containers…")
             self._probing.look(site)
 
     def _failed(self, site: str, error: BaseException) -> None:
-        if self._is_mine(site) and self.page == "trial":
+        if self.tries(site) and self.page == "trial":
             self._error.show_error(error)
             self._show_page(_FAILED)
 
     def _looked(self, site: str, found: Findings) -> None:
-        if self._is_mine(site) and self.page == "trial" and self._trial is not None:
+        if self.tries(site) and self.page == "trial" and self._trial is not None:
             self._found = found
             self.findings.show_findings(found, self._trial)
             self._show_page(_FOUND)
 
     def _look_failed(self, site: str, _error: BaseException) -> None:
-        if self._is_mine(site) and self.page == "trial" and self._trial is not None:
+        if self.tries(site) and self.page == "trial" and self._trial is not None:
             self.findings.show_nothing(self._trial)
             self._show_page(_FOUND)
 

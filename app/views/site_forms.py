@@ -75,6 +75,10 @@ class SiteForms(QObject):
         self._all.show_site(name)
         return self._all
 
+    def tries(self, name: str) -> bool:
+        """Whether an assistant tries this site, and says itself what comes of it."""
+        return any(dialog.tries(name) for dialog in self._window.findChildren(NewSiteDialog))
+
     def new_site(self, name: str = "") -> NewSiteDialog:
         """The assistant; ``name``: a facility whose host is to be asked."""
         known = self._sites.site(name) if name else None

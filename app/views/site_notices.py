@@ -7,6 +7,7 @@ person try now; one that needs the person says so, with a button.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
@@ -28,11 +29,14 @@ class SiteNotices(QObject):
 
     why_wanted = Signal(str)
 
-    def __init__(self, session: Session, messages: Messages, notice: NoticeBar, parent: QObject) -> None:
+    def __init__(self, session: Session, messages: Messages, notice: NoticeBar, parent: QObject,
+                 told_elsewhere: Callable[[str], bool] = lambda site: False) -> None:
+        """``told_elsewhere``: whether somebody else says why this site cannot be connected to."""
         super().__init__(parent)
         self._session = session
         self._messages = messages
         self._notice = notice
+        self._told_elsewhere = told_elsewhere
         self._waiting: dict[str, QTimer] = {}                # lost just now; perhaps not worth a word
         self._lost: dict[str, Message] = {}
         self._failed: dict[str, Message] = {}
@@ -48,6 +52,8 @@ class SiteNotices(QObject):
                            f"There is no private Python at {title}.")
 
     def _site_failed(self, name: str, error: BaseException) -> None:
+        if self._told_elsewhere(name):
+            return
         self._failed[name] = message = self._messages.tell(error)
         if not self._session.profile(name).needs_host:
             self._notice.offer(message, "Find out why", functools.partial(self.why_wanted.emit, name))

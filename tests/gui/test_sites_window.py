@@ -299,12 +299,16 @@ def test_that_a_trial_that_fails_says_why_and_leaves_nothing(qtbot: Any, program
     dialog.test()
     qtbot.waitUntil(lambda: dialog.page == "failed")
     assert dialog.sentence == "no.example does not answer."
+    assert not program.window.notice.isVisible(), "it is told once"
+    assert "no.example does not answer." not in [message.summary for message in program.messages.all]
     dialog.doctor_button.click()
     assert asked == ["no"]
     dialog.back_button.click()
     assert dialog.form.place.text() == "gate.no.example"
     dialog.reject()
     assert "no" not in fake_sites.catalogue.names()
+    program.session.open_site("far")
+    qtbot.waitUntil(program.window.notice.isVisible)
     assert cards(program) == ["local", "far", "mine"]
 
 
