@@ -64,7 +64,7 @@ shift
 [ ! -e cancelled ] && mkdir .submit 2>/dev/null || exit 0
 if "$@" </dev/null >.submit/out 2>.submit/errors
 then mv -f .submit/out submitted
-else mv -f .submit/errors refused
+elif [ "$?" -le 128 ]; then mv -f .submit/errors refused      # above: it was killed, perhaps after the job was taken
 fi
 """
 _RECORDS = r"""

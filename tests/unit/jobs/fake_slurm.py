@@ -33,7 +33,7 @@ if command == "sbatch":
         {"name": name, "state": "PENDING", "reason": "Priority", "code": "0:0", "live": True, "past": True,
          "folder": str(pathlib.Path.cwd()), "start": "Unknown", "end": "Unknown"}))
     if fault.exists():
-        sys.exit(1)
+        sys.exit(int(code))
     print(number)
 elif command == "squeue":
     for number, j in jobs.items():

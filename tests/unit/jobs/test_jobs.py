@@ -22,6 +22,7 @@ from app.errors import (
 from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.model.site import LOCAL, BatchSettings, DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.catalogue import shipped_recipes
+from app.remote import job_store
 from app.remote.job_draft import Draft
 from app.remote.job_store import home_folder, job_folder
 from app.remote.jobs import JobService
@@ -238,6 +239,17 @@ def test_that_a_submitter_killed_before_it_noted_the_id_leaves_a_job_that_is_fou
     (Path(job.folder) / "submitted").unlink()
     assert new_client().job(job.id).scheduler_id == "100"
     assert (Path(job.folder) / "submitted").read_text() == "100\n"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_that_a_killed_submission_command_is_no_refusal(service: JobService, spec: JobSpec, slurm: FakeSlurm, when: str,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_store, "_SUBMIT", job_store._SUBMIT.replace("-ge 25", "-ge 1"))   # who waits in vain
+    slurm.fails("sbatch", "Killed", "137" if when == "before" else "+137")
+    job = service.submit(spec)
+    slurm.works("sbatch")
+    assert (job.state, job.scheduler_id) == (JobState.CREATED, None)
+    assert service.job(job.id).scheduler_id == (None if when == "before" else "100")
 
 
 def test_that_such_a_job_is_also_found_in_the_history_or_by_its_own_status(
