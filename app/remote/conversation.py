@@ -14,6 +14,7 @@ class Conversation:
 
     Attributes:
         host: who asks.
+        user: as whom the person logs in there; empty: not known.
         note: Beamside's own words to the next question, as opposed to the server's; empty: none. Set before asking.
         warns: the note warns of something.
         over: set once it ended; open questions are moot then.
@@ -21,8 +22,9 @@ class Conversation:
         reason: why it ended, in a sentence; empty: as it should.
     """
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, user: str = "") -> None:
         self.host = host
+        self.user = user
         self.note = ""
         self.warns = False
         self.over = threading.Event()

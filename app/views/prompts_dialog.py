@@ -36,6 +36,7 @@ _LONG_WORD = re.compile(r"\S{30}")
 _SOON_S = 20
 _WIDTH = 460
 _LEAST = 130
+_LONGEST_USER = 40
 
 
 class PromptsDialog(QDialog):
@@ -81,6 +82,11 @@ class PromptsDialog(QDialog):
         return self._left.text()
 
     @property
+    def user_text(self) -> str:
+        """As whom one logs in, in a sentence; empty: not known."""
+        return self._user.text() if self._user.isVisibleTo(self) else ""
+
+    @property
     def note_text(self) -> str:
         return self._note.text()
 
@@ -95,6 +101,10 @@ class PromptsDialog(QDialog):
         self.setAccessibleName(self.windowTitle())
         ours = question.conversation is None or title.startswith("Unlock")     # not a server's words
         self._heading.setText(title if title and ours else f"{host} asks")
+        user = visible(question.conversation.user) if question.conversation is not None else ""
+        user = user if len(user) <= _LONGEST_USER else user[:_LONGEST_USER] + "…"
+        self._user.setText(f"You log in as {user}.")
+        self._user.setVisible(bool(user))
         self._show_note(question.note, "warning" if question.warns else "busy")
         words = visible(question.instructions, keep_lines=True).strip()
         self._words.setPlainText(words)
@@ -135,6 +145,7 @@ class PromptsDialog(QDialog):
 
     def _build(self) -> None:
         self._heading = PlainLabel("", "heading", wrap=True)
+        self._user = PlainLabel("", "muted", wrap=True)
         self._note = PlainLabel("", wrap=True)
         self._words = _ServerWords()
         self._words.setAccessibleName("What the server says")
@@ -170,6 +181,7 @@ class PromptsDialog(QDialog):
         outer.setContentsMargins(22, 20, 22, 16)
         outer.setSpacing(10)
         outer.addWidget(self._heading)
+        outer.addWidget(self._user)
         outer.addWidget(self._note)
         outer.addWidget(self._scroll, 1)
         outer.addLayout(buttons)

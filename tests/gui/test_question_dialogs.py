@@ -89,6 +89,18 @@ def test_that_a_second_round_is_asked_in_the_same_dialog(qtbot: Any, conversatio
     assert second.wait(threading.Event()) == ["other"]
 
 
+def test_that_a_login_says_whose_password_is_asked_for(
+        shown: Callable[[PromptsQuestion], PromptsDialog]) -> None:
+    dialog = shown(question(Conversation("far", "ada")))
+    assert dialog.user_text == "You log in as ada."
+    dialog.ask(question(Conversation("far", "x" * 5000)))
+    assert len(dialog.user_text) < 60
+    dialog.ask(question(Conversation("far")))
+    assert dialog.user_text == ""
+    dialog.ask(question(None))
+    assert dialog.user_text == ""
+
+
 def test_that_a_prompt_of_several_lines_keeps_them(qtbot: Any, conversation: Conversation,
                                                    shown: Callable[..., PromptsDialog]) -> None:
     dialog = shown(question(conversation, prompts=(("Look at your phone.\nVerification code: ", False),)))

@@ -50,7 +50,7 @@ def with_prompts(attempt: Attempt, token: TokenLogin | None, problem: BeamsideEr
 @contextmanager
 def conversation_of(attempt: Attempt) -> Iterator[Conversation]:
     """The conversation of one method with the person; over when the block is left."""
-    conversation = attempt.conversation = Conversation(attempt.host)
+    conversation = attempt.conversation = Conversation(attempt.host, attempt.user)
     try:
         yield conversation
     except CancelledByUserError:
