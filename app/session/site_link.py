@@ -7,6 +7,7 @@ link for each site; views ask the session.
 
 from __future__ import annotations
 
+import functools
 import logging
 from dataclasses import dataclass
 from enum import Enum
@@ -25,7 +26,7 @@ from app.remote.seams import DataService
 from app.session.future_watcher import FutureWatcher
 from app.session.interaction import WindowInteraction
 from app.session.io_pool import IoPool
-from app.session.site_opening import OpenedSite, SiteBook, open_site, services
+from app.session.site_opening import OpenedSite, SiteBook, account_at, open_site, services
 
 log = logging.getLogger(__name__)
 
@@ -244,12 +245,19 @@ class SiteLink(QObject):
         self._again = False
         if self._ended:
             return
-        self._identity, self._account = opened.identity, opened.account
+        self._identity, self._account = opened.identity, ""
         self._set_state(SiteState.OPEN)
         self.identity_changed.emit(self._name)
         self.opened.emit(self._name)
+        FutureWatcher(self._pool.submit(account_at, self._book, self._name, opened.connection), self,
+                      functools.partial(self._take_account, opened.connection), _note)
         if self._meanwhile is not None:              # it may have been lost again before it was taken over
             self._take_connection_state(*self._meanwhile)
+
+    def _take_account(self, connection: Connection, account: str) -> None:
+        if connection is self._connection and not self._ended:
+            self._account = account
+            self.identity_changed.emit(self._name)
 
     def _take_jobs(self, found: tuple[JobService, tuple[Recipe, ...]]) -> None:
         if self._connection is not None and not self._ended:

@@ -45,16 +45,12 @@ class SiteBook(Protocol):
 
 @dataclass(frozen=True)
 class OpenedSite:
-    """A connection that stands and what comes with it.
-
-    ``account``: ``user@host``; empty: this computer, or not known.
-    """
+    """A connection that stands and what comes with it."""
 
     connection: Connection
     jobs: JobService
     recipes: tuple[Recipe, ...]
     identity: Identity | None
-    account: str = ""
 
 
 def open_site(book: SiteBook, name: str, interaction: WindowInteraction, known: Connection | None,
@@ -75,11 +71,11 @@ def open_site(book: SiteBook, name: str, interaction: WindowInteraction, known: 
         if interaction.cancelled.is_set():
             raise CancelledByUserError("Connecting was cancelled.")
         service, recipes = services(book, name, connection)
-        identity, account = book.identity(name), _account(book.profile(name), connection)
+        identity = book.identity(name)
     except BaseException:
         connection.close()
         raise
-    return OpenedSite(connection, service, recipes, identity, account)
+    return OpenedSite(connection, service, recipes, identity)
 
 
 def services(book: SiteBook, name: str, connection: Connection) -> tuple[JobService, tuple[Recipe, ...]]:
@@ -88,8 +84,9 @@ def services(book: SiteBook, name: str, connection: Connection) -> tuple[JobServ
     return service, tuple(service.recipes()) if service.available else ()
 
 
-def _account(profile: SiteProfile, connection: Connection) -> str:
-    """As whom the person is logged in there; that a site does not say so is no reason to leave it."""
+def account_at(book: SiteBook, name: str, connection: Connection) -> str:
+    """``user@host`` as the site itself says; empty: this computer, or it does not say. Blocks for a round trip."""
+    profile = book.profile(name)
     if profile.is_local:
         return ""
     try:

@@ -290,7 +290,7 @@ class TopBar(QWidget):
         if identity is None:
             self._who.setText(_short(visible(account)))
             self._who.setToolTip(plain_tip(visible(f"Logged in as {account}")) if account else "")
-            set_state(self._who_dot, "ok")
+            set_state(self._who_dot, _LIGHT[self._session.state(self._site)])
             return
         left = identity.expires_at - time.time() if identity.expires_at is not None else None
         set_state(self._who_dot, "ok" if left is None or left > 900 else "warning" if left > 0 else "error")

@@ -150,7 +150,7 @@ def test_that_an_account_that_was_reached_by_key_or_password_is_shown_with_its_s
     fake_sites.user, window = "a" * 24, program.window
     account = f"{fake_sites.user}@mine.example"
     program.window.navigator.go_to_site("mine")
-    qtbot.waitUntil(lambda: program.session.state("mine") is SiteState.OPEN)
+    qtbot.waitUntil(lambda: program.session.account("mine") == account)
     chooser, bar, list_ = window.top_bar._sites, window.top_bar, window.site_forms.show_sites("mine")
     assert chooser.itemData(chooser.findData("mine"), SiteRole.NOTE) == f"connected · {account}"
     assert bar.identity_text == account[:27] + "…"
