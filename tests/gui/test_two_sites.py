@@ -90,6 +90,7 @@ def test_that_two_sites_are_open_at_once_and_one_that_dies_leaves_the_other(
     assert program.session.identity("demo").name == "Ada Lindqvist"
     assert program.session.identity("lab") is None
     assert chooser.itemData(chooser.findData("demo"), SiteRole.NOTE) == "connected · Ada Lindqvist"
+    qtbot.waitUntil(lambda: program.session.account("lab") != "", timeout=PATIENCE_MS)
     assert chooser.itemData(chooser.findData("lab"), SiteRole.NOTE) == f"connected · {server.user}@127.0.0.1"
 
     connection = program.session.connection("demo")
