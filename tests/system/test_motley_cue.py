@@ -175,7 +175,7 @@ def test_that_a_service_for_other_issuers_gets_no_token(serve: Serve, provider: 
     site = profile(server, provider)
     site = dataclasses.replace(site, identity=dataclasses.replace(site.identity, issuer="https://other.example"))
     person = FakePerson()
-    with pytest.raises(Exception, match="cancelled"):   # it is asked who we are, since nobody could be
+    with pytest.raises(Exception, match="user name"):   # it is asked who we are, since nobody could be
         open_ssh(site, person, identity)
     assert person.prompts[0][2] == (("User name", True),)
     assert not exists(USER)
