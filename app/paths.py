@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -27,3 +29,22 @@ def state_dir() -> Path:
 
 def _folder(variable: str, default: Path) -> Path:
     return Path(os.environ.get(variable) or default)
+
+
+def write_whole(file: Path, contents: bytes) -> None:
+    """Replace ``file``, readable by its owner only: whole or not at all, on the disk when this returns. Blocks.
+
+    Raises:
+        OSError: it cannot be written; what was there is as it was.
+    """
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(contents)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(name, file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise

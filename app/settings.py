@@ -10,8 +10,6 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,12 +111,4 @@ def save(settings: Settings, file: Path | None = None) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings) if item.name != "other"}
     text = json.dumps({"schema": SCHEMA, **settings.other, **values}, indent=1, ensure_ascii=True)
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".settings-", suffix=".json")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        os.replace(name, file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    paths.write_whole(file, text.encode())

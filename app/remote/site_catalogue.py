@@ -7,11 +7,8 @@ ones, and shipped ones that were connected to before. Reads and writes small fil
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -156,7 +153,7 @@ class SiteCatalogue:
         folder = _own_folder()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / f"{profile.name}.toml", text)
+            paths.write_whole(folder / f"{profile.name}.toml", text.encode())
         except OSError as error:
             raise DataError(f"The site profile cannot be stored in {folder}: {error.strerror or error}.",
                             remedy="Name another configuration folder with --config.") from None
@@ -216,7 +213,7 @@ class SiteCatalogue:
     def _remember(self, used: set[str]) -> None:
         try:
             _used_file().parent.mkdir(parents=True, exist_ok=True)
-            _write(_used_file(), json.dumps(sorted(used)))
+            paths.write_whole(_used_file(), json.dumps(sorted(used)).encode())
         except OSError as error:
             log.warning("which sites were used is not remembered: %s", error)
         with self._lock:
@@ -264,16 +261,3 @@ def _read_used(file: Path) -> set[str]:
         log.warning("%s unreadable: %s", file, error)
         return set()
     return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
-
-
-def _write(file: Path, text: str) -> None:
-    """Whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=".site-", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            out.write(text)
-        os.replace(name, file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import os
 import ssl
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -128,13 +127,5 @@ def _stored(data: bytes) -> Path:
         if target.read_bytes() == data:
             return target
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-        os.replace(name, target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    paths.write_whole(target, data)
     return target

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +61,6 @@ def _write(known: dict[str, Any]) -> None:
     file = known_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=".moonshot-")
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(known, out, indent=1, ensure_ascii=True)
-        os.replace(name, file)
+        paths.write_whole(file, json.dumps(known, indent=1, ensure_ascii=True).encode())
     except OSError as error:
         _LOG.warning("%s cannot be written: %s", file, error)

@@ -6,15 +6,14 @@ writing takes a new nonce. ``name`` is bound to the contents, so one file cannot
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import secrets
-import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app import paths
 
 KEY_BYTES = 32
 _MAGIC = b"beamside-sealed-1\n"
@@ -36,17 +35,7 @@ def write(file: Path, text: str, key: bytes, name: str) -> None:
     nonce = secrets.token_bytes(_NONCE)
     contents = _MAGIC + nonce + AESGCM(key).encrypt(nonce, text.encode(), name.encode())
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=".sealed-")   # mkstemp: readable by the owner only
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(contents)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    paths.write_whole(file, contents)
 
 
 def read(file: Path, key: bytes, name: str) -> str | None:
