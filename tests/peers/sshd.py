@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -33,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from app.model.site import SshSettings
 from tests.checks.secrets import register_key
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
@@ -122,6 +124,13 @@ class Sshd:
         for pid in _descendants(self.process.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP if stopped else signal.SIGCONT)
+
+
+def at(server: Sshd, **changes: Any) -> SshSettings:
+    """Settings that pin the server's key and log in with the person's."""
+    values: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "user": server.user, "methods": ("key",),
+                              "host_keys": (server.host_key_line,), **changes}
+    return SshSettings(**values)
 
 
 @contextlib.contextmanager

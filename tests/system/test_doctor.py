@@ -37,7 +37,7 @@ from tests.peers.fake_provider import fake_provider
 from tests.peers.interaction import FakePerson
 from tests.peers.openid_provider import openid_provider
 from tests.peers.pki import make_pki
-from tests.peers.sshd import Sshd, public_line, sshd, write_private
+from tests.peers.sshd import Sshd, at, public_line, sshd, write_private
 
 PYTHON = AgentSettings(python=(sys.executable, "/usr/bin/python3"))
 
@@ -66,12 +66,6 @@ def facility(tmp_path: Path, own_home: Path) -> Iterator[Facility]:
     made = Facility(tmp_path, own_home)
     yield made
     made.close()
-
-
-def at(server: Sshd, **changes: Any) -> SshSettings:
-    values: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "user": server.user, "methods": ("key",),
-                              "host_keys": (server.host_key_line,), **changes}
-    return SshSettings(**values)
 
 
 def site(target: SshSettings, *hops: SshSettings, **changes: Any) -> SiteProfile:

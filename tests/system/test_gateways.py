@@ -31,7 +31,7 @@ from app.remote.ssh.host_keys import fingerprint, own_file
 from app.remote.ssh.login import Credentials
 from app.remote.ssh.transport import SshTransport
 from tests.peers.interaction import FakePerson
-from tests.peers.sshd import Sshd, public_line, sshd, write_private
+from tests.peers.sshd import Sshd, at, public_line, sshd, write_private
 
 Opens = Callable[..., SshTransport]
 
@@ -70,13 +70,6 @@ def grounds(tmp_path: Path, own_home: Path) -> Iterator[Grounds]:
     made = Grounds(tmp_path, own_home)
     yield made
     made.close()
-
-
-def at(server: Sshd, **changes: Any) -> SshSettings:
-    """Settings that pin the server's key and log in with the person's."""
-    values: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "user": server.user, "methods": ("key",),
-                              "host_keys": (server.host_key_line,), **changes}
-    return SshSettings(**values)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:

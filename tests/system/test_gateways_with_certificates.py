@@ -18,10 +18,12 @@ from app.remote.ssh.user_names import UserNames
 from tests.peers.certificate_endpoint import Endpoint, endpoint
 from tests.peers.interaction import FakePerson
 from tests.peers.pki import Pki, make_pki
-from tests.peers.sshd import Sshd, UserAuthority, sshd
+from tests.peers.sshd import Sshd, UserAuthority, at, sshd
 from tests.unit.remote_ssh.authorities import FakeTokens, site
 
 FORWARDING = ("permit-pty", "permit-port-forwarding")
+
+BY_CERTIFICATE: dict[str, Any] = {"user": "", "methods": ("certificate",)}
 
 
 class Facility:
@@ -58,17 +60,11 @@ def facility(tmp_path: Path) -> Iterator[Facility]:
             transport.close()
 
 
-def at(server: Sshd, **changes: Any) -> SshSettings:
-    values: dict[str, Any] = {"host": "127.0.0.1", "port": server.port, "methods": ("certificate",),
-                              "host_keys": (server.host_key_line,), **changes}
-    return SshSettings(**values)
-
-
 def test_that_one_certificate_opens_gateway_and_host(facility: Facility) -> None:
     signs = UserAuthority()
     hop, target = facility.server(signs), facility.server(signs)
     authority = facility.authority(signs, target.user)
-    assert facility.open(target, authority, at(hop)).run(["echo", "hi"]).stdout == b"hi\n"
+    assert facility.open(target, authority, at(hop, **BY_CERTIFICATE)).run(["echo", "hi"]).stdout == b"hi\n"
     assert "ED25519-CERT" in hop.log
     assert "ED25519-CERT" in target.log
 
@@ -77,10 +73,10 @@ def test_that_a_gateway_may_have_an_authority_of_its_own(facility: Facility) -> 
     for_hop, for_target = UserAuthority(), UserAuthority()
     hop, target = facility.server(for_hop), facility.server(for_target)
     own, main = facility.authority(for_hop, hop.user), facility.authority(for_target, target.user)
-    transport = facility.open(target, main, at(hop, certificate_authority=own.settings("conch")))
+    transport = facility.open(target, main, at(hop, **BY_CERTIFICATE, certificate_authority=own.settings("conch")))
     assert transport.alive
     with pytest.raises(LoginRefusedError, match=r"127.0.0.1 did not let"):
-        facility.open(target, main, at(hop))   # with the site's certificate only
+        facility.open(target, main, at(hop, **BY_CERTIFICATE))   # with the site's certificate only
 
 
 def test_that_the_gateway_that_the_authority_names_is_taken(facility: Facility) -> None:
@@ -99,7 +95,7 @@ def test_that_a_certificate_that_forbids_hopping_is_told_as_the_reason(facility:
     hop, target = facility.server(signs), facility.server(signs)
     authority = facility.authority(signs, target.user, signing={"extensions": ("permit-pty",)})
     with pytest.raises(LinkError, match=r"certificate does not allow hopping through 127.0.0.1 to 127.0"):
-        facility.open(target, authority, at(hop))
+        facility.open(target, authority, at(hop, **BY_CERTIFICATE))
 
 
 def test_that_a_jump_of_the_user_s_own_may_see_the_certificate_and_never_the_token(facility: Facility,
