@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -31,11 +32,56 @@ class Resources:
     time_limit_min: int | None = None
     cpus: int | None = None
     memory_mb: int | None = None
+    gpus: int | None = None
+
+
+class JobKind(Enum):
+    """RUN: an analysis to its result. TRIAL: kept to answer small questions while parameters are tuned."""
+
+    RUN = "run"
+    TRIAL = "trial"
+
+
+@dataclass(frozen=True)
+class InputExtent:
+    """How large one input is, as far as somebody knows. ``shape`` of the data set, ``itemsize`` and ``nbytes`` in bytes
+    (``nbytes`` of the file where the shape is not known)."""
+
+    shape: tuple[int, ...] = ()
+    itemsize: int = 0
+    nbytes: int = 0
+
+    @property
+    def frames(self) -> int | None:
+        """Number of two-dimensional frames; ``None``: not known."""
+        if len(self.shape) < 2:
+            return None
+        count = 1
+        for length in self.shape[:-2]:
+            count *= length
+        return count
+
+    @property
+    def uncompressed(self) -> int:
+        """Bytes of the data in memory, those of the file where the shape is not known."""
+        size = self.itemsize
+        for length in self.shape:
+            size *= length
+        return size if self.shape and self.itemsize else self.nbytes
 
 
 @dataclass(frozen=True)
 class JobSpec:
-    """A submission: recipe, inputs (``FILE::/data/path`` at the site) and parameters that differ from defaults."""
+    """A submission: recipe, inputs (``FILE::/data/path`` at the site) and parameters that differ from defaults.
+
+    Attributes:
+        resources: for the first step; steps that are named in ``step_resources`` have their own.
+        extents: of the inputs, in their order; empty: not known (then the files' sizes count).
+        tasks: into how many tasks an array step is divided; ``None``: as the recipe says.
+        after: ids (ours) of jobs that have to complete before this one starts.
+        hold: submitted held, until it is released.
+        again: id of the job that this one repeats with other parameters.
+    """
 
     site: str
     recipe: str
@@ -43,6 +89,32 @@ class JobSpec:
     parameters: dict[str, Any]
     resources: Resources = Resources()
     name: str = ""
+    kind: JobKind = JobKind.RUN
+    extents: tuple[InputExtent, ...] = ()
+    step_resources: Mapping[str, Resources] = field(default_factory=dict)
+    tasks: int | None = None
+    after: tuple[str, ...] = ()
+    hold: bool = False
+    again: str = ""
+
+
+@dataclass(frozen=True)
+class JobPart:
+    """One job of the batch system among those that make up a job of ours: a step, or one task of an array step.
+
+    ``task`` counts from 1; ``None``: the step is no array. Times: seconds since the epoch.
+    """
+
+    step: str
+    task: int | None
+    state: JobState
+    scheduler_id: str | None = None
+    reason: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    node: str = ""
+    started: float | None = None
+    ended: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +123,14 @@ class Job:
 
     ``id`` is ours (the folder's name), ``scheduler_id`` the batch system's. ``progress`` is 0..1 or ``None``.
     ``stale`` is why the last poll failed (``""``: it did not): then the rest is what was last known.
+
+    Attributes:
+        ours: False for a job that was started by hand: it has no folder, and its ``id`` is the batch system's.
+        parts: its steps and tasks, where it is more than one job of the batch system.
+        expected_start: when the batch system thinks it will start a queued job.
+        memory_mb, memory_limit_mb: the most it has used so far, and what it may use.
+        preview: TARGET of an intermediate result, which may be followed while the job runs.
+        after: ids of jobs it waits for.
     """
 
     id: str
@@ -76,6 +156,14 @@ class Job:
     progress_text: str = ""
     last_lines: tuple[str, ...] = ()
     stale: str = ""
+    ours: bool = True
+    kind: JobKind = JobKind.RUN
+    parts: tuple[JobPart, ...] = ()
+    expected_start: float | None = None
+    memory_mb: float | None = None
+    memory_limit_mb: float | None = None
+    preview: str = ""
+    after: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The job object of the command line's contract."""
@@ -90,10 +178,36 @@ class Job:
 
 @dataclass(frozen=True)
 class Partition:
-    """A queue a user may choose. ``up`` False comes with the ``reason``."""
+    """A queue a user may choose. ``up`` False comes with the ``reason``.
+
+    CPUs: ``None`` where the batch system does not say. ``waiting``: number of jobs of all users that wait in it.
+    """
 
     name: str
     up: bool = True
     default: bool = False
     time_limit_s: int | None = None
     reason: str = ""
+    cpus_idle: int | None = None
+    cpus_total: int | None = None
+    waiting: int | None = None
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account (project) a user may charge jobs to. ``partitions`` empty: all of them."""
+
+    name: str
+    default: bool = False
+    partitions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Space:
+    """Room where results go, in bytes; ``None``: not known. ``quota_*``: of this user, where there is a quota."""
+
+    path: str
+    free: int | None = None
+    total: int | None = None
+    quota_used: int | None = None
+    quota_limit: int | None = None

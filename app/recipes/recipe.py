@@ -67,17 +67,108 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Output:
-    """A result: ``file`` below the job's folder, and the node that is opened."""
+    """A result: ``file`` below the job's folder, and the node that is opened. ``live``: there is something worth
+    seeing in it while the job runs."""
 
     title: str
     file: str
     data_path: str = ""
+    live: bool = False
+
+
+@dataclass(frozen=True)
+class Accepts:
+    """Which data a recipe can be used on. Empty: anything; it says “no” only where something is known to be wrong.
+
+    Attributes:
+        nx_classes: base classes or application definitions, one of which the data has to be in (``NXtomo``).
+        layouts: other known layouts that will do (``data-exchange``, ``bliss``, ``image-folder`` …).
+        rank_minimum, rank_maximum: of the data set, inclusive.
+        kinds: numpy's kind letters of the dtype, for example ``iuf``.
+        suffixes: of files that are not HDF5 (``.edf``).
+    """
+
+    nx_classes: tuple[str, ...] = ()
+    layouts: tuple[str, ...] = ()
+    rank_minimum: int | None = None
+    rank_maximum: int | None = None
+    kinds: str = ""
+    suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ResourceRule:
+    """What a step asks for: a fixed part and one that grows with the input (of each task, for an array step).
+
+    ``seconds_per_gigabyte`` and ``memory_mb_per_gigabyte``: per 10⁹ bytes of uncompressed input.
+    """
+
+    base: Resources = field(default_factory=Resources)
+    seconds_per_gigabyte: float = 0.0
+    memory_mb_per_gigabyte: float = 0.0
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """One step of an analysis; each waits for the success of the one before.
+
+    Attributes:
+        name: what ``BEAMSIDE_STEP`` is for the program.
+        rule: its resources.
+        frames_per_task: it is an array: one task for so many frames of input; 0: it is none.
+        tasks_maximum: more tasks than this are never made (each gets more frames instead).
+        only_after_array: left out where the step before turned out to be a single task.
+    """
+
+    name: str
+    title: str
+    rule: ResourceRule = field(default_factory=ResourceRule)
+    frames_per_task: int = 0
+    tasks_maximum: int = 200
+    at_once: int | None = None
+    only_after_array: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The recipe can be tried on a small part while its parameters are tuned.
+
+    Attributes:
+        selects: what the part is: ``frame``, ``slice`` or ``region``.
+        parameter: name of the parameter that says which (its value is not kept for the whole run).
+        output: where each answer's NXdata is, below the answer's file.
+        idle_min: it ends by itself after so long without a question.
+    """
+
+    selects: str
+    parameter: str
+    output: str
+    idle_min: int = 10
+    rule: ResourceRule = field(default_factory=ResourceRule)
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something the environment has to have: a Python package (``pyFAI>=2023.1``) or a program (``program``)."""
+
+    package: str = ""
+    version_minimum: str = ""
+    program: str = ""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """An analysis that can be submitted. ``program`` is the text of ``run.py``; ``environment`` names a line of the
-    site profile's ``[software.environments]``; ``resources`` are what is asked for when the user says nothing."""
+    site profile's ``[software.environments]``; ``resources`` are what is asked for when the user says nothing.
+
+    Attributes:
+        files: further files that go into the job's folder beside ``run.py``, by name.
+        snippet: text of ``snippet.py``, the analysis as a short script of its own with ``PARAMETERS`` and ``INPUTS``.
+        steps: in their order; empty: one step, which asks for ``resources``.
+        image: path of a container image or root file system at the site, or a name in ``[software.images]``; it is run
+            by the profile's ``[software] containers``; empty: no container.
+        origin: ``shipped``, or the folder at the site that it was read from.
+    """
 
     name: str
     version: str
@@ -91,6 +182,17 @@ class Recipe:
     resources: Resources = field(default_factory=Resources)
     inputs_minimum: int = 1
     inputs_maximum: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    snippet: str = ""
+    licence: str = ""
+    contact: str = ""
+    references: tuple[str, ...] = ()
+    image: str = ""
+    accepts: Accepts = field(default_factory=Accepts)
+    requires: tuple[Requirement, ...] = ()
+    steps: tuple[RecipeStep, ...] = ()
+    trial: Trial | None = None
+    origin: str = "shipped"
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name.

@@ -6,32 +6,47 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from app.errors import BeamsideError, SchedulerUnavailableError
-from app.model.jobs import Partition, Resources
+from app.model.jobs import Account, Partition, Resources
 from app.model.site import LOCAL
 from app.remote.scheduler.slurm import Slurm
-from app.remote.scheduler.states import JobRow
+from app.remote.scheduler.states import JobRow, StepWish
+
+
+AFTER = "{after}"       # in an argument list: the id of the step before, known only at the site
 
 
 class Dialect(Protocol):
-    """How one batch system is spoken to. Names and options are checked before they are written anywhere."""
+    """How one batch system is spoken to. Names and options are checked before they are written anywhere.
+
+    Ids of jobs are those of whole jobs or arrays; one task is ``ID`` with a task number. What a system does not have
+    (accounts, a trial submission, a forecast) is an empty argument list.
+    """
 
     title: str
+    waits_for_success: bool     # whether a dependency knows success; else the step's script looks for itself
+    variables: str              # shell lines: BEAMSIDE_JOB_ID, BEAMSIDE_TASK ("" if none) and BEAMSIDE_CPUS from its own
 
-    def header(self, resources: Resources, job_name: str, log: str) -> str: ...     # raises SubmissionRefusedError
-    def submit_argv(self, script: str) -> list[str]: ...            # run in the job's folder
-    def parse_submit(self, output: str) -> str | None: ...          # the batch system's id
+    def header(self, wish: StepWish) -> str: ...                    # raises SubmissionRefusedError
+    def submit_argv(self, script: str, after: bool = False) -> list[str]: ...   # in the job's folder; AFTER in an argument
+    def parse_submit(self, output: str) -> str | None: ...          # the id: its digits end the last line's first word
     def refusal(self, errors: str, resources: Resources) -> BeamsideError: ...
     def may_have_accepted(self, errors: str) -> bool: ...
+    def test_argv(self, script: str) -> list[str]: ...              # a trial: would it be taken, and when would it start
+    def parse_test(self, exit_code: int, output: str, errors: str) -> float | None: ...     # expected start
     def list_argv(self, user: str) -> list[str]: ...
-    def parse_list(self, output: str) -> list[JobRow]: ...
+    def parse_list(self, output: str) -> list[JobRow]: ...          # one row per task of an array
     def history_argv(self, ids: Sequence[str]) -> list[str]: ...
-    def history_by_name_argv(self, names: Sequence[str]) -> list[str]: ...
+    def history_by_name_argv(self, names: Sequence[str]) -> list[str]: ...      # []: cannot be asked by name
     def parse_history(self, output: str) -> list[JobRow]: ...
     def has_no_history(self, errors: str) -> bool: ...              # the site keeps none: not a fault
-    def cancel_argv(self, scheduler_id: str) -> list[str]: ...
-    def cancel_problem(self, exit_code: int, errors: str) -> str: ...
+    def cancel_argv(self, ids: Sequence[str]) -> list[str]: ...
+    def hold_argv(self, ids: Sequence[str]) -> list[str]: ...
+    def release_argv(self, ids: Sequence[str]) -> list[str]: ...
+    def control_problem(self, exit_code: int, output: str, errors: str) -> str: ...     # of the three; "": none
     def partitions_argv(self) -> list[str]: ...
     def parse_partitions(self, output: str) -> list[Partition]: ...
+    def accounts_argv(self, user: str) -> list[str]: ...
+    def parse_accounts(self, output: str) -> list[Account]: ...
     def unreachable(self, exit_code: int, errors: str) -> SchedulerUnavailableError: ...
     def end_told_by_log(self, log_tail: str) -> JobRow | None: ...  # for sites without a history
 

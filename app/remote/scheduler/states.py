@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from app.model.jobs import JobState
+from app.model.jobs import JobState, Resources
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -14,7 +14,8 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class JobRow:
     """One job in a batch system's list or history. Times: seconds since the epoch; ``None``: not said.
 
-    ``reason`` is in words, ``""`` when there is nothing to add; ``array_task`` rows belong to no job of ours.
+    ``reason`` is in words, ``""`` when there is nothing to add. A task of an array has the array's id as
+    ``scheduler_id`` and its own number (from 1) as ``task``; ``None``: no array.
     """
 
     scheduler_id: str
@@ -29,6 +30,28 @@ class JobRow:
     time_limit_s: int | None = None
     exit_code: int | None = None
     signal: int | None = None
+    task: int | None = None
+    expected_start: float | None = None
+
+
+@dataclass(frozen=True)
+class StepWish:
+    """One step of a job as a dialect writes it into a script's header. Every text is ours or was checked.
+
+    Attributes:
+        job_name: as :data:`NAME`; by it the job is found again.
+        log: name of the log in the job's folder without ending (``job``, ``job-2``): ``log.log``, and for an array
+            ``log.TASK.log``.
+        tasks: an array of tasks 1 to ``tasks``; 0: none.
+        at_once: how many tasks may run at the same time; ``None``: any number.
+    """
+
+    job_name: str
+    log: str
+    resources: Resources
+    tasks: int = 0
+    at_once: int | None = None
+    hold: bool = False
 
 
 def exit_words(exit_code: int | None, signal: int | None) -> str:
