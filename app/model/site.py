@@ -83,11 +83,14 @@ class AgentSettings:
 
 @dataclass(frozen=True)
 class BatchSettings:
+    """``trial_partition``: where small jobs start at once (interactive work); empty: as others."""
+
     system: str = ""
     partitions: tuple[str, ...] = ()
     account: str = ""
     poll_s: float = 15
     login_shell: bool = False
+    trial_partition: str = ""
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ SECTIONS: tuple[tuple[str, tuple[FieldWords, ...]], ...] = (
         FieldWords("batch.system", "System", "Empty: looked for after login", CHOICE,
                    ("", "slurm", "gridengine", "pbs", "direct")),
         FieldWords("batch.partitions", "Partitions", "Empty: asked of the system", WORDS),
+        FieldWords("batch.trial_partition", "Partition of trials", "Where small jobs start at once; empty: as others"),
         FieldWords("batch.account", "Account"),
         FieldWords("batch.poll_s", "Ask every (s)", "", NUMBER),
         FieldWords("batch.login_shell", "Login shell", "Commands of the batch system need one", YES_NO),
