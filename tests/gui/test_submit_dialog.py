@@ -36,7 +36,7 @@ def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
 def dialog(qtbot: Any, program: Any) -> SubmitDialog:
     recipe = next(r for r in program.session.recipes("far") if r.name == "azimuthal-integration")
     dialog = program.window.submit(recipe, REFERENCE)
-    qtbot.waitUntil(lambda: dialog._partition.count() == 3)
+    qtbot.waitUntil(lambda: dialog.resources.partition.count() == 3)
     return dialog
 
 
@@ -48,13 +48,13 @@ def test_that_what_lies_beside_the_data_is_filled_in(qtbot: Any, dialog: SubmitD
 
 def test_that_a_sign_in_that_ends_before_the_job_is_told(qtbot: Any, dialog: SubmitDialog,
                                                          fake_sites: FakeSites) -> None:
-    assert dialog._signed_in_note.isHidden()
+    assert dialog.resources.signed_in_note.isHidden()
     fake_sites.sign_in_ends = time.time() + 45 * 60
-    dialog._minutes.setValue(60)
-    qtbot.waitUntil(lambda: not dialog._signed_in_note.isHidden())
-    assert "ends before" in dialog._signed_in_note.text()
-    dialog._minutes.setValue(30)
-    qtbot.waitUntil(dialog._signed_in_note.isHidden)
+    dialog.resources.minutes.setValue(60)
+    qtbot.waitUntil(lambda: not dialog.resources.signed_in_note.isHidden())
+    assert "ends before" in dialog.resources.signed_in_note.text()
+    dialog.resources.minutes.setValue(30)
+    qtbot.waitUntil(dialog.resources.signed_in_note.isHidden)
 
 
 def test_that_what_the_person_wrote_is_not_overwritten(qtbot: Any, dialog: SubmitDialog) -> None:
@@ -87,7 +87,7 @@ def test_that_submitting_hands_in_what_the_form_says(qtbot: Any, program: Any, d
                                                      fake_sites: FakeSites) -> None:
     dialog.fields["npt"].set_value(500)
     dialog.fields["unit"].set_value("q_A^-1")
-    dialog._minutes.setValue(5)
+    dialog.resources.minutes.setValue(5)
     qtbot.mouseClick(dialog.submit_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(fake_sites.batch.submitted) == 1)
     spec = fake_sites.batch.prepared[0]
