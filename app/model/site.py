@@ -103,12 +103,16 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class SoftwareSettings:
-    """``containers``: empty: not known."""
+    """``containers``: empty: not known. ``images``: container images by name; ``binds``: folders that containers see
+    besides those of the job.
+    """
 
     setup: tuple[str, ...] = ()
     containers: str = ""
+    binds: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     environments: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def check_bounds(profile: SiteProfile, fault: Fault) -> None:
             raise fault(f"ssh.hops[{number}].host", "is missing", "the gateway's host name")
     _numbers(profile, fault)
     _roots(profile, fault)
+    _software(profile, fault)
     for key, source in profile.sources.items():
         if not _is_key(key):
             raise fault("sources", f"names “{key}”, which is no key of a profile", "keys such as \"ssh.host\"")
@@ -117,6 +118,21 @@ def _roots(profile: SiteProfile, fault: Fault) -> None:
                             f"one of {', '.join(f'{{{known}}}' for known in PLACEHOLDERS)}")
         if re.search(r"[{}]", re.sub(r"\{[^{}]*\}", "", root)):
             raise fault("data.roots", f"has {root!r}", "placeholders in pairs of braces, such as {proposal}")
+
+
+def _software(profile: SiteProfile, fault: Fault) -> None:
+    software = profile.software
+    for folder in software.recipes:
+        if not folder.startswith(("/", "~/")) or ".." in folder.split("/") or not folder.isprintable():
+            raise fault("software.recipes", f"has {folder!r}", "whole paths, beginning with / or ~/")
+    for folder in software.binds:
+        if not folder.startswith("/") or ".." in folder.split("/") or not folder.strip("/"):
+            raise fault("software.binds", f"has {folder!r}", "whole paths of folders, beginning with /")
+    for name, image in software.images.items():
+        if not image.strip() or image.startswith("-") or not image.isprintable():
+            raise fault(f"software.images.{name}", f"is {image!r}", "the path of an image, or its name for podman")
+        if not image.startswith("/") and software.containers not in ("", "podman"):
+            raise fault(f"software.images.{name}", f"is {image!r}", "a whole path, beginning with /")
 
 
 def _is_key(key: str) -> bool:

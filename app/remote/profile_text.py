@@ -105,6 +105,7 @@ def commands_of(profile: SiteProfile) -> list[tuple[str, str]]:
     found = [("agent.python", command) for command in profile.agent.python if command != "python3"]
     found += [("software.setup", command) for command in profile.software.setup]
     found += [(f"software.environments.{name}", command) for name, command in profile.software.environments.items()]
+    found += [(f"software.images.{name}", image) for name, image in profile.software.images.items()]
     found += [("software.recipes", folder) for folder in profile.software.recipes]
     return found
 

@@ -110,8 +110,10 @@ SECTIONS: tuple[tuple[str, tuple[FieldWords, ...]], ...] = (
         FieldWords("software.setup", "Set-up", "Lines at the top of every job script", LINES),
         FieldWords("software.containers", "Containers", "Empty: looked for after login", CHOICE,
                    ("", "apptainer", "ch-run", "podman", "none")),
+        FieldWords("software.binds", "Folders for containers", "Shown to containers besides those of a job", LINES),
         FieldWords("software.recipes", "Recipes", "Folders at the site, one per line", LINES),
         FieldWords("software.environments", "Environments", "name = command, one per line", PAIRS),
+        FieldWords("software.images", "Container images", "name = path at the site, one per line", PAIRS),
     )),
 )
 

@@ -33,8 +33,14 @@ url = "https://ca.site.example"
 [batch]
 system = "slurm"
 poll_s = 2
+[software]
+containers = "ch-run"
+binds = ["/mnt/store"]
+recipes = ["/opt/recipes"]
 [software.environments]
 saxs = "module load pyfai"
+[software.images]
+tomography = "/opt/images/tomography"
 """
 
 
@@ -46,6 +52,8 @@ def test_that_a_whole_profile_is_read() -> None:
     assert profile.ssh.certificate_authority is not None
     assert profile.batch.poll_s == 2.0
     assert profile.software.environments == {"saxs": "module load pyfai"}
+    assert profile.software.images == {"tomography": "/opt/images/tomography"}
+    assert profile.software.binds == ("/mnt/store",)
     assert profile.agent.python == ("python3",)
 
 
@@ -58,6 +66,12 @@ def test_that_a_whole_profile_is_read() -> None:
     (('method = "oidc"', 'method = "magic"'), "identity.method is 'magic'"),
     (('host = "login.site.example"', "host = 3"), "ssh.host is 3"),
     (('host = "login.site.example"', 'hots = "x"'), "ssh.hots is not a known key"),
+    (('"/mnt/store"', '"mnt"'), "software.binds has 'mnt'"),
+    (('"/mnt/store"', '"/mnt/../etc"'), "software.binds has"),
+    (('"/opt/recipes"', '"recipes"'), "software.recipes has 'recipes'"),
+    (('"/opt/images/tomography"', '"--privileged"'), "software.images.tomography is '--privileged'"),
+    (('"/opt/images/tomography"', '"localhost/tomography"'), "a whole path"),
+    (('"/opt/images/tomography"', "7"), "software.images"),
     (('host = "login.site.example"', 'host = "x"\nport = 70000'), "ssh.port is 70000"),
     (('host = "login.site.example"', 'host = "x"\nmethods = ["telnet"]'), "ssh.methods names 'telnet'"),
     (('host = "login.site.example"', 'host = "x"\nhost_keys = ["AAAA"]'), "ssh.host_keys has the line"),
@@ -207,4 +221,6 @@ def test_that_what_is_given_away_holds_nothing_private() -> None:
 def test_that_the_commands_a_profile_brings_are_listed() -> None:
     profile = parse_profile(GOOD.replace("[batch]", '[agent]\npython = ["python3", "rm -rf ~; python3"]\n[batch]'), "x")
     assert commands_of(profile) == [("agent.python", "rm -rf ~; python3"),
-                                    ("software.environments.saxs", "module load pyfai")]
+                                    ("software.environments.saxs", "module load pyfai"),
+                                    ("software.images.tomography", "/opt/images/tomography"),
+                                    ("software.recipes", "/opt/recipes")]
