@@ -42,7 +42,7 @@ def main(argv):
         with h5py.File(part, "w") as out:
             out.attrs["NX_class"] = "NXroot"
             out.attrs["default"] = "entry"
-            for number, (source, frames) in enumerate(zip(sources, chosen), start=1):  # noqa: B905  (Python 3.8)
+            for number, (source, frames) in enumerate(zip(sources, chosen), start=1):
                 entry = out.create_group("entry" if number == 1 else f"entry_{number}")
                 entry.attrs.update(NX_class="NXentry", default="reduced")
                 entry["title"] = f"{job['title']} of {source.name}"
