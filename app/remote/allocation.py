@@ -121,8 +121,8 @@ class Allocation:
                     log.info("job %s is still in use, or ends by itself", job)
                     return
                 time.sleep(_LOOK_S)
-            done = self._run(transport, self._dialect.cancel_argv(job))
-            problem = self._dialect.cancel_problem(done.exit_code, done.error_text)
+            done = self._run(transport, self._dialect.cancel_argv([job]))
+            problem = self._dialect.control_problem(done.exit_code, done.text, done.error_text)
             if problem:
                 log.warning("job %s could not be given back: %s", job, problem)
         except BeamsideError as error:
@@ -152,7 +152,7 @@ class Allocation:
         if never or not why:
             return
         self._job = ""
-        self._run(transport, self._dialect.cancel_argv(row.scheduler_id))
+        self._run(transport, self._dialect.cancel_argv([row.scheduler_id]))
         raise AgentError(f"The batch system will never start the agent: {why.partition(' (')[0]}.", row.reason,
                          "Change [agent] time_min and cores, or [batch] partitions, in the site profile.")
 

@@ -117,8 +117,8 @@ class BatchSystem:
             SchedulerUnavailableError, BatchError, LinkError.
         """
         dialect = self.dialect
-        result = self._run(dialect.cancel_argv(scheduler_id))
-        wrong = dialect.cancel_problem(result.exit_code, result.error_text)
+        result = self._run(dialect.cancel_argv([scheduler_id]))
+        wrong = dialect.control_problem(result.exit_code, result.text, result.error_text)
         if wrong:
             if dialect.may_have_accepted(result.error_text) or result.exit_code in (126, 127):
                 raise dialect.unreachable(result.exit_code, result.error_text)

@@ -15,6 +15,7 @@ from app.remote.batch_system import BatchSystem
 from app.remote.job_draft import Draft, absolute, count_inputs, file_of
 from app.remote.job_store import LOG, JobStore, home_folder, job_folder, new_job_id
 from app.remote.job_truth import job_name
+from app.remote.scheduler.states import StepWish
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def prepare_job(spec: JobSpec, recipe: Recipe, profile: SiteProfile, store: JobS
     job_id = new_job_id()
     folder = (parent if parent_state.writable else home_folder(home)) / job_id
     resources = _resources(spec.resources, recipe.resources, profile, batch)
-    header = batch.dialect.header(resources, job_name(job_id), LOG)
+    header = batch.dialect.header(StepWish(job_name(job_id), LOG.removesuffix(".log"), resources))
     software = profile.software
     script = job_script(header, folder, software.setup, software.environments.get(recipe.environment, ""))
     name = spec.name.strip() or f"{recipe.title} of {file_of(inputs[0]).name}"

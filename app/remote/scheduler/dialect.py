@@ -9,10 +9,9 @@ from app.errors import BeamsideError, SchedulerUnavailableError
 from app.model.jobs import Account, Partition, Resources
 from app.model.site import LOCAL
 from app.remote.scheduler.slurm import Slurm
-from app.remote.scheduler.states import JobRow, StepWish
+from app.remote.scheduler.states import AFTER, JobRow, StepWish
 
-
-AFTER = "{after}"       # in an argument list: the id of the step before, known only at the site
+__all__ = ["AFTER", "Dialect", "dialect_for"]
 
 
 class Dialect(Protocol):
@@ -24,14 +23,14 @@ class Dialect(Protocol):
 
     title: str
     waits_for_success: bool     # whether a dependency knows success; else the step's script looks for itself
-    variables: str              # shell lines: BEAMSIDE_JOB_ID, BEAMSIDE_TASK ("" if none) and BEAMSIDE_CPUS from its own
+    variables: str              # shell lines: BEAMSIDE_JOB_ID (its own), BEAMSIDE_TASK ("" if none), BEAMSIDE_CPUS
 
     def header(self, wish: StepWish) -> str: ...                    # raises SubmissionRefusedError
-    def submit_argv(self, script: str, after: bool = False) -> list[str]: ...   # in the job's folder; AFTER in an argument
+    def submit_argv(self, script: str, after: bool = False) -> list[str]: ...   # run in the job's folder; with AFTER
     def parse_submit(self, output: str) -> str | None: ...          # the id: its digits end the last line's first word
     def refusal(self, errors: str, resources: Resources) -> BeamsideError: ...
     def may_have_accepted(self, errors: str) -> bool: ...
-    def test_argv(self, script: str) -> list[str]: ...              # a trial: would it be taken, and when would it start
+    def test_argv(self, script: str) -> list[str]: ...              # would it be taken, and when would it start
     def parse_test(self, exit_code: int, output: str, errors: str) -> float | None: ...     # expected start
     def list_argv(self, user: str) -> list[str]: ...
     def parse_list(self, output: str) -> list[JobRow]: ...          # one row per task of an array

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from app.model.jobs import Resources
 from app.remote.scheduler.slurm import Slurm
+from app.remote.scheduler.states import StepWish
 
 LOOK_S = 5
 
@@ -40,7 +41,7 @@ exec "$@" "$option" "${SLURM_CPUS_PER_TASK:-${SLURM_CPUS_ON_NODE:-1}}"
 
 def keeper_script(resources: Resources, job_name: str, idle_s: int) -> str:
     """The script of the job that keeps the allocation for ``idle_s`` seconds after its last use."""
-    header = Slurm().header(resources, job_name, "beamside-agent.log")
+    header = Slurm().header(StepWish(job_name, "beamside-agent", resources))
     return "#!/bin/sh\n" + header + _KEEPER.format(idle_s=idle_s, look_s=min(LOOK_S, idle_s))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.model.jobs import JobState, Resources
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+AFTER = "{after}"       # in an argument list: the id of the step before, known only at the site
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import pytest
 from app.errors import SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
 from app.model.jobs import JobState, Resources
 from app.remote.scheduler.dialect import dialect_for
-from app.remote.scheduler.slurm import US, Slurm
+from app.remote.scheduler.fields import US
+from app.remote.scheduler.slurm import Slurm
+from app.remote.scheduler.states import StepWish
 
 slurm = Slurm()
 
@@ -33,7 +35,22 @@ def past(job_id: str = "7", state: str = "COMPLETED", code: str = "0:0", reason:
     ("PENDING", "None", JobState.QUEUED, ""),
     ("PENDING", "PartitionTimeLimit", JobState.QUEUED, "never starts: its time limit is above the partition's"),
     ("PENDING", "JobHeldUser", JobState.HELD, "held by you"),
-    ("PENDING", "job_requeued_in_held_state", JobState.HELD, "job_requeued_in_held_state"),
+    ("PENDING", "job_requeued_in_held_state", JobState.HELD, "put back into the queue and held"),
+    ("PENDING", "launch failed requeued held", JobState.HELD, "it could not be started on its node (launch failed"),
+    ("PENDING", "JobHeldAdmin", JobState.HELD, "held by the facility"),
+    ("PENDING", "DependencyNeverSatisfied", JobState.QUEUED, "never starts: the job it waits for did not succeed"),
+    ("PENDING", "QOSMaxJobsPerUserLimit", JobState.QUEUED, "as many running jobs as you may have"),
+    ("PENDING", "AssocGrpCpuLimit", JobState.QUEUED, "as many CPUs as your account may have"),
+    ("PENDING", "AssocGrpCPUMinutesLimit", JobState.QUEUED, "your account has used up its CPU time"),
+    ("PENDING", "QOSMaxMemoryPerUser", JobState.QUEUED, "as much memory as you may have"),
+    ("PENDING", "QOSMaxGRESPerUser", JobState.QUEUED, "as many GPUs as you may have"),
+    ("PENDING", "QOSMaxWallDurationPerJobLimit", JobState.QUEUED, "never starts: its time limit is above the"),
+    ("PENDING", "QOSMaxCpuPerJobLimit", JobState.QUEUED, "never starts: it asks for more CPUs than one job may have"),
+    ("PENDING", "QOSGrpSubmitJobsLimit", JobState.QUEUED, "as many jobs in the queue as your account"),
+    ("PENDING", "QOSMinGRES", JobState.QUEUED, "never starts: it asks for less than"),
+    ("PENDING", "Licenses", JobState.QUEUED, "waiting for a licence"),
+    ("PENDING", "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions",
+     JobState.QUEUED, "the nodes it needs are not in service or reserved (Nodes required"),
     ("PENDING", "ReqNodeNotAvail, UnavailableNodes:cn1", JobState.QUEUED, "the nodes it needs are not in service"),
     ("PENDING", "ReqNodeNotAvail(Unavailable:cn1)", JobState.QUEUED, "the nodes it needs are not in service"),
     ("PENDING", "SomethingNew", JobState.QUEUED, "SomethingNew"),
@@ -77,13 +94,30 @@ def test_that_what_a_login_script_prints_is_no_job() -> None:
     assert slurm.parse_submit("Submitted nothing\n") is None
 
 
-def test_that_tasks_of_arrays_are_not_taken_for_jobs_of_ours() -> None:
-    assert slurm.parse_list(live("7_[2-5%2]") + live("7_1")) == []
+def test_that_every_task_of_an_array_has_a_row_with_the_arrays_id() -> None:
+    rows = slurm.parse_list(live("7_1", "RUNNING") + live("7_[2-3,5%2]", reason="JobArrayTaskLimit") + live("8"))
+    assert [(r.scheduler_id, r.task, r.state) for r in rows] == [
+        ("7", 1, JobState.RUNNING), ("7", 2, JobState.QUEUED), ("7", 3, JobState.QUEUED), ("7", 5, JobState.QUEUED),
+        ("8", None, JobState.QUEUED)]
+    assert [(r.task, r.state) for r in slurm.parse_history(past("7_[1-2]", "CANCELLED by 5") + past("7_4"))] == [
+        (1, JobState.CANCELLED), (2, JobState.CANCELLED), (4, JobState.COMPLETED)]
+
+
+@pytest.mark.parametrize("job_id", ["7_", "7_x", "7_[", "7_[1-]", "7_[1-999999999]", "7+1", "7.batch", "", "-7"])
+def test_that_what_is_no_job_or_too_much_is_left_out(job_id: str) -> None:
+    assert slurm.parse_list(live(job_id) + live("8"))[0].scheduler_id == "8"
 
 
 def test_that_an_estimated_start_of_a_waiting_job_is_not_its_start() -> None:
-    (row,) = slurm.parse_list(live(state="PENDING", start="1795349999"))
-    assert row.started is None
+    waits, runs = slurm.parse_list(live(start="1795349999") + live(state="RUNNING", start="1795349999"))
+    assert (waits.started, waits.expected_start) == (None, 1795349999.0)
+    assert (runs.started, runs.expected_start) == (1795349999.0, None)
+
+
+def test_that_a_job_of_ours_that_may_start_later_only_was_put_back_into_the_queue() -> None:
+    ours, other = slurm.parse_list(live(reason="BeginTime") + live(reason="BeginTime", name="by-hand"))
+    assert ours.reason == "put back into the queue, and starts a little later (BeginTime)"
+    assert other.reason == "it may start later only (BeginTime)"
 
 
 @pytest.mark.parametrize(("state", "code", "kind", "exit_code", "signal", "words"), [
@@ -121,10 +155,13 @@ def test_that_steps_and_unknown_times_of_the_history_are_left_out() -> None:
 
 
 def test_that_partitions_are_up_or_say_why_not() -> None:
-    said = (listed("debug*", "up", "1:00:00", "0/2/0/2") + listed("gpu", "up", "7-00:00:00", "0/0/1/1")
-            + listed("old", "down", "infinite", "0/1/0/1"))
+    said = (listed("debug*", "up", "1:00:00", "0/2/0/2", "3/5/0/8")
+            + listed("gpu", "up", "7-00:00:00", "0/0/1/1", "0/0/4/4")
+            + listed("old", "down", "infinite", "0/1/0/1", "0/4/0/4")
+            + "\x1d\n      2 debug\n     14 long\n")
     debug, gpu, old = slurm.parse_partitions(said)
     assert (debug.name, debug.default, debug.up, debug.time_limit_s) == ("debug", True, True, 3600)
+    assert (debug.cpus_idle, debug.cpus_total, debug.waiting, gpu.waiting) == (5, 8, 2, 0)
     assert (gpu.up, gpu.reason, gpu.time_limit_s) == (False, "none of its nodes is in service", 604800)
     assert (old.up, old.reason, old.time_limit_s) == (False, "the partition is down", None)
 
@@ -169,26 +206,35 @@ def test_that_only_an_answer_that_got_lost_may_hide_a_job() -> None:
 
 @pytest.mark.parametrize("resources", [
     Resources(partition="a b"), Resources(partition="a\n#SBATCH --wrap=x"), Resources(account="$(id)"),
-    Resources(partition="x" * 65), Resources(time_limit_min=0), Resources(cpus=-1), Resources(memory_mb=10**9)])
+    Resources(partition="x" * 129),
+    Resources(gpus=-1), Resources(time_limit_min=0), Resources(cpus=-1), Resources(memory_mb=10**9)])
 def test_that_no_option_can_carry_another_one_into_the_header(resources: Resources) -> None:
     with pytest.raises(SubmissionRefusedError):
-        slurm.header(resources, "beamside-1", "job.log")
+        slurm.header(StepWish("beamside-1", "job", resources))
 
 
 def test_that_the_header_asks_for_what_was_chosen_and_nothing_else() -> None:
-    assert slurm.header(Resources("debug", "proposals", 30, 4, 2000), "beamside-1", "job.log").splitlines() == [
+    assert slurm.header(StepWish("beamside-1", "job", Resources("debug", "proposals", 30, 4, 2000))).splitlines() == [
         "#SBATCH --job-name=beamside-1", "#SBATCH --output=job.log", "#SBATCH --nodes=1", "#SBATCH --ntasks=1",
         "#SBATCH --partition=debug", "#SBATCH --account=proposals", "#SBATCH --time=30", "#SBATCH --cpus-per-task=4",
         "#SBATCH --mem=2000M"]
-    assert "partition" not in slurm.header(Resources(), "beamside-1", "job.log")
+    assert slurm.header(StepWish("beamside-1-2", "job-2", Resources(gpus=2), 40, 8, True)).splitlines() == [
+        "#SBATCH --job-name=beamside-1-2", "#SBATCH --output=job-2.%a.log", "#SBATCH --array=1-40%8",
+        "#SBATCH --nodes=1", "#SBATCH --ntasks=1", "#SBATCH --gres=gpu:2", "#SBATCH --hold"]
+    assert slurm.submit_argv("job-2.sh", after=True) == [
+        "sbatch", "--parsable", "--dependency=afterok:{after}", "--kill-on-invalid-dep=yes", "job-2.sh"]
+    assert "partition" not in slurm.header(StepWish("beamside-1", "job", Resources()))
 
 
 def test_that_only_ids_are_cancelled() -> None:
-    assert slurm.cancel_argv("12")[-2:] == ["scancel", "12"]
+    assert slurm.cancel_argv(["12", "13"])[-3:] == ["scancel", "12", "13"]
+    assert slurm.hold_argv(["12", "13"])[-3:] == ["scontrol", "hold", "12,13"]
+    assert slurm.release_argv(["12"])[-2:] == ["release", "12"]
     with pytest.raises(ValueError):
-        slurm.cancel_argv("--user=root")
-    assert slurm.cancel_problem(0, "scancel: error: Kill job error on job id 99999: Invalid job id specified") == ""
-    assert "Access" in slurm.cancel_problem(1, "scancel: error: Kill job error on job id 3: Access/permission denied")
+        slurm.cancel_argv(["--user=root"])
+    assert slurm.control_problem(0, "", "scancel: error: Kill job error on job id 9: Invalid job id specified") == ""
+    refused = "scancel: error: Kill job error on job id 3: Access/permission denied"
+    assert "Access" in slurm.control_problem(1, "", refused)
 
 
 @pytest.mark.parametrize(("line", "state", "words"), [

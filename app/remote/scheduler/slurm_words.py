@@ -1,0 +1,256 @@
+"""Slurm's states, reasons and refusals in plain words. Pure: no I/O, any thread.
+
+Reasons were collected from ``slurm.h`` of 22.05 to 25.05; where a job can never start, the words begin with
+"never starts: ", which the client acts on.
+"""
+
+from __future__ import annotations
+
+import re
+
+from app.errors import BeamsideError, SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
+from app.model.jobs import JobState, Resources
+from app.remote.scheduler.states import JobRow, exit_words
+
+_UNREACHABLE = re.compile(r"Unable to contact slurm controller|Socket timed out|Connection (refused|timed out)|"
+                          r"Zero Bytes were transmitted|slurm_persist_conn_open|temporarily unable|"
+                          r"Communication connection failure|Unable to (resolve|establish)|"
+                          r"Protocol authentication error|munge", re.I)
+_MISSING = re.compile(r"(sbatch|squeue|sacct|scancel|scontrol|sinfo)['’]?: (command not found|not found|No such file)")
+_REFUSALS = (
+    (r"invalid partition|Invalid partition name", "The partition “{partition}” does not exist at this site.",
+     "Choose one of those the site offers."),
+    (r"Invalid account|invalid account", "The account “{account}” may not be used with this partition.",
+     "Choose another account, or ask the facility which one is yours."),
+    (r"group not permitted to use this partition", "You may not use the partition “{partition}”.",
+     "Choose another partition, or ask the facility to let you use it."),
+    (r"Invalid qos", "The quality of service of the partition “{partition}” may not be used with your account.",
+     "Choose another partition or account."),
+    (r"Required partition not available|partition.*(inactive|down)|Requested partition configuration not available",
+     "The partition “{partition}” does not take jobs of this size or is not in service now.",
+     "Choose another partition, or ask for less."),
+    (r"Invalid generic resource|gres specification", "The partition “{partition}” does not have {gpus} GPUs for a job.",
+     "Ask for fewer GPUs, or choose another partition."),
+    (r"Invalid job array", "The site does not allow so many tasks in one job.", "Divide the job into fewer tasks."),
+    (r"time limit|--time specification", "The time limit of {minutes} min is more than the site allows.",
+     "Ask for less time or choose another partition."),
+    (r"Memory specification", "{memory} MB of memory is more than any node of the partition “{partition}” has.",
+     "Ask for less memory or choose another partition."),
+    (r"node configuration is not available|More processors requested|CPU count per node",
+     "No node of the partition “{partition}” has the {cpus} CPUs and {memory} MB that the job asks for.",
+     "Ask for less, or choose another partition."),
+    (r"MaxSubmitJob|job submit limit", "You have as many jobs in the queue as this site allows.",
+     "Wait until some of them have ended."),
+    (r"QOSMax|QOSMin|AssocMax|AssocGrp|QOSGrp|violates accounting/QOS policy",
+     "The job asks for more than the account's limits at this site allow.",
+     "Ask for less, or wait until other jobs of yours have ended."),
+    (r"User not found on host|invalid user id|no associations?", "Slurm does not know your account at this site.",
+     "Ask the facility to allow your account to use the batch system."),
+    (r"Job dependency problem", "The job that this one was to wait for does not exist any more.",
+     "Submit it without waiting, or submit the other job again."),
+)
+_STATES = {"PENDING": JobState.QUEUED, "REQUEUED": JobState.QUEUED, "REQUEUE_FED": JobState.QUEUED,
+           "REQUEUE_HOLD": JobState.HELD, "SPECIAL_EXIT": JobState.HELD, "RESV_DEL_HOLD": JobState.HELD,
+           "EXPEDITING": JobState.QUEUED,
+           "CONFIGURING": JobState.RUNNING, "RUNNING": JobState.RUNNING, "COMPLETING": JobState.RUNNING,
+           "SUSPENDED": JobState.RUNNING, "STOPPED": JobState.RUNNING, "RESIZING": JobState.RUNNING,
+           "SIGNALING": JobState.RUNNING, "STAGE_OUT": JobState.RUNNING, "POWER_UP_NODE": JobState.RUNNING,
+           "UPDATE_DB": JobState.RUNNING,
+           "COMPLETED": JobState.COMPLETED,
+           "CANCELLED": JobState.CANCELLED, "REVOKED": JobState.CANCELLED,
+           "FAILED": JobState.FAILED, "TIMEOUT": JobState.FAILED, "DEADLINE": JobState.FAILED,
+           "OUT_OF_MEMORY": JobState.FAILED, "NODE_FAIL": JobState.FAILED, "BOOT_FAIL": JobState.FAILED,
+           "PREEMPTED": JobState.FAILED, "LAUNCH_FAILED": JobState.FAILED, "RECONFIG_FAIL": JobState.FAILED}
+_STATE_WORDS = {"TIMEOUT": "the time limit was reached", "DEADLINE": "its deadline passed",
+                "OUT_OF_MEMORY": "the memory limit was exceeded", "NODE_FAIL": "a node failed",
+                "BOOT_FAIL": "a node did not start", "PREEMPTED": "it was preempted by another job",
+                "LAUNCH_FAILED": "it could not be started on its node",
+                "RECONFIG_FAIL": "its node could not be prepared", "REVOKED": "it runs on another cluster",
+                "COMPLETING": "ending", "STAGE_OUT": "its results are being copied",
+                "CONFIGURING": "its nodes are being prepared", "POWER_UP_NODE": "its nodes are being switched on",
+                "SUSPENDED": "suspended", "STOPPED": "suspended",
+                "REQUEUED": "put back into the queue", "REQUEUE_FED": "put back into the queue",
+                "REQUEUE_HOLD": "put back into the queue and held",
+                "RESV_DEL_HOLD": "held, since its reservation was deleted", "SPECIAL_EXIT": "held after its end"}
+_OWN_LIMIT = "you have as much in use as you may"
+_REASONS = {
+    "Priority": "other jobs come first", "Resources": "waiting for free nodes",
+    "Dependency": "waiting for another job",
+    "DependencyNeverSatisfied": "never starts: the job it waits for did not succeed",
+    "JobHeldUser": "held by you", "JobHeldAdmin": "held by the facility",
+    "job_requeued_in_held_state": "put back into the queue and held",
+    "BeginTime": "it may start later only", "DeadLine": "never starts: its deadline cannot be kept",
+    "Licenses": "waiting for a licence", "FedJobLock": "clusters are deciding where it runs",
+    "PartitionTimeLimit": "never starts: its time limit is above the partition's",
+    "PartitionNodeLimit": "never starts: it asks for more nodes than the partition allows",
+    "PartitionDown": "the partition is not in service", "PartitionInactive": "the partition is not in service",
+    "PartitionConfig": "never starts: the partition has no such nodes",
+    "BadConstraints": "no node is like what it asks for", "ReqNodeNotAvail": "the nodes it needs are not in service",
+    "NodeDown": "a node is not in service", "NodesDown": "the nodes it needs are not in service",
+    "Reservation": "waiting for its reservation",
+    "ReservationDeleted": "never starts: its reservation was deleted",
+    "InvalidReservation": "never starts: its reservation does not exist",
+    "FrontEndDown": "the batch system's front end is not in service", "Cleaning": "being put back into the queue",
+    "Prolog": "its node is being prepared", "Preempted": "it was preempted by another job",
+    "AccountNotAllowed": "never starts: the account may not use this partition",
+    "AccountingPolicy": "the account's limits are reached",
+    "InvalidAccount": "never starts: the account is not valid",
+    "InvalidQOS": "never starts: the quality of service is not valid",
+    "QOSNotAllowed": "never starts: the quality of service may not be used with this partition or account",
+    "QOSJobLimit": _OWN_LIMIT, "QOSResourceLimit": _OWN_LIMIT, "QOSTimeLimit": _OWN_LIMIT,
+    "QOSUsageThreshold": "the account has used up its share", "AssociationJobLimit": _OWN_LIMIT,
+    "AssociationResourceLimit": _OWN_LIMIT, "AssociationTimeLimit": _OWN_LIMIT,
+    "JobArrayTaskLimit": "as many tasks of the array run as may",
+    "MaxBatchJobs": "as many jobs run as the site allows", "NodeLimit": "as many nodes are in use as may be",
+    "BurstBufferResources": "waiting for fast storage", "BurstBufferStageIn": "its data are being copied",
+    "BurstBufferOperation": "fast storage could not be prepared", "PowerNotAvail": "waiting for electric power",
+    "PowerReserved": "waiting for electric power", "MaxPowerReserved": "waiting for electric power",
+    "JobLaunchFailure": "it could not be started on its node",
+    "ReservationLimit": "its reservation is in full use",
+    "OutOfMemory": "the memory limit was exceeded", "TimeLimit": "the time limit was reached",
+    "InactiveLimit": "it was inactive for too long",
+    "NodeFailure": "a node failed", "SystemFailure": "the batch system failed",
+    "NonZeroExitCode": "", "None": "", "": "",
+}
+_SENTENCES = (("launch failed", "it could not be started on its node"),
+              ("launch_failed", "it could not be started on its node"),
+              ("Nodes required for job are", "the nodes it needs are not in service or reserved"),
+              ("requeued in held", "put back into the queue and held"))
+# Limits of accounts and qualities of service come in families: <where><whose><what>[PerJob …][Limit].
+_LIMIT = re.compile(r"(?:Assoc|QOS)(Grp|Max|Min)(\w*)")
+_LIMITED = (("SubmitJob", "jobs in the queue"), ("Job", "running jobs"), ("Cpu", "CPUs"), ("CPU", "CPUs"),
+            ("Mem", "memory"), ("GRES", "GPUs"), ("Gres", "GPUs"), ("Node", "nodes"), ("Billing", "computing time"),
+            ("License", "licences"), ("BB", "fast storage"), ("Energy", "energy"))
+_HELD = re.compile(r"JobHeld|held", re.I)
+
+
+def is_state(text: str) -> bool:
+    return _word(text) in _STATES
+
+
+def state(text: str, reason: str) -> JobState:
+    """What ``text`` (``CANCELLED by 1001``, ``COMPLETED+``) means; a queued job with a hold as reason is held."""
+    found = _STATES.get(_word(text), JobState.UNKNOWN)
+    return JobState.HELD if found is JobState.QUEUED and _HELD.search(reason) else found
+
+
+def reason_words(text: str, reason: str, exit_code: int | None, signal: int | None, *, ours: bool = False) -> str:
+    """Why a job is in its state, in words; Slurm's own word in brackets where it helps to ask about it.
+
+    Args:
+        ours: the job was submitted by this program, which never asks for a later start.
+    """
+    word = _word(text)
+    if word in _STATE_WORDS:
+        return _STATE_WORDS[word]
+    if word == "CANCELLED":
+        return _cancelled(text, reason)
+    if word == "FAILED":
+        if signal or (exit_code is None and reason == "JobLaunchFailure"):
+            return exit_words(None, signal)     # Slurm calls a script that was killed a launch failure, too
+        return _REASONS.get(reason.partition(",")[0], "") or exit_words(exit_code, signal)
+    if word in ("COMPLETED", "RUNNING", "RESIZING", "SIGNALING", "UPDATE_DB"):
+        return ""
+    if word not in _STATES:
+        return f"Slurm calls its state {word}"
+    key = re.split(r"[,(]", reason.strip("()"))[0].strip()
+    words = _REASONS.get(key)
+    if words is None:
+        words = next((w for text, w in _SENTENCES if text in reason), None) or _limit_words(key)
+    if ours and key == "BeginTime":
+        words = "put back into the queue, and starts a little later"
+    if words is None:
+        return reason
+    return f"{words} ({reason.strip('()')})" if words else ""
+
+
+def _cancelled(text: str, reason: str) -> str:
+    if reason in ("DependencyNeverSatisfied", "Dependency"):
+        return "the job it waited for did not succeed"
+    if text.split()[1:2] == ["by"] and text.split()[2:3] == ["0"]:
+        return "cancelled by the facility"
+    return "cancelled"
+
+
+def _limit_words(key: str) -> str | None:
+    match = _LIMIT.fullmatch(key)
+    if not match:
+        return None
+    kind, what = match.groups()
+    name = what.replace("PerJob", "")
+    thing = next((words for word, words in _LIMITED if word in name), "resources")
+    much = "much" if thing in ("memory", "computing time", "fast storage", "energy") else "many"
+    if kind == "Min":
+        return "never starts: it asks for less than the least that is allowed"
+    if "Minutes" in what:
+        return ("your account has used up its CPU time" if kind == "Grp"
+                else "never starts: it asks for more CPU time than one job may have")
+    if "Wall" in what:
+        return ("your account has used up its running time" if kind == "Grp"
+                else "never starts: its time limit is above the one of your account")
+    if kind == "Max" and "PerJob" in what:
+        return f"never starts: it asks for more {thing} than one job may have"
+    return f"as {much} {thing} as {'your account' if kind == 'Grp' else 'you'} may have"
+
+
+def said(errors: str) -> str:
+    """The sentence in what a Slurm command wrote, without its prefixes."""
+    lines = [re.sub(r"^\w+: (error|fatal): ", "", line).strip() for line in errors.splitlines()
+             if re.match(r"^s\w+: (error|fatal): ", line)]
+    text = lines[-1] if lines else next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "")
+    return re.sub(r"^(Batch job submission failed|allocation failure): ", "", text)
+
+
+def refusal(errors: str, resources: Resources) -> BeamsideError:
+    """The error for an ``sbatch`` that failed."""
+    if _UNREACHABLE.search(errors) or is_missing(errors):
+        return unreachable(1, errors)
+    if re.search(r"No space left|quota exceeded", errors, re.I):
+        return StorageFullError("There is no space left where the job was to be written.", errors.strip(),
+                                "Free some space or quota and submit again.")
+    for pattern, summary, remedy in _REFUSALS:
+        if re.search(pattern, errors, re.I):
+            summary = summary.format(partition=resources.partition or "(the default)",
+                                     account=resources.account or "(the default)", gpus=resources.gpus,
+                                     minutes=resources.time_limit_min, memory=resources.memory_mb,
+                                     cpus=resources.cpus)
+            return SubmissionRefusedError(summary, errors.strip(), remedy)
+    words = said(errors)
+    return SubmissionRefusedError(f"Slurm refused the job: {words}" if words else "Slurm refused the job.",
+                                  errors.strip(), "Change what is asked for and submit again.")
+
+
+def is_missing(errors: str) -> bool:
+    """Whether the shell did not find Slurm's commands."""
+    return bool(_MISSING.search(errors))
+
+
+def unreachable(exit_code: int, errors: str) -> SchedulerUnavailableError:
+    """The error for a command that got no answer."""
+    if exit_code in (126, 127) or is_missing(errors):
+        return SchedulerUnavailableError(
+            "Slurm's commands were not found at the site.", errors.strip(),
+            "If they need a login shell or a module, set [batch] login_shell = true in the site's profile.")
+    return SchedulerUnavailableError("Slurm does not answer at the moment; jobs that were submitted are not lost.",
+                                     errors.strip(), "Try again in a minute.")
+
+
+def end_told_by_log(log_tail: str) -> JobRow | None:
+    """What Slurm itself wrote at the end of a job's log, for sites that keep no history."""
+    for line in reversed(log_tail.splitlines()):
+        if re.search(r"^(slurmstepd|slurmd)[^ ]*: error: ", line):
+            if "DUE TO TIME LIMIT" in line:
+                return JobRow("", JobState.FAILED, reason="the time limit was reached")
+            if re.search(r"memory limit|oom[-_ ]kill|out of memory", line, re.I):
+                return JobRow("", JobState.FAILED, reason="the memory limit was exceeded")
+            if "DUE TO NODE FAILURE" in line:
+                return JobRow("", JobState.FAILED, reason="a node failed")
+            if "DUE TO PREEMPTION" in line:
+                return JobRow("", JobState.FAILED, reason="it was preempted by another job")
+            if re.search(r"\*\*\* JOB \d+ .*CANCELLED", line):
+                return JobRow("", JobState.CANCELLED, reason="cancelled")
+    return None
+
+
+def _word(text: str) -> str:
+    return (text.split() or [""])[0].rstrip("+")
