@@ -12,11 +12,13 @@ from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
 # A file that names the first belongs to the group: Slurm makes accounts and daemons once, and so does FreeRADIUS.
-GROUPS = {"SlurmFacility": "tests/system (Slurm)", "MoonshotFacility": "tests/system (Moonshot)"}
+GROUPS = {"slurm_states": "tests/system (Slurm states)", "SlurmFacility": "tests/system (Slurm)",
+          "MoonshotFacility": "tests/system (Moonshot)"}
 # These wait long, or compute long; the more, the earlier.
 LONGEST = (
-    "tests/cli/test_contract_facility.py", "tests/system (Slurm)", "tests/cli/test_contract.py",
-    "tests/system (Moonshot)", "tests/cli/test_contract_get.py", "tests/unit/agent_hdf5/test_statistics.py",
+    "tests/cli/test_contract_facility.py", "tests/system (Slurm)", "tests/system (Slurm states)",
+    "tests/cli/test_contract.py", "tests/system (Moonshot)", "tests/cli/test_contract_get.py",
+    "tests/unit/agent_hdf5/test_statistics.py",
     "tests/gui/test_answers_local.py", "tests/contract/test_data_service_contract.py",
     "tests/system/test_signin_keyring.py", "tests/contract/test_picture_contract.py",
     "tests/contract/test_connection.py", "tests/cli/test_contract_targets.py",

@@ -22,19 +22,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.peers.need import need_program
-from tests.peers.slurm_config import SlurmLayout, SlurmPorts, cgroup_conf, slurm_conf, slurmdbd_conf
+from tests.peers.slurm_admin import SlurmAdmin
+from tests.peers.slurm_config import (
+    SlurmLayout,
+    SlurmNature,
+    SlurmPorts,
+    cgroup_conf,
+    gres_conf,
+    prolog,
+    slurm_conf,
+    slurmdbd_conf,
+)
+from tests.peers.slurm_daemons import PATH, Daemons, succeeds, wait_for
 from tests.peers.sshd import Sshd, UserAuthority, public_line, sshd, write_private
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = {"sshd": "openssh-server", "munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd",
              "sbatch": "slurm-client"}
+_MEMORY_CGROUP = Path("/sys/fs/cgroup/memory")
 _ACCOUNTING_PROGRAMS = {"slurmdbd": "slurmdbd", "mariadbd": "mariadb-server", "mariadb-install-db": "mariadb-server"}
 
 
@@ -45,8 +56,18 @@ class SlurmFacility:
     layout: SlurmLayout
     sshd: Sshd
     users: tuple[str, str]
-    accounting: bool
+    nature: SlurmNature
+    daemons: Daemons
     host: str = "127.0.0.1"
+
+    @property
+    def admin(self) -> SlurmAdmin:
+        """What its administrators do."""
+        return SlurmAdmin(self, self.daemons)
+
+    @property
+    def accounting(self) -> bool:
+        return self.nature.accounting
 
     @property
     def port(self) -> int:
@@ -74,7 +95,7 @@ class SlurmFacility:
 
     def run(self, *argv: str, user: str = "", timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
         """Run a command here as root or as ``user`` (``run("scontrol", "update", …)``)."""
-        environment = {"PATH": _PATH, "SLURM_CONF": str(self.slurm_conf), "LANG": "C.UTF-8"}
+        environment = {"PATH": PATH, "SLURM_CONF": str(self.slurm_conf), "LANG": "C.UTF-8"}
         if user:
             environment |= {"HOME": str(self.home(user)), "USER": user, "LOGNAME": user}
         return subprocess.run(argv, env=environment, user=user or None, group=user or None,
@@ -88,25 +109,33 @@ class SlurmFacility:
 
 
 @contextlib.contextmanager
-def slurm_facility(*, accounting: bool = True, nodes: int = 1, cpus: int = 4,
-                   min_job_age_s: int = 300) -> Iterator[SlurmFacility]:
+def slurm_facility(*, accounting: bool = True, nodes: int = 1, cpus: int = 4, gpus: int = 0, min_job_age_s: int = 300,
+                   cgroups: bool = False, node_timeout_s: int = 20) -> Iterator[SlurmFacility]:
     """Start the facility and stop it with everything it started.
 
     Args:
         accounting: with slurmdbd and MariaDB (``sacct`` answers), or with nothing at all.
+        gpus: pretended ones of the first node, in a partition ``gpu`` of its own.
         min_job_age_s: how long a finished job stays visible to ``squeue`` and ``scontrol``.
+        cgroups: limit memory by the kernel where this machine can (:func:`has_memory_cgroups`), else by sampling.
+        node_timeout_s: after how long a silent node counts as down.
     """
     for name, package in (_PROGRAMS | (_ACCOUNTING_PROGRAMS if accounting else {})).items():
         need_program(name, package)
     root = Path(tempfile.mkdtemp(prefix="bs-", dir="/tmp"))
     root.chmod(0o755)
+    cgroups = cgroups and has_memory_cgroups()
+    stem = f"n{secrets.token_hex(2)}x" if cgroups else "cn"      # a cgroup has its node's name, whoever's node it is
+    nature = SlurmNature(
+        socket.gethostname().split(".")[0], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 * 9 // 10,
+        tuple(f"{stem}{i + 1}" for i in range(nodes)), cpus, gpus, accounting, min_job_age_s, cgroups, node_timeout_s)
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
         layout = SlurmLayout(root)
         free = _free_ports(3 + nodes)
         ports = SlurmPorts(free[0], free[1], free[2], tuple(free[3:]))
         users = _make_users(root, stack)
-        _write_configuration(layout, ports, cpus, accounting, min_job_age_s)
+        _write_configuration(layout, ports, nature)
         server = stack.enter_context(sshd(root / "ssh", options=[
             f"AuthorizedKeysFile {root}/ssh/authorized_keys.%u", "PermitRootLogin no", f"AllowUsers {' '.join(users)}",
             f"SetEnv SLURM_CONF={layout.slurm_conf}", "MaxSessions 20"]))
@@ -115,22 +144,26 @@ def slurm_facility(*, accounting: bool = True, nodes: int = 1, cpus: int = 4,
             write_private(key, root / "ssh" / f"id_{user}")
             (root / "ssh" / f"authorized_keys.{user}").write_text(public_line(key) + "\n")
         (root / "ssh").chmod(0o755)
-        site = SlurmFacility(layout, server, users, accounting)
-        daemons = _Daemons(layout)
-        stack.callback(daemons.stop, site)
+        site = SlurmFacility(layout, server, users, nature, Daemons(layout))
+        stack.callback(_stop, site)
         try:
-            _start(daemons, site, ports)
+            _start(site.daemons, site, ports)
         except TimeoutError as error:
             raise RuntimeError(f"{error}\n{site.logs()}") from None
         yield site
 
 
-def _start(daemons: _Daemons, site: SlurmFacility, ports: SlurmPorts) -> None:
+def has_memory_cgroups() -> bool:
+    """Whether the kernel can limit a job's memory here: the cgroup v1 controller, mounted and ours to write."""
+    return (_MEMORY_CGROUP / "cgroup.procs").is_file() and os.access(_MEMORY_CGROUP / "cgroup.procs", os.W_OK)
+
+
+def _start(daemons: Daemons, site: SlurmFacility, ports: SlurmPorts) -> None:
     layout, root = site.layout, site.layout.root
     if site.accounting:                                          # the slowest, so first
         subprocess.run(["mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={root}/mysql/data",
                         "--auth-root-authentication-method=socket", "--skip-test-db"], check=True, timeout=60,
-                       stdin=subprocess.DEVNULL, capture_output=True, env={"PATH": _PATH})
+                       stdin=subprocess.DEVNULL, capture_output=True, env={"PATH": PATH})
         daemons.start("mariadbd", ["--no-defaults", f"--datadir={root}/mysql/data", "--bind-address=127.0.0.1",
                                    f"--port={ports.mariadb}", f"--socket={layout.database_socket}",
                                    f"--pid-file={root}/mysql/pid", "--innodb-buffer-pool-size=64M",
@@ -139,40 +172,57 @@ def _start(daemons: _Daemons, site: SlurmFacility, ports: SlurmPorts) -> None:
     daemons.start("munged", ["--foreground", f"--socket={layout.munge_socket}", f"--key-file={root}/munge/key",
                              f"--pid-file={root}/munge/pid", f"--log-file={root}/munge/log",
                              f"--seed-file={root}/munge/seed", "--num-threads=2"], "munge")
-    _wait("munge", 10, lambda: _succeeds(["munge", "-S", str(layout.munge_socket), "-n"]))
+    wait_for("munge", 10, lambda: succeeds(["munge", "-S", str(layout.munge_socket), "-n"]))
     if site.accounting:
         client = ["mariadb", "--no-defaults", "-uroot", "-S", str(layout.database_socket), "-e"]
-        _wait("MariaDB", 30, lambda: _succeeds([*client, "select 1"]))
+        wait_for("MariaDB", 30, lambda: succeeds([*client, "select 1"]))
         password = (root / "etc" / "password").read_text()
         statements = (f"create database accounting; create user slurm@'127.0.0.1' identified by '{password}'; "
                       "grant all on accounting.* to slurm@'127.0.0.1'")
         subprocess.run([*client, statements], check=True, timeout=30)
         daemons.start("slurmdbd", ["-D"], "slurm")
-        _wait("slurmdbd", 30, lambda: site.run("sacctmgr", "-n", "show", "cluster").returncode == 0)
+        wait_for("slurmdbd", 30, lambda: site.run("sacctmgr", "-n", "show", "cluster").returncode == 0)
         for words in (["cluster", "beamside"], ["account", "proposals", "Description=proposals"],
                       *(["user", user, "Account=proposals"] for user in site.users)):
             site.run("sacctmgr", "-i", "add", *words)
     daemons.start("slurmctld", ["-D", "-f", str(layout.slurm_conf)], "slurm")
-    _wait("slurmctld", 20, lambda: "is UP" in site.run("scontrol", "ping").stdout)
-    for i in range(len(ports.slurmd)):
-        (root / f"slurmd.cn{i + 1}").mkdir(exist_ok=True)
-        daemons.start("slurmd", ["-D", "-N", f"cn{i + 1}", "-f", str(layout.slurm_conf)], "root", f"slurmd.cn{i + 1}")
-    _wait("the nodes", 30, lambda: site.run("sinfo", "-h", "-N", "-p", "debug", "-o", "%t").stdout.split()
+    wait_for("slurmctld", 20, lambda: "is UP" in site.run("scontrol", "ping").stdout)
+    for node in site.nature.nodes:
+        (root / f"slurmd.{node}").mkdir(exist_ok=True)
+        daemons.start("slurmd", ["-D", "-N", node, "-f", str(layout.slurm_conf)], "root", f"slurmd.{node}")
+    wait_for("the nodes", 30, lambda: site.run("sinfo", "-h", "-N", "-p", "debug", "-o", "%t").stdout.split()
           == ["idle"] * len(ports.slurmd))
 
 
-def _write_configuration(layout: SlurmLayout, ports: SlurmPorts, cpus: int, accounting: bool, age_s: int) -> None:
+def _stop(site: SlurmFacility) -> None:
+    """Cancel every job, stop the daemons, and end what jobs left behind."""
+    with contextlib.suppress(subprocess.TimeoutExpired, TimeoutError):
+        site.run("scancel", "-u", ",".join(site.users), timeout_s=10)
+        wait_for("jobs to end", 5, lambda: not site.run("squeue", "-h", timeout_s=5).stdout.strip())
+    site.daemons.stop_all()
+    site.daemons.end_leftovers()
+    for node in site.nature.nodes if site.nature.cgroups else ():
+        for folder in sorted(_MEMORY_CGROUP.glob(f"slurm_{node}/**/"), reverse=True):
+            with contextlib.suppress(OSError):                   # something in it has not quite ended
+                folder.rmdir()
+
+
+def _write_configuration(layout: SlurmLayout, ports: SlurmPorts, nature: SlurmNature) -> None:
     root = layout.root
     for folder, owner in (("etc", "root"), ("log", "root"), ("munge", "munge"), ("slurmctld", "slurm")):
         _own_folder(root / folder, owner)
     (root / "munge" / "key").write_bytes(secrets.token_bytes(1024))
     (root / "munge" / "key").chmod(0o400)
     shutil.chown(root / "munge" / "key", "munge")
-    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 * 9 // 10
-    layout.slurm_conf.write_text(slurm_conf(layout, ports, hostname=socket.gethostname().split(".")[0], cpus=cpus,
-                                            memory_mb=memory_mb, accounting=accounting, min_job_age_s=age_s))
-    (root / "etc" / "cgroup.conf").write_text(cgroup_conf())
-    if accounting:
+    layout.slurm_conf.write_text(slurm_conf(layout, ports, nature))
+    (root / "etc" / "cgroup.conf").write_text(cgroup_conf(nature.cgroups))
+    (root / "etc" / "gres.conf").write_text(gres_conf(layout, nature))
+    layout.gpus.mkdir()
+    for i in range(nature.gpus):
+        (layout.gpus / f"gpu{i}").touch()
+    layout.prolog.write_text(prolog(layout))
+    layout.prolog.chmod(0o755)
+    if nature.accounting:
         _own_folder(root / "mysql", "mysql")
         password = secrets.token_hex(16)
         for name, text, owner in (("password", password, "root"),
@@ -219,59 +269,12 @@ def _account(*argv: str) -> None:
         raise RuntimeError(f"{shutil.which(argv[0])}: {done.stderr.strip()}")
 
 
-class _Daemons:
-    """The processes of one facility, started in the foreground as children, stopped in the opposite order."""
-
-    def __init__(self, layout: SlurmLayout) -> None:
-        self._layout = layout
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, program: str, arguments: Sequence[str], user: str, name: str = "") -> None:
-        environment: Mapping[str, str] = {"PATH": _PATH, "SLURM_CONF": str(self._layout.slurm_conf), "LANG": "C.UTF-8"}
-        groups = os.getgrouplist(user, pwd.getpwnam(user).pw_gid)
-        with self._layout.log(name or program).open("ab") as log:
-            self._running.append(subprocess.Popen(
-                [need_program(program), *arguments], env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, user=user, group=pwd.getpwnam(user).pw_gid, extra_groups=groups, start_new_session=True))
-
-    def stop(self, site: SlurmFacility) -> None:
-        """Cancel every job, stop the daemons, and end what jobs left behind (it carries our SLURM_CONF)."""
-        with contextlib.suppress(subprocess.TimeoutExpired, TimeoutError):
-            site.run("scancel", "-u", ",".join(site.users), timeout_s=10)
-            _wait("jobs to end", 5, lambda: not site.run("squeue", "-h", timeout_s=5).stdout.strip())
-        for process in reversed(self._running):
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
-        mark = f"SLURM_CONF={site.slurm_conf}".encode()
-        for environ in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if mark in environ.read_bytes().split(b"\0"):
-                    os.kill(int(environ.parent.name), signal.SIGKILL)
-
-
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
-
-
-def _succeeds(argv: Sequence[str]) -> bool:
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False,
-                          env={"PATH": _PATH}).returncode == 0
-
-
-def _wait(what: str, deadline_s: float, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come up in {deadline_s:.0f} s")
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":
