@@ -23,6 +23,7 @@ class Dialect(Protocol):
 
     title: str
     waits_for_success: bool     # whether a dependency knows success; else the step's script looks for itself
+    between_ids: str            # between several ids where AFTER stands
     variables: str              # shell lines: BEAMSIDE_JOB_ID (its own), BEAMSIDE_TASK ("" if none), BEAMSIDE_CPUS
 
     def header(self, wish: StepWish) -> str: ...                    # raises SubmissionRefusedError

@@ -47,6 +47,7 @@ class Slurm:
 
     title = "Slurm"
     waits_for_success = True
+    between_ids = ":"
     variables = ('BEAMSIDE_JOB_ID="${SLURM_ARRAY_JOB_ID:-${SLURM_JOB_ID:-}}"\n'
                  'BEAMSIDE_TASK="${SLURM_ARRAY_TASK_ID:-}"\n'
                  'BEAMSIDE_CPUS="${SLURM_CPUS_PER_TASK:-${SLURM_CPUS_ON_NODE:-1}}"\n')
