@@ -1,12 +1,22 @@
-"""The recipes that come with the program. Reads ``resources/recipes/*/`` once when asked; no other I/O."""
+"""The recipes that come with the program, and the library that every recipe's program may import.
+
+Reads ``resources/recipes/*/`` once when asked; no other I/O.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
 from pathlib import Path
 
-from app.recipes.recipe import Recipe, parse_recipe
+from app.recipes.recipe import Recipe
+from app.recipes.recipe_text import PROGRAM, SNIPPET, parse_recipe
 from app.resources import resource_path
+
+
+@functools.cache
+def common_files() -> dict[str, str]:
+    """The common library by file name: it goes into every job's folder, beside ``run.py``."""
+    return _programs(resource_path("recipes", "common"))
 
 
 def shipped_recipes() -> dict[str, Recipe]:
@@ -15,22 +25,18 @@ def shipped_recipes() -> dict[str, Recipe]:
     Raises:
         RecipeError: one of them is faulty (a bug: the tests read them all).
     """
-    out: dict[str, Recipe] = {}
     root = resource_path("recipes")
-    for folder in sorted(root.iterdir()) if root.is_dir() else []:
-        if (folder / "recipe.toml").is_file():
-            recipe = parse_recipe((folder / "recipe.toml").read_text("utf-8"), (folder / "run.py").read_text("utf-8"),
-                                  f"recipes/{folder.name}/recipe.toml")
-            out[recipe.name] = replace(recipe, files=_files(root / "common", folder),
-                                       snippet=_text(folder / "snippet.py"))
-    return out
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    recipes = [_read(folder) for folder in folders if (folder / "recipe.toml").is_file()]
+    return {recipe.name: recipe for recipe in recipes}
 
 
-def _files(*folders: Path) -> dict[str, str]:
-    """What goes into a job's folder beside ``run.py``: the library of all recipes, and the recipe's own modules."""
-    return {path.name: path.read_text("utf-8") for folder in folders for path in sorted(folder.glob("*.py"))
-            if path.name not in ("run.py", "snippet.py")}
+def _read(folder: Path) -> Recipe:
+    programs = _programs(folder)
+    return parse_recipe((folder / "recipe.toml").read_text("utf-8"), programs.pop(PROGRAM, ""),
+                        f"recipes/{folder.name}/recipe.toml", snippet=programs.pop(SNIPPET, ""),
+                        files={**common_files(), **programs})
 
 
-def _text(path: Path) -> str:
-    return path.read_text("utf-8") if path.is_file() else ""
+def _programs(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text("utf-8") for path in sorted(folder.glob("*.py"))}

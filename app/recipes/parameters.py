@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.errors import RecipeError
@@ -16,6 +16,7 @@ from app.recipes.recipe import Parameter, ParameterType, Recipe
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 _LONGEST_TEXT = 4096
+_MOST_FILES = 10_000
 
 
 def complete(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def complete(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for parameter in recipe.parameters:
         value = values.get(parameter.name)
-        if value is None or value == "":
+        if value is None or value in ("", [], ()):
             value = parameter.default
         if value is None:
             if parameter.required:
@@ -71,13 +72,59 @@ def value_of(parameter: Parameter, text: str) -> Any:
             return int(text)
         if parameter.type is ParameterType.FLOAT:
             return float(text)
+        if parameter.type is ParameterType.RANGE:
+            return _range_of(text)
     except ValueError:
         raise RecipeError(_expected(parameter, text)) from None
     if parameter.type is ParameterType.BOOLEAN:
         if text.lower() not in _TRUE | _FALSE:
             raise RecipeError(_expected(parameter, text))
         return text.lower() in _TRUE
+    if parameter.type is ParameterType.FILES:
+        return tuple(path.strip() for path in re.split(r"[,\n]", text) if path.strip())
     return text
+
+
+def paths_in(recipe: Recipe, values: Mapping[str, Any]) -> list[tuple[Parameter, str]]:
+    """Every path at the site among complete values (``FILE``, a DATASET's ``FILE::/path``), with its parameter."""
+    out: list[tuple[Parameter, str]] = []
+    for parameter in recipe.parameters:
+        value = values.get(parameter.name)
+        if parameter.type in (ParameterType.FILE, ParameterType.DATASET) and value:
+            out.append((parameter, value))
+        elif parameter.type is ParameterType.FILES:
+            out += [(parameter, path) for path in value or ()]
+    return out
+
+
+def with_paths(recipe: Recipe, values: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Complete values with ``change`` applied to every path at the site among them."""
+    out = dict(values)
+    for parameter in recipe.parameters:
+        value = out.get(parameter.name)
+        if parameter.type in (ParameterType.FILE, ParameterType.DATASET) and value:
+            out[parameter.name] = change(value)
+        elif parameter.type is ParameterType.FILES and value:
+            out[parameter.name] = [change(path) for path in value]
+    return out
+
+
+def text_of(parameter: Parameter, value: Any) -> str:
+    """A value as a person would type it, so that :func:`value_of` reads it again; ``""``: none."""
+    if value is None:
+        return ""
+    if parameter.type is ParameterType.RANGE and isinstance(value, (list, tuple)):
+        return " to ".join(f"{bound!r}" if isinstance(bound, int) else f"{bound:.12g}" for bound in value)
+    if parameter.type is ParameterType.FILES and isinstance(value, (list, tuple)):
+        return ", ".join(str(path) for path in value)
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _range_of(text: str) -> tuple[float, float]:
+    """``0.1 to 5``, ``0.1, 5``, ``0.1 5`` or ``0.1..5``; ValueError: something else."""
+    words = [word for word in re.split(r"\s*(?:\bto\b|\.\.+|[,;…–])\s*|\s+", text.strip()) if word]
+    low, high = (float(word) for word in words)
+    return low, high
 
 
 def problem(parameter: Parameter, value: Any) -> str:
@@ -86,17 +133,47 @@ def problem(parameter: Parameter, value: Any) -> str:
         return _number_problem(parameter, value)
     if parameter.type is ParameterType.BOOLEAN:
         return "" if isinstance(value, bool) else _expected(parameter, value)
+    if parameter.type is ParameterType.RANGE:
+        return _range_problem(parameter, value)
+    if parameter.type is ParameterType.FILES:
+        return _files_problem(parameter, value)
     if not isinstance(value, str):
         return _expected(parameter, value)
     if parameter.type is ParameterType.CHOICE:
         return "" if value in parameter.choices else _expected(parameter, value)
+    if wrong := _line_problem(parameter, value):
+        return wrong
+    if parameter.pattern and not re.fullmatch(parameter.pattern, value):
+        return _expected(parameter, value)
+    return ""
+
+
+def _line_problem(parameter: Parameter, value: str) -> str:
     if len(value) > _LONGEST_TEXT:
         return f"{_called(parameter, True)} is longer than {_LONGEST_TEXT} characters."
     if "\0" in value or "\n" in value:
         return f"{_called(parameter, True)} must be one line of text."
-    if parameter.pattern and not re.fullmatch(parameter.pattern, value):
-        return _expected(parameter, value)
     return ""
+
+
+def _range_problem(parameter: Parameter, value: Any) -> str:
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        return _expected(parameter, value)
+    for bound in value:
+        if isinstance(bound, bool) or not isinstance(bound, (int, float)) or not math.isfinite(bound):
+            return _expected(parameter, value)
+    low, high = value
+    if low >= high:
+        return f"{_called(parameter, True)} goes from {low:g} to {high:g}; expected: the lower number first."
+    return _bounds_problem(parameter, low) or _bounds_problem(parameter, high)
+
+
+def _files_problem(parameter: Parameter, value: Any) -> str:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(path, str) and path.strip() for path in value):
+        return _expected(parameter, value)
+    if len(value) > _MOST_FILES:
+        return f"{_called(parameter, True)} names {len(value)} files; the most is {_MOST_FILES}."
+    return next((wrong for path in value if (wrong := _line_problem(parameter, path))), "")
 
 
 def _number_problem(parameter: Parameter, value: Any) -> str:
@@ -105,6 +182,10 @@ def _number_problem(parameter: Parameter, value: Any) -> str:
         return _expected(parameter, value)
     if not math.isfinite(value):
         return _expected(parameter, value)
+    return _bounds_problem(parameter, value)
+
+
+def _bounds_problem(parameter: Parameter, value: float) -> str:
     unit = f" {parameter.unit}" if parameter.unit else ""
     if parameter.minimum is not None and value < parameter.minimum:
         return f"{_called(parameter, True)} is {value:g}{unit}; the least is {parameter.minimum:g}{unit}."
@@ -123,6 +204,10 @@ def _json_value(parameter: Parameter, value: Any) -> Any:
         return int(value)
     if parameter.type is ParameterType.FLOAT:
         return float(value)
+    if parameter.type is ParameterType.RANGE:
+        return [float(bound) for bound in value]
+    if parameter.type is ParameterType.FILES:
+        return [str(path) for path in value]
     return value
 
 
@@ -134,7 +219,10 @@ def _expected(parameter: Parameter, value: Any) -> str:
     expected = {ParameterType.INTEGER: "a whole number", ParameterType.FLOAT: "a number",
                 ParameterType.BOOLEAN: "yes or no", ParameterType.TEXT: "text", ParameterType.FILE: "a file's path",
                 ParameterType.DATASET: "a file and the node in it, as FILE::/path",
+                ParameterType.RANGE: "two numbers, the lower first, as 0.1 to 5",
+                ParameterType.FILES: "paths of files, with commas between them",
                 ParameterType.CHOICE: "one of " + ", ".join(parameter.choices)}[parameter.type]
     if parameter.type is ParameterType.TEXT and parameter.pattern:
         expected = parameter.help.rstrip(".") or f"text of the form {parameter.pattern}"
-    return f"{_called(parameter, True)} is “{value}”; expected: {expected}."
+    text = str(value)
+    return f"{_called(parameter, True)} is “{text if len(text) <= 80 else text[:79] + '…'}”; expected: {expected}."

@@ -9,7 +9,8 @@ import pytest
 from app.errors import RecipeError
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import complete, parse_assignments, problem
-from app.recipes.recipe import ParameterType, Recipe, parse_recipe
+from app.recipes.recipe import ParameterType, Recipe
+from app.recipes.recipe_text import parse_recipe
 
 _TOML = """
 schema = 1
