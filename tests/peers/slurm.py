@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -21,13 +20,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from tests.peers.accounts import make_accounts
 from tests.peers.need import need_program
 from tests.peers.slurm_admin import SlurmAdmin
 from tests.peers.slurm_config import (
@@ -134,7 +133,7 @@ def slurm_facility(*, accounting: bool = True, nodes: int = 1, cpus: int = 4, gp
         layout = SlurmLayout(root)
         free = _free_ports(3 + nodes)
         ports = SlurmPorts(free[0], free[1], free[2], tuple(free[3:]))
-        users = _make_users(root, stack)
+        users = make_accounts(root, stack)
         _write_configuration(layout, ports, nature)
         server = stack.enter_context(sshd(root / "ssh", options=[
             f"AuthorizedKeysFile {root}/ssh/authorized_keys.%u", "PermitRootLogin no", f"AllowUsers {' '.join(users)}",
@@ -236,37 +235,6 @@ def _write_configuration(layout: SlurmLayout, ports: SlurmPorts, nature: SlurmNa
 def _own_folder(folder: Path, owner: str) -> None:
     folder.mkdir(mode=0o755, parents=True)
     shutil.chown(folder, owner)
-
-
-def _make_users(root: Path, stack: contextlib.ExitStack) -> tuple[str, str]:
-    """Two accounts, bsvisitor1 and bsvisitor2 unless another facility has them; removed on the way out."""
-    made: list[str] = []
-    for number in range(1, 100):
-        user, home = f"bsvisitor{number}", root / "home" / f"bsvisitor{number}"
-        with contextlib.suppress(KeyError):
-            if Path(pwd.getpwnam(user).pw_dir).exists():
-                continue                                          # in use by another facility
-            _account("userdel", "-f", user)                       # left by one that was killed
-        home.parent.mkdir(exist_ok=True)
-        # '*' and not '!': without PAM sshd refuses accounts that are locked
-        _account("useradd", "--create-home", "--home-dir", str(home), "--shell", "/bin/bash", "--password", "*", user)
-        stack.callback(_account, "userdel", "-f", user)
-        made.append(user)
-        if len(made) == 2:
-            return made[0], made[1]
-    raise RuntimeError("no free bsvisitor account names")
-
-
-def _account(*argv: str) -> None:
-    """useradd and userdel, again while somebody else has the password file locked."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    for _attempt in range(20):
-        if "lock" not in done.stderr:
-            break
-        time.sleep(0.2)
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    if done.returncode and argv[0] == "useradd":
-        raise RuntimeError(f"{shutil.which(argv[0])}: {done.stderr.strip()}")
 
 
 def _free_ports(count: int) -> list[int]:
