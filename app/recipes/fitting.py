@@ -1,0 +1,64 @@
+"""Whether data fits a recipe, for menus and forms: “no” only where something is known to be wrong. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from app.recipes.recipe import Recipe
+
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".hdf4", ".he5", ".nxs", ".nx", ".nx5", ".nexus", ".cxi", ".nc", ".nc4")
+_KINDS = {"b": "truth values", "i": "whole numbers", "u": "whole numbers", "f": "numbers with decimals",
+          "c": "complex numbers", "S": "text", "U": "text", "O": "text", "V": "records"}
+_LAYOUTS = {"data-exchange": "Data Exchange", "bliss": "ESRF scans", "image-folder": "image series"}
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known of an input. ``None``: nobody looked.
+
+    Attributes:
+        nx_classes: NX classes of the groups around the data, and the entry's definition (``NXmx``); ``()``: none.
+        layouts: those among known ones that it has (``data-exchange``, ``bliss``, ``image-folder``).
+        rank: number of dimensions of the data set.
+        kind: numpy's kind letter of its dtype; ``""``: not known.
+    """
+
+    file_path: PurePosixPath
+    nx_classes: tuple[str, ...] | None = None
+    layouts: tuple[str, ...] | None = None
+    rank: int | None = None
+    kind: str = ""
+
+
+def why_not(recipe: Recipe, facts: DataFacts) -> str:
+    """Why the recipe cannot be used on this data, in one sentence; ``""``: nothing speaks against it."""
+    accepts = recipe.accepts
+    suffix = facts.file_path.suffix.lower()
+    is_image = suffix not in HDF5_SUFFIXES
+    if accepts.suffixes and suffix and is_image and suffix not in accepts.suffixes:
+        return f"{recipe.title} takes HDF5 files and {_listed(accepts.suffixes)}, not {suffix}."
+    if (accepts.nx_classes or accepts.layouts) and not (is_image and suffix in accepts.suffixes):
+        known = facts.nx_classes is not None and facts.layouts is not None
+        fits = set(facts.nx_classes or ()) & set(accepts.nx_classes) | set(facts.layouts or ()) & set(accepts.layouts)
+        if known and not fits:
+            wanted = [*accepts.nx_classes, *(_LAYOUTS.get(name, name) for name in accepts.layouts)]
+            return f"{recipe.title} takes {_listed(wanted)}; this file is none of these."
+    if facts.rank is not None:
+        low, high = accepts.rank_minimum, accepts.rank_maximum
+        if (low is not None and facts.rank < low) or (high is not None and facts.rank > high):
+            return f"{recipe.title} takes data of {_ranks(low, high)} dimensions; this has {facts.rank}."
+    if accepts.kinds and facts.kind and facts.kind not in accepts.kinds:
+        return f"{recipe.title} cannot use {_KINDS.get(facts.kind, 'this type of data')}."
+    return ""
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
+
+
+def _ranks(low: int | None, high: int | None) -> str:
+    if low == high:
+        return str(low)
+    return f"{low} to {high}" if low is not None and high is not None else (
+        f"at least {low}" if low is not None else f"at most {high}")
