@@ -82,6 +82,7 @@ class TrialSession:
         self._job: Job | None = None
         self._number = 0
         self._over: TrialStatus | None = None
+        self._left = False                 # nobody wants it any more
 
     @property
     def job(self) -> Job | None:
@@ -98,12 +99,15 @@ class TrialSession:
             RecipeError, NotFoundError, PermissionError_, SubmissionRefusedError, StorageFullError: there is no trial.
             SchedulerUnavailableError, LinkError: calling again is safe, unless the link was lost while submitting.
         """
-        wanted = complete(self._recipe, parameters)
+        complete(self._recipe, parameters)
         job, told = self._running() or (self._submit(parameters), None)
         with self._lock:
             self._job, self._over = job, None
             self._folder = TrialFolder(self._transport, PurePosixPath(job.folder))
-        _log.info("trial job %s with %d parameters", job.id, len(wanted))
+            left = self._left
+        _log.info("trial job %s at %s", job.id, job.site)
+        if left:
+            self.end()
         return status_of(job, told or Told.WAITING, self._recipe)
 
     def look(self, wait_s: float = 0.0) -> TrialStatus:
@@ -194,14 +198,15 @@ class TrialSession:
         raise CancelledError
 
     def end(self) -> None:
-        """End the job: it is told to, and cancelled if it does not end by itself; its answers are removed.
+        """End the job: it is told to, and cancelled if it does not end by itself; its answers are removed. A trial that
+        is just being submitted ends when it is.
 
         Raises:
             LinkError, BatchError: it ends by itself when nobody asks any more.
         """
         with self._lock:
             folder, job = self._folder, self._job
-            self._folder = None
+            self._folder, self._left = None, True
         if folder is None or job is None:
             return
         if self._over is None:

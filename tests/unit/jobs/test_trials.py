@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from app.errors import LinkLostError, RecipeError
+from app.errors import BatchError, LinkLostError, RecipeError
 from app.model.jobs import Job, JobKind, JobState, Resources
 from app.model.trial import TrialPhase
 from app.recipes.fault_words import fault_parameter
@@ -209,6 +208,14 @@ def test_that_the_end_stops_the_job_and_takes_its_answers_away(trial: TrialSessi
     trial.end()
 
 
+def test_that_a_trial_that_is_left_while_it_is_submitted_ends(new: Callable[[], TrialSession], site: OwnJobs) -> None:
+    session = new()
+    session.end()
+    session.begin({})
+    assert session.job is not None
+    assert site.job(session.job.id).state.ended
+
+
 def test_that_a_job_that_does_not_end_is_cancelled(trial: TrialSession, site: OwnJobs,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trials, "_STOP_S", 0.2)
@@ -218,7 +225,7 @@ def test_that_a_job_that_does_not_end_is_cancelled(trial: TrialSession, site: Ow
         trial.end()
         assert trial.job is not None
         assert site.job(trial.job.id).state is JobState.FAILED
-        with pytest.raises((CancelledError, TrialOverError, trials.BatchError)):
+        with pytest.raises((CancelledError, TrialOverError, BatchError)):
             asking.result(20)
 
 
@@ -227,10 +234,10 @@ def test_that_a_trial_nobody_asks_ends_by_itself(tmp_path: Path, link: BreakingL
     try:
         session = TrialSession(site, lambda: link, RECIPE, spec(tmp_path / "scan.h5"))
         session.begin({})
+        assert session.wait_until_ready(lambda _: None, NEVER).job is not None
+        eventually(lambda: session.look().phase is TrialPhase.ENDED)
         with pytest.raises(TrialOverError) as over:
-            while True:
-                session.ask({})
-                time.sleep(0.5)
+            session.ask({})
         assert over.value.summary == "The trial job has ended, as nothing was asked for 10 min."
         assert "Try" in over.value.remedy
         session.begin({})
