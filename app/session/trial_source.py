@@ -1,0 +1,349 @@
+"""Tuning parameters on a small part of the data: the trial job of one form, from off to its newest answer.
+
+GUI thread only; never waits. What blocks (:class:`app.remote.trials.TrialSession`) runs on the io pool in bounded
+pieces. The newest wish wins: what was asked before is given up, at the site too. A link that is lost is waited for,
+and the trial taken up again.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from enum import Enum
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.errors import BeamsideError, LinkError, LinkLostError, RecipeError
+from app.model.jobs import JobSpec
+from app.model.text import visible
+from app.model.trial import TrialAnswer, TrialPhase, TrialStatus
+from app.recipes.fault_words import fault_parameter
+from app.recipes.recipe import Recipe
+from app.remote.seams import Transport
+from app.remote.trial_folder import Question
+from app.remote.trials import TrialOverError, TrialSession
+from app.session.future_watcher import FutureWatcher
+from app.session.session import Session, SiteState
+
+log = logging.getLogger(__name__)
+
+PAUSE_MS = 250                 # after the last change of a parameter
+_STARTING_MS = 200
+_QUEUED_MS = 2000
+_LOST_MS = 2000
+_IDLE_LOOK_MS = 20_000
+_WAIT_AT_SITE_S = 2.0
+
+
+class TrialState(Enum):
+    """Where a trial is. OFF: nobody asked for it yet. FAULT: the newest question was answered by a fault."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    READY = "ready"
+    COMPUTING = "computing"
+    ANSWERED = "answered"
+    FAULT = "fault"
+    ENDED = "ended"
+
+
+class TrialSource(QObject):
+    """One form's trial.
+
+    Args:
+        spec: the submission as the form says it at this moment.
+
+    Signals:
+        changed(): state, sentence or remedy; answered(TrialAnswer): there is a file to show; job_known(Job): the trial
+            job as last known.
+    """
+
+    changed = Signal()
+    answered = Signal(object)
+    job_known = Signal(object)
+
+    def __init__(self, session: Session, recipe: Recipe, site: str, spec: Callable[[], JobSpec],
+                 parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._recipe = recipe
+        self._site = site
+        self._spec = spec
+        self._trial: TrialSession | None = None
+        self._service: object | None = None
+        self._state = TrialState.OFF
+        self._sentence = self._remedy = ""
+        self._fault_parameter = ""
+        self._answer: TrialAnswer | None = None
+        self._wanted: dict[str, Any] | None = None         # not asked yet
+        self._asked: dict[str, Any] | None = None
+        self._question: Question | None = None              # being asked
+        self._stop = threading.Event()
+        self._serial = 0
+        self._flights: list[FutureWatcher] = []
+        self._pause = self._timer(PAUSE_MS, self._ask)
+        self._again = self._timer(_STARTING_MS, self._look)
+        self._retry = self._timer(_LOST_MS, self._resume)
+        session.opened.connect(self._site_opened)
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> TrialState:
+        return self._state
+
+    @property
+    def sentence(self) -> str:
+        """How it is, for people; ``""``: nothing to say."""
+        return self._sentence
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; ``""``: nothing."""
+        return self._remedy
+
+    @property
+    def fault_parameter(self) -> str:
+        """Name of the parameter that the fault is about; ``""``: none."""
+        return self._fault_parameter
+
+    @property
+    def answer(self) -> TrialAnswer | None:
+        """The newest that could be shown."""
+        return self._answer
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a trial job, or one is being submitted."""
+        return self._state not in (TrialState.OFF, TrialState.ENDED)
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def try_now(self, parameters: Mapping[str, Any]) -> None:
+        """Ask with these parameters at once; starts the trial job if there is none."""
+        self._wanted = dict(parameters)
+        self._pause.stop()
+        if not self.is_running:
+            self._begin()
+        elif self._state is not TrialState.WAITING:
+            self._ask()
+
+    def want(self, parameters: Mapping[str, Any]) -> None:
+        """Ask with these parameters when nobody changed them for a moment; nothing is started for it."""
+        if self.is_running:
+            self._wanted = dict(parameters)
+            if self._state is not TrialState.WAITING:
+                self._pause.start()
+
+    def stop(self) -> None:
+        """End the trial job; the last answer stays."""
+        if self.is_running:
+            self._leave()
+            self._say(TrialState.ENDED, "The trial job was ended.", "Press Try to start another one.")
+
+    def close(self) -> None:
+        """The form goes: take everything back and end the job."""
+        self._session.opened.disconnect(self._site_opened)
+        self._leave()
+        self._state = TrialState.OFF
+
+    # -- the job ----------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._service = service = self._session.jobs(self._site)
+        if service is None:
+            self._say(TrialState.ENDED, "The connection to the site is closed.", "Connect again and press Try.")
+            return
+        spec, wanted = self._spec(), dict(self._wanted or {})
+        try:
+            trial = TrialSession(service, self._transport, self._recipe, spec,
+                                 self._session.profile(self._site).batch.trial_partition)
+        except RecipeError as error:
+            self._say(TrialState.ENDED, error.summary, error.remedy)
+            return
+        self._trial = trial
+        self._say(TrialState.WAITING, "The trial job is being submitted.")
+        self._watch(lambda: trial.begin(wanted), self._take_status, self._not_begun)
+
+    def _transport(self) -> Transport:
+        connection = self._session.connection(self._site)
+        if connection is None:
+            raise LinkLostError("The connection to the site is closed.", remedy="Connect again.")
+        return connection.transport
+
+    def _look(self) -> None:
+        trial = self._trial
+        if trial is not None and self._state in (TrialState.WAITING, TrialState.READY, TrialState.ANSWERED,
+                                                 TrialState.FAULT):
+            wait_s = _WAIT_AT_SITE_S if self._state is TrialState.WAITING else 0.0
+            self._watch(lambda: trial.look(wait_s), self._take_status, self._not_seen)
+
+    def _take_status(self, status: TrialStatus) -> None:
+        if status.job is not None:
+            self.job_known.emit(status.job)
+        if status.phase is TrialPhase.ENDED:
+            self._over(status)
+        elif status.phase is not TrialPhase.READY:
+            self._say(TrialState.WAITING, status.sentence, status.remedy)
+            self._again.start(_QUEUED_MS if status.phase is TrialPhase.QUEUED else _STARTING_MS)
+        elif self._state is TrialState.WAITING:
+            self._say(TrialState.READY, status.sentence)
+            self._again.start(_IDLE_LOOK_MS)
+            self._ask()
+        else:
+            self._again.start(_IDLE_LOOK_MS)
+
+    def _not_begun(self, error: BaseException) -> None:
+        self._trial = None
+        self._fail(TrialState.ENDED, error)
+
+    def _not_seen(self, error: BaseException) -> None:
+        """A look that fails says nothing of the job."""
+        if isinstance(error, LinkError) and self._state is TrialState.WAITING:
+            self._say(TrialState.WAITING, "The connection is lost; the trial goes on without it.",
+                      "It is taken up again when the connection is back.")
+        elif not isinstance(error, BeamsideError):
+            self._fail(TrialState.ENDED, error)
+            return
+        self._again.start(_LOST_MS)
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        """The newest wish; what was asked before is given up."""
+        trial = self._trial
+        if trial is None or self._wanted is None or not self.is_running:
+            return
+        self._asked, self._wanted = self._wanted, None
+        self._put(trial, functools.partial(trial.question, self._asked))
+
+    def _put(self, trial: TrialSession, make: Callable[[], Question]) -> None:
+        self._stop.set()
+        self._stop = stop = threading.Event()
+        self._serial += 1
+        serial, self._question = self._serial, None
+        self._retry.stop()
+        self._say(TrialState.COMPUTING, "Computing…")
+
+        def ask() -> TrialAnswer:
+            question = make()
+            if serial == self._serial:
+                self._question = question
+            return trial.ask(question, stop)
+
+        self._watch(ask, functools.partial(self._take_answer, serial), functools.partial(self._not_answered, serial))
+
+    def _take_answer(self, serial: int, answer: TrialAnswer) -> None:
+        if serial != self._serial or self._state is not TrialState.COMPUTING:
+            return
+        self._question = None
+        self._again.start(_IDLE_LOOK_MS)
+        if answer.fault:
+            self._fault_parameter = answer.parameter
+            self._say(TrialState.FAULT, visible(answer.fault))
+        else:
+            self._answer = answer
+            self._say(TrialState.ANSWERED, "")
+            self.answered.emit(answer)
+
+    def _not_answered(self, serial: int, error: BaseException) -> None:
+        if serial != self._serial:
+            return
+        if isinstance(error, TrialOverError):
+            self._over(error.status)
+        elif isinstance(error, LinkError):
+            self._say(TrialState.COMPUTING, "The connection is lost; the trial goes on without it.",
+                      "It is asked again when the connection is back.")
+            self._retry.start()
+        elif isinstance(error, RecipeError):
+            self._fault_parameter = fault_parameter(self._recipe, error.summary, {})
+            self._say(TrialState.FAULT, visible(error.summary), visible(error.remedy))
+        else:
+            self._fail(TrialState.FAULT, error)
+
+    def _site_opened(self, site: str) -> None:
+        """Connected anew: the trial is found by its record."""
+        service = self._session.jobs(site)
+        if site != self._site or self._trial is None or service is None or service is self._service:
+            return
+        if self._state is TrialState.COMPUTING:
+            self._wanted = self._wanted or self._asked
+        self._drop()
+        self._begin()
+
+    def _resume(self) -> None:
+        """Ask again, the very same, what was being asked when the link was lost."""
+        trial, question = self._trial, self._question
+        if trial is None or self._state is not TrialState.COMPUTING:
+            return
+        if self._session.state(self._site) is not SiteState.OPEN:
+            self._retry.start()
+        elif question is not None:
+            self._put(trial, lambda: question)
+        else:
+            self._wanted = self._wanted or self._asked
+            self._ask()
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _over(self, status: TrialStatus) -> None:
+        self._drop()
+        self._trial = None
+        self._say(TrialState.ENDED, visible(status.sentence), visible(status.remedy))
+
+    def _leave(self) -> None:
+        """End the job off the GUI thread; nobody waits for it."""
+        self._drop()
+        trial, self._trial, self._wanted = self._trial, None, None
+        if trial is not None:
+            self._session.submit(trial.end).add_done_callback(_ended)
+
+    def _drop(self) -> None:
+        self._stop.set()
+        self._serial += 1
+        for timer in (self._pause, self._again, self._retry):
+            timer.stop()
+        for flight in self._flights:
+            flight.drop()
+        self._flights.clear()
+
+    def _watch(self, work: Callable[[], Any], on_result: Callable[[Any], object],
+               on_error: Callable[[BaseException], object]) -> None:
+        def settled(then: Callable[[Any], object], outcome: Any) -> None:
+            self._flights.remove(watcher)
+            then(outcome)
+
+        watcher = FutureWatcher(self._session.submit(work), self, functools.partial(settled, on_result),
+                                functools.partial(settled, on_error),
+                                lambda: self._flights.remove(watcher))
+        self._flights.append(watcher)
+
+    def _fail(self, state: TrialState, error: BaseException) -> None:
+        if isinstance(error, BeamsideError):
+            self._say(state, visible(error.summary), visible(error.remedy))
+        else:
+            log.error("unexpected error in a trial", exc_info=error)
+            self._say(state, "Something unexpected happened inside Beamside.", "Try again; the log has the details.")
+
+    def _say(self, state: TrialState, sentence: str, remedy: str = "") -> None:
+        if state is not TrialState.FAULT:
+            self._fault_parameter = ""
+        self._state, self._sentence, self._remedy = state, sentence, remedy
+        self.changed.emit()
+
+    def _timer(self, milliseconds: int, slot: Callable[[], None]) -> QTimer:
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(slot)
+        return timer
+
+
+def _ended(future: Future[Any]) -> None:
+    """A trial that cannot be ended ends by itself when nobody asks any more."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.info("a trial was left to end by itself: %s", error)

@@ -1,0 +1,189 @@
+"""A form's trial, with real processes of the common library's loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+
+from app.model.trial import TrialAnswer
+from app.remote import trials
+from app.session import trial_source
+from app.session.trial_source import TrialSource, TrialState
+from tests.gui.near_site import NearSession
+from tests.unit.jobs.trial_site import RECIPE, OwnJobs, spec
+
+PATIENCE_MS = 20_000
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[OwnJobs]:
+    jobs = OwnJobs(tmp_path)
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture
+def session(qtbot: Any, site: OwnJobs) -> Iterator[NearSession]:
+    near = NearSession(site)
+    yield near
+    near.pool.shut_down(20)
+
+
+@pytest.fixture
+def source(session: NearSession, tmp_path: Path) -> Iterator[TrialSource]:
+    made = TrialSource(session, RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))      # type: ignore[arg-type]
+    yield made
+    made.close()
+
+
+def factor_of(answer: TrialAnswer) -> float:
+    with h5py.File(answer.file) as file:
+        return float(file[answer.data_path][()]) / 2
+
+
+def answered(qtbot: Any, source: TrialSource, factor: float) -> None:
+    qtbot.waitUntil(lambda: source.state is TrialState.ANSWERED and source.answer is not None
+                    and source.answer.parameters["factor"] == factor, timeout=PATIENCE_MS)
+
+
+def test_that_nothing_is_started_before_somebody_asks(qtbot: Any, source: TrialSource, site: OwnJobs) -> None:
+    source.want({"factor": 2.0})
+    qtbot.wait(2 * trial_source.PAUSE_MS)
+    assert source.state is TrialState.OFF
+    assert site.submitted == []
+
+
+def test_that_trying_starts_the_job_and_answers(qtbot: Any, source: TrialSource, site: OwnJobs) -> None:
+    seen: list[TrialState] = []
+    source.changed.connect(lambda: seen.append(source.state))
+    source.try_now({"factor": 3.0})
+    assert source.state is TrialState.WAITING
+    answered(qtbot, source, 3.0)
+    assert source.answer is not None
+    assert factor_of(source.answer) == 3.0
+    assert list(dict.fromkeys(seen)) == [TrialState.WAITING, TrialState.READY, TrialState.COMPUTING,
+                                         TrialState.ANSWERED]
+    assert len(site.submitted) == 1
+
+
+def test_that_changes_are_asked_when_they_pause_and_the_newest_wins(qtbot: Any, source: TrialSource) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    told: list[float] = []
+    source.answered.connect(lambda answer: told.append(answer.parameters["factor"]))
+    for number in range(20):
+        source.want({"factor": float(number)})
+    answered(qtbot, source, 19.0)
+    assert told == [19.0]
+
+
+def test_that_what_is_asked_while_another_is_computed_wins(qtbot: Any, source: TrialSource) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    told: list[float] = []
+    source.answered.connect(lambda answer: told.append(answer.parameters["factor"]))
+    source.try_now({"factor": 2.0, "takes": 1.0})
+    qtbot.wait(300)
+    source.try_now({"factor": 3.0})
+    answered(qtbot, source, 3.0)
+    assert told == [3.0]
+
+
+def test_that_a_fault_is_told_with_its_parameter_and_the_answer_stays(qtbot: Any, source: TrialSource) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    source.try_now({"factor": -1.0})
+    qtbot.waitUntil(lambda: source.state is TrialState.FAULT, timeout=PATIENCE_MS)
+    assert "negative" in source.sentence
+    assert source.fault_parameter == "factor"
+    assert source.answer is not None
+    assert source.answer.parameters["factor"] == 1.0
+    source.try_now({"factor": "much"})
+    qtbot.waitUntil(lambda: "expected: a number" in source.sentence, timeout=PATIENCE_MS)
+    assert source.fault_parameter == "factor"
+
+
+def test_that_a_lost_link_is_waited_for(qtbot: Any, source: TrialSource, session: NearSession,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    monkeypatch.setattr(trials, "_BETWEEN_ATTEMPTS_S", 0.05)
+    monkeypatch.setattr(trials.TrialSession.ask, "__defaults__", (None, 0.2))
+    session.link.down.set()
+    source.try_now({"factor": 2.0})
+    qtbot.waitUntil(lambda: "connection is lost" in source.sentence, timeout=PATIENCE_MS)
+    assert source.state is TrialState.COMPUTING
+    session.link.down.clear()
+    answered(qtbot, source, 2.0)
+
+
+def test_that_a_site_that_is_connected_anew_has_the_same_trial(qtbot: Any, source: TrialSource, session: NearSession,
+                                                               site: OwnJobs) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    session.service = Renamed(site)     # type: ignore[assignment]
+    session.opened.emit("near")
+    qtbot.waitUntil(lambda: source.state is TrialState.READY, timeout=PATIENCE_MS)
+    source.try_now({"factor": 2.0})
+    answered(qtbot, source, 2.0)
+    assert len(site.submitted) == 1
+
+
+class Renamed:
+    """The same jobs behind another service object, as after connecting anew."""
+
+    def __init__(self, jobs: OwnJobs) -> None:
+        self._jobs = jobs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, name)
+
+
+def test_that_a_job_that_dies_is_told_and_another_can_be_started(qtbot: Any, source: TrialSource,
+                                                                 site: OwnJobs) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    site.kill("2026-1")
+    source.try_now({"factor": 2.0})
+    qtbot.waitUntil(lambda: source.state is TrialState.ENDED, timeout=PATIENCE_MS)
+    assert source.sentence == "The trial job failed: killed."
+    assert "Try" in source.remedy
+    source.try_now({"factor": 3.0})
+    answered(qtbot, source, 3.0)
+    assert len(site.submitted) == 2
+
+
+def test_that_closing_ends_the_job(qtbot: Any, session: NearSession, site: OwnJobs, tmp_path: Path) -> None:
+    source = TrialSource(session, RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))     # type: ignore[arg-type]
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    source.close()
+    qtbot.waitUntil(lambda: site.job("2026-1").state.ended, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: not list((tmp_path / "2026-1/trial").glob("answer-*")), timeout=PATIENCE_MS)
+
+
+def test_that_stopping_keeps_the_answer(qtbot: Any, source: TrialSource, site: OwnJobs) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    source.stop()
+    assert source.state is TrialState.ENDED
+    assert source.answer is not None
+    qtbot.waitUntil(lambda: site.job("2026-1").state.ended, timeout=PATIENCE_MS)
+
+
+def test_that_a_closed_site_and_a_recipe_without_trial_are_told(qtbot: Any, session: NearSession, site: OwnJobs,
+                                                                source: TrialSource, tmp_path: Path) -> None:
+    session.service = None
+    source.try_now({})
+    assert (source.state, source.sentence) == (TrialState.ENDED, "The connection to the site is closed.")
+    session.service = site
+    without = TrialSource(session, replace(RECIPE, trial=None), "near",          # type: ignore[arg-type]
+                          lambda: spec(tmp_path / "scan.h5"))
+    without.try_now({})
+    assert "cannot be tried" in without.sentence
+    without.close()
