@@ -5,6 +5,8 @@ Items are made once and kept in the scene: taking them out again is slow, and wi
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
@@ -18,6 +20,7 @@ from app.viz.theme import Theme
 _POINTS_UNTIL_MARKED = 60
 _POINTS_UNTIL_THIN = 20_000
 _ERROR_ALPHA = 110
+_FAINT_ALPHA = 150
 
 
 class CurveItems:
@@ -46,7 +49,8 @@ class CurveItems:
         """Draw these and nothing else; returns their colours."""
         while len(self._lines) < len(curves):
             self._add()
-        colours = [theme.series[n % len(theme.series)] for n in range(len(curves))]
+        series = iter(itertools.cycle(theme.series))
+        colours = [theme.muted if curve.faint else next(series) for curve in curves]
         for n, line in enumerate(self._lines):
             if n < len(curves):
                 self._show(n, curves[n], colours[n], with_errors)
@@ -94,12 +98,15 @@ class CurveItems:
 
     def _show(self, n: int, curve: Curve, name: str, with_errors: bool) -> None:
         colour = QColor(name)
+        if curve.faint:
+            colour.setAlpha(_FAINT_ALPHA)
         marked = curve.y.size <= _POINTS_UNTIL_MARKED
         pen = QPen(colour, 1.0 if curve.y.size > _POINTS_UNTIL_THIN else 1.6)
         pen.setCosmetic(True)
         self._lines[n].setData(curve.x, curve.y, pen=pen, connect="finite", symbol="o" if marked else None,
                                symbolSize=5, symbolBrush=colour, symbolPen=QPen(Qt.PenStyle.NoPen))
-        if curve.errors is None or not with_errors:
+        self._lines[n].setZValue(-2 if curve.faint else 0)
+        if curve.errors is None or not with_errors or curve.faint:
             self._bars[n].setData([], [])
             return
         colour.setAlpha(_ERROR_ALPHA)

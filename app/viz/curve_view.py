@@ -93,7 +93,8 @@ class CurveView(Themed):
         return tuple(self._curves)
 
     def show_curve(self, x: np.ndarray | None, y: np.ndarray, errors: np.ndarray | None = None,
-                   leading: tuple[int, ...] = (), name: str = "", valid: np.ndarray | None = None) -> None:
+                   leading: tuple[int, ...] = (), name: str = "", valid: np.ndarray | None = None,
+                   faint: bool = False) -> None:
         """Draw a curve of frame ``leading``; curves of other frames go unless overlaid.
 
         Args:
@@ -102,14 +103,15 @@ class CurveView(Themed):
             errors: (n,) one standard deviation.
             name: what the legend calls it; several signals of one frame differ by it.
             valid: bool (n,), False leaves a gap.
+            faint: to compare with; another curve is the newest.
         """
         self.overlay.clear()
         self._scatter = None
-        curve = Curve.of(x, y, errors, name, leading, valid)
+        curve = Curve.of(x, y, errors, name, leading, valid, faint)
         kept = [old for old in self._curves if (old.leading, old.name) != (leading, name)]
         if not self.toolbar.overlaid:
             kept = [old for old in kept if old.leading == leading]
-        self._curves = [*kept, curve][-MAX_OVERLAID:]
+        self._curves = ([curve, *kept] if faint else [*kept, curve])[-MAX_OVERLAID:]
         self.toolbar.set_errors_known(any(c.errors is not None for c in self._curves))
         self._draw()
         if self.slider is not None:

@@ -13,7 +13,8 @@ _ERROR_FLOOR = 1e-3
 class Curve:
     """(n,) float64 ``x`` and ``y``; ``errors`` (n,) are one standard deviation, or ``None``.
 
-    ``stored`` (n,) are the values in the type they were read in, for readouts without loss.
+    ``stored`` (n,) are the values in the type they were read in, for readouts without loss. ``faint``: drawn quietly,
+    without errors, to compare with.
     """
 
     x: np.ndarray
@@ -22,10 +23,11 @@ class Curve:
     errors: np.ndarray | None = None
     name: str = ""
     leading: tuple[int, ...] = ()
+    faint: bool = False
 
     @classmethod
     def of(cls, x: np.ndarray | None, y: np.ndarray, errors: np.ndarray | None = None, name: str = "",
-           leading: tuple[int, ...] = (), valid: np.ndarray | None = None) -> Curve:
+           leading: tuple[int, ...] = (), valid: np.ndarray | None = None, faint: bool = False) -> Curve:
         """From arrays as read; ``x`` ``None`` counts points; bin edges (one more than points) become centres.
 
         ``valid``: bool (n,), False leaves a gap although a number is stored.
@@ -41,7 +43,7 @@ class Curve:
         spread = None if errors is None else _as_float(errors)
         if spread is not None and spread.size != values.size:
             spread = None
-        return cls(positions, values, np.ravel(y), spread, name, leading)
+        return cls(positions, values, np.ravel(y), spread, name, leading, faint)
 
     def hidden_points(self, log_x: bool, log_y: bool) -> int:
         """How many finite points a logarithmic scale cannot show."""

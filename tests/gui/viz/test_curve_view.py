@@ -221,3 +221,13 @@ def test_that_values_leave_without_loss_and_invalid_ones_leave_a_gap(qtbot: QtBo
     lines = (tmp_path / "values.csv").read_text("utf-8").splitlines()
     assert lines == ["q (1/nm),I (1/cm)", "0.1,9223372036854775809", "0.2,18446744073709551615", "0.3,7"]
     assert not view.save_values(tmp_path / "no" / "values.csv")
+
+
+def test_that_a_curve_to_compare_with_is_faint_and_behind(qtbot: QtBot) -> None:
+    view = shown(qtbot)
+    view.show_curve(Q, I, name="now")
+    view.show_curve(Q, 2 * I, errors=0.1 * I, name="before", faint=True)
+    theme = theme_of(view)
+    assert [curve.name for curve in view.curves] == ["before", "now"], "the newest is the one that is read"
+    assert [colour for _, colour in view.legend.entries] == [theme.muted, theme.series[0]]
+    assert theme.series[1] not in colours_on_screen(view)
