@@ -12,7 +12,7 @@ from pathlib import Path
 
 from app.facility.batch import client
 
-COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "sinfo", "scontrol")
+COMMANDS = ("sbatch", "squeue", "sacct", "scancel", "sinfo", "scontrol", "sacctmgr")
 
 
 def write_commands(folder: Path, address_file: Path) -> None:

@@ -6,6 +6,7 @@ Here it is the demo facility's; tests/system/test_batch_contract_slurm.py holds 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -302,3 +303,140 @@ def test_that_the_script_finds_slurms_variables(batch: BatchSystem) -> None:
     assert found["SLURM_MEM_PER_NODE"] == "100"
     assert found["SLURM_SUBMIT_DIR"] in (batch.folder, str(batch.folder).rsplit("/", 1)[0])
     assert {"SLURM_JOB_NODELIST", "SLURM_JOB_PARTITION", "SLURM_CLUSTER_NAME", "SLURM_JOB_USER"} <= set(found)
+
+
+def test_that_several_jobs_are_held_and_released_at_once(batch: BatchSystem) -> None:
+    first, second = submit(batch, "true", "--hold"), submit(batch, "true", "--hold", "--array=1-2")
+    assert batch.run(["scontrol", "release", f"{first},{second}"]).rc == 0
+    assert end_of(batch, first) == ("COMPLETED", "0:0")
+    assert end_of(batch, second, tasks=2) == ("COMPLETED", "0:0")
+    waits = [submit(batch, "true", "-d", f"afterok:{(blocker := submit(batch, 'true', '--hold'))}") for _ in range(2)]
+    assert batch.run(["scontrol", "hold", ",".join(waits)]).rc == 0
+    for number in waits:
+        assert [r[1:3] for r in queue(batch, number)] == [["PENDING", "JobHeldUser"]]
+    batch.run(["scancel", blocker, *waits])
+
+
+def test_that_holding_what_nobody_knows_or_what_has_ended_is_refused(batch: BatchSystem) -> None:
+    unknown = batch.run(["scontrol", "hold", "987654"])
+    assert unknown.rc == 1
+    assert "Invalid job id specified" in unknown.stderr
+    number = submit(batch, "true")
+    end_of(batch, number)
+    ended = batch.run(["scontrol", "hold", number])
+    assert ended.rc == 1
+    assert "Job has already finished" in ended.stderr
+
+
+def test_that_a_running_job_can_be_put_back_into_the_queue(batch: BatchSystem) -> None:
+    number = submit(batch, "echo run >>again.txt; sleep 30", "-o", "/dev/null")
+    wait_for("start", lambda: "run" in output(batch, "again.txt"))
+    assert batch.run(["scontrol", "requeue", number]).rc == 0
+    wait_for("queue", lambda: [r[1:3] for r in queue(batch, number)] == [["PENDING", "BeginTime"]])
+    wait_for("second start", lambda: output(batch, "again.txt").split() == ["run", "run"])
+    batch.run(["scancel", number])
+    assert end_of(batch, number)[0] == "CANCELLED"
+
+
+def test_that_a_trial_says_when_and_where_as_a_number_if_asked(batch: BatchSystem) -> None:
+    asked = ["env", "SLURM_TIME_FORMAT=%s", "sbatch", "--test-only", "-D", batch.folder]
+    ran = batch.run(asked, stdin="#!/bin/sh\n#SBATCH -c 2\n#SBATCH --array=1-3\ntrue\n")
+    assert ran.rc == 0
+    found = re.fullmatch(r"sbatch: Job \d+ to start at (\d+) using 2 processors on nodes \S+ in partition \S+\n",
+                         ran.stderr)
+    assert found, ran.stderr
+    assert int(found[1]) > time.time() - 60
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    (("-p", "nowhere"), "allocation failure: Invalid partition name specified"),
+    (("-A", "nobody"), "allocation failure: Invalid account or account/partition combination specified"),
+    (("--mem=9999G",), "allocation failure: Requested node configuration is not available")])
+def test_that_a_trial_is_refused_as_a_submission_would_be(batch: BatchSystem, options: Sequence[str],
+                                                          words: str) -> None:
+    ran = batch.run(["sbatch", "--test-only", "-D", batch.folder, *options], stdin="#!/bin/sh\ntrue\n")
+    assert (ran.rc, ran.stdout) == (1, "")
+    assert words in ran.stderr
+
+
+def test_that_cpus_are_counted_per_partition(batch: BatchSystem) -> None:
+    number = submit(batch, "sleep 30", "-c", "2")
+    wait_for("start", lambda: [r[1] for r in queue(batch, number)] == ["RUNNING"])
+    ran = batch.run(["sinfo", "-h", "-p", batch.short_partition, "-o", "%F %C"])
+    nodes, cpus = ran.stdout.split()
+    used, idle, other, total = (int(n) for n in cpus.split("/"))
+    assert used >= 2
+    assert used + idle + other == total
+    assert len(nodes.split("/")) == 4
+    batch.run(["scancel", number])
+
+
+def test_that_a_users_accounts_are_told(batch: BatchSystem) -> None:
+    ran = batch.run(["sacctmgr", "-n", "-P", "show", "user", batch.user, "withassoc",
+                     "format=DefaultAccount,Account,Partition"])
+    assert ran.rc == 0, ran.stderr
+    rows = [line.split("|") for line in ran.stdout.splitlines()]
+    assert all(len(row) == 3 for row in rows)
+    assert rows[0][0] in {row[1] for row in rows}
+    refused = batch.run(["sacctmgr", "-n", "-P", "show", "user", batch.user, "format=NoSuchField"])
+    assert refused.rc == 1
+    assert "Unknown field 'nosuchfield'" in refused.stderr
+
+
+def test_that_the_reason_of_a_chain_that_broke_is_kept(batch: BatchSystem) -> None:
+    first = submit(batch, "exit 1")
+    second = submit(batch, "true", "-d", f"afterok:{first}", "--kill-on-invalid-dep=yes")
+    third = submit(batch, "true", "-d", f"afterok:{second}", "--kill-on-invalid-dep=yes")
+    assert end_of(batch, third)[0] == "CANCELLED"
+    for number in (second, third):
+        assert [row[2] for row in queue(batch, number)] == ["DependencyNeverSatisfied"]
+        assert history(batch, number, "JobID,State") == [[number, "CANCELLED"]]      # by nobody
+
+
+def test_that_a_dependency_on_an_array_waits_for_all_of_it_to_succeed(batch: BatchSystem) -> None:
+    good = submit(batch, "sleep 1", "--array=1-2")
+    after_good = submit(batch, "true", "-d", f"afterok:{good}", "--kill-on-invalid-dep=yes")
+    half = submit(batch, "test $SLURM_ARRAY_TASK_ID = 1", "--array=1-2")
+    after_half = submit(batch, "true", "-d", f"afterok:{half}", "--kill-on-invalid-dep=yes")
+    assert end_of(batch, after_half)[0] == "CANCELLED"
+    assert end_of(batch, after_good) == ("COMPLETED", "0:0")
+    expected = {f"{half}_1": ["COMPLETED", "0:0"], f"{half}_2": ["FAILED", "1:0"]}
+    wait_for("history of the tasks", lambda: {  # that of a short job comes in pieces
+        row[0]: row[1:] for row in history(batch, half, "JobID,State,ExitCode")} == expected)
+
+
+def test_that_tasks_of_an_array_have_logs_and_rows_of_their_own(batch: BatchSystem) -> None:
+    number = submit(batch, "echo task $SLURM_ARRAY_TASK_ID; exit $((SLURM_ARRAY_TASK_ID - 1))", "--array=1-3%2", "-o",
+                    "job.%a.log", "-J", "array-named")
+    end_of(batch, number, tasks=3)
+    assert [output(batch, f"job.{i}.log") for i in (1, 2, 3)] == ["task 1\n", "task 2\n", "task 3\n"]
+    by_name = batch.run(["sacct", "-nXP", "--name=array-named", "-S", "now-7days", "-o", "JobID,ExitCode"])
+    assert sorted(by_name.stdout.split()) == [f"{number}_1|0:0", f"{number}_2|1:0", f"{number}_3|2:0"]
+
+
+def test_that_tasks_cancelled_before_they_start_share_a_row_of_the_history(batch: BatchSystem) -> None:
+    number = submit(batch, "sleep 30", "--array=1-3%1")
+    wait_for("start", lambda: [r for r in queue(batch, number, "-r") if r[1] == "RUNNING"])
+    wait_for("history", lambda: history(batch, number))
+    batch.run(["scancel", number])
+    wait_for("end", lambda: all(r[1].startswith("CANCELLED by") for r in history(batch, number)))
+    rows = {row[0]: row[1:] for row in history(batch, number, "JobID,Start,ExitCode")}
+    assert set(rows) == {f"{number}_1", f"{number}_[2-3%1]"}
+    assert rows[f"{number}_[2-3%1]"] == ["None", "0:0"]
+
+
+def test_that_only_the_jobs_of_a_state_or_partition_are_listed(batch: BatchSystem) -> None:
+    number = submit(batch, "true", "--hold", "-p", batch.short_partition)
+    waiting = batch.run(["squeue", "-h", "-t", "PENDING", "-o", "%i %P"]).stdout.splitlines()
+    assert f"{number} {batch.short_partition}" in waiting
+    batch.run(["scancel", number])
+
+
+def test_that_a_waiting_job_gets_an_expected_start(batch: BatchSystem) -> None:
+    running = [submit(batch, "sleep 60", "-c", "4", "-t", "2") for _ in range(2)]
+    wait_for("start", lambda: "RUNNING" in {r[1] for n in running for r in queue(batch, n)})
+    (waiting,) = (r[0] for n in running for r in queue(batch, n) if r[1] == "PENDING")
+    asked = ["env", "SLURM_TIME_FORMAT=%s", "squeue", "-h", "-j", waiting, "-o", "%S"]
+    start = wait_for("expected start", lambda: batch.run(asked).stdout.strip().replace("N/A", ""))
+    assert int(str(start)) > time.time()
+    batch.run(["scancel", *running])

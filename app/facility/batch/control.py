@@ -66,7 +66,7 @@ def scancel(argv: Sequence[str], scheduler: Scheduler, known_users: Sequence[str
 
 
 def scontrol(argv: Sequence[str], scheduler: Scheduler) -> str:
-    """``show job|partition|node``, ``hold``, ``release``, ``ping``.
+    """``show job|partition|node``, ``hold``, ``release``, ``requeue``, ``ping``.
 
     Raises:
         CommandRefusedError: with Slurm's text.
@@ -75,13 +75,27 @@ def scontrol(argv: Sequence[str], scheduler: Scheduler) -> str:
     verb, *rest = given.rest or [""]
     if verb == "ping":
         return f"Slurmctld(primary) at {NODE} is UP\n"
-    if verb in ("hold", "release", "uhold") and rest:
-        for record in [r for word in rest for r in _jobs(scheduler, word)]:
-            scheduler.hold(record, verb != "release")
+    if verb in ("hold", "release", "uhold", "requeue") and rest:
+        for word in [w for text in rest for w in _split_ids(text)]:
+            _change(scheduler, verb, word)
         return ""
     if verb == "show" and rest:
         return _show(rest, scheduler, "oneliner" in given)
     raise CommandRefusedError(f"invalid keyword: {verb}" if verb else "scontrol: a command is needed")
+
+
+def _change(scheduler: Scheduler, verb: str, word: str) -> None:
+    records = [r for r in _jobs(scheduler, word) if not r.state.ended]
+    if not records:
+        raise CommandRefusedError(f"Job has already finished for job {word}\nslurm_suspend error: "
+                                  "Job has already finished")
+    for record in records:
+        if verb == "requeue":
+            if record.state is not State.RUNNING:
+                raise CommandRefusedError(f"Job is pending execution for job {word}")
+            scheduler.requeue(record)
+        else:
+            scheduler.hold(record, verb != "release")
 
 
 def _show(words: Sequence[str], scheduler: Scheduler, one_line: bool) -> str:
@@ -116,7 +130,7 @@ def _job_pairs(r: Record) -> list[list[str]]:
         [f"UserId={r.user}({r.uid})", "MCS_label=N/A"],
         [f"Priority={max(0, 4294901760 - r.id)}", "Nice=0", f"Account={r.account}", "QOS=normal"],
         [f"JobState={state}", f"Reason={r.reason}", f"Dependency={r.dependency or '(null)'}"],
-        ["Requeue=0", "Restarts=0", "BatchFlag=1", "Reboot=0", f"ExitCode={r.exit_code}:{r.signal}"],
+        ["Requeue=1", f"Restarts={r.restarts}", "BatchFlag=1", "Reboot=0", f"ExitCode={r.exit_code}:{r.signal}"],
         [f"RunTime={long_span(r.elapsed_s(r.ended or r.started or 0))}", f"TimeLimit={limit}", "TimeMin=N/A"],
         [f"SubmitTime={stamp(r.submitted, 'Unknown')}", f"EligibleTime={stamp(r.submitted, 'Unknown')}"],
         [f"StartTime={stamp(r.started, 'Unknown')}", f"EndTime={stamp(r.ended, 'Unknown')}", "Deadline=N/A"],

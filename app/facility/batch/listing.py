@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from app.facility.batch import arguments
 from app.facility.batch.arguments import CommandRefusedError, Given
 from app.facility.batch.cluster import NO_JOBS, NODE, PARTITIONS, Cluster, PartitionConfiguration
+from app.facility.batch.forecast import free_at
 from app.facility.batch.records import Record, State
 from app.facility.batch.times import short_span, stamp
 
@@ -57,14 +58,15 @@ def squeue(argv: Sequence[str], records: Iterable[Record], cluster: Cluster, kno
         CommandRefusedError: with Slurm's text.
     """
     given = arguments.read("squeue", argv, SQUEUE)
-    moment = time.time() if now is None else now
+    moment, records = time.time() if now is None else now, list(records)
     rows = [r for r in records if not r.state.ended or moment - (r.ended or 0) < cluster.min_job_age_s]
     rows = _wanted(given, rows, cluster, known_users)
     groups: list[list[Record]] = [[r] for r in rows] if "array" in given else group_tasks(rows)
     form = given.get("format") or (_SQUEUE_LONG if "long" in given else _SQUEUE_FORMAT)
     lines = [] if "noheader" in given else [fill(form, lambda letter: _HEADERS.get(letter, ""))]
     for group in sorted(groups, key=_order):
-        lines.append(fill(form, lambda letter, g=group: _job_field(letter, g, moment, time_format)))   # type: ignore[misc]
+        start = _start(group[0], records, cluster, moment)
+        lines.append(fill(form, lambda letter, g=group, s=start: _job_field(letter, g, moment, s, time_format)))  # type: ignore[misc]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -97,25 +99,23 @@ def fill(form: str, value: Callable[[str], str]) -> str:
 
 
 def group_tasks(rows: Iterable[Record]) -> list[list[Record]]:
-    """Waiting tasks of one array together, as Slurm shows them (``12_[3-5%2]``)."""
+    """Tasks of one array that did not start together, as Slurm shows them (``12_[3-5%2]``)."""
     groups: list[list[Record]] = []
-    waiting: dict[int, list[Record]] = {}
+    waiting: dict[tuple[int, State], list[Record]] = {}
     for record in rows:
-        if record.task is None or record.state is not State.PENDING:
+        if record.task is None or record.started is not None:
             groups.append([record])
-        elif record.id in waiting:
-            waiting[record.id].append(record)
+        elif (key := (record.id, record.state)) in waiting:
+            waiting[key].append(record)
         else:
-            waiting[record.id] = [record]
-            groups.append(waiting[record.id])
+            waiting[key] = [record]
+            groups.append(waiting[key])
     return groups
 
 
 def group_label(group: Sequence[Record]) -> str:
-    """The number of a row: one job, one task, or the waiting tasks of an array."""
+    """The number of a row: one job, one task, or the tasks of an array that did not start."""
     first = group[0]
-    if first.task is None or first.state is not State.PENDING:
-        return first.label
     if len(group) == 1:
         return first.label
     tasks = ranges([r.task for r in group if r.task is not None])
@@ -204,7 +204,16 @@ def _order(group: Sequence[Record]) -> tuple[int, int, int]:
     return (0 if first.state is State.PENDING else 1, first.id, -1 if first.task is None else first.task)
 
 
-def _job_field(letter: str, group: Sequence[Record], now: float, time_format: str) -> str:
+def _start(record: Record, records: Sequence[Record], cluster: Cluster, now: float) -> float | None:
+    """When a job started, or when it is expected to; ``None``: Slurm does not say."""
+    if record.started is not None or record.state.ended:
+        return record.started
+    if record.reason == "BeginTime":
+        return record.begin
+    return free_at(records, cluster, record.cpus, now) if record.reason in ("Resources", "Priority") else None
+
+
+def _job_field(letter: str, group: Sequence[Record], now: float, start: float | None, time_format: str) -> str:
     r = group[0]
     running = r.state is State.RUNNING
     unlimited = r.limit_min == float("inf")
@@ -226,7 +235,7 @@ def _job_field(letter: str, group: Sequence[Record], now: float, time_format: st
         case "M": return short_span(r.elapsed_s(now))
         case "l": return "UNLIMITED" if unlimited else short_span(limit_s)
         case "L": return "UNLIMITED" if unlimited else short_span(limit_s - r.elapsed_s(now))
-        case "S": return stamp(r.started, "N/A", time_format)
+        case "S": return stamp(start, "N/A", time_format)
         case "e":
             due = r.started + limit_s if r.started and not unlimited else None
             return stamp(r.ended or due, "N/A", time_format)

@@ -36,7 +36,8 @@ class Record:
     """One job, or one task of an array.
 
     ``id`` is the job's (the array's) number, ``raw_id`` the task's own once it has started. Times: seconds since the
-    epoch. ``limit_min``: time limit in minutes, infinity for none. ``completing``: it is being ended.
+    epoch. ``limit_min``: time limit in minutes, infinity for none. ``completing``: it is being ended. ``begin``: not to
+    be started before.
     """
 
     id: int
@@ -74,6 +75,8 @@ class Record:
     cancelled_by: int | None = None
     max_rss_kb: int = 0
     completing: bool = False
+    begin: float = 0.0
+    restarts: int = 0
 
     @property
     def label(self) -> str:

@@ -32,6 +32,7 @@ class Ending(Enum):
     CANCELLED = ""
     TIME = " DUE TO TIME LIMIT"
     MEMORY = " DUE TO MEMORY LIMIT"
+    REQUEUED = " DUE TO JOB REQUEUE"
     FACILITY_STOPPED = " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS"
 
 
@@ -139,6 +140,8 @@ class RunningJob:
             return Result(State.TIMEOUT, "TimeLimit", max_rss_kb=peak)
         if self._asked is Ending.MEMORY:
             return Result(State.OUT_OF_MEMORY, "OutOfMemory", 0, 125, peak)
+        if self._asked is Ending.REQUEUED:
+            return Result(State.PENDING, "BeginTime", max_rss_kb=peak)
         if self._asked is Ending.FACILITY_STOPPED:
             return Result(State.NODE_FAIL, "NodeDown", max_rss_kb=peak)
         if end["signal"]:

@@ -21,6 +21,7 @@ from app.facility.state import write_private
 
 log = logging.getLogger(__name__)
 
+_REQUEUE_WAIT_MIN = 2           # as Slurm's own, unless it is configured
 _DEPENDENCY = re.compile(r"(after|afterany|afterok|afternotok|aftercorr|singleton)((?::\d+(?:_\d+)?)*)")
 
 
@@ -88,7 +89,7 @@ class Scheduler:
     def cancel(self, record: Record, by: int) -> None:
         """End a job as ``scancel`` does; one that has ended stays as it is."""
         if record.state is State.PENDING:
-            self._set(record, state=State.CANCELLED, cancelled_by=by, ended=time.time(), reason="None")
+            self._set(record, state=State.CANCELLED, cancelled_by=by, ended=time.time())
             self._tell_waiters()
             self.schedule()
         elif record.state is State.RUNNING and not record.completing:
@@ -100,6 +101,12 @@ class Scheduler:
         """Send a signal to a running job and leave it at that."""
         if record.key in self._running:
             self._running[record.key].signal(number)
+
+    def requeue(self, record: Record) -> None:
+        """End a running job and put it back into the queue, to start again a little later."""
+        if record.key in self._running and not record.completing:
+            self._set(record, completing=True)
+            self._running[record.key].end(Ending.REQUEUED)
 
     def hold(self, record: Record, held: bool) -> None:
         if record.state is State.PENDING:
@@ -133,6 +140,8 @@ class Scheduler:
                 reason = "Priority"
             if reason:
                 record.reason = reason
+                if reason == "BeginTime":
+                    asyncio.get_running_loop().call_later(record.begin - time.time(), self.schedule)
                 continue
             free_cpus -= record.cpus
             free_mb -= record.memory_mb or 0
@@ -151,6 +160,8 @@ class Scheduler:
             return "PartitionDown"
         if record.held:
             return "JobHeldUser"
+        if record.begin > time.time():
+            return "BeginTime"
         state = self._dependency(record)
         if state == "DependencyNeverSatisfied" and record.kill_on_invalid_dependency:
             self._set(record, state=State.CANCELLED, ended=time.time(), reason=state)
@@ -203,7 +214,7 @@ class Scheduler:
         return self.find(int(number), int(task) if task else None)
 
     def _start(self, record: Record) -> None:
-        if record.task is not None:
+        if record.task is not None and not record.restarts:
             others_wait = any(r.id == record.id and r.state is State.PENDING and r is not record for r in self.records)
             if others_wait:
                 self._last += 1
@@ -219,8 +230,13 @@ class Scheduler:
         record = job.record
         try:
             result = await job.run()
-            self._set(record, state=result.state, reason=result.reason, exit_code=result.exit_code,
-                      signal=result.signal, max_rss_kb=result.max_rss_kb, ended=time.time(), completing=False)
+            if result.state is State.PENDING:
+                self._set(record, state=State.PENDING, reason=result.reason, started=None, submitted=time.time(),
+                          begin=time.time() + _REQUEUE_WAIT_MIN * self.cluster.minute_s, restarts=record.restarts + 1,
+                          completing=False)
+            else:
+                self._set(record, state=result.state, reason=result.reason, exit_code=result.exit_code,
+                          signal=result.signal, max_rss_kb=result.max_rss_kb, ended=time.time(), completing=False)
         except Exception as error:                       # a job must never end without a state
             log.exception("job %s", record.label)
             self._set(record, state=State.NODE_FAIL, reason=str(error)[:80], ended=time.time(), completing=False)

@@ -15,13 +15,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.facility.batch.accounts import sacctmgr
 from app.facility.batch.arguments import CommandRefusedError
 from app.facility.batch.cluster import NODE, Cluster
 from app.facility.batch.control import scancel, scontrol
+from app.facility.batch.forecast import free_at
 from app.facility.batch.history import sacct
 from app.facility.batch.listing import sinfo, squeue
 from app.facility.batch.scheduler import Scheduler, dependency_is_valid
-from app.facility.batch.submission import InputNeededError, read_submission
+from app.facility.batch.submission import InputNeededError, failed, read_submission
 from app.facility.batch.times import stamp
 from app.facility.options import Options
 from app.facility.persons import LOGIN_NAME
@@ -104,6 +106,8 @@ class BatchServer:
                     return Answer(sinfo(argv, records, cluster))
                 case "scontrol":
                     return Answer(scontrol(argv, self.scheduler))
+                case "sacctmgr":
+                    return Answer(sacctmgr(argv, cluster, users))
         except InputNeededError:
             return Answer(wants_input=True)
         except CommandRefusedError as refusal:
@@ -113,9 +117,11 @@ class BatchServer:
     async def _sbatch(self, argv: list[str], stdin: str | None, cwd: str, environment: Mapping[str, str]) -> Answer:
         wanted = read_submission(argv, stdin, cwd, environment, self._cluster)
         if not dependency_is_valid(wanted.dependency):
-            raise CommandRefusedError("sbatch: error: Batch job submission failed: Job dependency problem")
+            raise CommandRefusedError(f"{failed(wanted.test_only)}Job dependency problem")
         if wanted.test_only:
-            return Answer(stderr=f"sbatch: Job {self.scheduler.next_id()} to start at {stamp(time.time(), '')} using "
+            start = stamp(free_at(self.scheduler.records, self._cluster, wanted.cpus, time.time()), "",
+                          environment.get("SLURM_TIME_FORMAT", ""))
+            return Answer(stderr=f"sbatch: Job {self.scheduler.next_id()} to start at {start} using "
                                  f"{wanted.cpus} processors on nodes {NODE} in partition {wanted.partition}\n")
         number = self.scheduler.submit(wanted)
         text = "" if wanted.quiet and not wanted.parsable else (

@@ -13,7 +13,6 @@ from app.facility.batch.arguments import CommandRefusedError, Given
 from app.facility.batch.cluster import ACCOUNTS, Cluster, partition
 from app.facility.batch.times import parse_limit
 
-_FAILED = "sbatch: error: Batch job submission failed: "
 _MOST_TASKS = 1001
 
 OPTIONS = arguments.Options(
@@ -68,6 +67,11 @@ class Submission:
     submit_line: str = ""
 
 
+def failed(test_only: bool) -> str:
+    """How a refusal begins."""
+    return "allocation failure: " if test_only else "sbatch: error: Batch job submission failed: "
+
+
 def read_submission(argv: Sequence[str], stdin: str | None, cwd: str, environment: Mapping[str, str],
                     cluster: Cluster) -> Submission:
     """Everything ``sbatch`` checks before it hands out a number.
@@ -80,13 +84,13 @@ def read_submission(argv: Sequence[str], stdin: str | None, cwd: str, environmen
     script, name = _script(given, stdin, cwd)
     merged = _directives(script)
     merged.options.update(given.options)
+    refused = failed("test-only" in merged)
     chosen = partition(merged.get("partition"))
     if chosen is None:
-        failed = "allocation failure: " if "test-only" in merged else _FAILED
         raise CommandRefusedError(f"sbatch: error: invalid partition specified: {merged.get('partition')}\n"
-                                  f"{failed}Invalid partition name specified")
+                                  f"{refused}Invalid partition name specified")
     if merged.get("account", ACCOUNTS[0]) not in ACCOUNTS:
-        raise CommandRefusedError(f"{_FAILED}Invalid account or account/partition combination specified")
+        raise CommandRefusedError(f"{refused}Invalid account or account/partition combination specified")
     limit = parse_limit(merged.get("time")) if "time" in merged else chosen.default_min
     if limit is None:
         raise CommandRefusedError("sbatch: error: Invalid --time specification", 255)
@@ -164,12 +168,12 @@ def _cpus(given: Given, cluster: Cluster) -> tuple[int, int]:
         numbers.append(int(text))
     nodes = given.get("nodes", "1").split("-")[0]
     if nodes != "1" or any(g in given for g in ("constraint", "nodelist", "reservation")):
-        raise CommandRefusedError(f"{_FAILED}Requested node configuration is not available")
+        raise CommandRefusedError(f"{failed('test-only' in given)}Requested node configuration is not available")
     if any(g in given for g in ("gres", "gpus", "gpus-per-node", "gpus-per-task")):
         raise CommandRefusedError("sbatch: error: Invalid generic resource (gres) specification")
     if numbers[0] * numbers[1] > cluster.slots:
         raise CommandRefusedError("sbatch: error: CPU count per node can not be satisfied\n"
-                                  f"{_FAILED}Requested node configuration is not available")
+                                  f"{failed('test-only' in given)}Requested node configuration is not available")
     return numbers[0], numbers[1]
 
 
@@ -185,7 +189,7 @@ def _memory(given: Given, cpus: int, cluster: Cluster) -> int | None:
         megabytes = max(1, round(int(match[1]) * scale)) * times
         if megabytes > cluster.memory_mb:
             raise CommandRefusedError("sbatch: error: Memory specification can not be satisfied\n"
-                                      f"{_FAILED}Requested node configuration is not available")
+                                      f"{failed('test-only' in given)}Requested node configuration is not available")
         return megabytes
     return None
 
@@ -194,7 +198,7 @@ def _tasks(given: Given) -> tuple[tuple[int, ...] | None, int]:
     text = given.get("array")
     if not text:
         return None, 0
-    refusal = CommandRefusedError(f"{_FAILED}Invalid job array specification")
+    refusal = CommandRefusedError(f"{failed('test-only' in given)}Invalid job array specification")
     body, _, limit = text.partition("%")
     if limit and not re.fullmatch(r"[1-9]\d{0,5}", limit):
         raise refusal
