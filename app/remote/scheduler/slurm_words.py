@@ -144,7 +144,7 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
     if word in _STATE_WORDS:
         return _STATE_WORDS[word]
     if word == "CANCELLED":
-        return _cancelled(text, reason)
+        return _cancelled(text, reason, exit_code is not None)
     if word == "FAILED":
         if signal or (exit_code is None and reason == "JobLaunchFailure"):
             return exit_words(None, signal)     # Slurm calls a script that was killed a launch failure, too
@@ -164,8 +164,9 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
     return f"{words} ({reason.strip('()')})" if words else ""
 
 
-def _cancelled(text: str, reason: str) -> str:
-    if reason in ("DependencyNeverSatisfied", "Dependency"):
+def _cancelled(text: str, reason: str, past: bool) -> str:
+    """``past``: in the history, which keeps the last reason to wait and names who cancelled, unless it was Slurm."""
+    if reason == "DependencyNeverSatisfied" or (past and reason == "Dependency" and text.split()[1:2] != ["by"]):
         return "the job it waited for did not succeed"
     if text.split()[1:2] == ["by"] and text.split()[2:3] == ["0"]:
         return "cancelled by the facility"
