@@ -57,7 +57,7 @@ class JobService:
     def __init__(self, profile: SiteProfile, transport: Callable[[], Transport], recipes: Mapping[str, Recipe]) -> None:
         self._profile = profile
         self._transport = transport
-        self._recipes = dict(recipes)
+        self._recipes = recipes         # a site's may change while it is in use (RecipeShelf)
         self._store = JobStore(transport)
         self._batch = BatchSystem(profile, transport)
         self._look = threading.RLock()          # one look at a time; guards what follows

@@ -30,6 +30,7 @@ from app.remote.moonshot.sites import MoonshotSessions, connected
 from app.remote.noted_person import NotedPerson
 from app.remote.private_python import remove
 from app.remote.probing import probe
+from app.remote.recipe_shelf import RecipeShelf
 from app.remote.seams import Interaction, Transport
 from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
 from app.remote.ssh.user_names import UserNames
@@ -49,6 +50,7 @@ class Sites:
         self._accepted = accepted_fingerprints
         self._sessions: dict[tuple[str, ...], OidcSession] = {}
         self._moonshot = MoonshotSessions()
+        self._shelves: dict[str, tuple[Connection, RecipeShelf]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -209,7 +211,17 @@ class Sites:
 
     def jobs(self, name: str, connection: Connection) -> JobService:
         """The batch system of a site, over an open connection."""
-        return JobService(self.profile(name), lambda: connection.transport, shipped_recipes())
+        return JobService(self.profile(name), lambda: connection.transport, self.recipes(name, connection))
+
+    def recipes(self, name: str, connection: Connection) -> RecipeShelf:
+        """The recipes of a site: the shipped ones and its own. Looking into it blocks."""
+        folders = self.profile(name).software.recipes
+        with self._lock:
+            known = self._shelves.get(name)
+            if known is None or known[0] is not connection or known[1].folders != folders:
+                known = (connection, RecipeShelf(folders, lambda: connection.transport, shipped_recipes()))
+                self._shelves[name] = known
+        return known[1]
 
     def look_around(self, name: str, connection: Connection, *, always: bool = False) -> Findings | None:
         """What an open site has that its profile leaves open; ``None``: it leaves nothing open. Blocks.
