@@ -65,4 +65,4 @@ def folder_files(draft: Draft) -> dict[str, str]:
     task = {"schema": 1, "job": {k: job[k] for k in ("id", "name", "recipe", "version", "title", "site")},
             "inputs": list(draft.inputs), "parameters": draft.parameters}
     return {"job.json": json.dumps(job, indent=1), "parameters.json": json.dumps(task, indent=1),
-            SCRIPT: draft.script, "run.py": draft.recipe.program}
+            SCRIPT: draft.script, **draft.recipe.files, "run.py": draft.recipe.program}
