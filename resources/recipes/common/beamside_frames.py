@@ -101,6 +101,10 @@ class Source:
         """The place of a frame among the leading dimensions: a tuple of int."""
         return tuple(int(n) for n in np.unravel_index(number, self.leading)) if self.leading else ()
 
+    def header(self):
+        """The header of the first image, a dict as fabio has it; empty for HDF5."""
+        return dict(open_image(self.files[0]).header) if self.files else {}
+
     def close(self):
         if self.file is not None:
             self.file.close()
@@ -184,6 +188,8 @@ def without_sentinels(raw):
     """(height, width) float32; NaN where a detector says that it measured nothing: the largest value of an unsigned
     type (and the one below it from 32 bits on), negative values of a signed one, and what is not finite."""
     values = raw.astype(np.float32)
+    if raw.dtype.kind == "b":
+        return values
     if raw.dtype.kind == "u":
         values[raw >= np.iinfo(raw.dtype).max - (1 if raw.dtype.itemsize >= 4 else 0)] = np.nan
     elif raw.dtype.kind == "i":
@@ -298,7 +304,7 @@ def _candidates(group):
 
 
 def holds_frames(node):
-    return isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "iuf"
+    return isinstance(node, h5py.Dataset) and len(node.shape or ()) >= 2 and node.dtype.kind in "iufb"
 
 
 def signal_of(group, depth=0):

@@ -2,85 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import os
-import runpy
-import signal
-import subprocess
-import sys
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
-import hdf5plugin
 import numpy as np
 import pytest
 
-from app.recipes.catalogue import shipped_recipes
-from app.recipes.parameters import complete
+from tests.unit.recipes.azimuthal import GAP, SHAPE, Work, assert_same, direct, frames, nxmx, write_poni
 
 pytest.importorskip("pyFAI", reason="the extra “recipes” is not installed")
-
-SHAPE = (120, 160)
-GAP = 2**32 - 1
-
-
-@dataclass
-class Done:
-    returncode: int
-    stderr: str
-
-
-class Work:
-    """A job's folder, and the program run in it as the batch script runs it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.recipe = shipped_recipes()["azimuthal-integration"]
-
-    def prepare(self, inputs: list[str], values: Mapping[str, Any]) -> None:
-        task = {"schema": 1, "inputs": inputs, "parameters": complete(self.recipe, values),
-                "job": {"id": "20261122-100000-abcdef", "recipe": self.recipe.name, "version": self.recipe.version,
-                        "title": self.recipe.title, "name": "test", "site": "here"}}
-        (self.folder / "parameters.json").write_text(json.dumps(task))
-        (self.folder / "run.py").write_text(self.recipe.program)
-
-    def run(self, inputs: list[str], values: Mapping[str, Any]) -> Done:
-        """Run the program in this process (pyFAI takes seconds to import)."""
-        self.prepare(inputs, values)
-        said, handler = io.StringIO(), signal.getsignal(signal.SIGTERM)
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said), warnings.catch_warnings():
-            warnings.simplefilter("ignore")     # pyFAI's and fabio's own
-            patch.chdir(self.folder)
-            patch.setattr(sys, "argv", ["run.py", "parameters.json"])
-            patch.setenv("SLURM_JOB_ID", "17")
-            try:
-                with pytest.raises(SystemExit) as ended:
-                    runpy.run_path("run.py", run_name="__main__")
-            finally:
-                signal.signal(signal.SIGTERM, handler)
-        code = ended.value.code
-        return Done(code, said.getvalue()) if isinstance(code, int) else Done(1, f"{said.getvalue()}{code}\n")
-
-    def run_alone(self, inputs: list[str], values: Mapping[str, Any], **environment: str) -> Done:
-        """Run the program as the batch script runs it."""
-        self.prepare(inputs, values)
-        done = subprocess.run([sys.executable, "run.py", "parameters.json"], cwd=self.folder, capture_output=True,
-                              text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-                              env={**os.environ, **environment})
-        return Done(done.returncode, done.stderr)
-
-    def fault(self, inputs: list[str], values: Mapping[str, Any]) -> str:
-        done = self.run(inputs, values)
-        assert done.returncode == 1, done.stderr
-        assert not (self.folder / "result.h5").exists()
-        assert "Traceback" not in done.stderr
-        return done.stderr.strip().splitlines()[-1]
 
 
 @pytest.fixture
@@ -91,76 +22,7 @@ def work(tmp_path: Path) -> Work:
 
 @pytest.fixture
 def poni(tmp_path: Path) -> Path:
-    path = tmp_path / "geometry.poni"
-    path.write_text("poni_version: 2\nDetector: Detector\n"
-                    f'Detector_config: {{"pixel1": 1e-4, "pixel2": 1e-4, "max_shape": [{SHAPE[0]}, {SHAPE[1]}]}}\n'
-                    "Distance: 1.5\nPoni1: 0.005\nPoni2: 0.007\nRot1: 0\nRot2: 0\nRot3: 0\nWavelength: 1e-10\n")
-    return path
-
-
-def frames(count: int) -> np.ndarray:
-    """(count, height, width) uint32, counts; a gap of sentinels, and one saturated pixel in the second frame only."""
-    stack = np.random.default_rng(7).poisson(30, (count, *SHAPE)).astype(np.uint32)
-    stack[:, 50:55] = GAP
-    if count > 1:
-        stack[1, 80, 80] = GAP
-    return stack
-
-
-def nxmx(path: Path, stack: np.ndarray) -> Path:
-    """A master with a virtual dataset over two data files and an external link, as Eiger detectors write them."""
-    half = len(stack) // 2
-    layout = h5py.VirtualLayout(stack.shape, stack.dtype, maxshape=stack.shape)
-    for number, part in enumerate((stack[:half], stack[half:])):
-        name = f"{path.stem}_data_{number}.h5"
-        with h5py.File(path.parent / name, "w") as file:
-            file.create_dataset("entry/data", data=part, chunks=(1, *SHAPE), **hdf5plugin.Bitshuffle())
-        layout[number * half:number * half + len(part)] = h5py.VirtualSource(name, "entry/data", part.shape, part.dtype)
-    with h5py.File(path, "w") as file:
-        entry = file.create_group("entry")
-        entry.attrs["NX_class"] = "NXentry"
-        detector = entry.create_group("instrument/detector")
-        entry["instrument"].attrs["NX_class"] = "NXinstrument"
-        detector.attrs["NX_class"] = "NXdetector"
-        for key, value, unit in (("distance", 1500.0, "mm"), ("x_pixel_size", 1e-4, "m"), ("y_pixel_size", 1e-4, "m"),
-                                 ("beam_center_x", 70.0, "pixel"), ("beam_center_y", 50.0, "pixel")):
-            detector[key] = value
-            detector[key].attrs["units"] = unit
-        detector["pixel_mask"] = np.zeros(SHAPE, np.uint32)
-        detector["pixel_mask"][10, :] = 1
-        beam = entry.create_group("instrument/beam")
-        beam.attrs["NX_class"] = "NXbeam"
-        beam["incident_wavelength"] = 1.0
-        beam["incident_wavelength"].attrs["units"] = "angstrom"
-        data = entry.create_group("data")
-        data.attrs.update(NX_class="NXdata", signal="data")
-        data.create_virtual_dataset("data", layout)
-        detector["data"] = h5py.SoftLink("/entry/data/data")
-        entry["linked"] = h5py.ExternalLink(f"{path.stem}_data_0.h5", "/entry/data")
-    return path
-
-
-def direct(stack: np.ndarray, poni: Path, npt: int = 200, **keywords: Any) -> list[Any]:
-    """pyFAI itself on the same frames, gaps and saturated pixels as a mask of their frame."""
-    import pyFAI
-    results = []
-    for frame in stack:
-        mask = (frame == GAP).astype(np.int8) | keywords.get("mask", np.zeros(SHAPE, np.int8))
-        results.append(pyFAI.load(str(poni)).integrate1d_ng(
-            frame, npt, unit=keywords.get("unit", "q_nm^-1"), mask=mask, error_model="poisson",
-            method=("no", "csr", "cython"), polarization_factor=0.99))
-    return results
-
-
-def assert_same(result: Path, expected: list[Any], axis: str = "q") -> None:
-    with h5py.File(result) as file:
-        group = file[file.attrs["default"]]
-        group = group[group.attrs["default"]]
-        assert group["I"].shape == (len(expected), len(expected[0].radial))
-        for row, one in enumerate(expected):
-            np.testing.assert_array_equal(group["I"][row], one.intensity)
-            np.testing.assert_array_equal(group["I_errors"][row], one.sigma)
-            np.testing.assert_array_equal(group[axis][()], one.radial)
+    return write_poni(tmp_path / "geometry.poni")
 
 
 def test_that_every_frame_of_a_virtual_stack_is_bit_equal_to_pyfai(work: Work, tmp_path: Path, poni: Path) -> None:
@@ -258,7 +120,7 @@ def test_that_a_measured_eiger_frame_is_bit_equal_to_pyfai(work: Work, tmp_path:
                         f'Detector_config: {{"pixel1": 7.5e-5, "pixel2": 7.5e-5, "max_shape": {list(frame.shape)}}}\n'
                         "Distance: 1.99409\nPoni1: 0.0156486\nPoni2: 0.10777275\nRot1: 0\nRot2: 0\nRot3: 0\n"
                         "Wavelength: 9.3221202e-11\n")
-    done = work.run_alone([f"{source}::/entry/data/data"], {"poni": str(geometry)})
+    done = work.run_alone([f"{source}::/entry/data/data"], {"poni": str(geometry), "npt": 1000})
     assert done.returncode == 0, done.stderr
     expected = pyFAI.load(str(geometry)).integrate1d_ng(
         frame, 1000, unit="q_nm^-1", mask=(frame == GAP).astype(np.int8), error_model="poisson",
@@ -273,7 +135,7 @@ def test_that_the_result_says_how_it_was_made_and_how_to_show_it(work: Work, tmp
         process, data = file["entry/process"], file["entry/reduced"]
         said = {key: process[key][()] for key in process if process[key].shape == ()}
         said = {k: v.decode() if isinstance(v, bytes) else v for k, v in said.items()}
-        assert (said["program"], said["recipe"], said["recipe_version"]) == ("pyFAI", "azimuthal-integration", "1.0")
+        assert (said["program"], said["recipe"], said["recipe_version"]) == ("pyFAI", "azimuthal-integration", "2.0")
         assert (said["job_id"], said["scheduler_id"]) == ("20261122-100000-abcdef", "17")
         assert json.loads(said["inputs"]) == [str(master)]
         assert json.loads(said["parameters"])["npt"] == 200
@@ -310,7 +172,7 @@ def test_that_each_fault_is_one_sentence(work: Work, tmp_path: Path, poni: Path)
     assert "holds no frames" in work.fault([str(tmp_path / "curve.h5")], good)
     assert "does not say" in work.fault([str(tmp_path / "bare.h5")], {})
     assert "is not a PONI file" in work.fault([str(master)], {"poni": str(tmp_path / "bad.poni")})
-    assert "The mask has 3 × 4 pixels" in work.fault([str(master)], {**good, "mask": str(tmp_path / "small.npy")})
+    assert "small.npy has 3 × 4 pixels" in work.fault([str(master)], {**good, "mask": str(tmp_path / "small.npy")})
     assert "do not fit the 4 frames" in work.fault([str(master)], {**good, "frames": "9"})
     (tmp_path / "scan_data_1.h5").unlink()
     assert "its part" in work.fault([str(master)], good)
