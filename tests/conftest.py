@@ -25,6 +25,7 @@ from tests.checks.logged_errors import LoggedErrors
 from tests.checks.secret_places import PLACES
 from tests.checks.secret_sources import listen
 from tests.checks.sharing import ByFileAndPeer, turn
+from tests.peers.gridengine import GridFacility, gridengine_facility
 from tests.peers.need import CI, missing, system_tests_wanted
 from tests.peers.slurm import SlurmFacility, slurm_facility
 
@@ -165,4 +166,11 @@ def slurm() -> Iterator[SlurmFacility]:
 def slurm_without_accounting() -> Iterator[SlurmFacility]:
     """Real sshd and Slurm where ``sacct`` fails and finished jobs are forgotten after 2 s."""
     with slurm_facility(accounting=False, min_job_age_s=2) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def gridengine() -> Iterator[GridFacility]:
+    """Real sshd and Grid Engine in a network namespace, shared by the whole run; marked tests only (``system``)."""
+    with gridengine_facility() as site:
         yield site

@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling
 ROOT = Path(__file__).resolve().parents[2]
 # A file that names the first belongs to the group: Slurm makes accounts and daemons once, and so does FreeRADIUS.
 GROUPS = {"slurm_states": "tests/system (Slurm states)", "SlurmFacility": "tests/system (Slurm)",
-          "MoonshotFacility": "tests/system (Moonshot)"}
+          "GridFacility": "tests/system (Grid Engine)", "MoonshotFacility": "tests/system (Moonshot)"}
 # These wait long, or compute long; the more, the earlier.
 LONGEST = (
     "tests/cli/test_contract_facility.py", "tests/system (Slurm)", "tests/system (Slurm states)",
