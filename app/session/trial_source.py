@@ -79,6 +79,8 @@ class TrialSource(QObject):
         self._sentence = self._remedy = ""
         self._fault_parameter = ""
         self._answer: TrialAnswer | None = None
+        self._answered_with: dict[str, Any] | None = None
+        self._inputs: tuple[str, ...] = ()
         self._wanted: dict[str, Any] | None = None         # not asked yet
         self._asked: dict[str, Any] | None = None
         self._question: Question | None = None              # being asked
@@ -117,6 +119,11 @@ class TrialSource(QObject):
         return self._answer
 
     @property
+    def answered_with(self) -> dict[str, Any] | None:
+        """The parameters of the newest answer, as they were wanted."""
+        return self._answered_with
+
+    @property
     def is_running(self) -> bool:
         """Whether there is a trial job, or one is being submitted."""
         return self._state not in (TrialState.OFF, TrialState.ENDED)
@@ -125,6 +132,7 @@ class TrialSource(QObject):
 
     def try_now(self, parameters: Mapping[str, Any]) -> None:
         """Ask with these parameters at once; starts the trial job if there is none."""
+        self._leave_other_data()
         self._wanted = dict(parameters)
         self._pause.stop()
         if not self.is_running:
@@ -134,7 +142,8 @@ class TrialSource(QObject):
 
     def want(self, parameters: Mapping[str, Any]) -> None:
         """Ask with these parameters when nobody changed them for a moment; nothing is started for it."""
-        if self.is_running:
+        self._leave_other_data()
+        if self.is_running and not (self._state is TrialState.ANSWERED and parameters == self._answered_with):
             self._wanted = dict(parameters)
             if self._state is not TrialState.WAITING:
                 self._pause.start()
@@ -159,6 +168,7 @@ class TrialSource(QObject):
             self._say(TrialState.ENDED, "The connection to the site is closed.", "Connect again and press Try.")
             return
         spec, wanted = self._spec(), dict(self._wanted or {})
+        self._inputs = spec.inputs
         try:
             trial = TrialSession(service, self._transport, self._recipe, spec,
                                  self._session.profile(self._site).batch.trial_partition)
@@ -246,7 +256,7 @@ class TrialSource(QObject):
             self._fault_parameter = answer.parameter
             self._say(TrialState.FAULT, visible(answer.fault))
         else:
-            self._answer = answer
+            self._answer, self._answered_with = answer, self._asked
             self._say(TrialState.ANSWERED, "")
             self.answered.emit(answer)
 
@@ -294,6 +304,12 @@ class TrialSource(QObject):
         self._drop()
         self._trial = None
         self._say(TrialState.ENDED, visible(status.sentence), visible(status.remedy))
+
+    def _leave_other_data(self) -> None:
+        """A trial is of its inputs: those of other data need one of their own."""
+        if self.is_running and self._spec().inputs != self._inputs:
+            self._leave()
+            self._say(TrialState.OFF, "")
 
     def _leave(self) -> None:
         """End the job off the GUI thread; nobody waits for it."""

@@ -1,0 +1,262 @@
+"""The panel that tries parameters, on this computer: real jobs of the common library, real files, the real agent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QWidget
+
+from app.model.data import DataReference
+from app.model.jobs import JobSpec
+from app.model.site import AgentSettings, SiteProfile
+from app.recipes.recipe import Parameter, ParameterType, Recipe, Trial
+from app.remote.connection import Connection
+from app.remote.local_transport import LocalTransport
+from app.session.trial_source import TrialState
+from app.views.trial_panel import TrialPanel
+from app.viz.curve_view import CurveView
+from app.viz.stack_view import StackView
+from tests.gui.near_site import NearSession
+from tests.unit.jobs.trial_site import OwnJobs
+
+PATIENCE_MS = 30_000
+PROGRAM = '''
+import numpy as np
+from beamside_job import Fault, main
+
+def trial(task):
+    values = task.parameters
+    if values["points"] > 500:
+        raise Fault("Number of points is above what this frame has: choose 500 or fewer.")
+    q = np.geomspace(0.05, 4, values["points"])
+    intensity = 1e4 * np.exp(-(q * values["size"]) ** 2) + 5 + (values["frame"] or 0)
+    entry = task.answer.create_group("entry")
+    entry.attrs.update(NX_class="NXentry", default="reduced")
+    data = entry.create_group("reduced")
+    if values["cake"]:
+        data.attrs.update(NX_class="NXdata", signal="I")
+        data["I"] = np.add.outer(intensity[:60], np.arange(80.0))
+    else:
+        data.attrs.update(NX_class="NXdata", signal="I", axes=["q"])
+        data["I"], data["q"], data["I_errors"] = intensity, q, np.sqrt(intensity)
+        data["q"].attrs["units"] = "1/nm"
+        data["I"].attrs["interpretation"] = "spectrum"
+        data.attrs["SILX_style"] = '{"axes_scale_types": ["log"], "signal_scale_type": "log"}'
+    return "/entry/reduced"
+
+main({"trial": trial})
+'''
+RECIPE = Recipe("sizing", "2.0", "Sizing of particles", PROGRAM, parameters=(
+    Parameter("size", ParameterType.FLOAT, "Size", unit="nm", default=1.0),
+    Parameter("points", ParameterType.INTEGER, "Number of points", default=200, minimum=2),
+    Parameter("cake", ParameterType.BOOLEAN, "Cake", default=False),
+    Parameter("frame", ParameterType.INTEGER, "Frame")), trial=Trial("frame", "frame", "/entry/reduced"))
+
+
+class Near(NearSession):
+    """With the files of this computer."""
+
+    def __init__(self, jobs: OwnJobs, connection: Connection) -> None:
+        super().__init__(jobs)
+        self._connection = connection
+
+    def data(self, _site: str) -> Any:
+        return self._connection.data
+
+
+@pytest.fixture
+def near(qtbot: Any, tmp_path: Path) -> Iterator[Near]:
+    jobs = OwnJobs(tmp_path, RECIPE)
+    connection = Connection(SiteProfile("near", agent=AgentSettings(python=(sys.executable,))), LocalTransport)
+    connection.open().result(20)
+    made = Near(jobs, connection)
+    yield made
+    made.pool.shut_down(20)
+    connection.close()
+    jobs.close()
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> DataReference:
+    path = tmp_path / "scan.h5"
+    with h5py.File(path, "w") as file:
+        file["entry/data/data"] = np.zeros((12, 20, 30), "u4")
+    return DataReference("near", PurePosixPath(path), "/entry/data/data")
+
+
+class Form:
+    """What a form says."""
+
+    def __init__(self, scan: DataReference) -> None:
+        self.values: dict[str, Any] = {}
+        self.inputs = (f"{scan.file_path}::{scan.data_path}",)
+        self.right = True
+
+    def spec(self) -> JobSpec:
+        return JobSpec("near", "sizing", self.inputs, dict(self.values))
+
+
+@pytest.fixture
+def form(scan: DataReference) -> Form:
+    return Form(scan)
+
+
+@pytest.fixture
+def show(qtbot: Any, near: Near, scan: DataReference, form: Form) -> Iterator[Callable[..., TrialPanel]]:
+    panels: list[TrialPanel] = []
+    windows: list[QWidget] = []
+
+    def make(recipe: Recipe = RECIPE, frame: int | None = 3) -> TrialPanel:
+        window = QWidget()
+        qtbot.addWidget(window)
+        panel = TrialPanel(near, recipe, (scan,), form.spec, lambda: form.right, frame, window)  # type: ignore[arg-type]
+        window.resize(620, 640)
+        panel.resize(620, 640)
+        window.show()
+        panels.append(panel)
+        windows.append(window)
+        return panel
+
+    yield make
+    for panel in panels:
+        panel.close_trial()
+    windows.clear()
+
+
+def drawn(qtbot: Any, panel: TrialPanel, act: Callable[[], object]) -> None:
+    """``act``, and wait until its answer is on screen."""
+    with qtbot.waitSignal(panel.picture.drawn, timeout=PATIENCE_MS):
+        act()
+
+
+def test_that_an_answer_is_drawn_with_its_errors_on_logarithmic_axes(qtbot: Any,
+                                                                     show: Callable[..., TrialPanel]) -> None:
+    panel = show()
+    assert "small job" in panel.picture._message.text()
+    assert not panel.use_button.isEnabled()
+    drawn(qtbot, panel, panel.try_button.click)
+    viewer = panel.picture.viewer
+    assert isinstance(viewer, CurveView)
+    assert (viewer.toolbar.logarithmic_x, viewer.toolbar.logarithmic_y) == (True, True)
+    curve = viewer.curves[-1]
+    np.testing.assert_allclose(curve.y, 1e4 * np.exp(-curve.x**2) + 8)
+    assert curve.errors is not None
+    np.testing.assert_allclose(curve.errors, np.sqrt(curve.y))
+    assert panel.took_text.endswith("s in all")
+    assert panel.use_button.isEnabled()
+
+
+def test_that_a_changed_parameter_is_tried_by_itself_and_compared(qtbot: Any, show: Callable[..., TrialPanel],
+                                                                  form: Form) -> None:
+    panel = show()
+    drawn(qtbot, panel, panel.try_now)
+    before = panel.picture.viewer.curves[-1]      # type: ignore[union-attr]
+    form.values = {"size": 2.0}
+    drawn(qtbot, panel, panel.parameters_changed)
+    faint, now = panel.picture.viewer.curves      # type: ignore[union-attr]
+    assert faint.faint
+    np.testing.assert_array_equal(faint.y, before.y)
+    np.testing.assert_allclose(now.y, 1e4 * np.exp(-(now.x * 2) ** 2) + 8)
+
+
+def test_that_without_following_only_the_button_tries(qtbot: Any, show: Callable[..., TrialPanel],
+                                                      form: Form) -> None:
+    panel = show()
+    panel.live.setChecked(False)
+    drawn(qtbot, panel, panel.try_now)
+    form.values = {"size": 2.0}
+    panel.parameters_changed()
+    assert not panel.use_button.isEnabled(), "what is on screen is not what the form says"
+    qtbot.wait(600)
+    assert panel.source.state is TrialState.ANSWERED
+    drawn(qtbot, panel, panel.try_button.click)
+    assert panel.use_button.isEnabled()
+
+
+def test_that_the_frame_on_screen_is_tried_and_another_can_be_chosen(qtbot: Any,
+                                                                     show: Callable[..., TrialPanel]) -> None:
+    panel = show(frame=5)
+    qtbot.waitUntil(lambda: panel.number.maximum() == 11, timeout=PATIENCE_MS)
+    assert panel.number.value() == 5
+    drawn(qtbot, panel, panel.try_now)
+    assert panel.picture.viewer.curves[-1].y[-1] == pytest.approx(10, abs=0.1)      # type: ignore[union-attr]
+    drawn(qtbot, panel, lambda: panel.number.setValue(7))
+    assert panel.picture.viewer.curves[-1].y[-1] == pytest.approx(12, abs=0.1)      # type: ignore[union-attr]
+
+
+def test_that_slices_begin_in_the_middle(qtbot: Any, show: Callable[..., TrialPanel]) -> None:
+    panel = show(replace(RECIPE, trial=Trial("slice", "frame", "/entry/reduced")), frame=None)
+    assert "frame" not in panel.parameters, "the program decides while nothing is known"
+    qtbot.waitUntil(lambda: panel.number.value() == 10, timeout=PATIENCE_MS)
+    assert panel.parameters["frame"] == 10
+    assert "slice" in panel.try_button.text()
+
+
+def test_that_a_fault_is_told_at_its_parameter_and_taken_back(qtbot: Any, show: Callable[..., TrialPanel],
+                                                              form: Form) -> None:
+    panel = show()
+    told: list[tuple[str, str]] = []
+    panel.fault_found.connect(lambda *what: told.append(what))
+    form.values = {"points": 501}
+    panel.try_now()
+    qtbot.waitUntil(lambda: panel.source.state is TrialState.FAULT, timeout=PATIENCE_MS)
+    assert told[-1] == ("points", "Number of points is above what this frame has: choose 500 or fewer.")
+    assert panel.sentence == told[-1][1]
+    form.values = {"points": 100}
+    drawn(qtbot, panel, panel.parameters_changed)
+    assert told[-1] == ("", "")
+
+
+def test_that_a_picture_is_an_image_and_the_one_before_can_be_seen(qtbot: Any, show: Callable[..., TrialPanel],
+                                                                   form: Form) -> None:
+    panel = show()
+    form.values = {"cake": True}
+    drawn(qtbot, panel, panel.try_now)
+    viewer = panel.picture.viewer
+    assert isinstance(viewer, StackView)
+    assert not panel._compare.isVisible()
+    form.values = {"cake": True, "size": 2.0}
+    drawn(qtbot, panel, panel.parameters_changed)
+    assert panel.picture.viewer is viewer, "what was chosen stays"
+    assert panel._compare.isVisible()
+    drawn(qtbot, panel, lambda: panel._compare.setChecked(True))
+    form.values = {}
+    drawn(qtbot, panel, panel.parameters_changed)
+    assert isinstance(panel.picture.viewer, CurveView)
+
+
+def test_that_a_wrong_form_is_not_tried(qtbot: Any, show: Callable[..., TrialPanel], form: Form, near: Near) -> None:
+    panel = show()
+    form.right = False
+    panel.try_now()
+    assert panel.source.state is TrialState.OFF
+    assert near.service.submitted == []      # type: ignore[union-attr]
+
+
+def test_that_other_data_is_another_trial(qtbot: Any, show: Callable[..., TrialPanel], form: Form,
+                                          near: Near) -> None:
+    panel = show()
+    drawn(qtbot, panel, panel.try_now)
+    form.inputs = ("/data/other.h5",)
+    panel.parameters_changed()
+    assert panel.source.state is TrialState.OFF
+    drawn(qtbot, panel, panel.try_now)
+    assert [s.inputs for s in near.service.submitted][1] == ("/data/other.h5",)      # type: ignore[union-attr]
+
+
+def test_that_it_works_by_the_keyboard(qtbot: Any, show: Callable[..., TrialPanel]) -> None:
+    panel = show()
+    panel.window().activateWindow()
+    qtbot.waitUntil(panel.window().isActiveWindow)
+    panel.number.setFocus()
+    drawn(qtbot, panel, lambda: qtbot.keyClick(panel.number, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier))
+    for widget in (panel.try_button, panel.live, panel.number, panel._end, panel.use_button):
+        assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
