@@ -9,20 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.unit.recipes.azimuthal import GAP, SHAPE, Work, assert_same, direct, frames, nxmx, write_poni
+from tests.unit.recipes.azimuthal import GAP, SHAPE, Work, assert_same, direct, frames, nxmx
 
 pytest.importorskip("pyFAI", reason="the extra “recipes” is not installed")
-
-
-@pytest.fixture
-def work(tmp_path: Path) -> Work:
-    (tmp_path / "job").mkdir()
-    return Work(tmp_path / "job")
-
-
-@pytest.fixture
-def poni(tmp_path: Path) -> Path:
-    return write_poni(tmp_path / "geometry.poni")
 
 
 def test_that_every_frame_of_a_virtual_stack_is_bit_equal_to_pyfai(work: Work, tmp_path: Path, poni: Path) -> None:
