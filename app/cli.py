@@ -21,8 +21,9 @@ from app.commands.context import Context
 from app.commands.data import run_get, run_ls, run_plot, run_tree
 from app.commands.doctor import run_doctor
 from app.commands.facility import run_facility
-from app.commands.jobs import run_cancel, run_job, run_jobs, run_recipes, run_submit
+from app.commands.jobs import run_cancel, run_job, run_jobs, run_submit
 from app.commands.output import Output, escape_what_the_terminal_has_not, leave_standard_output
+from app.commands.recipes import run_recipes
 from app.commands.sites import run_sign_in, run_sign_out, run_sites
 from app.commands.stack import PROFILE_NUMBERS, run_profile, run_project
 from app.errors import BeamsideError, CancelledByUserError, UsageError
@@ -224,7 +225,8 @@ def _add_site_commands(add: Callable[[str, Command, str], argparse.ArgumentParse
 
 
 def _add_job_commands(add: Callable[[str, Command, str], argparse.ArgumentParser]) -> None:
-    add("recipes", run_recipes, "list the recipes").add_argument("site", metavar="SITE", nargs="?")
+    add("recipes", run_recipes, "list the recipes, and what a site has of their software").add_argument(
+        "site", metavar="SITE", nargs="?")
     submit = add("submit", run_submit, "submit an analysis")
     submit.add_argument("recipe", metavar="RECIPE")
     submit.add_argument("targets", metavar="TARGET", nargs="+")

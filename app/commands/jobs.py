@@ -1,4 +1,4 @@
-"""``recipes``, ``submit``, ``jobs``, ``job`` and ``cancel``."""
+"""``submit``, ``jobs``, ``job`` and ``cancel``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from app.commands.context import Context
+from app.commands.recipes import fill_from_metadata
 from app.errors import BatchError, BeamsideError, UnknownJobError, UsageError
 from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
@@ -16,27 +17,21 @@ from app.remote.jobs import JobService
 POLL_S = 1.0
 
 
-def run_recipes(arguments: argparse.Namespace, context: Context) -> int:
-    if arguments.site:
-        context.sites.profile(arguments.site)
-    recipes = list(shipped_recipes().values())
-    context.output.result(
-        {"recipes": [recipe.as_json() for recipe in recipes]},
-        "\n".join(f"{r.name:<24} {r.version:<8} {r.title}" for r in recipes))
-    return 0
-
-
 def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     targets = [context.target(text) for text in arguments.targets]
     site = targets[0].site
     if any(t.site != site for t in targets):
         raise UsageError("All inputs of a job must be at one site.", remedy="Submit one job per site.")
-    recipe = shipped_recipes().get(arguments.recipe)
+    own = bool(context.sites.profile(site).software.recipes)
+    recipes = context.sites.recipes(site, context.connection(site)) if own else shipped_recipes()
+    recipe = recipes.get(arguments.recipe)
     if recipe is None:
         raise UsageError(f"There is no recipe called “{arguments.recipe}”.",
-                         remedy=f"Known recipes: {', '.join(shipped_recipes())}.")
+                         remedy=f"Known recipes: {', '.join(sorted(recipes))}.")
     inputs = tuple(t.file + (f"::{t.data_path}" if t.data_path else "") for t in targets)
-    spec = JobSpec(site, arguments.recipe, inputs, parse_assignments(recipe, arguments.set),
+    values = parse_assignments(recipe, arguments.set)
+    fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
+    spec = JobSpec(site, arguments.recipe, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time))
     service = context.jobs(site)
     if arguments.dry_run:

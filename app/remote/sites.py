@@ -21,6 +21,7 @@ from app.model.doctor import Report, Step
 from app.model.findings import Findings, open_values
 from app.model.identity import Identity, SignedOut
 from app.model.site import CertificateAuthority, IdentityMethod, SiteProfile
+from app.recipes.availability import Availability
 from app.recipes.catalogue import shipped_recipes
 from app.remote.allocation import place_of
 from app.remote.connection import USUAL, Connection, ConnectionState, Patience
@@ -33,6 +34,7 @@ from app.remote.probing import probe
 from app.remote.recipe_shelf import RecipeShelf
 from app.remote.seams import Interaction, Transport
 from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
+from app.remote.software_check import availability
 from app.remote.ssh.user_names import UserNames
 
 if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without
@@ -51,6 +53,7 @@ class Sites:
         self._sessions: dict[tuple[str, ...], OidcSession] = {}
         self._moonshot = MoonshotSessions()
         self._shelves: dict[str, tuple[Connection, RecipeShelf]] = {}
+        self._software: dict[str, tuple[Transport, object, list[Availability]]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -222,6 +225,25 @@ class Sites:
                 known = (connection, RecipeShelf(folders, lambda: connection.transport, shipped_recipes()))
                 self._shelves[name] = known
         return known[1]
+
+    def software(self, name: str, connection: Connection, *, again: bool = False) -> list[Availability]:
+        """What an open site has of the software that its recipes need, a row for each recipe. Blocks.
+
+        Args:
+            again: look, even if nothing changed since the last look over this connection.
+
+        Raises:
+            LinkError: the site did not answer.
+        """
+        profile, recipes, transport = self.profile(name), self.recipes(name, connection), connection.transport
+        asked = (profile.software, profile.batch.login_shell, tuple(recipes.values()))
+        with self._lock:
+            known = self._software.get(name)
+        if known is None or known[0] is not transport or known[1] != asked or again:
+            known = (transport, asked, availability(transport, profile, recipes.values()))
+            with self._lock:
+                self._software[name] = known
+        return known[2]
 
     def look_around(self, name: str, connection: Connection, *, always: bool = False) -> Findings | None:
         """What an open site has that its profile leaves open; ``None``: it leaves nothing open. Blocks.
