@@ -1,57 +1,195 @@
-"""The batch script of a job: constant text, the site's own lines, and the folder quoted by shlex.
+"""The batch script of one step of a job: constant text, the site's own lines, and paths quoted by shlex.
 
 No I/O. Nothing a user types is part of it: inputs and parameters are in ``parameters.json``. The script leaves its
-own record, ``status.json`` (renamed into place), because a batch system may forget a job soon after its end.
+own record in the job's folder (``status…json``, ``usage…json``, renamed into place), because a batch system may forget
+a job soon after its end, and what it ran with (``environment.json``, once).
 """
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-_PRELUDE = r"""
-# -- The job's own record: who runs it, since when, and how it ended ------------------------------
-beamside_started=$(date +%s)
+_RULE = "# -- {} "
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Parts that have to have succeeded: ``tasks`` (0: it is no array) of the step with that stem in ``folder``."""
+
+    folder: PurePosixPath
+    stem: str
+    tasks: int
+    title: str
+
+
+@dataclass(frozen=True)
+class StepScript:
+    """One step's script.
+
+    Attributes:
+        header: the batch system's directives (scheduler dialect), one per line.
+        folder: the job's folder at the site.
+        name, stem: ``BEAMSIDE_STEP``; what the step's files carry: ``""`` for step 1, ``-2`` …
+        tasks: 0: it is no array.
+        variables: the dialect's lines that set ``BEAMSIDE_JOB_ID``, ``BEAMSIDE_TASK`` and ``BEAMSIDE_CPUS``.
+        setup: lines of the site profile for every job.
+        environment: the site profile's line for this recipe's environment; ``""``: none.
+        container: words before the program that run it in a container; ``""``: none.
+        image: that container's image, for the record.
+        earlier: what the script has to look at itself, where the batch system's dependencies do not know success.
+        records: it writes ``environment.json``.
+    """
+
+    header: str
+    folder: PurePosixPath
+    name: str = "run"
+    stem: str = ""
+    tasks: int = 0
+    variables: str = ""
+    setup: Sequence[str] = ()
+    environment: str = ""
+    container: str = ""
+    image: str = ""
+    earlier: Sequence[Earlier] = ()
+    records: bool = True
+
+    def text(self) -> str:
+        """The text of ``job.sh``, ``job-2.sh`` …"""
+        site = [*self.setup, *([self.environment] if self.environment else [])]
+        python = f"{self.container.strip()} python3".strip()
+        parts = ["#!/bin/bash", self.header.rstrip("\n"), "\n" + _title("What this is"),
+                 f"BEAMSIDE_FOLDER={shlex.quote(str(self.folder))}",
+                 f"BEAMSIDE_STEP={shlex.quote(self.name)}", f"BEAMSIDE_STEM={shlex.quote(self.stem)}",
+                 f"BEAMSIDE_TASKS={max(self.tasks, 1)}", f"BEAMSIDE_IMAGE={shlex.quote(self.image)}",
+                 self.variables.strip("\n"), _NAMES, "\n" + _title("Its own record"), _STATUS, _USAGE]
+        if self.earlier:
+            parts += ["\n" + _title("What has to have succeeded before"), _EARLIER,
+                      *(self._check(each) for each in self.earlier)]
+        if site:
+            parts += ["\n" + _title("The site's own lines (its profile)"), *site]
+        if self.records:
+            parts += ["\n" + _title("What it runs with"), _RECORD.replace("@PYTHON@", python)]
+        return "\n".join(parts) + "\n\n" + _title("The analysis") + "\n" + _RUN.replace("@PYTHON@", python)
+
+    @staticmethod
+    def _check(each: Earlier) -> str:
+        place = shlex.quote(str(each.folder / f"status{each.stem}"))
+        return f"beamside_earlier {place} {each.tasks} {shlex.quote(each.title)}"
+
+
+def _title(text: str) -> str:
+    return (_RULE.format(text)).ljust(100, "-")
+
+
+_NAMES = r"""case $BEAMSIDE_TASK in undefined|0) BEAMSIDE_TASK= ;; esac
+[ -z "$BEAMSIDE_TASK" ] || BEAMSIDE_STEM="$BEAMSIDE_STEM.$BEAMSIDE_TASK"
+OMP_NUM_THREADS="${BEAMSIDE_CPUS:=1}"
+export BEAMSIDE_FOLDER BEAMSIDE_STEP BEAMSIDE_STEM BEAMSIDE_TASK BEAMSIDE_TASKS BEAMSIDE_JOB_ID BEAMSIDE_CPUS
+export OMP_NUM_THREADS"""
+
+_STATUS = r"""beamside_started=$(date +%s)
 beamside_status() {
   printf '{"state":"%s","rc":%s,"started":%s,"ended":%s,"host":"%s","scheduler_id":"%s"}\n' \
-    "$1" "$2" "$beamside_started" "$3" "${HOSTNAME:-$(uname -n)}" "${SLURM_JOB_ID:-}" \
-    >"$BEAMSIDE_FOLDER/.status.$$" && mv -f "$BEAMSIDE_FOLDER/.status.$$" "$BEAMSIDE_FOLDER/status.json"
+    "$1" "$2" "$beamside_started" "$3" "${HOSTNAME:-$(uname -n)}" "$BEAMSIDE_JOB_ID" \
+    >"$BEAMSIDE_FOLDER/.status$BEAMSIDE_STEM.$$" &&
+    mv -f "$BEAMSIDE_FOLDER/.status$BEAMSIDE_STEM.$$" "$BEAMSIDE_FOLDER/status$BEAMSIDE_STEM.json" ||
+    rm -f "$BEAMSIDE_FOLDER/.status$BEAMSIDE_STEM.$$"
 }
 beamside_end() {
   beamside_rc=$?
+  [ "$BASHPID" = "$$" ] || exit "$beamside_rc"  # a helper of this script that has not unset its traps yet
   trap - EXIT
+  trap '' TERM USR1 USR2 XCPU
+  [ -z "${beamside_sampler:-}" ] || kill "$beamside_sampler" 2>/dev/null
   beamside_status ended "$beamside_rc" "$(date +%s)"
   exit "$beamside_rc"
 }
+beamside_stop() {       # told to end: by a person, at the time limit, or a little before it
+  [ "$BASHPID" = "$$" ] || exit 143
+  trap '' TERM USR1 USR2 XCPU
+  beamside_status stopping null null
+  if [ -n "${beamside_child:-}" ]; then kill -TERM "$beamside_child" 2>/dev/null; wait "$beamside_child"; fi
+  exit 143
+}
 trap beamside_end EXIT
-trap 'exit 143' TERM
-beamside_status started null null
-export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"
-"""
+trap beamside_stop TERM USR1 USR2 XCPU
+beamside_status started null null"""
 
-_RUN = r"""
-# -- The analysis ---------------------------------------------------------------------------------
-cd "$BEAMSIDE_FOLDER" || exit 1
-python3 run.py parameters.json </dev/null &
+# The memory of all processes of the job's session. Pages that processes share count for each of them.
+_USAGE = r"""beamside_usage() {
+  beamside_session=$(ps -o sess= -p $$ | tr -d ' ')
+  [ "${beamside_session:-0}" -gt 0 ] || return
+  beamside_most=0 beamside_pause=1 beamside_sleep=
+  trap '[ -z "$beamside_sleep" ] || kill "$beamside_sleep" 2>/dev/null; exit 0' TERM
+  while kill -0 $$ 2>/dev/null; do
+    beamside_now=$(ps -o rss= -s "$beamside_session" | awk '{ kb += $1 } END { printf "%d", kb / 1024 }')
+    [ "${beamside_now:-0}" -le "$beamside_most" ] || beamside_most=$beamside_now
+    printf '{"memory_mb":%s,"most_mb":%s,"time":%s}\n' "${beamside_now:-0}" "$beamside_most" "$(date +%s)" \
+      >"$BEAMSIDE_FOLDER/.usage$BEAMSIDE_STEM.$$" &&
+      mv -f "$BEAMSIDE_FOLDER/.usage$BEAMSIDE_STEM.$$" "$BEAMSIDE_FOLDER/usage$BEAMSIDE_STEM.json"
+    sleep "$beamside_pause" &
+    beamside_sleep=$!
+    wait "$beamside_sleep"
+    [ "$beamside_pause" -ge 8 ] && beamside_pause=10 || beamside_pause=$((beamside_pause * 2))
+  done
+}
+beamside_usage </dev/null >/dev/null 2>&1 &
+beamside_sampler=$!"""
+
+# The files of other nodes may come a little late. Arguments: files' stem, number of tasks, what the step is called.
+_EARLIER = r"""beamside_earlier() {
+  beamside_tries=0
+  if [ "$2" -gt 0 ]; then set -- "$1" "$3" $(seq "$2"); else set -- "$1" "$3" ""; fi
+  beamside_stem=$1 beamside_title=$2
+  shift 2
+  for beamside_n; do
+    beamside_file=$beamside_stem${beamside_n:+.$beamside_n}.json
+    until grep -qs '"state":"ended"' "$beamside_file" || [ "$beamside_tries" -ge 60 ]; do
+      ls "${beamside_file%/*}" >/dev/null 2>&1
+      sleep 1
+      beamside_tries=$((beamside_tries + 1))
+    done
+    if ! grep -qs '"state":"ended","rc":0,' "$beamside_file"; then
+      printf 'This step was not run, since %s before it did not succeed.\n' "$beamside_title" >&2
+      exit 1
+    fi
+  done
+}"""
+
+_RECORD = r"""beamside_record() {
+  @PYTHON@ -c '
+import json, os, platform, sys, time
+try:
+    from importlib import metadata
+    packages = {str(d.metadata["Name"]): d.version for d in metadata.distributions()}
+except ImportError:
+    packages = {}
+said = os.environ.get
+print(json.dumps({
+    "schema": 1, "written": time.time(), "host": platform.node(), "system": platform.platform(),
+    "python": {"version": platform.python_version(), "executable": sys.executable, "prefix": sys.prefix},
+    "packages": dict(sorted(packages.items())), "modules": [m for m in said("LOADEDMODULES", "").split(":") if m],
+    "virtual_environment": said("VIRTUAL_ENV", ""), "conda_environment": said("CONDA_PREFIX", ""),
+    "image": said("BEAMSIDE_IMAGE", ""), "scheduler_id": said("BEAMSIDE_JOB_ID", ""),
+    "cpus": said("BEAMSIDE_CPUS", "")}, indent=1))' >"$BEAMSIDE_FOLDER/.environment.$$" 2>/dev/null &&
+    mv -f "$BEAMSIDE_FOLDER/.environment.$$" "$BEAMSIDE_FOLDER/environment.json" ||
+    rm -f "$BEAMSIDE_FOLDER/.environment.$$"
+}
+beamside_recorder=
+export BEAMSIDE_IMAGE
+case $BEAMSIDE_TASK in
+  ''|1) beamside_record </dev/null 2>/dev/null &
+        beamside_recorder=$! ;;
+esac"""
+
+_RUN = r"""cd "$BEAMSIDE_FOLDER" || exit 1
+@PYTHON@ run.py parameters.json </dev/null &
 beamside_child=$!
-trap 'kill -TERM "$beamside_child" 2>/dev/null; wait "$beamside_child"; exit 143' TERM
 wait "$beamside_child"
-exit "$?"
+beamside_code=$?
+[ -z "${beamside_recorder:-}" ] || wait "$beamside_recorder"
+exit "$beamside_code"
 """
-
-
-def job_script(header: str, folder: PurePosixPath, setup: Sequence[str] = (), environment: str = "") -> str:
-    """The text of ``job.sh``.
-
-    Args:
-        header: the batch system's directives (scheduler dialect), one per line.
-        folder: the job's folder at the site.
-        setup: lines of the site profile for every job.
-        environment: the site profile's line for this recipe's environment; ``""``: none.
-    """
-    site = [*setup, *([environment] if environment else [])]
-    parts = ["#!/bin/bash", header.rstrip("\n"), f"BEAMSIDE_FOLDER={shlex.quote(str(folder))}", _PRELUDE.strip("\n")]
-    if site:
-        parts += ["\n# -- The site's own lines (its profile) " + "-" * 59, *site]
-    return "\n".join(parts) + "\n" + _RUN

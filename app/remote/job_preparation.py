@@ -1,90 +1,178 @@
-"""Everything that can be checked before a job is submitted, and its script. Blocking; creates nothing."""
+"""Everything that can be checked before a job is submitted, and its scripts. Blocking; creates nothing at the site."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from app.errors import BatchError, NotFoundError, PermissionError_, SubmissionRefusedError
-from app.model.jobs import JobSpec, Partition, Resources
+from app.errors import BatchError, NotFoundError, PermissionError_, RecipeError, SubmissionRefusedError
+from app.model.jobs import InputExtent, Job, JobKind, JobSpec, Partition
 from app.model.site import SiteProfile
+from app.recipes.containers import container_problem, container_words, image_path, job_binds
 from app.recipes.parameters import complete
 from app.recipes.recipe import ParameterType, Recipe
-from app.recipes.script import job_script
+from app.recipes.script import Earlier, StepScript
 from app.remote.batch_system import BatchSystem
-from app.remote.job_draft import Draft, absolute, count_inputs, file_of
-from app.remote.job_store import LOG, JobStore, home_folder, job_folder, new_job_id
-from app.remote.job_truth import job_name
+from app.remote.job_draft import Draft, StepDraft, absolute, count_inputs, file_of
+from app.remote.job_names import job_name, new_job_id, script_file, step_stem
+from app.remote.job_place import home_folder, inside, job_place, raw_place
+from app.remote.job_record import RecordedStep
+from app.remote.job_steps import ResolvedStep, Room, resolve_steps
+from app.remote.job_store import JobStore, PathState
 from app.remote.scheduler.states import StepWish
+from app.remote.seams import Transport
+from app.remote.site_room import look_at_room, room_warning
+from app.remote.submission_text import can_hold, submission_text
 
 _log = logging.getLogger(__name__)
+_PATHS = (ParameterType.FILE, ParameterType.DATASET)
 
 
-def prepare_job(spec: JobSpec, recipe: Recipe, profile: SiteProfile, store: JobStore, batch: BatchSystem) -> Draft:
-    """Check what is asked for against recipe, files and partitions, and write the script.
+@dataclass(frozen=True)
+class Predecessor:
+    """A job of ours that has to complete first: itself, the batch system's id of its last step, and that step."""
 
-    Raises:
-        RecipeError: the recipe or a parameter does not fit.
-        NotFoundError, PermissionError_: an input or a file among the parameters.
-        SubmissionRefusedError: the partition, the account, the time …
-        SchedulerUnavailableError, LinkError.
-    """
-    title = profile.title or profile.name
-    count_inputs(recipe, len(spec.inputs))
-    parameters = complete(recipe, spec.parameters)
-    home = store.home
-    inputs = tuple(absolute(text, home) for text in spec.inputs)
-    for parameter in recipe.parameters:
-        if parameter.type in (ParameterType.FILE, ParameterType.DATASET) and parameters[parameter.name]:
-            parameters[parameter.name] = absolute(parameters[parameter.name], home)
-    parent = job_folder(home, profile.data, file_of(inputs[0]))
-    files = [(text, "input") for text in inputs]
-    files += [(parameters[p.name], p.title) for p in recipe.parameters
-              if p.type in (ParameterType.FILE, ParameterType.DATASET) and parameters[p.name]]
-    parent_state, *states = store.probe([parent, *(file_of(text) for text, _ in files)])
-    for (text, what), state in zip(files, states, strict=True):
-        if not state.exists:
-            raise NotFoundError(f"The {what} {file_of(text)} is not at {title}, or you may not look there.",
-                                remedy="Check the path.")
-        if not state.readable:
-            raise PermissionError_(f"You may not read the {what} {file_of(text)}.",
-                                   remedy="Ask its owner or the facility for access.")
-    job_id = new_job_id()
-    folder = (parent if parent_state.writable else home_folder(home)) / job_id
-    resources = _resources(spec.resources, recipe.resources, profile, batch)
-    header = batch.dialect.header(StepWish(job_name(job_id), LOG.removesuffix(".log"), resources))
-    software = profile.software
-    script = job_script(header, folder, software.setup, software.environments.get(recipe.environment, ""))
-    name = spec.name.strip() or f"{recipe.title} of {file_of(inputs[0]).name}"
-    return Draft(job_id, profile.name, name, recipe, folder, script, inputs, parameters, resources,
-                 created=time.time())
+    job: Job
+    scheduler_id: str
+    last: RecordedStep
 
 
-def _resources(asked: Resources, usual: Resources, profile: SiteProfile, batch: BatchSystem) -> Resources:
-    """What is asked for: the user's, else the recipe's within the partition's limit, else the site's default."""
-    partitions = _partitions_if_known(batch, profile.name)
-    chosen = next((p for p in partitions if p.name == asked.partition or (not asked.partition and p.default)), None)
-    if partitions and asked.partition and chosen is None:
-        raise SubmissionRefusedError(
-            f"The partition “{asked.partition}” does not exist at {profile.title or profile.name}.",
-            remedy=f"Choose one of {', '.join(p.name for p in partitions)}.")
-    limit = chosen.time_limit_s // 60 if chosen and chosen.time_limit_s else None
-    minutes = asked.time_limit_min
-    if minutes is not None and limit is not None and minutes > limit:
-        raise SubmissionRefusedError(
-            f"The time limit of {minutes} min is above the {limit} min of the partition “{chosen.name}”."
-            if chosen else "", remedy="Ask for less time or choose another partition.")
-    if minutes is None and usual.time_limit_min is not None:
-        minutes = min(usual.time_limit_min, limit) if limit else usual.time_limit_min
-    return Resources(
-        partition=asked.partition or usual.partition, account=asked.account or profile.batch.account,
-        time_limit_min=minutes, cpus=asked.cpus if asked.cpus is not None else usual.cpus,
-        memory_mb=asked.memory_mb if asked.memory_mb is not None else usual.memory_mb)
+class Preparation:
+    """Prepares jobs of one site."""
+
+    def __init__(self, profile: SiteProfile, store: JobStore, batch: BatchSystem) -> None:
+        self._profile = profile
+        self._store = store
+        self._batch = batch
+
+    def draft(self, spec: JobSpec, recipe: Recipe, after: Sequence[Predecessor],
+              transport: Transport) -> Draft:
+        """Check what is asked for against recipe, files, place and partitions, and write the scripts.
+
+        Raises:
+            RecipeError: the recipe or a parameter does not fit.
+            NotFoundError, PermissionError_: an input or a file among the parameters; a place that is no place.
+            SubmissionRefusedError: the partition, the account, the time …
+            SchedulerUnavailableError, LinkError.
+        """
+        count_inputs(recipe, len(spec.inputs))
+        parameters = complete(recipe, spec.parameters)
+        home = self._store.home
+        inputs = tuple(absolute(text, home) for text in spec.inputs)
+        files = [(file_of(text), "input") for text in inputs]
+        for parameter in recipe.parameters:
+            if parameter.type in _PATHS and parameters[parameter.name]:
+                parameters[parameter.name] = absolute(parameters[parameter.name], home)
+                files.append((file_of(parameters[parameter.name]), parameter.title))
+        parent, states, warnings = self._place(home, files)
+        sizes = [InputExtent(nbytes=state.nbytes) for state in states[:len(inputs)]]
+        extents = spec.extents if len(spec.extents) == len(inputs) else sizes
+        partitions = self._partitions_if_known()
+        steps, told = resolve_steps(recipe, spec, extents, Room(
+            self._profile.label, partitions, self._profile.batch.account, self._profile.batch.trial_partition))
+        for step in steps:
+            self._check_account(step.resources.account, step.resources.partition)
+        if spec.kind is JobKind.RUN:
+            needed = sum(extent.uncompressed for extent in extents)
+            room = room_warning(look_at_room(lambda: transport, parent), needed)
+            warnings += [room] if room else []
+        job_id = new_job_id()
+        folder = parent / job_id
+        drafts = self._scripts(job_id, folder, recipe, spec, steps, after, [file for file, _ in files], home)
+        name = spec.name.strip() or f"{recipe.title} of {file_of(inputs[0]).name}"
+        dialect = self._batch.dialect
+        held = (len(steps) > 1 or spec.hold) and can_hold(dialect)
+        submission = submission_text(dialect, len(steps), [p.scheduler_id for p in after], held and not spec.hold,
+                                     self._batch.in_login_shell)
+        return Draft(job_id, self._profile.name, name, recipe, folder, drafts, submission, spec, inputs, parameters,
+                     time.time(), tuple(p.job.id for p in after), (*warnings, *told))
+
+    def _place(self, home: PurePosixPath,
+               files: Sequence[tuple[PurePosixPath, str]]) -> tuple[PurePosixPath, list[PathState], list[str]]:
+        """The folder for the job's folder, what is known of the files, and what there is to warn of."""
+        place = job_place(home, self._profile.data, files[0][0])
+        raw = place.raw or place.folder
+        parent, raw_state, *states = self._store.probe([place.folder, raw, *(file for file, _ in files)])
+        for (file, what), state in zip(files, states, strict=True):
+            if not state.exists:
+                raise NotFoundError(f"The {what} {file} is not at {self._profile.label}, or you may not look there.",
+                                    remedy="Check the path.")
+            if not state.readable:
+                raise PermissionError_(f"You may not read the {what} {file}.",
+                                       remedy="Ask its owner or the facility for access.")
+        if place.raw is not None and inside(parent.real, raw_state.real):
+            raise raw_place(place.folder)
+        if place.visit is None or parent.writable:
+            return place.folder, states, []
+        elsewhere = home_folder(home)
+        return elsewhere, states, [
+            f"You may not write in {place.folder.parent}: the job and its results go to {elsewhere}."]
+
+    def _scripts(self, job_id: str, folder: PurePosixPath, recipe: Recipe, spec: JobSpec, steps: Sequence[ResolvedStep],
+                 after: Sequence[Predecessor], files: Sequence[PurePosixPath],
+                 home: PurePosixPath) -> tuple[StepDraft, ...]:
+        dialect, software = self._batch.dialect, self._profile.software
+        hold = (len(steps) > 1 or spec.hold) and can_hold(dialect)
+        if spec.hold and not hold:
+            raise SubmissionRefusedError(f"A job cannot be submitted held with {dialect.title}.",
+                                         remedy="Submit it without holding it.")
+        out = []
+        for number, step in enumerate(steps, 1):
+            earlier: list[Earlier] = []
+            if not dialect.waits_for_success and number == 1:
+                earlier = [Earlier(PurePosixPath(p.job.folder), step_stem(p.last.number), p.last.tasks,
+                                   f"the job {p.job.id}") for p in after]
+            elif not dialect.waits_for_success:
+                before = steps[number - 2]
+                earlier = [Earlier(folder, step_stem(number - 1), before.tasks, f"the step “{before.title}”")]
+            header = dialect.header(StepWish(job_name(job_id, number), f"job{step_stem(number)}", step.resources,
+                                             step.tasks, step.at_once, hold and number == 1))
+            image, words = self._container(recipe, folder, files, home, bool(step.resources.gpus))
+            script = StepScript(header, folder, step.name, step_stem(number), step.tasks, dialect.variables,
+                                software.setup, software.environments.get(recipe.environment, ""), words, image,
+                                earlier, records=number == 1)
+            out.append(StepDraft(step.name, step.title, script_file(number), script.text(), step.resources, step.tasks,
+                                 step.at_once))
+        return tuple(out)
+
+    def _container(self, recipe: Recipe, folder: PurePosixPath, files: Sequence[PurePosixPath], home: PurePosixPath,
+                   gpus: bool) -> tuple[str, str]:
+        """The image's path and the words that run a program in it; empty: the recipe needs none."""
+        if not recipe.image:
+            return "", ""
+        software = self._profile.software
+        image = image_path(recipe.image, software.images)
+        binds = job_binds(folder, home, files, software.binds)
+        if problem := container_problem(software.containers, image, binds, folder):
+            raise RecipeError(problem, remedy="Correct the site's profile, or ask the facility.")
+        return image, container_words(software.containers, image, binds, folder, gpus=gpus)
+
+    def _check_account(self, account: str, partition: str) -> None:
+        """Refuse an account that this user does not have, as far as the batch system says which there are."""
+        if not account:
+            return
+        try:
+            accounts = self._batch.accounts()
+        except BatchError as error:
+            _log.info("accounts of %s are not known: %s", self._profile.name, error.summary)
+            return
+        found = [a for a in accounts if a.name == account]
+        if accounts and not found:
+            raise SubmissionRefusedError(f"You may not use the account “{account}” at {self._profile.label}.",
+                                         remedy=f"Choose one of {', '.join(a.name for a in accounts)}.")
+        if partition and found and all(a.partitions and partition not in a.partitions for a in found):
+            raise SubmissionRefusedError(
+                f"The account “{account}” may not be used with the partition “{partition}”.",
+                remedy=f"Choose one of {', '.join(p for a in found for p in a.partitions)}.")
+
+    def _partitions_if_known(self) -> list[Partition]:
+        try:
+            return self._batch.partitions()
+        except BatchError as error:
+            _log.info("partitions of %s are not known: %s", self._profile.name, error.summary)
+            return []
 
 
-def _partitions_if_known(batch: BatchSystem, site: str) -> list[Partition]:
-    try:
-        return batch.partitions()
-    except BatchError as error:
-        _log.info("partitions of %s are not known: %s", site, error.summary)
-        return []

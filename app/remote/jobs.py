@@ -1,19 +1,18 @@
 """Jobs of one site, from parameters to outputs. Blocking calls over ``Transport.run``; any thread, never Qt's.
 
-The folder at the site is the record (:mod:`app.remote.job_store`); what is kept here is a cache. One call of the
-batch system's list serves all jobs; its history is asked only for those that left the list. A look that fails leaves
-what was last known, marked stale: never a failed job.
+The folder at the site is the record (:mod:`app.remote.job_store`); what is kept here is a cache
+(:mod:`app.remote.job_following`). A look that fails leaves what was last known, marked stale: never a failed job.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from app.errors import (
     AgentError,
@@ -23,28 +22,32 @@ from app.errors import (
     HostKeyUnknownError,
     LinkError,
     LinkLostError,
+    NotFoundError,
     RecipeError,
     SchedulerUnavailableError,
+    SubmissionRefusedError,
     UnknownJobError,
 )
-from app.model.jobs import Job, JobSpec, JobState, Partition
+from app.model.jobs import Account, Job, JobKind, JobPart, JobSpec, JobState, Partition, Resources, Space
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.batch_system import BatchSystem
 from app.remote.job_draft import Draft, folder_files
-from app.remote.job_preparation import prepare_job
-from app.remote.job_store import SCRIPT, JobRecord, JobStore, Submission
-from app.remote.job_truth import Evidence, final_json, job_name, judge
+from app.remote.job_following import Follower
+from app.remote.job_names import job_of, log_file
+from app.remote.job_pace import Pace
+from app.remote.job_preparation import Predecessor, Preparation
+from app.remote.job_record import asked_for, recorded_steps
+from app.remote.job_store import JobStore, Submission
 from app.remote.scheduler.dialect import Dialect
 from app.remote.scheduler.states import JobRow
 from app.remote.seams import Transport
+from app.remote.site_room import look_at_room
+from app.remote.submission_text import BETWEEN, LEFT
 
 _log = logging.getLogger(__name__)
-_NEWEST = 200
-_LAST_LINES = 20
 _PATIENCE_S = 60.0      # with a link that is lost during a submission: it restores itself
 _BETWEEN_ATTEMPTS_S = 0.5
-_HISTORY_LAGS_S = 15.0
 
 
 class JobService:
@@ -57,13 +60,12 @@ class JobService:
     def __init__(self, profile: SiteProfile, transport: Callable[[], Transport], recipes: Mapping[str, Recipe]) -> None:
         self._profile = profile
         self._transport = transport
-        self._recipes = recipes         # a site's may change while it is in use (RecipeShelf)
+        self._recipes = dict(recipes)
         self._store = JobStore(transport)
         self._batch = BatchSystem(profile, transport)
+        self._pace = Pace(profile.batch.poll_s)
         self._look = threading.RLock()          # one look at a time; guards what follows
-        self._known: dict[str, Job] = {}
-        self._final: set[str] = set()
-        self._left_at: dict[str, float] = {}    # when a job was first seen to have ended, until its end is known
+        self._follower = Follower(profile, self._batch, self._store, self._pace, self._recipes)
 
     @property
     def available(self) -> bool:
@@ -74,28 +76,97 @@ class JobService:
     def why_unavailable(self) -> str:
         return self._batch.why_unavailable
 
+    @property
+    def next_look_s(self) -> float:
+        """Seconds until the next :meth:`jobs` is useful; 0: at once. Never waits."""
+        return self._pace.next_look_s
+
     def recipes(self) -> list[Recipe]:
         return sorted(self._recipes.values(), key=lambda r: r.title)
 
     def partitions(self) -> list[Partition]:
-        """The partitions a user may choose, the profile's choice of them if it makes one.
+        """The partitions a user may choose and what is free in them, the profile's choice of them if it makes one.
 
         Raises:
             SchedulerUnavailableError, LinkError.
         """
         return self._batch.partitions()
 
+    def accounts(self) -> list[Account]:
+        """The accounts this user may charge; empty: the system has none, or does not say.
+
+        Raises:
+            SchedulerUnavailableError, LinkError.
+        """
+        return self._batch.accounts()
+
+    def space(self, path: PurePosixPath | str) -> Space:
+        """Room at a path, or at its nearest folder that exists.
+
+        Raises:
+            LinkError, BatchError.
+        """
+        return look_at_room(self._transport, PurePosixPath(path))
+
+    # -- Before a submission ------------------------------------------------------------------------------------------
+
     def prepare(self, spec: JobSpec) -> Draft:
-        """Check everything that can be checked before a submission and write the script; creates nothing.
+        """Check everything that can be checked before a submission and write the scripts; creates nothing.
 
         Raises:
             RecipeError: the recipe or a parameter does not fit.
             NotFoundError, PermissionError_: an input or a file among the parameters.
-            SubmissionRefusedError: the partition, the account, the time …
+            SubmissionRefusedError: the partition, the account, the time, a job to wait for …
             SchedulerUnavailableError, LinkError.
         """
         self._batch.check()
-        return prepare_job(spec, self._recipe(spec.recipe), self._profile, self._store, self._batch)
+        recipe = self._recipe(spec.recipe)
+        return Preparation(self._profile, self._store, self._batch).draft(
+            spec, recipe, self._predecessors(spec), self._transport())
+
+    def expected_start(self, draft: Draft) -> float | None:
+        """When the batch system would start a draft, in seconds since the epoch; ``None``: it does not say.
+
+        Raises:
+            SubmissionRefusedError: it would be refused, and why.
+            SchedulerUnavailableError, LinkError.
+        """
+        starts = [self._batch.try_script(step.script_file, step.script, step.resources) for step in draft.steps]
+        return starts[0]
+
+    def spec_of(self, job_id: str) -> JobSpec:
+        """What a job came from, to be changed and submitted again; ``again`` is its id.
+
+        Raises:
+            UnknownJobError: there is no such job here, or it was not submitted with this program.
+            NotFoundError: its folder does not tell any more.
+            LinkError, BatchError.
+        """
+        job = self._ours(job_id, "repeated")
+        folder = PurePosixPath(job.folder)
+        said = self._store.read_json(folder / "job.json")
+        task = self._store.read_json(folder / "parameters.json")
+        if said.get("id") != job.id or not task:
+            raise NotFoundError(f"The job {job.id} cannot be repeated: its folder {folder} does not say how it ran.",
+                                remedy="Fill in the form anew.")
+        return asked_for(said, task, self._profile.name)
+
+    def resubmit(self, job_id: str, parameters: Mapping[str, Any] | None = None,
+                 resources: Resources | None = None) -> Draft:
+        """The draft of a job that was, with changes; :meth:`submit` it. The whole is run again, all tasks of it.
+
+        Args:
+            parameters: those that change.
+            resources: instead of what the first step asked for.
+
+        Raises:
+            as :meth:`spec_of` and :meth:`prepare`.
+        """
+        spec = self.spec_of(job_id)
+        return self.prepare(replace(spec, parameters={**spec.parameters, **(parameters or {})},
+                                    resources=spec.resources if resources is None else resources))
+
+    # -- Submission ---------------------------------------------------------------------------------------------------
 
     def submit(self, what: JobSpec | Draft) -> Job:
         """Submit exactly once, also when the connection breaks meanwhile; a Draft may be submitted again after that.
@@ -106,25 +177,30 @@ class JobService:
         """
         dialect = self._batch.dialect
         draft = what if isinstance(what, Draft) else self.prepare(what)
-        answer = self._deliver(draft, self._batch.submit_argv(SCRIPT), draft is what)
-        job = Job(draft.id, draft.site, draft.name, draft.recipe.name, draft.recipe.version, JobState.QUEUED,
-                  submitted=draft.created, folder=str(draft.folder), as_of=time.time(),
-                  partition=draft.resources.partition,
-                  time_limit_s=draft.resources.time_limit_min * 60 if draft.resources.time_limit_min else None)
+        answer = self._deliver(draft, draft is what)
+        first = draft.resources
+        state = JobState.HELD if draft.spec.hold else JobState.QUEUED
+        job = Job(draft.id, draft.site, draft.name, draft.recipe.name, draft.recipe.version, state,
+                  submitted=draft.created, folder=str(draft.folder), as_of=time.time(), partition=first.partition,
+                  time_limit_s=first.time_limit_min * 60 if first.time_limit_min else None, kind=draft.kind,
+                  memory_limit_mb=first.memory_mb, after=draft.after)
         if answer.kind == "refused":
             job = self._after_refusal(dialect, draft, job, answer.text)
         else:
-            scheduler_id = dialect.parse_submit(answer.text) if answer.kind else None
-            job = replace(job, scheduler_id=scheduler_id,
-                          state=JobState.QUEUED if scheduler_id else JobState.CREATED,
+            scheduler_id = dialect.parse_submit(answer.text.split(BETWEEN)[0]) if answer.kind else None
+            job = replace(job, scheduler_id=scheduler_id, state=state if scheduler_id else JobState.CREATED,
                           reason="" if scheduler_id else "being submitted")
         _log.info("job %s is %s at %s", job.id, job.scheduler_id, job.site)
         with self._look:
-            self._known[job.id] = job
+            self._follower.take(job)
+            self._pace.submitted()
         return job
 
+    # -- Following ----------------------------------------------------------------------------------------------------
+
     def jobs(self) -> list[Job]:
-        """All jobs of this user at the site (the newest 200), newest first; what was last known, if the look fails.
+        """All jobs of this user at the site, newest first, those started by hand too; what was last known, if the
+        look fails.
 
         Raises:
             BeamsideError: the look failed and nothing was known from before.
@@ -132,16 +208,17 @@ class JobService:
         if not self._profile.batch.system:
             return []
         dialect = self._batch.dialect
+        follower = self._follower
         with self._look:
             try:
-                self._update(dialect)
+                follower.look(dialect)
             except (LinkError, BatchError) as error:
-                if not self._known:
+                follower.stale(error.summary)
+                if not follower.known:
                     raise
                 _log.info("jobs of %s: last known (%s)", self._profile.name, error.summary)
-                self._known = {i: j if i in self._final else replace(j, stale=error.summary)
-                               for i, j in self._known.items()}
-            return sorted(self._known.values(), key=lambda j: j.id, reverse=True)
+            found = [*follower.known.values(), *follower.foreign.values()]
+            return sorted(found, key=lambda j: (j.submitted or 0.0, j.id), reverse=True)
 
     def job(self, job_id: str) -> Job:
         """One job, freshly looked at, by our id or the batch system's.
@@ -151,38 +228,88 @@ class JobService:
         """
         found = [j for j in self.jobs() if job_id in (j.id, j.scheduler_id)]
         if not found:
-            raise UnknownJobError(f"You have no job {job_id} at {self._title}.",
+            raise UnknownJobError(f"You have no job {job_id} at {self._profile.label}.",
                                   remedy="The list of jobs shows those there are.")
-        return found[0]
+        return next((job for job in found if job.id == job_id), found[0])
 
-    def log(self, job_id: str, lines: int = 50) -> str:
-        """The last lines of what the job wrote (its output and its errors); ``""``: nothing yet."""
-        job = self._known.get(job_id) or self.job(job_id)
-        return self._store.log_tails([PurePosixPath(job.folder)], lines)[0]
+    def log(self, job_id: str, lines: int = 50, part: JobPart | None = None) -> str:
+        """The last lines of what a job wrote (its output and its errors); ``""``: nothing yet.
+
+        Args:
+            part: one of its parts; ``None``: the one that failed, else the one that runs, else the first.
+        """
+        job = self._known(job_id) or self.job(job_id)
+        if not job.ours:
+            return ""
+        part = part or _telling(job)
+        names = [step.name for step in recorded_steps(self._follower.records[job.id])] \
+            if part is not None and job.id in self._follower.records else []
+        step = names.index(part.step) + 1 if part is not None and part.step in names else 1
+        log = PurePosixPath(job.folder) / log_file(step, part.task if part is not None else None)
+        return self._store.log_tails([log], lines)[0].text
+
+    # -- What may be done to a job ------------------------------------------------------------------------------------
 
     def cancel(self, job_id: str) -> Job:
-        """Ask the batch system to end a job; one that has ended already is returned as it is.
+        """Ask the batch system to end a job with all its parts; one that has ended already is returned as it is.
 
         Raises:
             UnknownJobError, SchedulerUnavailableError, BatchError, LinkError.
         """
         self._batch.check()
         job = self.job(job_id)
-        if job.state.ended:
+        ids = _ids(job, lambda state: not state.ended)
+        if job.state.ended and not ids:
             return job
-        self._store.write(PurePosixPath(job.folder), "cancelled", f"{time.time():.0f}\n")
-        if job.scheduler_id is not None:
-            self._batch.cancel(job.scheduler_id, job.id)
-        return self.job(job.id)
+        if job.ours:
+            self._note(job, "cancelled")
+        if ids:
+            self._batch.cancel(ids, job.id)
+        return self._again(job)
 
-    # -- Submission ---------------------------------------------------------------------------------------------------
+    def hold(self, job_id: str) -> Job:
+        """Keep a job that waits from starting, until it is released.
 
-    def _deliver(self, draft: Draft, argv: Sequence[str], kept: bool) -> Submission:
+        Raises:
+            UnknownJobError, SchedulerUnavailableError, BatchError, LinkError.
+        """
+        job = self.job(job_id)
+        ids = _ids(job, lambda state: state is JobState.QUEUED)
+        if not ids:
+            raise BatchError(f"The job {job.id} is {job.state.value}: only a job that waits can be held.")
+        self._batch.hold(ids, job.id)
+        return self._again(job)
+
+    def release(self, job_id: str) -> Job:
+        """Let a held job start. Raises as :meth:`hold`."""
+        job = self.job(job_id)
+        ids = _ids(job, lambda state: state is JobState.HELD)
+        if not ids:
+            raise BatchError(f"The job {job.id} is not held.")
+        self._batch.release(ids, job.id)
+        return self._again(job)
+
+    def forget(self, job_id: str) -> None:
+        """Take a job that has ended, or whose folder is gone, out of the list of jobs; its folder stays as it is.
+
+        Raises:
+            UnknownJobError, BatchError, LinkError.
+        """
+        job = self._ours(job_id, "forgotten")
+        if job.state in (JobState.QUEUED, JobState.HELD, JobState.RUNNING):
+            raise BatchError(f"The job {job.id} is {job.state.value}.", remedy="Cancel it first.")
+        self._store.forget(job.id)
+        with self._look:
+            self._follower.forget(job.id)
+
+    # -- How ----------------------------------------------------------------------------------------------------------
+
+    def _deliver(self, draft: Draft, kept: bool) -> Submission:
         """Send the draft, again after a lost link: the folder can be claimed only once."""
         files, give_up = folder_files(draft), 0.0
         while True:
             try:
-                return self._store.submit(draft.folder, files, argv)
+                return self._store.submit(draft.folder, files)
             except (HostKeyChangedError, HostKeyUnknownError, AgentError):
                 raise
             except LinkError as error:
@@ -199,87 +326,78 @@ class JobService:
             threading.Event().wait(_BETWEEN_ATTEMPTS_S)
 
     def _after_refusal(self, dialect: Dialect, draft: Draft, job: Job, errors: str) -> Job:
-        """A refusal is raised and its folder removed, unless the job may exist all the same: then it is looked for."""
+        """A refusal is raised and its folder removed, unless something of the job exists: that is looked for."""
+        left = [line.removeprefix(LEFT).strip() for line in errors.splitlines() if line.startswith(LEFT)]
         error = dialect.refusal(errors, draft.resources)
-        if not dialect.may_have_accepted(errors):
-            self._store.remove(draft.folder)
-            raise error
-        row = self._batch.rows().get(job_name(draft.id))
-        if row is None:
-            raise SchedulerUnavailableError(
-                f"{dialect.title} did not answer in time; whether it took the job shows in the list of jobs.",
-                errors.strip(), "Look at the list of jobs in a minute, before submitting again.") from error
-        return replace(job, scheduler_id=row.scheduler_id, state=row.state, reason=row.reason)
+        if left:
+            raise BatchError(
+                f"A step of the job {draft.id} was refused, and what had been accepted could not be cancelled: "
+                f"{', '.join(left)}.", errors.strip(), "Cancel it in the list of jobs.") from error
+        if dialect.may_have_accepted(errors):
+            rows = [row for row in self._batch.rows() if (job_of(row.name) or ("", 0))[0] == draft.id]
+            if len(draft.steps) == 1 and rows:
+                return replace(job, scheduler_id=rows[0].scheduler_id, state=rows[0].state, reason=rows[0].reason)
+            self._cancel_rows(rows, draft.id)
+            if not rows:
+                raise SchedulerUnavailableError(
+                    f"{dialect.title} did not answer in time; whether it took the job shows in the list of jobs.",
+                    errors.strip(), "Look at the list of jobs in a minute, before submitting again.") from error
+        self._store.remove(draft.folder)
+        raise error
 
-    # -- Following ----------------------------------------------------------------------------------------------------
+    def _cancel_rows(self, rows: list[JobRow], called: str) -> None:
+        ids = sorted({row.scheduler_id for row in rows if not row.state.ended})
+        if ids:
+            self._batch.cancel(ids, called)
 
-    def _update(self, dialect: Dialect) -> None:
-        """Look at the folders, the list and, for jobs that left it, the history; put what is true into the cache."""
-        records = self._store.records(self._final, _NEWEST)
-        now = time.time()
-        open_records = [r for r in records.values() if r is not None and not r.final]
-        rows: dict[str, JobRow] = {}
-        wrong: BeamsideError | None = None
-        if open_records:
-            try:
-                rows = self._batch.rows()
-            except (BatchError, LinkError) as error:
-                wrong = error
-        ids = {r.id: self._scheduler_id(dialect, r, rows.get(job_name(r.id))) for r in open_records}
-        left = [r for r in open_records if (row := rows.get(job_name(r.id))) is None or row.state.ended]
-        past, has_history = self._batch.history({r.id: ids[r.id] for r in left} if not wrong else {})
-        tails = self._tails([r for r in left if _may_need_log(r, rows, past)]) if not wrong else {}
-        known: dict[str, Job] = {}
-        for job_id, record in records.items():
-            if record is None:
-                known[job_id] = self._known[job_id]
+    def _predecessors(self, spec: JobSpec) -> list[Predecessor]:
+        """The jobs that this one has to wait for: those of ``after`` that have not completed.
+
+        Raises:
+            SubmissionRefusedError: one is not known, has failed already, or cannot be waited for.
+        """
+        if not spec.after:
+            return []
+        known = {job.id: job for job in self.jobs() if job.ours}
+        out = []
+        for job_id in dict.fromkeys(spec.after):
+            job = known.get(job_id)
+            if job is None:
+                raise SubmissionRefusedError(f"There is no job {job_id} at {self._profile.label} to wait for.",
+                                             remedy="Choose one from the list of jobs.")
+            if job.state is JobState.COMPLETED:
                 continue
-            name, tail = job_name(job_id), tails.get(job_id, "")
-            seen = Evidence(rows.get(name), past.get(name), wrong is None, has_history,
-                            self._ended_lately(job_id, rows.get(name)), dialect.end_told_by_log(tail),
-                            tuple(tail.splitlines()))
-            job, over = judge(record, ids.get(job_id), seen, now, site=self._profile.name,
-                              recipe=self._recipes.get(str(record.job.get("recipe"))))
-            if over:
-                self._keep_end(record, job)
-            elif wrong is not None:
-                job = replace(self._known.get(job_id, job), stale=wrong.summary)
-            known[job_id] = job
-        self._known = known
+            if job.state.ended or job.state is JobState.UNKNOWN:
+                raise SubmissionRefusedError(f"The job {job_id} has not succeeded, so nothing can wait for it.",
+                                             remedy="Submit that one again first.")
+            last = job.parts[-1].scheduler_id if job.parts else job.scheduler_id
+            if job.kind is JobKind.TRIAL or last is None:
+                why = "is a trial" if job.kind is JobKind.TRIAL else "is not in the queue yet"
+                raise SubmissionRefusedError(f"The job {job_id} {why}, so nothing can wait for it.",
+                                             remedy="Try again in a moment." if last is None else "")
+            out.append(Predecessor(job, last, recorded_steps(self._follower.records[job_id])[-1]))
+        return out
 
-    def _ended_lately(self, job_id: str, row: JobRow | None) -> bool:
-        """Whether the list calls a job ended, but not for so long that its history should have come."""
-        if row is None or not row.state.ended:
-            return False
-        return time.monotonic() - self._left_at.setdefault(job_id, time.monotonic()) < _HISTORY_LAGS_S
-
-    def _scheduler_id(self, dialect: Dialect, record: JobRecord, row: JobRow | None) -> str | None:
-        """The batch system's id of a job; one that was only found again is written where it belongs."""
-        if record.submitted is not None and (known := dialect.parse_submit(record.submitted)):
-            return known
-        found = row.scheduler_id if row is not None else str(record.status.get("scheduler_id") or "") or None
-        if found:
-            self._write_down(record, "submitted", found + "\n")
-        return found
-
-    def _tails(self, records: Sequence[JobRecord]) -> dict[str, str]:
-        texts = self._store.log_tails([r.folder for r in records], _LAST_LINES)
-        return {r.id: text for r, text in zip(records, texts, strict=True)}
-
-    def _keep_end(self, record: JobRecord, job: Job) -> None:
-        """Remember an end, here and in the job's folder: the batch system will forget it."""
-        self._known[job.id] = job
-        self._final.add(job.id)
-        self._left_at.pop(job.id, None)
-        if not record.final:
-            self._write_down(record, "final.json", json.dumps(final_json(job)))
-
-    def _write_down(self, record: JobRecord, name: str, text: str) -> None:
-        """Add what was learnt to a job's folder; one that cannot be written (a full disk) is no fault of the look."""
+    def _note(self, job: Job, name: str) -> None:
+        """Leave a note in a job's folder; one that cannot be written (a full disk) is no reason not to act."""
         try:
-            self._store.write(record.folder, name, text)
+            self._store.write(PurePosixPath(job.folder), name, f"{time.time():.0f}\n")
         except BeamsideError as error:
-            _log.info("%s of job %s could not be written: %s", name, record.id, error.summary)
+            _log.info("%s of job %s could not be written: %s", name, job.id, error.summary)
+
+    def _again(self, job: Job) -> Job:
+        with self._look:
+            self._pace.submitted()
+        return self.job(job.id)
+
+    def _known(self, job_id: str) -> Job | None:
+        return self._follower.known.get(job_id) or self._follower.foreign.get(job_id)
+
+    def _ours(self, job_id: str, verb: str) -> Job:
+        job = self._known(job_id) or self.job(job_id)
+        if not job.ours:
+            raise UnknownJobError(f"The job {job.id} was not submitted with Beamside, so it cannot be {verb} here.")
+        return job
 
     def _recipe(self, name: str) -> Recipe:
         if name not in self._recipes:
@@ -287,11 +405,18 @@ class JobService:
                               remedy=f"There is {', '.join(sorted(self._recipes)) or 'none'}.")
         return self._recipes[name]
 
-    @property
-    def _title(self) -> str:
-        return self._profile.title or self._profile.name
+
+def _ids(job: Job, wanted: Callable[[JobState], bool]) -> list[str]:
+    """The batch system's ids of the parts whose states are wanted."""
+    if not job.parts:
+        return [job.scheduler_id] if job.scheduler_id and wanted(job.state) else []
+    return list(dict.fromkeys(p.scheduler_id for p in job.parts if p.scheduler_id and wanted(p.state)))
 
 
-def _may_need_log(record: JobRecord, rows: Mapping[str, JobRow], past: Mapping[str, JobRow]) -> bool:
-    row = past.get(job_name(record.id)) or rows.get(job_name(record.id))
-    return bool(record.status) and (row is None or row.state in (JobState.FAILED, JobState.CANCELLED))
+def _telling(job: Job) -> JobPart | None:
+    """The part whose log is worth reading."""
+    for states in ((JobState.FAILED, JobState.UNKNOWN), (JobState.RUNNING,), (JobState.CANCELLED,)):
+        for part in job.parts:
+            if part.state in states:
+                return part
+    return job.parts[0] if job.parts else None

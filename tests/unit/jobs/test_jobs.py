@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -19,15 +19,16 @@ from app.errors import (
     SubmissionRefusedError,
     UnknownJobError,
 )
-from app.model.jobs import Job, JobSpec, JobState, Resources
-from app.model.site import LOCAL, BatchSettings, DataSettings, SiteProfile, SoftwareSettings
+from app.model.jobs import JobSpec, JobState, Resources
+from app.model.site import LOCAL, BatchSettings, DataSettings, SiteProfile
 from app.recipes.catalogue import shipped_recipes
 from app.remote import job_store
 from app.remote.job_draft import Draft
-from app.remote.job_store import home_folder, job_folder
+from app.remote.job_place import home_folder, job_place
 from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult
+from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
 
 pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites run Linux")
@@ -35,63 +36,9 @@ pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites ru
 GEOMETRY = {"distance": 1.5, "beam_x": 7.0, "beam_y": 5.0, "pixel_size": 100.0, "wavelength": 1.0}
 
 
-class FakeLink(LocalTransport):
-    """This computer as a site whose connection breaks on demand: ``before`` or ``after`` a command has run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.breaks: list[str] = []
-        self.commands = 0
-
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 30.0) -> CommandResult:
-        self.commands += 1
-        fault = self.breaks.pop(0) if self.breaks else ""
-        if fault == "before":
-            raise LinkLostError("The connection is lost.")
-        if fault == "within":
-            stdin = stdin[:len(stdin) // 2]
-        result = super().run(argv, stdin=stdin, timeout_s=timeout_s)
-        if fault:
-            raise LinkLostError("The connection is lost.")
-        return result
-
-
 @pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
-    fake = FakeSlurm.install(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{fake.root / 'bin'}:/usr/bin:/bin")
-    return fake
-
-
-@pytest.fixture
-def link() -> FakeLink:
-    return FakeLink()
-
-
-@pytest.fixture
-def profile(tmp_path: Path) -> SiteProfile:
-    return SiteProfile(
-        "near", title="Near Site", batch=BatchSettings("slurm"),
-        data=DataSettings(roots=(f"{tmp_path}/visitor/{{proposal}}/{{beamline}}",)),
-        software=SoftwareSettings(setup=("module load x",), environments={"saxs": "module load pyfai"}))
-
-
-@pytest.fixture
-def new_client(profile: SiteProfile, link: FakeLink, slurm: FakeSlurm) -> Callable[[], JobService]:
-    return lambda: JobService(profile, lambda: link, shipped_recipes())
-
-
-@pytest.fixture
-def service(new_client: Callable[[], JobService]) -> JobService:
-    return new_client()
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> JobSpec:
-    raw = tmp_path / "visitor/mx1/id30/RAW_DATA"
-    raw.mkdir(parents=True)
-    (raw / "scan.h5").write_bytes(b"")
-    return JobSpec("near", "azimuthal-integration", (f"{raw}/scan.h5::/entry/data",), dict(GEOMETRY))
+def spec(scan: Path) -> JobSpec:
+    return JobSpec("near", "azimuthal-integration", (f"{scan}::/entry/data",), dict(GEOMETRY))
 
 
 # -- Before a submission ----------------------------------------------------------------------------------------------
@@ -101,7 +48,8 @@ def test_that_a_draft_shows_the_script_and_creates_nothing(service: JobService, 
     assert draft.folder == PurePosixPath(f"{tmp_path}/visitor/mx1/id30/PROCESSED_DATA/beamside/{draft.id}")
     assert "module load x\nmodule load pyfai" in draft.script
     assert f"--job-name=beamside-{draft.id}" in draft.script
-    assert draft.parameters["npt"] == 1000
+    assert draft.parameters["distance"] == 1.5
+    assert "npt" in draft.parameters
     assert not (tmp_path / "visitor/mx1/id30/PROCESSED_DATA").exists()
 
 
@@ -109,9 +57,9 @@ def test_that_a_visit_that_cannot_be_written_sends_the_job_home() -> None:
     data = DataSettings(roots=("/data/visitor/{proposal}/{beamline}/{date}",))
     home = PurePosixPath("/home/me")
     inside = PurePosixPath("/data/visitor/p/b/d/RAW_DATA/x.h5")
-    assert job_folder(home, data, inside) == PurePosixPath("/data/visitor/p/b/d/PROCESSED_DATA/beamside")
-    assert job_folder(home, data, PurePosixPath("/elsewhere/x.h5")) == home_folder(home)
-    assert job_folder(home, data, PurePosixPath("/data/visitor/p/x.h5")) == home_folder(home)
+    assert job_place(home, data, inside).folder == PurePosixPath("/data/visitor/p/b/d/PROCESSED_DATA/beamside")
+    assert job_place(home, data, PurePosixPath("/elsewhere/x.h5")).folder == home_folder(home)
+    assert job_place(home, data, PurePosixPath("/data/visitor/p/x.h5")).folder == home_folder(home)
 
 
 @pytest.mark.parametrize(("change", "kind", "words"), [
@@ -150,7 +98,7 @@ def test_that_a_submitted_job_has_a_complete_folder_and_is_in_the_index(
     assert (job.state, job.scheduler_id) == (JobState.QUEUED, "100")
     folder = Path(job.folder)
     assert {"job.sh", "run.py", "parameters.json", "job.json", "submitted"} <= {p.name for p in folder.iterdir()}
-    assert json.loads((folder / "parameters.json").read_text())["parameters"]["npt"] == 1000
+    assert json.loads((folder / "parameters.json").read_text())["parameters"]["distance"] == 1.5
     assert (own_home / ".local/share/beamside/jobs" / job.id).read_text() == f"{folder}\n"
     assert slurm.numbers() == ["100"]
     assert not [p for p in folder.parent.iterdir() if p.name != job.id]
@@ -320,12 +268,6 @@ def test_that_a_visit_without_write_permission_is_refused_or_avoided(
 
 # -- Following --------------------------------------------------------------------------------------------------------
 
-def status(job: Job, state: str, code: int | None, scheduler_id: str = "") -> None:
-    (Path(job.folder) / "status.json").write_text(json.dumps(
-        {"state": state, "rc": code, "started": 1795343001, "ended": 1795343009 if code is not None else None,
-         "host": "cn7", "scheduler_id": scheduler_id or job.scheduler_id}))
-
-
 def test_that_a_job_goes_from_queued_to_completed_and_names_its_output(
         service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)
@@ -412,7 +354,7 @@ def test_that_a_restarted_client_and_a_scheduler_that_is_down_is_no_failed_job(
     (143, "slurmstepd: error: *** JOB 100 ON cn1 CANCELLED AT 2026-11-22T10:00:00 ***\n", JobState.CANCELLED,
      "cancelled"),
     (None, "slurmstepd: error: Detected 1 oom_kill event in StepId=100.batch.\n", JobState.FAILED,
-     "the memory limit was exceeded"),
+     "the memory limit was exceeded ({} GB allowed)"),
 ])
 def test_that_without_accounting_the_jobs_own_record_tells_the_end(
         service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm, code: int | None,
@@ -423,7 +365,7 @@ def test_that_without_accounting_the_jobs_own_record_tells_the_end(
     status(job, "started" if code is None else "ended", code)
     (Path(job.folder) / "job.log").write_text(log)
     seen = new_client().job(job.id)
-    assert (seen.state, seen.reason) == (state, words)
+    assert (seen.state, seen.reason) == (state, words.format((seen.memory_limit_mb or 0) / 1000).replace(".0 ", " "))
     if code is not None:
         assert (seen.exit_code, seen.node, seen.ended) == (code, "cn7", 1795343009.0)
 
@@ -448,7 +390,7 @@ def test_that_a_history_that_lags_behind_does_not_end_the_story(
     assert (seen.state, seen.exit_code, seen.reason) == (JobState.FAILED, 3, "exit code 3")
     slurm.works("sacct")
     slurm.end("100", "FAILED", "3:0")
-    assert service.job(job.id).ended == 1795343009.0
+    until(service, job, lambda j: j.ended == 1795343009.0)
 
 
 def test_that_a_job_that_has_just_left_is_ending_until_its_exit_is_known(
@@ -457,7 +399,7 @@ def test_that_a_job_that_has_just_left_is_ending_until_its_exit_is_known(
     slurm.set("100", state="FAILED", reason="NonZeroExitCode", past=False)
     assert (service.job(job.id).state, service.job(job.id).reason) == (JobState.RUNNING, "ending")
     slurm.set("100", past=True, code="0:11")
-    assert service.job(job.id).reason == "stopped by signal 11 (segmentation fault)"
+    until(service, job, lambda j: j.reason == "stopped by signal 11 (segmentation fault)")
 
 
 def test_that_a_waiting_job_that_was_cancelled_is_so_at_once(

@@ -12,24 +12,28 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from app.recipes.script import job_script
+from app.recipes.script import Earlier, StepScript
+from app.remote.scheduler.slurm import Slurm
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="the job script is for bash")
+_VARIABLES = Slurm.variables
 _HOSTILE = ["it's", 'a"b', "$(touch owned)", "`touch owned`", "a b", "-n", "a;touch owned", "é % \\", "x\ny"]
 
 
-def make_job(folder: Path, program: str, setup: tuple[str, ...] = (), environment: str = "") -> Path:
+def make_job(folder: Path, program: str, setup: tuple[str, ...] = (), environment: str = "", **more: object) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.py").write_text(program)
     (folder / "parameters.json").write_text("{}")
     script = folder / "job.sh"
-    script.write_text(job_script("#SBATCH --nodes=1\n", PurePosixPath(folder), setup, environment))
+    step = StepScript("#SBATCH --nodes=1\n", PurePosixPath(folder), variables=_VARIABLES, setup=setup,
+                      environment=environment, **more)  # type: ignore[arg-type]
+    script.write_text(step.text())
     return script
 
 
-def run(script: Path) -> subprocess.CompletedProcess[str]:
+def run(script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=30, check=False,
-                          env={**os.environ, "SLURM_JOB_ID": "42"}, cwd=script.parent)
+                          start_new_session=True, env={**os.environ, "SLURM_JOB_ID": "42", **environment}, cwd=script.parent)
 
 
 @pytest.mark.parametrize(("program", "code"), [("pass", 0), ("import sys; sys.exit(7)", 7), ("syntax error", 1)])
@@ -68,6 +72,95 @@ def test_that_the_sites_lines_come_before_the_program_and_may_fail_loudly(tmp_pa
 def test_that_an_exit_in_the_sites_lines_is_recorded(tmp_path: Path) -> None:
     assert run(make_job(tmp_path, "pass", ("exit 9",))).returncode == 9
     assert json.loads((tmp_path / "status.json").read_text())["rc"] == 9
+
+
+def test_that_the_program_sees_which_part_of_the_job_it_is(tmp_path: Path) -> None:
+    program = ("import os, json; told = {k: v for k, v in os.environ.items() if k.startswith('BEAMSIDE_')}\n"
+               "told.pop('BEAMSIDE_TEST_RUN', None); print(json.dumps(told))")
+    seen = json.loads(run(make_job(tmp_path, program, name="reduce", stem="-2", tasks=4), SLURM_ARRAY_TASK_ID="3",
+                          SLURM_ARRAY_JOB_ID="40", SLURM_CPUS_PER_TASK="5").stdout)
+    assert seen == {"BEAMSIDE_FOLDER": str(tmp_path), "BEAMSIDE_STEP": "reduce", "BEAMSIDE_STEM": "-2.3",
+                    "BEAMSIDE_TASK": "3", "BEAMSIDE_TASKS": "4", "BEAMSIDE_JOB_ID": "40", "BEAMSIDE_CPUS": "5",
+                    "BEAMSIDE_IMAGE": ""}
+    assert json.loads((tmp_path / "status-2.3.json").read_text())["rc"] == 0
+    alone = json.loads(run(make_job(tmp_path / "alone", program)).stdout)
+    assert (alone["BEAMSIDE_TASK"], alone["BEAMSIDE_TASKS"], alone["BEAMSIDE_STEP"]) == ("", "1", "run")
+
+
+def test_that_a_job_measures_its_memory_and_writes_down_what_it_ran_with(tmp_path: Path) -> None:
+    program = ("import json, pathlib, time; block = b'x' * 150_000_000; usage = pathlib.Path('usage.json')\n"
+               "while not usage.exists() or json.loads(usage.read_text())['most_mb'] < 150: time.sleep(0.1)")
+    assert run(make_job(tmp_path, program)).returncode == 0
+    assert 150 <= json.loads((tmp_path / "usage.json").read_text())["most_mb"] < 300
+    record = json.loads((tmp_path / "environment.json").read_text())
+    assert record["python"]["version"].count(".") == 2
+    assert "pip" in record["packages"]
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_that_only_the_first_task_writes_down_what_it_ran_with(tmp_path: Path) -> None:
+    run(make_job(tmp_path, "pass", tasks=2), SLURM_ARRAY_TASK_ID="2")
+    assert not (tmp_path / "environment.json").exists()
+    run(make_job(tmp_path, "pass", tasks=2), SLURM_ARRAY_TASK_ID="1")
+    assert (tmp_path / "environment.json").exists()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_that_a_warning_before_the_end_lets_the_program_finish_and_is_recorded(tmp_path: Path,
+                                                                             sign: signal.Signals) -> None:
+    program = ("import pathlib, signal, sys, time\n"
+               "def end(*_): pathlib.Path('tidy').touch(); sys.exit(0)\n"
+               "signal.signal(signal.SIGTERM, end); pathlib.Path('here').touch(); time.sleep(60)")
+    with subprocess.Popen(["bash", str(make_job(tmp_path, program))], cwd=tmp_path) as process:
+        wait_for(tmp_path / "here")
+        process.send_signal(sign)
+        assert process.wait(20) == 143
+    assert (tmp_path / "tidy").exists()
+    assert json.loads((tmp_path / "status.json").read_text())["rc"] == 143
+
+
+def test_that_a_killed_job_that_was_told_to_end_says_so(tmp_path: Path) -> None:
+    program = ("import pathlib, signal, time\n"
+               "signal.signal(signal.SIGTERM, lambda *_: None); pathlib.Path('here').touch()\n"
+               "while True: time.sleep(1)")
+    with subprocess.Popen(["bash", str(make_job(tmp_path, program))], cwd=tmp_path, start_new_session=True) as process:
+        wait_for(tmp_path / "here")
+        process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 20
+        while json.loads((tmp_path / "status.json").read_text())["state"] != "stopping":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "stopping"
+
+
+@pytest.mark.parametrize(("states", "code"), [(("ended,0", "ended,0"), 0), (("ended,0", "ended,7"), 1)])
+def test_that_a_step_looks_itself_whether_the_one_before_succeeded(tmp_path: Path, states: tuple[str, ...],
+                                                                  code: int) -> None:
+    for task, text in enumerate(states, 1):
+        state, rc = text.split(",")
+        (tmp_path / f"status.{task}.json").write_text(f'{{"state":"{state}","rc":{rc},"started":1}}')
+    script = make_job(tmp_path, "open('done', 'w')", stem="-2",
+                      earlier=(Earlier(PurePosixPath(tmp_path), "", len(states), "the step “it's 1”"),))
+    ran = run(script)
+    assert (ran.returncode, (tmp_path / "done").exists()) == (code, code == 0)
+    assert json.loads((tmp_path / "status-2.json").read_text())["rc"] == code
+    assert ran.stderr == ("" if code == 0 else
+                          "This step was not run, since the step “it's 1” before it did not succeed.\n")
+
+
+def test_that_the_program_runs_inside_the_container(tmp_path: Path) -> None:
+    script = make_job(tmp_path, "import os; print(os.environ['INSIDE'])", container="env 'INSIDE=a b'", image="/img")
+    assert run(script).stdout == "a b\n"
+    assert json.loads((tmp_path / "environment.json").read_text())["image"] == "/img"
+
+
+def test_that_a_folder_that_is_gone_ends_the_job(tmp_path: Path) -> None:
+    script = make_job(tmp_path / "job", "pass")
+    elsewhere = tmp_path / "job.sh"
+    elsewhere.write_text(script.read_text())
+    shutil.rmtree(tmp_path / "job")
+    assert run(elsewhere).returncode == 1
 
 
 def wait_for(path: Path) -> None:
