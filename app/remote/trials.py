@@ -155,9 +155,13 @@ class TrialSession:
             RecipeError: a parameter does not fit.
         """
         values = complete(self._recipe, parameters)
+        home = self._transport().home
         for parameter in self._recipe.parameters:
-            if parameter.type in (ParameterType.FILE, ParameterType.DATASET) and values[parameter.name]:
-                values[parameter.name] = absolute(values[parameter.name], self._transport().home)
+            value = values[parameter.name]
+            if parameter.type in (ParameterType.FILE, ParameterType.DATASET) and value:
+                values[parameter.name] = absolute(value, home)
+            elif parameter.type is ParameterType.FILES and value:
+                values[parameter.name] = [absolute(text, home) for text in value]
         with self._lock:
             self._number += 1
             return question(self._number, values)
