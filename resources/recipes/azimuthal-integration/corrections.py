@@ -41,7 +41,7 @@ class Corrections:
             if not masked.all():
                 self.flat = self._scaled(self.flat, masked)
         if masked.all():
-            raise Fault(f"The mask leaves no pixel of {source.name}: is its polarity right (mask_polarity)?")
+            raise Fault(f"The mask leaves no pixel of {source.name}: check its polarity (mask_polarity).")
         self.mask = masked.astype(np.int8) if masked.any() else None
         self.monitor = monitor_of(source, parameters["monitor"])
         self.transmission = _transmission(source, parameters)

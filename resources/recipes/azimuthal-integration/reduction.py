@@ -176,11 +176,11 @@ def _reduce_all(reducer, numbers, rows, progress, shown):
     for number, frame in read_ahead(read, numbers):
         if isinstance(frame, Fault):
             unreadable += 1
-            if reducer.parameters["strict"] or unreadable == len(numbers):
+            if reducer.parameters["strict"]:
                 raise frame
             print(f"{frame} It is left out.", flush=True)
             progress.text(f"{unreadable} cannot be read")
-            rows.add(number, None, None, reducer.factor[number])
+            rows.left_out(number, reducer.factor[number], str(frame))
         else:
             intensity, error = reducer.reduce(frame, reducer.factor[number])
             rows.add(number, intensity, error, reducer.factor[number])

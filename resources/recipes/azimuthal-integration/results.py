@@ -60,7 +60,8 @@ class Part:
         if len(reducer.sectors) > 1:
             entry["frames/azimuth"] = np.array(reducer.sectors, np.float64)
         if rows.failed:
-            entry["failed"] = np.array(rows.failed, np.int64)
+            entry["failed"] = np.array([number for number, _ in rows.failed], np.int64)
+            entry["failed"].attrs["why"] = rows.failed[0][1]
         import pyFAI
         write_provenance(entry, self.task, "pyFAI", pyFAI.version, self.started, input=source.name,
                          **reducer.provenance())
@@ -80,14 +81,17 @@ class Rows:
         self._numbers = []
 
     def add(self, number, intensity, error, factor):
-        """The next frame; without ``intensity`` it could not be read and is NaN."""
-        if intensity is None:
-            self.failed.append(number)
-            intensity = error = np.full(self.reducer.shape, np.nan, np.float32)
+        """The next frame."""
         self._rows.append((intensity, error))
         self._numbers.append((number, factor))
         if len(self._rows) >= self._most:
             self._flush()
+
+    def left_out(self, number, factor, why):
+        """The next frame could not be read: it is NaN."""
+        self.failed.append((number, why))
+        nothing = np.full(self.reducer.shape, np.nan, np.float32)
+        self.add(number, nothing, nothing, factor)
 
     def _flush(self):
         if self._rows:
@@ -143,8 +147,8 @@ def _put_together(entry, pieces, parameters):
     rows = sum(len(piece["frames/frame"]) for piece in pieces)
     failed = [int(n) for piece in pieces if "failed" in piece for n in piece["failed"][()]]
     if len(failed) == rows:
-        raise Fault(f"None of the {rows} frames of {text_of(first['process/input'][()])} could be read; the log says"
-                    " why.")
+        why = text_of(first["failed"].attrs["why"])
+        raise Fault(why if rows == 1 else f"None of {rows} frames could be read: {why[0].lower()}{why[1:]}")
     groups = groups_of(rows, parameters)
     if not groups or parameters["integration"] == "1d":
         frames = entry.create_group("frames" if groups else "reduced")

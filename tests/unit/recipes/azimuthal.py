@@ -100,7 +100,7 @@ class Work:
         assert done.returncode == 1, done.stderr
         assert not (self.folder / "result.h5").exists()
         assert "Traceback" not in done.stderr
-        assert not list(self.folder.glob("parts/*"))
+        assert not list(self.folder.rglob("*.part"))
         return done.stderr.strip().splitlines()[-1]
 
 
