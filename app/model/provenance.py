@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.model.data import DataReference
+from app.model.jobs import JobSpec
 from app.model.text import visible
 
 
@@ -43,3 +44,11 @@ class Provenance:
         what = f"{self.recipe.replace('-', ' ')} {self.version}".strip()
         job = self.scheduler_id or self.job_id
         return visible(", ".join(part for part in (what, f"job {job}" if job else "", self.date) if part))
+
+
+@dataclass(frozen=True)
+class Refill:
+    """The wish that a result came from; ``sentences``: what is otherwise now than it was when the result was made."""
+
+    spec: JobSpec
+    sentences: tuple[str, ...] = ()

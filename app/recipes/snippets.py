@@ -19,13 +19,15 @@ _LINES = {"INPUTS": re.compile(r"^INPUTS = \[\][ \t]*$", re.MULTILINE),
 _DEEPEST = 20
 
 
-def filled_snippet(recipe: Recipe, inputs: Sequence[str], parameters: Mapping[str, Any], host: str = "") -> str:
+def filled_snippet(recipe: Recipe, inputs: Sequence[str], parameters: Mapping[str, Any], host: str = "",
+                   version: str = "") -> str:
     """The recipe's analysis as a script of its own.
 
     Args:
         inputs: ``FILE[::/data/path]``, as the site writes them.
         parameters: complete.
         host: where the files lie, if not on this computer.
+        version: of the recipe that the numbers were computed with, if it was another one.
 
     Raises:
         RecipeError: the recipe has no snippet, its snippet has no place for the values, or a value is none of JSON.
@@ -41,6 +43,8 @@ def filled_snippet(recipe: Recipe, inputs: Sequence[str], parameters: Mapping[st
             raise RecipeError(f"The snippet.py of {recipe.title} has {count or 'no'} lines “{name} = …” to fill in.",
                               remedy="Its author has to write exactly one: INPUTS = [] and PARAMETERS = {}.")
     head = f"# {_comment(recipe.title)} {_comment(recipe.version)}, as submitted with Beamside."
+    if version and version != recipe.version:
+        head += f"\n# The numbers were computed with version {_comment(version)}; this is the script of another one."
     where = f"\n# The files lie at {host!r}: run this there." if host else ""
     return f"{head}{where}\n{text}" if not text.startswith("#!") else text.replace("\n", f"\n{head}{where}\n", 1)
 

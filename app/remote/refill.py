@@ -10,14 +10,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Protocol
 
 from app.errors import BeamsideError, NotFoundError, RecipeError
 from app.model.jobs import JobSpec
 from app.model.nodes import FolderListing
-from app.model.provenance import Provenance
+from app.model.provenance import Provenance, Refill
 from app.model.text import visible
 from app.recipes.parameters import problem
 from app.recipes.recipe import Recipe
@@ -27,14 +27,6 @@ _log = logging.getLogger(__name__)
 _PATIENCE_S = 15.0
 _MOST_FOLDERS = 20
 _NAMED = 3
-
-
-@dataclass(frozen=True)
-class Refill:
-    """``sentences``: what is otherwise than it was when the result was made."""
-
-    spec: JobSpec
-    sentences: tuple[str, ...] = ()
 
 
 class Specs(Protocol):

@@ -32,6 +32,7 @@ from app.session.vocabulary import Recipe
 from app.views.facts import Fact, Facts, Section
 from app.views.labels import PlainLabel, empty_layout
 from app.views.picture_answers import PictureAnswers
+from app.views.provenance_section import ProvenanceSection
 from app.views.regions_section import RegionsSection
 from app.views.statistics_facts import WAITING, frame_facts
 from app.views.viewer_tab import ViewerTab
@@ -74,6 +75,7 @@ class Inspector(QWidget):
         self._answers: PictureAnswers | None = None
         self._frame = Facts("Frame")
         self._plot = Facts("Plot")
+        self.made = ProvenanceSection()
         self._node = Facts("Node")
         self._attributes = QPlainTextEdit()
         self._attributes.setReadOnly(True)
@@ -130,7 +132,7 @@ class Inspector(QWidget):
         column.setContentsMargins(0, 0, 4, 0)
         column.setSpacing(10)
         column.addWidget(self._empty)
-        for part in (self._levels_box, self._frame, self._regions, self._plot, self._node):
+        for part in (self.made, self._levels_box, self._frame, self._regions, self._plot, self._node):
             column.addWidget(part)
         column.addWidget(self._show_attributes, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._attributes)

@@ -172,6 +172,10 @@ class TrialPanel(QWidget):
         self._status = PlainLabel("", wrap=True, selectable=True)
         self._status.setAccessibleName("How the trial is")
         self._remedy = PlainLabel("", "muted", wrap=True)
+        for widget in (self._busy, self._status):          # the picture does not jump with every question
+            policy = widget.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)
+            widget.setSizePolicy(policy)
         self._took = PlainLabel("", "muted")
         self._compare = QToolButton()
         self._compare.setText("Show the answer before")
