@@ -84,7 +84,8 @@ class ForeignJobs:
             live = row if job_id in self._live else row if row.state.ended else None
             part = JobPart("", task, JobState.UNKNOWN, job_id, node=row.node, started=row.started)
             past = self._past.get(job_id, {}).get(task)
-            truth = judge(part, Evidence({}, {}, live, past, has_history=has_history), row.submitted or now, now)
+            seen = Evidence({}, {}, live, past, has_history=has_history, ours=False)
+            truth = judge(part, seen, row.submitted or now, now)
             if live is None and past is None:
                 truth = PartTruth(replace(part, state=JobState.UNKNOWN, reason="it left the queue" + (
                     "" if has_history else ", and the batch system does not say how it ended")), not has_history,

@@ -31,10 +31,10 @@ class Evidence:
         cancelled: somebody asked for its end with this program.
         asked: False: the list could not be had, so absence from it means nothing.
         lately: it left the list, or was called ended there, only moments ago: history or status may still come.
-        log: what the batch system wrote at the end of its log; ``log_tail``: the lines that explain.
+        log: what the batch system wrote at the end of its log.
         no_room: there is no space left where its folder is.
-        waits_for: it waits for another step, or another job of ours, in words; ``""``: it does not.
         memory_limit_mb: what it may use.
+        ours: it has a folder, where a cancellation with this program is noted.
     """
 
     status: Mapping[str, Any]
@@ -48,6 +48,7 @@ class Evidence:
     log: JobRow | None = None
     no_room: bool = False
     memory_limit_mb: int | None = None
+    ours: bool = True
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,10 @@ def _in_full(part: JobPart, seen: Evidence) -> str:
     """The reason of an end with what else is known: memory in numbers, a full disk."""
     reason = part.reason
     used = reading(seen.usage.get("most_mb"))
+    if part.state is JobState.CANCELLED and reason.startswith("cancelled by"):
+        reason = "cancelled" if seen.cancelled else reason
+    elif part.state is JobState.CANCELLED and reason == "cancelled" and not seen.cancelled and seen.ours:
+        reason = "cancelled outside of Beamside"
     killed = part.signal == 9 or part.exit_code in (137, 9)
     if part.state is JobState.FAILED or part.state is JobState.UNKNOWN:
         if killed and seen.log is not None and seen.log.reason == _MEMORY:

@@ -77,7 +77,8 @@ def test_that_the_demos_own_series_is_integrated_as_pyfai_does_it(
     pyfai = pytest.importorskip("pyFAI")
     service, poni = new_client(), scan.with_suffix(".poni")
     job = service.submit(JobSpec("demo", "azimuthal-integration", (str(scan),),
-                                 {"poni": str(poni), "mask": str(scan.parent / "mask.npy"), "frames": "0:3"}))
+                                 {"poni": str(poni), "mask": str(scan.parent / "mask.npy"), "frames": "0:3",
+                                  "npt": 1000}))
     done = until(service, job)
     assert done.state is JobState.COMPLETED, service.log(job.id)
     visit = scan.parents[scan.parts[::-1].index("RAW_DATA")]
@@ -91,7 +92,9 @@ def test_that_the_demos_own_series_is_integrated_as_pyfai_does_it(
         for row in range(3):
             frame = frames[row]
             gaps = frame == np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else frame < 0
-            one = pyfai.load(str(poni)).integrate1d_ng(
+            integrator = pyfai.load(str(poni))
+            integrator.empty = np.nan
+            one = integrator.integrate1d_ng(
                 frame, 1000, unit="q_nm^-1", mask=(mask | gaps).astype(np.int8), error_model="poisson",
                 method=("no", "csr", "cython"), polarization_factor=0.99)
             np.testing.assert_array_equal(result[node]["I"][row], one.intensity)

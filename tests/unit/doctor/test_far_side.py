@@ -211,7 +211,7 @@ def _saying(*facts: str) -> object:
 
 
 def test_that_the_batch_system_is_told_with_its_partitions(own_home: Path) -> None:
-    rows = "short* up 1:00:00 0/4/0/4\ngpu down 1:00:00 0/4/0/4\n".replace(" ", "\x1f")
+    rows = "short* up 1:00:00 0/4/0/4 0/8/0/8\ngpu down 1:00:00 0/4/0/4 0/8/0/8\n".replace(" ", "\x1f")
     answers = {"--version": (0, "slurm 22.05.8\n", ""), "sinfo": (0, rows, ""), "squeue": (0, "", "")}
     found = far_side.look_at_scheduler(Scripted(own_home, answers), profile(batch=BatchSettings("slurm")))
     assert found.summary == "Slurm 22.05.8 answers; 1 of 2 partitions takes jobs."

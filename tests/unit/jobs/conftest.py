@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from app.errors import LinkLostError
-from app.model.jobs import Job, JobSpec
+from app.model.jobs import Job, JobSpec, Resources
 from app.model.site import BatchSettings, DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.catalogue import shipped_recipes
-from app.recipes.recipe import Output, Recipe, RecipeStep, ResourceRule, Resources, Trial
+from app.recipes.recipe import Output, Recipe, RecipeStep, ResourceRule, Trial
 from app.remote.jobs import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult

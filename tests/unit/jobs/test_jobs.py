@@ -352,7 +352,7 @@ def test_that_a_restarted_client_and_a_scheduler_that_is_down_is_no_failed_job(
     (143, "slurmstepd: error: *** JOB 100 ON cn1 CANCELLED AT 2026-11-22T10:00:00 DUE TO TIME LIMIT ***\n",
      JobState.FAILED, "the time limit was reached"),
     (143, "slurmstepd: error: *** JOB 100 ON cn1 CANCELLED AT 2026-11-22T10:00:00 ***\n", JobState.CANCELLED,
-     "cancelled"),
+     "cancelled outside of Beamside"),
     (None, "slurmstepd: error: Detected 1 oom_kill event in StepId=100.batch.\n", JobState.FAILED,
      "the memory limit was exceeded ({} GB allowed)"),
 ])
