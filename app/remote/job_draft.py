@@ -112,8 +112,10 @@ def folder_files(draft: Draft) -> dict[str, str]:
                   "step_resources": {name: resources_json(r) for name, r in spec.step_resources.items()},
                   "extents": [{"shape": list(e.shape), "itemsize": e.itemsize, "nbytes": e.nbytes}
                               for e in spec.extents]}}
-    task = {"schema": 1, "job": {k: job[k] for k in ("id", "name", "recipe", "version", "title", "site")},
-            "inputs": list(draft.inputs), "parameters": draft.parameters}
+    told = {k: job[k] for k in ("id", "name", "recipe", "version", "title", "site")}
+    if spec.kind is JobKind.TRIAL and recipe.trial is not None:
+        told["idle_min"] = recipe.trial.idle_min
+    task = {"schema": 1, "job": told, "inputs": list(draft.inputs), "parameters": draft.parameters}
     return {**recipe.files, "job.json": json.dumps(job, indent=1), "parameters.json": json.dumps(task, indent=1),
             "run.py": recipe.program, SUBMISSION: draft.submission,
             **{step.script_file: step.script for step in draft.steps},

@@ -62,9 +62,8 @@ class TrialSession:
         jobs: the jobs of the site.
         transport: gives the site's transport when called; raises what connecting raises.
         recipe: it has a ``trial``.
-        spec: inputs, and the resources that a run would get; its partition and account are the trial's unless
-            ``partition`` names another.
-        partition: the site's partition for small jobs; ``""``: none.
+        spec: inputs, and the resources that a run would get: its partition and account are the trial's.
+        partition: the site's for small jobs, which is taken by the jobs of the site instead; ``""``: there is none.
     """
 
     def __init__(self, jobs: Jobs, transport: Callable[[], Transport], recipe: Recipe, spec: JobSpec,
@@ -296,7 +295,7 @@ class TrialSession:
 
     def _submit(self, parameters: Mapping[str, Any]) -> Job:
         resources = replace(self._spec.resources, time_limit_min=None, cpus=None, memory_mb=None, gpus=None,
-                            partition=self._partition or self._spec.resources.partition)
+                            partition="" if self._partition else self._spec.resources.partition)
         name = f"Trial of {self._recipe.title} of {file_of(self._spec.inputs[0]).name}"
         spec = replace(self._spec, kind=JobKind.TRIAL, parameters=dict(parameters), resources=resources, name=name,
                        step_resources={}, tasks=None, after=(), hold=False, again="")

@@ -77,12 +77,12 @@ def test_that_the_job_is_a_trial_that_is_called_so(trial: TrialSession, site: Ow
     assert asked.name == "Trial of Doubling of scan.h5"
 
 
-def test_that_a_trial_runs_where_small_jobs_do(site: OwnJobs, link: BreakingLink, tmp_path: Path) -> None:
+def test_that_a_trial_asks_for_little_and_leaves_the_place_to_a_site_that_has_one(site: OwnJobs, link: BreakingLink, tmp_path: Path) -> None:
     wanted = replace(spec(tmp_path / "a.h5"), resources=Resources("long", "proposal", 600, 64, 10**6, 4), hold=True,
                      tasks=40, after=("x",))
     TrialSession(site, lambda: link, RECIPE, wanted, "now").begin({})
     TrialSession(site, lambda: link, RECIPE, replace(wanted, inputs=("/b.h5",))).begin({})
-    assert [s.resources for s in site.submitted] == [Resources("now", "proposal"), Resources("long", "proposal")]
+    assert [s.resources for s in site.submitted] == [Resources("", "proposal"), Resources("long", "proposal")]
     assert not site.submitted[0].hold
     assert site.submitted[0].tasks is None
     assert site.submitted[0].after == ()
