@@ -152,7 +152,8 @@ class Slurm:
             for scheduler_id, task in _tasks(job_id):
                 rows.append(JobRow(
                     scheduler_id, kind, name, why, partition, "" if node == "None assigned" else node, epoch(submit),
-                    epoch(start), epoch(end), duration(limit), exited if kind.ended and not signalled else None,
+                    epoch(start), epoch(end), duration(limit),
+                    exited if kind is JobState.COMPLETED or (kind.ended and exited and not signalled) else None,
                     signalled if signalled and signalled < 65 else None, task))
         return rows
 

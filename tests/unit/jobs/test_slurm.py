@@ -129,7 +129,8 @@ def test_that_a_job_of_ours_that_may_start_later_only_was_put_back_into_the_queu
     ("TIMEOUT", "0:15", JobState.FAILED, None, 15, "the time limit was reached"),
     ("OUT_OF_MEMORY", "0:125", JobState.FAILED, None, None, "the memory limit was exceeded"),
     ("CANCELLED by 1001", "0:15", JobState.CANCELLED, None, 15, "cancelled"),
-    ("CANCELLED+", "0:0", JobState.CANCELLED, 0, None, "cancelled"),
+    ("CANCELLED+", "0:0", JobState.CANCELLED, None, None, "cancelled"),
+    ("TIMEOUT", "0:0", JobState.FAILED, None, None, "the time limit was reached"),
     ("RUNNING", "0:0", JobState.RUNNING, None, None, ""),
     ("REQUEUED", "0:0", JobState.QUEUED, None, None, "put back into the queue"),
 ])
