@@ -94,7 +94,7 @@ def _judge(truth: PartTruth, seen: Evidence, now: float) -> PartTruth:
         return truth
     known = (past is not None and past.state.ended) or (seen.asked and not seen.has_history)
     if past is not None and past.state.ended:
-        return replace(_with_row(truth, past), over=True)
+        return replace(_exactly(_with_row(truth, past), seen), over=True)
     if live is not None:
         truth = _with_row(truth, live)
         if seen.lately and not own_end and not live.reason:
@@ -117,6 +117,15 @@ def _with_row(truth: PartTruth, row: JobRow) -> PartTruth:
         part=replace(part, state=row.state, reason=row.reason, scheduler_id=row.scheduler_id or part.scheduler_id,
                      node=row.node, started=row.started, ended=row.ended, exit_code=row.exit_code,
                      signal=row.signal))
+
+
+def _exactly(truth: PartTruth, seen: Evidence) -> PartTruth:
+    """Slurm's history takes 128 from an exit code (137 is 9 there); the part's own record knows it."""
+    said, own = truth.part.exit_code, _whole(seen.status.get("rc"))
+    if not said or own != said + 128:
+        return truth
+    reason = exit_words(own, None) if truth.part.reason == exit_words(said, None) else truth.part.reason
+    return replace(truth, part=replace(truth.part, exit_code=own, reason=reason))
 
 
 def _saying(truth: PartTruth, state: JobState, reason: str) -> PartTruth:

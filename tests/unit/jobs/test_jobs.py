@@ -409,6 +409,18 @@ def test_that_a_waiting_job_that_was_cancelled_is_so_at_once(
     assert service.job(job.id).state is JobState.CANCELLED
 
 
+@pytest.mark.parametrize(("own", "code", "words"), [(137, 137, "exit code 137 (killed)"), (9, 9, "exit code 9"),
+                                                    (None, 9, "exit code 9")])
+def test_that_a_code_that_the_history_made_smaller_is_told_as_it_was(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, own: int | None, code: int, words: str) -> None:
+    """Slurm's history prints 137 as 9."""
+    job = service.submit(spec)
+    status(job, "started" if own is None else "ended", own)
+    slurm.end("100", "FAILED", "9:0")
+    seen = service.job(job.id)
+    assert (seen.exit_code, seen.signal, seen.reason) == (code, None, words)
+
+
 def test_that_an_id_used_again_for_a_foreign_job_is_not_ours(
         service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)
