@@ -260,7 +260,8 @@ class Program(QObject):
         deadline = time.monotonic() + within_s
         self._demo_cancelled.set()
         self._keeper.stop()
-        self.jobs.stop()
+        self.jobs.polling.stop()
+        self.window.job_notices.close()
         self.window.hide()
         connections = self.session.close()
         closers = [threading.Thread(target=functools.partial(connection.close, 3.0), name="closing", daemon=True)

@@ -32,6 +32,7 @@ class Settings:
         window_geometry, window_state: Qt's own blobs, base64.
         jobs_folded: the Jobs dock shows only its head.
         recent: targets, newest first.
+        job_notices: the desktop tells when a job starts or ends.
         sign_in_way: how the person signed in the last time: in the ``browser``, or with a ``code``.
         quality: how much links may be used: ``automatic``, ``save``, ``full``.
         prefetch_mb_per_hour: what may be fetched before anybody asks for it; 0: nothing.
@@ -46,6 +47,7 @@ class Settings:
     window_state: str = ""
     last_site: str = "local"
     jobs_folded: bool = True
+    job_notices: bool = True
     recent: tuple[str, ...] = ()
     sign_in_way: str = "browser"
     quality: str = "automatic"

@@ -1,337 +1,322 @@
-"""The job board's table: jobs of every open site, asked for with one call per site and tick.
+"""The job board's table as a tree: jobs of every open site, their steps and tasks. GUI thread; asks nobody itself.
 
-GUI thread; the calls run on the io pool. A failed poll keeps what is known and says since when; it never makes a job
-failed. Roles: ``JOB`` the Job itself, ``PROGRESS`` 0..1 or None, ``COLOUR`` its site's.
+What is known of the jobs comes from :class:`app.session.job_polling.JobPolling`; a job's rows stay the same rows while
+it is known. Roles: ``JOB`` the Job, ``PART`` the JobPart or ``None``, ``STATE`` the JobState, ``PROGRESS`` 0..1 or
+``None``, ``COLOUR`` its site's, ``SORT`` what rows are ordered by.
 """
 
 from __future__ import annotations
 
-import time
-from concurrent.futures import Future
-from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
-from app.errors import BeamsideError
-from app.model.jobs import Job, JobState
+from app.model.jobs import Job, JobKind, JobPart, JobState
 from app.model.text import visible
-from app.model.units import clock_text
-from app.session.future_watcher import FutureWatcher
-from app.session.session import Session, SiteState
-
-COLUMNS = ("Job", "Analysis", "Site", "State", "Progress", "Elapsed / limit", "Where", "Result")
-SOON_MS = 1000                       # the first look after a submission or a cancellation
+from app.session.job_nodes import JobNode, all_parts, part_nodes, renew, stays
+from app.session.job_polling import JobPolling
+from app.session.job_words import (
+    COLUMNS,
+    Column,
+    cell_text,
+    job_tip,
+    part_elapsed,
+    part_progress,
+    part_title,
+    progress_of,
+    summed_state,
+    summed_text,
+)
+from app.session.session import Session
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
-
-
-class Column(IntEnum):
-    JOB = 0
-    RECIPE = 1
-    SITE = 2
-    STATE = 3
-    PROGRESS = 4
-    ELAPSED = 5
-    WHERE = 6
-    RESULT = 7
 
 
 class JobRole(IntEnum):
     JOB = Qt.ItemDataRole.UserRole + 1
     PROGRESS = Qt.ItemDataRole.UserRole + 2
     COLOUR = Qt.ItemDataRole.UserRole + 3
+    PART = Qt.ItemDataRole.UserRole + 4
+    STATE = Qt.ItemDataRole.UserRole + 5
+    SORT = Qt.ItemDataRole.UserRole + 6
+    STEP = Qt.ItemDataRole.UserRole + 7
 
 
-class JobsModel(QAbstractTableModel):
-    """Jobs, newest first.
+class JobsModel(QAbstractItemModel):
+    """Jobs, newest first, with their parts below.
 
     Signals:
         active_changed(): how many jobs have not ended.
-        job_ended(Job): seen to end while watched.
-        polled(site): an answer arrived or did not.
+        job_started(Job), job_ended(Job): seen to start or to end while watched, never those that were known before.
     """
 
     active_changed = Signal()
+    job_started = Signal(object)
     job_ended = Signal(object)
-    polled = Signal(str)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._session = session
-        self._jobs: list[Job] = []
-        self._by_site: dict[str, tuple[Job, ...]] = {}
-        self._asked_at: dict[str, float] = {}
-        self._failures: dict[str, str] = {}
-        self._running_since: dict[tuple[str, str], float] = {}
-        self._asking: set[str] = set()
-        self._timers: dict[str, QTimer] = {}
-        self._second = QTimer(self)
-        self._second.setInterval(1000)
-        self._second.timeout.connect(self._tick)
-        session.opened.connect(self.watch_site)
-        session.state_changed.connect(self._site_changed)
+        self._nodes: list[JobNode] = []
+        self._numbers: dict[int, JobNode] = {}
+        self.polling = JobPolling(session, self)
+        self.polling.jobs_known.connect(self._take)
+        self.polling.tick.connect(self._tick)
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
     @property
     def active(self) -> int:
-        return sum(1 for job in self._jobs if not job.state.ended)
+        """How many of ours have not ended, those that are tried out with included."""
+        return sum(1 for node in self._nodes if node.job.ours and not node.job.state.ended)
+
+    @property
+    def sites_count(self) -> int:
+        """At how many sites there are jobs."""
+        return len({node.job.site for node in self._nodes})
 
     def job_at(self, row: int) -> Job | None:
-        return self._jobs[row] if 0 <= row < len(self._jobs) else None
+        return self._nodes[row].job if 0 <= row < len(self._nodes) else None
 
     def job(self, site: str, job_id: str) -> Job | None:
-        return next((job for job in self._by_site.get(site, ()) if job.id == job_id), None)
+        return self.polling.job(site, job_id)
 
-    def row_of(self, site: str, job_id: str) -> int:
-        return next((row for row, job in enumerate(self._jobs) if job.site == site and job.id == job_id), -1)
+    def jobs_at(self, site: str) -> list[Job]:
+        """All that are known of a site, newest first."""
+        return [node.job for node in self._nodes if node.job.site == site]
 
-    def asked_text(self, now: float | None = None) -> str:
-        """``asked 4 s ago · one call for all jobs``, or since when nothing is known."""
-        if self._failures:
-            site = next(iter(self._failures))
-            since = self._asked_at.get(site)
-            when = f" · last known {datetime.fromtimestamp(since):%H:%M}" if since else ""
-            return f"{visible(self._failures[site])}{when}"
-        if not self._asked_at:
-            return ""
-        ago = int((now or time.time()) - max(self._asked_at.values()))
-        return f"asked {ago} s ago · one call for all jobs"
-
-    # -- verbs ------------------------------------------------------------------------------------------------------
-
-    def watch_site(self, site: str) -> None:
-        """Begin asking a site for its jobs."""
-        service = self._session.jobs(site)
-        if service is None or not service.available:
-            return
-        if site not in self._timers:
-            timer = QTimer(self)
-            timer.timeout.connect(self._timer_rang)
-            self._timers[site] = timer
-        self._timers[site].start(max(1000, int(self._session.profile(site).batch.poll_s * 1000)))
-        self._second.start()
-        self.ask(site)
-
-    def ask(self, site: str) -> None:
-        """One call for all jobs of a site; at most one at a time."""
-        service = self._session.jobs(site)
-        if service is None or site in self._asking or self._session.state(site) is not SiteState.OPEN:
-            return
-        self._asking.add(site)
-        _Poll(self._session.submit(service.jobs), self, site)
-
-    def take_job(self, job: Job) -> None:
-        """A job that was just submitted, cancelled or asked for by itself."""
-        others = tuple(known for known in self._by_site.get(job.site, ()) if known.id != job.id)
-        self._take(job.site, (job, *others))
-        QTimer.singleShot(SOON_MS, self, self.ask_all)
-
-    def ask_all(self) -> None:
-        for site in self._timers:
-            self.ask(site)
-
-    def stop(self) -> None:
-        """No more polls (shutdown)."""
-        self._second.stop()
-        for timer in self._timers.values():
-            timer.stop()
+    def index_of(self, site: str, job_id: str) -> QModelIndex:
+        """The row of a job; invalid: it is not known."""
+        for row, node in enumerate(self._nodes):
+            if node.job.site == site and node.job.id == job_id:
+                return self.index(row, 0)
+        return QModelIndex()
 
     # -- answers ----------------------------------------------------------------------------------------------------
 
-    def take_answer(self, site: str, jobs: list[Job]) -> None:
-        """One poll's answer; called by its watcher."""
-        self._asking.discard(site)
-        stale = next((job.stale for job in jobs if job.stale), "")
-        if stale:
-            self._failures[site] = stale
-        else:
-            self._failures.pop(site, None)
-            self._asked_at[site] = time.time()
-        self._take(site, tuple(jobs))
-        self.polled.emit(site)
-
-    def fail_answer(self, site: str, error: BaseException) -> None:
-        """One poll failed: nothing is known to have changed."""
-        self._asking.discard(site)
-        self._failures[site] = error.summary if isinstance(error, BeamsideError) else "The jobs could not be asked for."
-        self.polled.emit(site)
-
-    def _take(self, site: str, jobs: tuple[Job, ...]) -> None:
-        before = {job.id: job.state for job in self._by_site.get(site, ())}
+    def _take(self, site: str, jobs: tuple[Job, ...], before: dict[str, JobState] | None) -> None:
+        """What is known of one site's jobs now; ``before``: what was, ``None``: nothing had been asked there yet."""
         active = self.active
-        self._by_site[site] = jobs
+        fresh = {job.id: job for job in jobs}
+        self._remove({node.job.id for node in self._nodes if node.job.site == site} - set(fresh), site)
+        for node in self._nodes:
+            if node.job.site == site and node.job != fresh[node.job.id]:
+                self._renew(node, fresh[node.job.id])
+        there = {node.job.id for node in self._nodes if node.job.site == site}
         for job in jobs:
-            if job.state is JobState.RUNNING:
-                self._running_since.setdefault((site, job.id), time.time())
-        fresh = sorted((job for known in self._by_site.values() for job in known),
-                       key=lambda job: job.submitted or float("inf"), reverse=True)
-        if [(job.site, job.id) for job in fresh] == [(job.site, job.id) for job in self._jobs]:
-            self._jobs = fresh
-            if fresh:
-                self.dataChanged.emit(self.index(0, 0), self.index(len(fresh) - 1, len(COLUMNS) - 1))
-        else:
-            self._replace(fresh)
+            if job.id not in there:
+                self._insert(job)
+        self._order()
         if self.active != active:
             self.active_changed.emit()
+        if before is None:
+            return
         for job in jobs:
-            if job.state.ended and job.id in before and not before[job.id].ended:
-                self.job_ended.emit(job)
+            if job.ours and job.kind is JobKind.RUN:
+                was = before.get(job.id)
+                if job.state is JobState.RUNNING and was is not None and was is not JobState.RUNNING and not was.ended:
+                    self.job_started.emit(job)
+                elif job.state.ended and was is not None and not was.ended:
+                    self.job_ended.emit(job)
 
-    def _replace(self, fresh: list[Job]) -> None:
-        """Other rows or another order; what is selected stays on its job."""
+    def _remove(self, gone: set[str], site: str) -> None:
+        for row in range(len(self._nodes) - 1, -1, -1):
+            node = self._nodes[row]
+            if node.job.site == site and node.job.id in gone:
+                self.beginRemoveRows(_ROOT, row, row)
+                del self._nodes[row]
+                self._forget(node)
+                self._number_rows()
+                self.endRemoveRows()
+
+    def _insert(self, job: Job) -> None:
+        node = JobNode(job)
+        node.children = part_nodes(node, job)
+        row = next((at for at, other in enumerate(self._nodes) if _age(other.job) < _age(job)), len(self._nodes))
+        self.beginInsertRows(_ROOT, row, row)
+        self._nodes.insert(row, node)
+        self._know(node)
+        self._number_rows()
+        self.endInsertRows()
+
+    def _renew(self, node: JobNode, job: Job) -> None:
+        if stays(node.job, job):
+            changed = renew(node, job) if job.parts is not node.job.parts else []
+            node.job = job
+            for parent, first, last in changed:
+                self._changed(parent, first, last)
+        else:
+            at = self._index(node, 0)
+            if node.children:
+                self.beginRemoveRows(at, 0, len(node.children) - 1)
+                for child in node.children:
+                    self._forget(child)
+                node.children = []
+                self.endRemoveRows()
+            node.job = job
+            children = part_nodes(node, job)
+            if children:
+                self.beginInsertRows(at, 0, len(children) - 1)
+                node.children = children
+                for child in children:
+                    self._know(child)
+                self.endInsertRows()
+        self._changed(None, node.row, node.row)
+
+    def _order(self) -> None:
+        """Newest first, also where it has only now become known when a job was submitted."""
+        wanted = sorted(self._nodes, key=lambda node: _age(node.job), reverse=True)
+        if wanted == self._nodes:
+            return
         self.layoutAboutToBeChanged.emit()
-        places = {(job.site, job.id): row for row, job in enumerate(fresh)}
         before = self.persistentIndexList()
-        old_jobs, self._jobs = self._jobs, fresh
-        after = []
-        for index in before:
-            job = old_jobs[index.row()]
-            row = places.get((job.site, job.id))
-            after.append(QModelIndex() if row is None else self.createIndex(row, index.column()))
-        self.changePersistentIndexList(before, after)
+        nodes = [self._node(index) for index in before]
+        self._nodes = wanted
+        self._number_rows()
+        self.changePersistentIndexList(before, [
+            self.createIndex(node.row, index.column(), node.number) if node is not None else QModelIndex()
+            for node, index in zip(nodes, before, strict=True)])
         self.layoutChanged.emit()
 
-    def _site_changed(self, site: str) -> None:
-        if self._session.state(site) is SiteState.OPEN:
-            self.watch_site(site)
-        elif self._session.state(site) is SiteState.CLOSED and site in self._timers:
-            self._timers.pop(site).deleteLater()
-            self._failures.pop(site, None)
-            self._asked_at.pop(site, None)
-            self._take(site, ())
+    def _number_rows(self) -> None:
+        for row, node in enumerate(self._nodes):
+            node.row = row
 
-    def _timer_rang(self) -> None:
-        for site, timer in self._timers.items():
-            if timer is self.sender():
-                self.ask(site)
+    def _know(self, node: JobNode) -> None:
+        self._numbers[node.number] = node
+        for child in node.children:
+            self._know(child)
+
+    def _forget(self, node: JobNode) -> None:
+        del self._numbers[node.number]
+        for child in node.children:
+            self._forget(child)
+
+    def _changed(self, parent: JobNode | None, first: int, last: int) -> None:
+        at = self._index(parent, 0) if parent is not None else QModelIndex()
+        self.dataChanged.emit(self.index(first, 0, at), self.index(last, len(COLUMNS) - 1, at))
 
     def _tick(self) -> None:
-        """Elapsed times go on between polls."""
-        for row, job in enumerate(self._jobs):
-            if job.state is JobState.RUNNING:
+        """Elapsed times go on between looks."""
+        for row, node in enumerate(self._nodes):
+            if node.job.state is JobState.RUNNING:
                 cell = self.index(row, Column.ELAPSED)
                 self.dataChanged.emit(cell, cell)
 
     # -- Qt's questions ---------------------------------------------------------------------------------------------
 
+    def _node(self, index: Index) -> JobNode | None:
+        return self._numbers.get(index.internalId()) if index.isValid() else None
+
+    def _index(self, node: JobNode, column: int) -> QModelIndex:
+        return self.createIndex(node.row, column, node.number)
+
+    def index(self, row: int, column: int, parent: Index = _ROOT) -> QModelIndex:
+        node = self._node(parent)
+        rows = self._nodes if not parent.isValid() else node.children if node is not None else []
+        if not (0 <= row < len(rows) and 0 <= column < len(COLUMNS)) or (parent.isValid() and parent.column() != 0):
+            return QModelIndex()
+        return self.createIndex(row, column, rows[row].number)
+
+    def parent(self, index: Index = _ROOT) -> QModelIndex:  # type: ignore[override]
+        node = self._node(index)
+        return self._index(node.parent, 0) if node is not None and node.parent is not None else QModelIndex()
+
     def rowCount(self, parent: Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(self._jobs)
+        if not parent.isValid():
+            return len(self._nodes)
+        node = self._node(parent)
+        return len(node.children) if node is not None and parent.column() == 0 else 0
 
     def columnCount(self, parent: Index = _ROOT) -> int:
-        return 0 if parent.isValid() else len(COLUMNS)
+        return len(COLUMNS)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return COLUMNS[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole and section in (Column.ELAPSED, Column.MEMORY):
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        job = self.job_at(index.row()) if index.isValid() else None
-        if job is None:
+        node = self._node(index)
+        if node is None:
             return None
+        column = Column(index.column())
         if role == Qt.ItemDataRole.DisplayRole:
-            if index.column() == Column.SITE:
-                return visible(self._session.title(job.site))
-            return cell_text(job, Column(index.column()), seen_running=self._running_since.get((job.site, job.id)))
+            return self._job_text(node.job, column) if node.is_job else _row_text(node, column, self._step_title(node))
         if role == Qt.ItemDataRole.ToolTipRole:
-            return job_tip(job)
+            return job_tip(node.job) if node.is_job else _row_text(node, Column.PROGRESS, "")
         if role == JobRole.JOB:
-            return job
+            return node.job
+        if role == JobRole.PART:
+            return node.part
+        if role == JobRole.STEP:
+            return node.step
+        if role == JobRole.STATE:
+            return node.job.state if node.is_job else summed_state(node.parts)
         if role == JobRole.PROGRESS:
-            return progress_of(job)
+            return progress_of(node.job) if node.is_job else None
         if role == JobRole.COLOUR:
-            return self._session.profile(job.site).colour
+            return self._session.profile(node.job.site).colour
+        if role == JobRole.SORT:
+            return _sort_key(node, column, self.data(index))
         return None
 
+    def _job_text(self, job: Job, column: Column) -> str:
+        if column is Column.SITE:
+            return visible(self._session.title(job.site))
+        text = cell_text(job, column, seen_running=self.polling.running_since(job))
+        if column is Column.PROGRESS and job.parts and job.state in (JobState.RUNNING, JobState.FAILED) and len(
+                job.parts) > 1 and job.progress is None:
+            return " · ".join(word for word in (summed_text(job.parts), text if text != "started" else "") if word)
+        return text
 
-class _Poll(FutureWatcher):
-    """Remembers which site was asked."""
-
-    def __init__(self, future: Future[Any], model: JobsModel, site: str) -> None:
-        self._model, self._site = model, site
-        super().__init__(future, model, self._arrived, self._broke, self._dropped)
-
-    def _arrived(self, jobs: Any) -> None:
-        self._model.take_answer(self._site, jobs)
-
-    def _broke(self, error: BaseException) -> None:
-        self._model.fail_answer(self._site, error)
-
-    def _dropped(self) -> None:
-        self._model.fail_answer(self._site, BeamsideError("The last look at the jobs was interrupted."))
+    def _step_title(self, node: JobNode) -> str:
+        for recipe in self._session.recipes(node.job.site):
+            if recipe.name == node.job.recipe:
+                return next((visible(step.title) for step in recipe.steps if step.name == node.step), node.step)
+        return visible(node.step)
 
 
-def cell_text(job: Job, column: Column, now: float | None = None, seen_running: float | None = None) -> str:
-    """What one cell says; ``seen_running``: when this computer first saw the job running."""
+def _age(job: Job) -> float:
+    return job.submitted if job.submitted is not None else float("inf")
+
+
+def _row_text(node: JobNode, column: Column, title: str) -> str:
+    """A cell of a step or a task."""
+    part: JobPart = node.parts[0]
+    tasks = all_parts(node) if node.children else ()
     if column is Column.JOB:
-        return job.scheduler_id or job.id
+        return (part.scheduler_id or "").partition("_")[0] if tasks else part.scheduler_id or ""
     if column is Column.RECIPE:
-        return visible(job.name) or _recipe_text(job)
-    if column is Column.SITE:
-        return job.site
+        return part_title(part) if part.task is not None and not tasks else title
     if column is Column.STATE:
-        return job.state.value
+        return summed_state(node.parts).value
     if column is Column.PROGRESS:
-        return progress_text(job)
+        return summed_text(tasks) if tasks else part_progress(part)
     if column is Column.ELAPSED:
-        return elapsed_text(job, now, seen_running)
+        return "" if tasks else part_elapsed(part)
     if column is Column.WHERE:
-        return visible(" · ".join(part for part in (job.node, job.partition) if part))
-    return result_text(job)
-
-
-def progress_of(job: Job) -> float | None:
-    """0..1, or ``None`` where a bar would say nothing."""
-    if job.state is JobState.COMPLETED:
-        return 1.0
-    return job.progress if job.state is JobState.RUNNING else None
-
-
-def progress_text(job: Job) -> str:
-    """The reason while waiting or after a failure; the step while running."""
-    if job.state is JobState.FAILED:
-        last = next((line.strip() for line in reversed(job.last_lines) if line.strip()), "")
-        return visible(" · ".join(part for part in (job.reason, last) if part))
-    if job.state in (JobState.QUEUED, JobState.HELD, JobState.CANCELLED, JobState.UNKNOWN):
-        return visible(job.reason)
-    if job.state is JobState.RUNNING and job.progress is None:
-        return visible(job.progress_text) or "started"
-    fraction = progress_of(job)
-    return f"{fraction * 100:.0f} %" if fraction is not None else ""
-
-
-def elapsed_text(job: Job, now: float | None = None, seen_running: float | None = None) -> str:
-    """``1:12 / 10:00``; goes on even where the site's clock is ahead of ours or it does not say when a job began."""
-    limit = f" / {clock_text(job.time_limit_s)}" if job.time_limit_s and not job.state.ended else ""
-    known = [began for began in (job.started, None if job.state.ended else seen_running) if began is not None]
-    if not known:
-        return f"0:00{limit}" if not job.state.ended else ""
-    end = job.ended if job.ended is not None else (job.as_of if job.stale and job.as_of else now or time.time())
-    return clock_text(end - min(known)) + limit
-
-
-def result_text(job: Job) -> str:
-    """The one click that is offered."""
-    if job.state is JobState.COMPLETED and job.outputs:
-        return "open result"
-    if job.state is JobState.FAILED:
-        return "last lines"
+        return "" if tasks else visible(part.node)
+    if column is Column.RESULT:
+        return "" if tasks or part.started is None else "log"
     return ""
 
 
-def _recipe_text(job: Job) -> str:
-    return visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
-
-
-def job_tip(job: Job) -> str:
-    reason = f": {visible(job.reason)}" if job.reason else ""
-    last = [visible(line) for line in job.last_lines[-3:]]
-    lines = [visible(job.name), _recipe_text(job), job.state.value + reason, *last, visible(job.folder)]
-    if job.stale:
-        when = f" (last known {datetime.fromtimestamp(job.as_of):%H:%M})" if job.as_of else ""
-        lines.append(visible(job.stale) + when)
-    return "\n".join(line for line in lines if line)
+def _sort_key(node: JobNode, column: Column, text: str) -> Any:
+    part = node.part
+    if column is Column.JOB:
+        return _age(node.job) if node.is_job else float(node.row)
+    if column is Column.RECIPE and part is not None and part.task is not None:
+        return float(part.task)
+    if column is Column.PROGRESS and node.is_job:
+        return progress_of(node.job) or 0.0
+    if column is Column.ELAPSED:
+        started = node.job.started if node.is_job else part.started if part is not None else None
+        return -(started or 0.0)
+    if column is Column.MEMORY:
+        return node.job.memory_mb or 0.0
+    return text.casefold()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from app.recipes.parameters import problem
+from app.recipes.parameters import problem, text_of, value_of
 from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.remote.conversation import Conversation
 from app.remote.job_draft import Draft
+from app.remote.job_steps import ResolvedStep
 from app.remote.jobs import JobService
 from app.remote.seams import DataService, DeviceCode
 
 __all__ = ["Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter", "ParameterType", "Recipe",
-           "problem"]
+           "ResolvedStep", "problem", "text_of", "value_of"]

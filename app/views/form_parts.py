@@ -26,6 +26,9 @@ class FormPart(QObject):
         super().__init__(parent)
         self.widget = widget
         self.is_persons = False
+        if isinstance(widget, QComboBox):               # a long entry makes no form wider than its window
+            widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            widget.setMinimumContentsLength(10)
         if isinstance(widget, QCheckBox):
             widget.toggled.connect(self._edited)
         elif isinstance(widget, QComboBox):

@@ -1,349 +1,296 @@
-"""The job board: state by colour and word, reason, progress, elapsed, and what can be done with a job. GUI thread."""
+"""The job board: jobs with their steps and tasks, found and filtered, and what can be done with them. GUI thread.
+
+It shows and asks; what is asked for is done by :class:`app.views.job_desk.JobDesk`.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from pathlib import PurePosixPath
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QColor, QFontDatabase, QGuiApplication, QPainter, QTextOption
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QApplication,
-    QDialog,
+    QCheckBox,
+    QComboBox,
     QHBoxLayout,
     QHeaderView,
+    QLineEdit,
     QMenu,
-    QPlainTextEdit,
     QPushButton,
+    QSplitter,
     QStackedWidget,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
-    QTableView,
+    QTreeView,
     QVBoxLayout,
     QWidget,
 )
 
-from app.model.jobs import Job, JobState
+from app.model.jobs import Job, JobPart, JobState
 from app.model.text import visible
-from app.session.future_watcher import FutureWatcher
-from app.session.jobs_model import Column, JobRole, JobsModel
-from app.session.session import Session, SiteState
+from app.session.job_words import Column
+from app.session.jobs_filter import CHOICES, JobsFilter
+from app.session.jobs_model import JobRole, JobsModel
+from app.views.job_delegate import JobDelegate
+from app.views.job_pane import JobPane
+from app.views.job_verbs import VERBS, Verb
+from app.views.job_wish import Wish
 from app.views.labels import PlainLabel
-from app.views.messages import message_of
-from app.views.site_marks import paint_dot
 from app.viz.icons import set_icon
-from app.viz.theme import Theme, theme_of
-from app.viz.tips import plain_tip
-
-LOG_LINES = 200
-LOG_EVERY_MS = 3000
 
 Index = QModelIndex | QPersistentModelIndex
-
-_COLOUR = {JobState.CREATED: "idle", JobState.QUEUED: "idle", JobState.HELD: "warning", JobState.RUNNING: "busy",
-           JobState.COMPLETED: "ok", JobState.FAILED: "error", JobState.CANCELLED: "idle", JobState.UNKNOWN: "warning"}
+_WIDTHS = (92, 270, 140, 104, 240, 136, 104, 130, 88)
+_PANE_FROM = 1180                    # narrower, the table needs all the room
 
 
 class JobsDock(QWidget):
     """All jobs of the open sites.
 
     Signals:
-        result_requested(Job): open what it made; log_requested(Job); cancel_requested(Job).
+        wanted(Wish, Job, JobPart or None): to be done with a job, or with one part of it;
+        output_wanted(Job, TARGET): open one of its results.
     """
 
-    result_requested = Signal(object)
-    log_requested = Signal(object)
-    cancel_requested = Signal(object)
+    wanted = Signal(object, object, object)
+    output_wanted = Signal(object, str)
 
     def __init__(self, model: JobsModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._model = model
-        self._table = QTableView()
-        self._table.setAccessibleName("Jobs")
-        self._table.setModel(model)
-        self._table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self._table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self._table.setShowGrid(False)
-        self._table.setWordWrap(False)
-        self._table.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self._table.verticalHeader().hide()
-        self._table.verticalHeader().setDefaultSectionSize(26)
-        self._table.setItemDelegate(JobDelegate(self._table))
-        self._table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self._table.setTabKeyNavigation(False)
-        header = self._table.horizontalHeader()
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setHighlightSections(False)
-        header.setStretchLastSection(False)
-        for column, width in zip(Column, (60, 300, 130, 105, 250, 120, 120, 100), strict=True):
-            header.resizeSection(column, width)
-        header.setSectionResizeMode(Column.PROGRESS, QHeaderView.ResizeMode.Stretch)
+        self._shown = JobsFilter(model, self)
+        self._build_tree()
         self._empty = PlainLabel("No jobs yet. Open a dataset and choose an analysis; its job appears here and is "
                                  "found again from any computer.", "muted", wrap=True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.pane = JobPane()
+        self._split = QSplitter(Qt.Orientation.Horizontal)
+        self._split.addWidget(self.tree)
+        self._split.addWidget(self.pane)
+        self._split.setStretchFactor(0, 3)
+        self._split.setStretchFactor(1, 1)
+        self._split.setSizes([1000, 300])
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._table)
+        self._pages.addWidget(self._split)
+        self._bar = self._build_bar()
         self._asked = PlainLabel("", "muted")
-        self._buttons = {
-            "result": self._button("Open result", "image", self._open_result),
-            "log": self._button("Log", "table", self._open_log),
-            "cancel": self._button("Cancel job", "cancel", self._cancel),
-        }
-        foot = QHBoxLayout()
-        for button in self._buttons.values():
-            foot.addWidget(button)
+        self._foot = QWidget()
+        foot = QHBoxLayout(self._foot)
+        foot.setContentsMargins(0, 0, 0, 0)
+        self.buttons: dict[Wish, QPushButton] = {}
+        self._actions: dict[Wish, QAction] = {}
+        for verb in VERBS:
+            self._add_action(verb)
+            if verb.quick:
+                foot.addWidget(self._add_button(verb))
         foot.addStretch(1)
         foot.addWidget(self._asked)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._bar)
         outer.addWidget(self._pages, 1)
-        outer.addLayout(foot)
-        self._second = QTimer(self)
-        self._second.setInterval(1000)
-        self._second.timeout.connect(self._mirror)
-        self._second.start()
-        self._table.clicked.connect(self._clicked)
-        self._table.activated.connect(self._activated)
-        self._table.customContextMenuRequested.connect(self._menu_at)
-        self._table.selectionModel().currentChanged.connect(self._mirror)
-        model.modelReset.connect(self._mirror)
-        model.dataChanged.connect(self._mirror)
-        model.polled.connect(self._mirror)
+        outer.addWidget(self._foot)
+        for signal in (model.rowsInserted, model.rowsRemoved, model.modelReset, model.dataChanged,
+                       model.polling.polled, self._shown.rowsInserted, self._shown.rowsRemoved):
+            signal.connect(self._mirror)
+        model.polling.tick.connect(self._show_asked)
         self._mirror()
+
+    def _build_tree(self) -> None:
+        self.tree = QTreeView()
+        self.tree.setAccessibleName("Jobs")
+        self.tree.setModel(self._shown)
+        self.tree.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.tree.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.tree.setUniformRowHeights(True)           # a thousand tasks stay fast
+        self.tree.setAllColumnsShowFocus(True)
+        self.tree.setExpandsOnDoubleClick(False)
+        self.tree.setIndentation(16)
+        self.tree.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.tree.setItemDelegate(JobDelegate(self.tree))
+        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.tree.setSortingEnabled(True)
+        self.tree.sortByColumn(Column.JOB, Qt.SortOrder.DescendingOrder)
+        header = self.tree.header()
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        header.setHighlightSections(False)
+        header.setStretchLastSection(False)
+        header.setSectionsMovable(False)
+        for column, width in zip(Column, _WIDTHS, strict=True):
+            header.resizeSection(column, width)
+        header.setSectionResizeMode(Column.PROGRESS, QHeaderView.ResizeMode.Stretch)
+        self.tree.clicked.connect(self._clicked)
+        self.tree.activated.connect(self._activated)
+        self.tree.customContextMenuRequested.connect(self._menu_at)
+        self.tree.selectionModel().currentChanged.connect(self._mirror)
+
+    def _build_bar(self) -> QWidget:
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Find jobs")
+        self.search.setAccessibleName("Find jobs")
+        self.search.setClearButtonEnabled(True)
+        self.search.setFixedWidth(240)
+        self.search.textChanged.connect(self._filter)
+        self.states = QComboBox()
+        self.states.addItems(list(CHOICES))
+        self.states.setAccessibleName("States that are shown")
+        self.states.currentTextChanged.connect(self._filter)
+        self.by_hand = QCheckBox("Started by hand")
+        self.by_hand.setChecked(True)
+        self.by_hand.setToolTip("Jobs that were submitted without Beamside")
+        self.by_hand.toggled.connect(self._filter)
+        self._left_out = PlainLabel("", "muted")
+        bar = QWidget()
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(0, 0, 0, 0)
+        for part in (self.search, self.states, self.by_hand, self._left_out):
+            row.addWidget(part)
+        row.addStretch(1)
+        return bar
 
     # -- facts and verbs --------------------------------------------------------------------------------------------
 
     @property
-    def table(self) -> QTableView:
-        return self._table
+    def selected(self) -> Job | None:
+        """The job of the row that is current, or that its part belongs to."""
+        job: Job | None = self.tree.currentIndex().data(JobRole.JOB)
+        return job
 
     @property
-    def selected(self) -> Job | None:
-        index = self._table.currentIndex()
-        return self._model.job_at(index.row()) if index.isValid() else None
+    def selected_part(self) -> JobPart | None:
+        part: JobPart | None = self.tree.currentIndex().data(JobRole.PART)
+        return part
 
     @property
     def result_button(self) -> QPushButton:
-        return self._buttons["result"]
+        return self.buttons[Wish.RESULT]
 
     def select(self, site: str, job_id: str) -> None:
-        row = self._model.row_of(site, job_id)
-        if row >= 0:
-            self._table.selectRow(row)
+        """Make a job the current row; one that is filtered out is shown again."""
+        source = self._model.index_of(site, job_id)
+        if not source.isValid():
+            return
+        if not self._shown.mapFromSource(source).isValid():
+            self.search.clear()
+            self.states.setCurrentIndex(0)
+        self.tree.setCurrentIndex(self._shown.mapFromSource(source))
+
+    def context_menu(self) -> QMenu | None:
+        """What can be done with the current row; ``None``: nothing can."""
+        if self.selected is None or not any(map(self._allowed, VERBS)):
+            return None
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for verb in VERBS:
+            if self._allowed(verb):
+                menu.addAction(self._actions[verb.wish])
+                if verb.wish is Wish.RESULT:
+                    self._add_outputs(menu, self.selected)
+            if verb.ends_group:
+                menu.addSeparator()
+        return menu
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _button(self, text: str, name: str, slot: Callable[..., None]) -> QPushButton:
-        button = QPushButton(text)
-        set_icon(button, name)
-        button.clicked.connect(slot)
+    def _add_action(self, verb: Verb) -> None:
+        action = QAction(verb.words, self.tree)
+        set_icon(action, verb.icon, "muted")
+        action.triggered.connect(functools.partial(self._want, verb.wish))
+        if verb.key:
+            action.setShortcut(QKeySequence(verb.key))
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        self.tree.addAction(action)
+        self._actions[verb.wish] = action
+
+    def _add_button(self, verb: Verb) -> QPushButton:
+        button = self.buttons[verb.wish] = QPushButton(verb.words)
+        set_icon(button, verb.icon)
+        button.clicked.connect(functools.partial(self._want, verb.wish))
         return button
 
-    def _mirror(self, *_what: Any) -> None:
-        self._pages.setCurrentIndex(1 if self._model.rowCount() else 0)
-        self._asked.setText(self._model.asked_text())
+    def _add_outputs(self, menu: QMenu, job: Job) -> None:
+        """The results beside the first."""
+        for output in job.outputs[1:]:
+            name = PurePosixPath(output.partition("::")[0]).name
+            inside = output.partition("::")[2]
+            action = menu.addAction(visible(f"Open {name} {inside}".strip()))
+            action.triggered.connect(functools.partial(self._want_output, job, output))
+
+    def _want_output(self, job: Job, output: str, _checked: bool = False) -> None:
+        self.output_wanted.emit(job, output)
+
+    def _allowed(self, verb: Verb) -> bool:
         job = self.selected
-        self._buttons["result"].setEnabled(job is not None and bool(job.outputs) and job.state is JobState.COMPLETED)
-        self._buttons["log"].setEnabled(job is not None)
-        self._buttons["cancel"].setEnabled(job is not None and not job.state.ended)
-        for button in self._buttons.values():
-            button.setVisible(bool(self._model.rowCount()))
+        return job is not None and verb.allowed(job, self.selected_part)
+
+    def _mirror(self, *_what: Any) -> None:
+        there = bool(self._model.rowCount())
+        self._pages.setCurrentIndex(1 if there else 0)
+        for part in (self._bar, self._foot):
+            part.setVisible(there)
+        self.tree.setColumnHidden(Column.SITE, self._model.sites_count < 2)
+        hidden = self._model.rowCount() - self._shown.rowCount()
+        self._left_out.setText(f"{hidden} of {self._model.rowCount()} jobs are filtered out" if hidden else "")
+        self.by_hand.setVisible(any(not job.ours for job in map(self._model.job_at, range(self._model.rowCount()))
+                                    if job is not None))
+        for verb in VERBS:
+            allowed = self._allowed(verb)
+            self._actions[verb.wish].setEnabled(allowed)
+            button = self.buttons.get(verb.wish)
+            if button is not None:
+                button.setEnabled(allowed)
+        held = self.selected is not None and self.selected.state is JobState.HELD
+        self.buttons[Wish.RELEASE].setVisible(held)
+        self.buttons[Wish.HOLD].setVisible(not held)
+        self.pane.show_job(self.selected, self.selected_part)
+        self.pane.setVisible(self.width() >= _PANE_FROM)
+        self._show_asked()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.pane.setVisible(self.width() >= _PANE_FROM)
+
+    def _show_asked(self) -> None:
+        self._asked.setText(self._model.polling.asked_text())
+
+    def _filter(self, *_what: Any) -> None:
+        self._shown.set_words(self.search.text())
+        self._shown.set_states(self.states.currentText())
+        self._shown.show_by_hand(self.by_hand.isChecked())
+        self._mirror()
 
     def _clicked(self, index: QModelIndex) -> None:
         if index.column() == Column.RESULT:
-            self._offer(self._model.job_at(index.row()))
+            self._offer()
 
     def _activated(self, index: QModelIndex) -> None:
-        self._offer(self._model.job_at(index.row()), or_log=True)
+        """Return or a double click: the result, else the log; a row of steps is unfolded."""
+        if not self._offer(or_log=True) and self._shown.hasChildren(index.siblingAtColumn(0)):
+            first = index.siblingAtColumn(0)
+            self.tree.setExpanded(first, not self.tree.isExpanded(first))
 
-    def _offer(self, job: Job | None, or_log: bool = False) -> None:
-        if job is None:
-            return
-        if job.state is JobState.COMPLETED and job.outputs:
-            self.result_requested.emit(job)
-        elif job.state is JobState.FAILED or or_log:
-            self.log_requested.emit(job)
+    def _offer(self, or_log: bool = False) -> bool:
+        job, part = self.selected, self.selected_part
+        if job is None or (self.tree.currentIndex().parent().isValid() and part is None):
+            return False
+        if part is None:
+            for verb in VERBS[:2]:
+                if self._allowed(verb):
+                    self._want(verb.wish)
+                    return True
+        log = next(verb for verb in VERBS if verb.wish is Wish.LOG)
+        if (or_log or part is not None or job.state is JobState.FAILED) and self._allowed(log):
+            self._want(Wish.LOG)
+            return True
+        return False
 
-    def _open_result(self, _checked: bool = False) -> None:
-        self._emit(self.result_requested)
-
-    def _open_log(self, _checked: bool = False) -> None:
-        self._emit(self.log_requested)
-
-    def _cancel(self, _checked: bool = False) -> None:
-        self._emit(self.cancel_requested)
-
-    def _emit(self, signal: Any) -> None:
+    def _want(self, wish: Wish, _checked: bool = False) -> None:
         job = self.selected
         if job is not None:
-            signal.emit(job)
+            self.wanted.emit(wish, job, self.selected_part)
 
     def _menu_at(self, position: QPoint) -> None:
-        job = self._model.job_at(self._table.indexAt(position).row())
-        if job is None:
-            return
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        if job.state is JobState.COMPLETED and job.outputs:
-            self._entry(menu, "Open result", "image", self.result_requested.emit, job)
-        self._entry(menu, "Log", "table", self.log_requested.emit, job)
-        self._entry(menu, "Copy folder", "copy", QGuiApplication.clipboard().setText, job.folder)
-        if not job.state.ended:
-            menu.addSeparator()
-            self._entry(menu, "Cancel job", "cancel", self.cancel_requested.emit, job)
-        menu.popup(self._table.viewport().mapToGlobal(position))
-
-    def _entry(self, menu: QMenu, text: str, name: str, slot: Callable[[Any], Any], given: object) -> None:
-        action = QAction(text, menu)
-        set_icon(action, name, "muted")
-        action.triggered.connect(functools.partial(_call, slot, given))
-        menu.addAction(action)
-
-
-class JobDelegate(QStyledItemDelegate):
-    """Dots for states, bars for progress, links for results."""
-
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
-        job = index.data(JobRole.JOB)
-        if job is None:
-            super().paint(painter, option, index)
-            return
-        theme = theme_of(QApplication.palette())
-        column = index.column()
-        plain = QStyleOptionViewItem(option)
-        self.initStyleOption(plain, index)
-        text, plain.text = plain.text, ""
-        style = plain.widget.style()
-        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, plain, painter, plain.widget)
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(option.rect).adjusted(6, 0, -6, 0)
-        if column == Column.STATE:
-            self._state(painter, box, job, theme)
-        elif column == Column.SITE:
-            paint_dot(painter, QRectF(box.left() - 3, box.center().y() - 8, 16, 16), index.data(JobRole.COLOUR),
-                      SiteState.OPEN)
-            self._text(painter, box.adjusted(18, 0, 0, 0), text, theme.muted)
-        elif column == Column.PROGRESS:
-            self._progress(painter, box, index.data(JobRole.PROGRESS), text, job, theme)
-        else:
-            quiet = column in (Column.JOB, Column.ELAPSED, Column.WHERE)
-            colour = theme.accent if column == Column.RESULT else theme.muted if quiet else theme.text
-            self._text(painter, box, text, colour)
-        painter.restore()
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return super().sizeHint(option, index).expandedTo(QSize(0, 26))
-
-    def _state(self, painter: QPainter, box: QRectF, job: Job, theme: Theme) -> None:
-        colour = QColor(str(getattr(theme, _COLOUR[job.state])))
-        dot = QRectF(box.left(), box.center().y() - 4.5, 9, 9)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colour)
-        painter.drawEllipse(dot)
-        self._text(painter, box.adjusted(16, 0, 0, 0), job.state.value + (" ?" if job.stale else ""), theme.text)
-
-    def _progress(self, painter: QPainter, box: QRectF, fraction: float | None, text: str, job: Job,
-                  theme: Theme) -> None:
-        if fraction is None:
-            self._text(painter, box, text, theme.text if job.state is JobState.FAILED else theme.muted)
-            return
-        room = 52
-        bar = QRectF(box.left(), box.center().y() - 2.5, max(10.0, box.width() - room), 5)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.line_strong))
-        painter.drawRoundedRect(bar, 2.5, 2.5)
-        painter.setBrush(QColor(theme.accent))
-        painter.drawRoundedRect(QRectF(bar.left(), bar.top(), bar.width() * fraction, bar.height()), 2.5, 2.5)
-        painter.setPen(QColor(theme.muted))
-        painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
-
-    def _text(self, painter: QPainter, box: QRectF, text: str, colour: str) -> None:
-        painter.setPen(QColor(colour))
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(box.width()))
-        painter.drawText(box, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), shown)
-
-
-class JobLogDialog(QDialog):
-    """The last lines a job wrote, followed while it runs."""
-
-    def __init__(self, session: Session, model: JobsModel, job: Job, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._session = session
-        self._model = model
-        self._job = job
-        self._asking: FutureWatcher | None = None
-        self.setWindowTitle(f"Log of job {job.scheduler_id or job.id}")
-        self.resize(820, 460)
-        self._head = PlainLabel("", "title", wrap=True, selectable=True)
-        self._text = QPlainTextEdit()
-        self._text.setReadOnly(True)
-        self._text.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-        self._text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self._text.setAccessibleName("The job's last lines")
-        self._text.setPlainText(visible("\n".join(job.last_lines), keep_lines=True))
-        copy = QPushButton("Copy")
-        set_icon(copy, "copy")
-        copy.setAutoDefault(False)
-        copy.clicked.connect(self._copy)
-        close = QPushButton("Close")
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
-        buttons = QHBoxLayout()
-        buttons.addWidget(PlainLabel(visible(job.folder), "muted", selectable=True), 1)
-        buttons.addWidget(copy)
-        buttons.addWidget(close)
-        column = QVBoxLayout(self)
-        column.addWidget(self._head)
-        column.addWidget(self._text, 1)
-        column.addLayout(buttons)
-        self._timer = QTimer(self)
-        self._timer.setInterval(LOG_EVERY_MS)
-        self._timer.timeout.connect(self._ask)
-        self._timer.start()
-        self._ask()
-
-    @property
-    def text(self) -> str:
-        return self._text.toPlainText()
-
-    def done(self, result: int) -> None:
-        self._timer.stop()
-        super().done(result)
-
-    def _ask(self) -> None:
-        job = self._model.job(self._job.site, self._job.id) or self._job
-        reason = f": {visible(job.reason)}" if job.reason else ""
-        self._head.setText(f"{job.state.value}{reason}")
-        service = self._session.jobs(job.site)
-        if service is None or self._asking is not None:
-            return
-        if job.state.ended:
-            self._timer.stop()
-        self._asking = FutureWatcher(self._session.submit(functools.partial(service.log, job.id, LOG_LINES)), self,
-                                     self._arrived, self._broke)
-
-    def _arrived(self, text: str) -> None:
-        self._asking = None
-        bar = self._text.verticalScrollBar()
-        at_end = bar.value() >= bar.maximum() - 2
-        self._text.setPlainText(visible(text, keep_lines=True) or "The job has written nothing yet.")
-        if at_end:
-            bar.setValue(bar.maximum())
-
-    def _broke(self, error: BaseException) -> None:
-        self._asking = None
-        message = message_of(error)
-        self._head.setText(f"{message.summary} {message.remedy}".strip())
-        self._head.setToolTip(plain_tip(message.detail))
-
-    def _copy(self, _checked: bool = False) -> None:
-        QGuiApplication.clipboard().setText(self._text.toPlainText())
-
-
-def _call(slot: Callable[[Any], Any], given: object, _checked: bool = False) -> None:
-    slot(given)
+        menu = self.context_menu() if self.tree.indexAt(position).isValid() else None
+        if menu is not None:
+            menu.popup(self.tree.viewport().mapToGlobal(position))

@@ -34,7 +34,9 @@ from app.views.files_panel import FilesPanel
 from app.views.help_sheet import HelpSheet
 from app.views.inspector import Inspector
 from app.views.job_desk import JOBS_PAGE, MESSAGES_PAGE, JobDesk
-from app.views.jobs_dock import JobLogDialog, JobsDock
+from app.views.job_log_dialog import JobLogDialog
+from app.views.job_notices import JobNotices
+from app.views.jobs_dock import JobsDock
 from app.views.labels import panel
 from app.views.messages import Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
@@ -84,8 +86,9 @@ class MainWindow(QMainWindow):
         self.top_bar = TopBar(session, sites, places, menu, streaming)
         self._build_centre()
         self._build_docks()
+        self.job_notices = JobNotices(session, jobs, settings.job_notices, self)
         self.job_desk = JobDesk(session, jobs, messages, self.navigator, self.jobs_dock, self.work_dock,
-                                self.top_bar, self)
+                                self.top_bar, self.job_notices, self)
         self.site_forms = SiteForms(session, sites, probing, messages, self)
         self.site_desk = SiteDesk(session, sites, probing, self.navigator, self.top_bar, self.start_page,
                                   self.files_panel, self._tabs, self.site_forms, self)
@@ -186,6 +189,10 @@ class MainWindow(QMainWindow):
             self._actions.take(dock.toggleViewAction(), key)
         add("Reset the layout", "grid", self._reset_layout)
         self._actions.separate()
+        self._notices_wanted = add("Desktop notices of jobs", "", self._choose_notices)
+        self._notices_wanted.setCheckable(True)
+        self._notices_wanted.setChecked(self.settings.job_notices)
+        self._actions.separate()
         self._actions.add_themes(self.settings.theme, self._choose_theme)
         self._actions.separate()
         self.site_desk.add_actions(self._actions)
@@ -243,6 +250,10 @@ class MainWindow(QMainWindow):
 
     def _keep_folded(self, folded: bool) -> None:
         self._kept.change(jobs_folded=folded)
+
+    def _choose_notices(self) -> None:
+        self.job_notices.enabled = self._notices_wanted.isChecked()
+        self._kept.change(job_notices=self._notices_wanted.isChecked())
 
     def _choose_theme(self, name: str) -> None:
         self.theme_chosen.emit(name)

@@ -10,13 +10,16 @@ from enum import Enum
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.model.text import visible
 from app.session.vocabulary import Parameter, ParameterType, problem
 from app.views.labels import PlainLabel, set_state
+from app.views.parameter_editors import editor_for, range_text
 from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
+
+_PATHS = (ParameterType.FILE, ParameterType.DATASET, ParameterType.FILES)
 
 
 class Origin(Enum):
@@ -44,22 +47,23 @@ class ParameterField(QWidget):
         super().__init__(parent)
         self.parameter = parameter
         self._origin = Origin.DEFAULT
-        self._line: QLineEdit | None = None
-        self._box: QComboBox | None = None
-        self._check: QCheckBox | None = None
+        self._editor = editor_for(parameter)
+        self._editor.put(parameter.default)
+        self._editor.edited.connect(self._edited)
+        help_text = visible("\n".join(text for text in (parameter.help, range_text(parameter)) if text))
+        for number, widget in enumerate(self._editor.widgets):
+            end = "" if len(self._editor.widgets) == 1 else (", from", ", to")[number]
+            widget.setAccessibleName(visible(parameter.title) + end)
+            widget.setAccessibleDescription(help_text)
+            widget.setToolTip(plain_tip(help_text))
+        self.setFocusProxy(self._editor)
         row = QHBoxLayout()
         row.setSpacing(6)
-        self._editors: list[QWidget] = [self._editor()]
-        row.addWidget(self._editors[0], 1)
+        row.addWidget(self._editor, 1)
         if parameter.unit:
             row.addWidget(PlainLabel(visible(parameter.unit), "muted"))
-        if parameter.type in (ParameterType.FILE, ParameterType.DATASET):
-            self._browse = QPushButton("Choose…")
-            set_icon(self._browse, "folder-open")
-            self._browse.setAutoDefault(False)
-            self._browse.setAccessibleName(f"Choose {parameter.title} at the facility")
-            self._browse.clicked.connect(self._ask_browse)
-            row.addWidget(self._browse)
+        if parameter.type in _PATHS:
+            row.addWidget(self._browse_button(), 0, Qt.AlignmentFlag.AlignTop)
         self._note = PlainLabel("", "muted", wrap=True)
         self._note.hide()
         column = QVBoxLayout(self)
@@ -72,19 +76,20 @@ class ParameterField(QWidget):
 
     @property
     def value(self) -> Any:
-        """The value as typed: text, a number where it reads as one, a bool; ``None``: left empty."""
-        if self._check is not None:
-            return self._check.isChecked()
-        if self._box is not None:
-            return self._box.currentData()
-        assert self._line is not None
-        return _read(self._line.text().strip(), self.parameter.type)
+        """The value as typed: text, a number where it reads as one, a bool, a tuple; ``None``: left empty."""
+        return self._editor.value
+
+    @property
+    def is_default(self) -> bool:
+        """Nothing that differs from the recipe's default; an empty field counts as its default."""
+        return self.value is None or self.value == self.parameter.default
 
     @property
     def fault(self) -> str:
         """What is wrong with the value, in one sentence; ``""``: nothing."""
         if self.value is None:
-            return f"{self.parameter.title} is needed." if self.parameter.required else ""
+            needed = self.parameter.required and self.parameter.default is None
+            return f"{self.parameter.title} is needed." if needed else ""
         return problem(self.parameter, self.value)
 
     @property
@@ -98,12 +103,12 @@ class ParameterField(QWidget):
 
     @property
     def editors(self) -> Sequence[QWidget]:
-        return self._editors
+        """The widgets that take the keys."""
+        return self._editor.widgets
 
     def state(self) -> Any:
         """All that undoing has to bring back."""
-        raw = self._line.text() if self._line is not None else self.value
-        return raw, self._origin, self._note.text(), self._note.property("state")
+        return self._editor.raw, self._origin, self._note.text(), self._note.property("state")
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -111,25 +116,24 @@ class ParameterField(QWidget):
         """Fill in for the person: it is kept as if typed. ``note`` says where the value comes from."""
         self._fill(value, Origin.PERSON, note)
 
+    def add_path(self, path: str) -> None:
+        """A file the person chose: the value, or one more of them."""
+        several = self.parameter.type is ParameterType.FILES
+        self.set_value((*(self.value or ()), path) if several else path)
+
     def suggest(self, value: Any, note: str) -> None:
         """Fill in unless the person did; ``note`` says where the value comes from."""
-        if self._origin is not Origin.PERSON and (self._origin is Origin.FOUND or self.value in (
-                None, self.parameter.default)):
+        if self._origin is not Origin.PERSON and (self._origin is Origin.FOUND or self.is_default):
             self._fill(value, Origin.FOUND, note)
 
     def reset(self) -> None:
         """Back to the recipe's default; a step that can be undone."""
-        self._put(self.parameter.default)
-        self._origin = Origin.DEFAULT
-        self._say("", "idle")
-        self.check()
-        self.edited.emit()
-        self.changed.emit()
+        self._fill(self.parameter.default, Origin.DEFAULT, "")
 
     def restore(self, state: Any) -> None:
         raw, self._origin, note, look = state
-        self._put(raw)
-        self._say(note, look)
+        self._editor.put(raw)
+        self._say(note, look or "idle")
         self.check()
         self.changed.emit()
 
@@ -142,55 +146,29 @@ class ParameterField(QWidget):
         fault = self.fault
         if fault or self._note.property("state") == "error":
             self._say(fault, "error" if fault else "idle")
-        if self._line is not None:
-            set_state(self._line, "error" if fault else "")
+        for widget in self._editor.widgets:
+            set_state(widget, "error" if fault else "")
         return not fault
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _editor(self) -> QWidget:
-        parameter = self.parameter
-        editor: QWidget
-        if parameter.type is ParameterType.BOOLEAN:
-            editor = self._check = QCheckBox()
-            self._check.setChecked(bool(parameter.default))
-            self._check.toggled.connect(self._edited)
-        elif parameter.type is ParameterType.CHOICE:
-            editor = self._box = QComboBox()
-            for choice in parameter.choices:
-                self._box.addItem(visible(choice), choice)
-            self._box.setCurrentIndex(max(0, self._box.findData(parameter.default)))
-            self._box.currentIndexChanged.connect(self._edited)
-        else:
-            editor = self._line = QLineEdit("" if parameter.default is None else str(parameter.default))
-            if parameter.default is None and not parameter.required:
-                self._line.setPlaceholderText("optional")
-            self._line.textEdited.connect(self._edited)
-        editor.setAccessibleName(visible(parameter.title))
-        editor.setAccessibleDescription(visible(parameter.help))
-        editor.setToolTip(plain_tip(visible(parameter.help)))
-        self.setFocusProxy(editor)
-        return editor
+    def _browse_button(self) -> QPushButton:
+        title = visible(self.parameter.title)
+        several = self.parameter.type is ParameterType.FILES
+        button = QPushButton("Add…" if several else "Choose…")
+        set_icon(button, "folder-open")
+        button.setAutoDefault(False)
+        button.setAccessibleName(f"Add to {title}" if several else f"Choose {title} at the facility")
+        button.clicked.connect(self._ask_browse)
+        return button
 
     def _fill(self, value: Any, origin: Origin, note: str) -> None:
-        self._put(value)
+        self._editor.put(value)
         self._origin = origin
         self._say(note, "idle")
         self.check()
-        (self.edited if origin is Origin.PERSON else self.filled).emit()
+        (self.filled if origin is Origin.FOUND else self.edited).emit()
         self.changed.emit()
-
-    def _put(self, value: Any) -> None:
-        for editor in self._editors:
-            editor.blockSignals(True)
-        if self._check is not None:
-            self._check.setChecked(bool(value))
-        elif self._box is not None:
-            self._box.setCurrentIndex(max(0, self._box.findData(value)))
-        elif self._line is not None:
-            self._line.setText("" if value is None else str(value))
-        for editor in self._editors:
-            editor.blockSignals(False)
 
     def _edited(self) -> None:
         self._origin = Origin.PERSON
@@ -207,14 +185,3 @@ class ParameterField(QWidget):
         self._note.setText(visible(text))
         self._note.setVisible(bool(text))
         set_state(self._note, state)
-
-
-def _read(text: str, kind: ParameterType) -> Any:
-    if not text:
-        return None
-    if kind in (ParameterType.INTEGER, ParameterType.FLOAT):
-        try:
-            return int(text) if kind is ParameterType.INTEGER else float(text)
-        except ValueError:
-            return text
-    return text

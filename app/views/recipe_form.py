@@ -15,6 +15,7 @@ from app.model.text import visible
 from app.session.vocabulary import Parameter, Recipe
 from app.views.form_history import FormHistory
 from app.views.form_layout import FoldedSection, form_layout, row_label
+from app.views.labels import PlainLabel
 from app.views.parameter_field import ParameterField
 
 
@@ -36,16 +37,29 @@ class RecipeForm(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        plain = form_layout()
-        column.addLayout(plain)
-        folded = FoldedSection("More parameters")
-        for parameter in recipe.parameters:
-            rows = folded.rows if parameter.advanced else plain
-            rows.addRow(*self._row(parameter))
-            if parameter.advanced:
+        groups = dict.fromkeys(parameter.group for parameter in recipe.parameters)
+        for group in sorted(groups, key=bool):                   # those without a heading first
+            members = [parameter for parameter in recipe.parameters if parameter.group == group]
+            self._add_group(column, group, members)
+
+    def _add_group(self, column: QVBoxLayout, title: str, members: list[Parameter]) -> None:
+        """A heading with its rows, and below them, folded, what is seldom needed."""
+        plain = [parameter for parameter in members if not parameter.advanced]
+        advanced = [parameter for parameter in members if parameter.advanced]
+        if title and plain:
+            column.addWidget(PlainLabel(visible(title), "title"))
+        if plain:
+            rows = form_layout()
+            for parameter in plain:
+                rows.addRow(*self._row(parameter))
+            column.addLayout(rows)
+        if advanced:
+            folded = FoldedSection(f"More: {visible(title).lower()}" if title and plain else visible(title)
+                                   or "More parameters")
+            for parameter in advanced:
+                folded.rows.addRow(*self._row(parameter))
                 self._sections[parameter.name] = folded
-        folded.setVisible(bool(self._sections))
-        column.addWidget(folded)
+            column.addWidget(folded)
 
     def _row(self, parameter: Parameter) -> tuple[QWidget, ParameterField]:
         field = ParameterField(parameter)
@@ -60,8 +74,7 @@ class RecipeForm(QWidget):
     @property
     def values(self) -> dict[str, Any]:
         """Only what differs from the recipe's defaults."""
-        return {name: field.value for name, field in self.fields.items()
-                if field.value is not None and field.value != field.parameter.default}
+        return {name: field.value for name, field in self.fields.items() if not field.is_default}
 
     @property
     def faults(self) -> dict[str, str]:
@@ -78,9 +91,10 @@ class RecipeForm(QWidget):
     def set_values(self, values: Mapping[str, Any], note: str = "") -> None:
         """Fill in all parameters as an earlier submission had them: those it does not name become the defaults."""
         for name, field in self.fields.items():
-            if name in values and values[name] != field.parameter.default:
-                field.set_value(values[name], note)
-            elif field.value != field.parameter.default:
+            value = tuple(values[name]) if isinstance(values.get(name), list) else values.get(name)
+            if value is not None and value != field.parameter.default:
+                field.set_value(value, note)
+            elif not field.is_default:
                 field.reset()
 
     def reset(self) -> None:

@@ -6,43 +6,37 @@ never two jobs. On its right there is room for a panel that tries the parameters
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction, QFontDatabase, QKeySequence
-from PySide6.QtWidgets import (
-    QDialog,
-    QFrame,
-    QHBoxLayout,
-    QPlainTextEdit,
-    QPushButton,
-    QScrollArea,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.model.data import DataReference
-from app.model.jobs import Job, JobSpec
+from app.model.jobs import Job, JobSpec, Resources
+from app.model.target import Target
 from app.model.text import visible
 from app.session.companions import Companions
-from app.session.future_watcher import FutureWatcher
+from app.session.input_facts import InputFacts
 from app.session.session import Session
-from app.session.vocabulary import Draft, JobService, Parameter, Recipe
+from app.session.site_wishes import SiteWishes
+from app.session.vocabulary import JobService, Parameter, Recipe
 from app.views.file_picker import FilePicker
 from app.views.form_history import FormHistory
 from app.views.form_layout import form_layout, row_label
-from app.views.labels import ElidedLabel, PlainLabel, set_state
-from app.views.messages import message_of
+from app.views.handing_in import HandingIn
+from app.views.inputs_field import InputsField
+from app.views.labels import PlainLabel, set_state
 from app.views.parameter_field import ParameterField
 from app.views.recipe_form import RecipeForm
 from app.views.resources_form import ResourcesForm
+from app.views.scripts_preview import ScriptsPreview
 from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
-_FORM_WIDTH, _SIDE_WIDTH = 620, 560
+_FORM_WIDTH, _SIDE_WIDTH, _LEAST_WIDTH = 640, 560, 460
 
 
 class SubmitDialog(QDialog):
@@ -58,33 +52,26 @@ class SubmitDialog(QDialog):
     parameters_changed = Signal()
 
     def __init__(self, session: Session, service: JobService, recipe: Recipe, inputs: tuple[DataReference, ...],
-                 parent: QWidget | None = None) -> None:
+                 parent: QWidget | None = None, *, others: Sequence[Job] = ()) -> None:
+        """``others``: jobs of the same site, which this one may wait for."""
         super().__init__(parent)
         self._session = session
-        self._service = service
         self.recipe = recipe
-        self._inputs = inputs
         self.site = inputs[0].site
-        self._draft: Draft | None = None
-        self._draft_spec: JobSpec | None = None
-        self._busy: FutureWatcher | None = None
-        self._then_submit = False
+        self._again = ""
         self.setWindowTitle(visible(recipe.title))
-        self.form = RecipeForm(recipe)
-        self.resources = ResourcesForm(session, service, self.site, recipe)
         self.history = FormHistory(self)
+        self.facts = InputFacts(session, recipe, self)
+        self.wishes = SiteWishes(session, service, self.site, self)
+        self.inputs_field = InputsField(recipe, inputs)
+        self.form = RecipeForm(recipe)
+        self.resources = ResourcesForm(session, self.wishes, recipe, others)
+        self._handing = HandingIn(session, service, self._asked, self)
         self._build()
-        self.resize(QSize(680, 700).boundedTo(self._room))
-        self.form.watch(self.history)
-        self.resources.watch(self.history)
-        self.form.changed.connect(self._changed)
-        self.form.changed.connect(self.parameters_changed)
-        self.form.browse_requested.connect(self._browse)
-        self.resources.changed.connect(self._changed)
-        data = session.data(self.site)
-        if data is not None:
-            self._companions = Companions(data, inputs[0].file_path, recipe.parameters, self)
-            self._companions.found.connect(self._take_companion)
+        self.resize(QSize(720, 760).boundedTo(self._room))
+        self._connect()
+        self.wishes.ask()
+        self._inputs_changed()
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -95,13 +82,17 @@ class SubmitDialog(QDialog):
 
     @property
     def inputs(self) -> tuple[DataReference, ...]:
-        return self._inputs
+        return self.inputs_field.inputs
 
     @property
     def spec(self) -> JobSpec:
         """The submission as the form says it: only what differs from the recipe's defaults."""
-        return JobSpec(self.site, self.recipe.name, tuple(_at_site(reference) for reference in self._inputs),
-                       self.form.values, self.resources.resources)
+        inputs = tuple(str(Target("local", str(r.file_path), r.data_path or None)) for r in self.inputs)
+        return self.resources.apply(JobSpec(self.site, self.recipe.name, inputs, self.form.values, Resources(),
+                                            extents=self.facts.extents, again=self._again))
+
+    def _asked(self) -> JobSpec:
+        return self.spec
 
     @property
     def sentence(self) -> str:
@@ -110,7 +101,8 @@ class SubmitDialog(QDialog):
 
     @property
     def script(self) -> str:
-        return self._preview.toPlainText()
+        """The first of the texts that are shown."""
+        return next(iter(self.preview.texts.values()), "")
 
     @property
     def submit_button(self) -> QPushButton:
@@ -123,8 +115,19 @@ class SubmitDialog(QDialog):
     # -- verbs ------------------------------------------------------------------------------------------------------
 
     def set_side(self, widget: QWidget) -> None:
-        """Show a panel on the right of the form (once); the dialog grows by its room."""
+        """Show a panel on the right of the form (once); the dialog grows by its room.
+
+        On a screen that has no room for both, a button shows one or the other.
+        """
         self._sides.addWidget(widget)
+        if self._room.width() < _FORM_WIDTH + _SIDE_WIDTH - 160:
+            widget.hide()
+            self._side_button.setText("Try small…")
+            self._side_button.setCheckable(True)
+            self._side_button.toggled.connect(widget.setVisible)
+            self._side_button.toggled.connect(self._split.setHidden)
+            self._side_button.show()
+            return
         self.resize(QSize(self.width() + _SIDE_WIDTH, max(self.height(), 640)).boundedTo(self._room))
         self._sides.setSizes([_FORM_WIDTH, max(_SIDE_WIDTH, self.width() - _FORM_WIDTH)])
 
@@ -133,9 +136,22 @@ class SubmitDialog(QDialog):
         with self.history.one_step():
             self.form.set_values(values, note)
 
+    def take_spec(self, spec: JobSpec, note: str = "") -> None:
+        """Fill all in as an earlier submission had it, except its inputs; ``note`` stands at the values."""
+        self._again = spec.again
+        self.set_values(spec.parameters, note)
+        self.resources.take_spec(spec)
+
+    def tell(self, sentence: str) -> None:
+        """Something about the whole form that stays in sight; ``""``: nothing."""
+        self.notice.setText(visible(sentence))
+        self.notice.setVisible(bool(sentence))
+
     def check(self) -> bool:
-        """Show what is wrong with the values; True: nothing is."""
+        """Show what is wrong with inputs and values; True: nothing is."""
         fault = self.form.check()
+        if not self.inputs_field.check():
+            fault = self.inputs_field.fault
         if fault:
             self._say(fault, "error")
         return not fault
@@ -148,11 +164,7 @@ class SubmitDialog(QDialog):
 
     def _build(self) -> None:
         head = form_layout()
-        names = "\n".join(visible(str(reference)) for reference in self._inputs)
-        source = ElidedLabel(visible(_at_site(self._inputs[0])) + (f" and {len(self._inputs) - 1} more"
-                                                                   if len(self._inputs) > 1 else ""))
-        source.setToolTip(plain_tip(names))
-        head.addRow(row_label("Data"), source)
+        head.addRow(row_label("Data", self.inputs_field), self.inputs_field)
         body = QWidget()
         body.setProperty("role", "plain")
         column = QVBoxLayout(body)
@@ -166,21 +178,22 @@ class SubmitDialog(QDialog):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setMinimumWidth(_LEAST_WIDTH)
         scroll.setWidget(body)
-        self._preview = QPlainTextEdit()
-        self._preview.setReadOnly(True)
-        self._preview.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self._preview.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self._preview.setAccessibleName("The job's script")
-        self._preview.hide()
+        self.preview = ScriptsPreview()
+        self.preview.hide()
         self._split = QSplitter(Qt.Orientation.Vertical)
         self._split.addWidget(scroll)
-        self._split.addWidget(self._preview)
+        self._split.addWidget(self.preview)
         self._split.setChildrenCollapsible(False)
         self._sides = QSplitter(Qt.Orientation.Horizontal)
         self._sides.addWidget(self._split)
         self._sides.setChildrenCollapsible(False)
         self._status = PlainLabel("", wrap=True, selectable=True)
+        self.notice = PlainLabel("", wrap=True, selectable=True)
+        set_state(self.notice, "warning")
+        self.notice.hide()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(22, 18, 22, 16)
         outer.setSpacing(10)
@@ -188,127 +201,155 @@ class SubmitDialog(QDialog):
                                    wrap=True))
         if self.recipe.summary:
             outer.addWidget(PlainLabel(visible(self.recipe.summary), "muted", wrap=True))
+        outer.addWidget(self.notice)
         outer.addWidget(self._sides, 1)
         outer.addWidget(self._status)
         outer.addLayout(self._buttons())
 
     def _buttons(self) -> QHBoxLayout:
-        self._look = QPushButton("Preview script")
-        self._look.setAutoDefault(False)
+        self._look, cancel, self._submit = QPushButton("Preview scripts"), QPushButton("Cancel"), QPushButton("Submit")
+        self.reset_button, self.undo_button = QPushButton("Reset"), QPushButton("Undo")
         self._look.setToolTip(plain_tip("Shows what would be handed in; nothing is created."))
-        reset = QPushButton("Reset")
-        reset.setAutoDefault(False)
-        reset.setToolTip(plain_tip("All parameters as the recipe has them; can be undone."))
-        cancel = QPushButton("Cancel")
-        cancel.setAutoDefault(False)
-        self._submit = QPushButton("Submit")
+        self.reset_button.setToolTip(plain_tip("All parameters as the recipe has them; can be undone."))
+        self.undo_button.setToolTip(plain_tip("Ctrl+Z; Ctrl+Shift+Z does it again"))
+        self.undo_button.setEnabled(False)
+        self._side_button = QPushButton()
+        self._side_button.setAutoDefault(False)
+        self._side_button.hide()
         self._submit.setDefault(True)
         set_icon(self._submit, "run", "on_accent")
-        self._look.clicked.connect(self._ask_preview)
-        reset.clicked.connect(self._reset)
-        cancel.clicked.connect(self.reject)
-        self._submit.clicked.connect(self._ask_submit)
-        self._reset_button = reset
-        for words, keys, slot in (("Undo", QKeySequence.StandardKey.Undo, self.history.undo),
-                                  ("Redo", QKeySequence.StandardKey.Redo, self.history.redo)):
-            action = QAction(words, self)
-            action.setShortcuts(keys)
-            action.triggered.connect(slot)
-            self.addAction(action)
         row = QHBoxLayout()
-        row.addWidget(self._look)
-        row.addWidget(reset)
-        row.addStretch(1)
-        row.addWidget(cancel)
-        row.addWidget(self._submit)
+        for button, slot in ((self._look, self._ask_preview), (self.reset_button, self._reset),
+                             (self.undo_button, self.history.undo), (cancel, self.reject),
+                             (self._submit, self._ask_submit)):
+            button.setAutoDefault(button is self._submit)
+            button.clicked.connect(slot)
+            if button is cancel:
+                row.addWidget(self._side_button)
+                row.addStretch(1)
+            row.addWidget(button)
+        for words, keys, undo in (("Undo", QKeySequence.StandardKey.Undo, self.history.undo),
+                                  ("Redo", QKeySequence.StandardKey.Redo, self.history.redo),
+                                  ("Submit", "Ctrl+Return", self._ask_submit)):
+            action = QAction(words, self)
+            action.setShortcut(QKeySequence(keys))
+            action.triggered.connect(undo)
+            self.addAction(action)
         return row
 
+    def _connect(self) -> None:
+        for part in (self.form, self.resources):
+            part.watch(self.history)
+        self.history.watch(self.inputs_field)
+        self.history.changed.connect(self._mirror_history)
+        self.form.changed.connect(self._changed)
+        self.form.changed.connect(self.parameters_changed)
+        self.form.browse_requested.connect(self._browse)
+        self.resources.changed.connect(self._changed)
+        self.inputs_field.changed.connect(self._inputs_changed)
+        self.inputs_field.browse_requested.connect(self._browse_input)
+        self.facts.extents_changed.connect(self._extents_changed)
+        self.facts.default_found.connect(self._take_default)
+        self.facts.misfit.connect(self._take_misfit)
+        self.wishes.partitions_known.connect(self._changed)
+        self._handing.said.connect(self._say)
+        self._handing.busy.connect(self._set_busy)
+        self._handing.drafted.connect(self.preview.show_draft)
+        self._handing.shown.connect(self._show_preview)
+        self._handing.warned.connect(self._offer_anyway)
+        self._handing.accepted.connect(self._accepted)
+        self._handing.refused.connect(self.failed)
+
+    # -- what is known arrives --------------------------------------------------------------------------------------
+
+    def _take_companion(self, name: str, path: PurePosixPath) -> None:
+        self.fields[name].suggest(str(path), f"found beside the data, in {path.parent}")
+
+    def _take_default(self, name: str, value: Any, note: str) -> None:
+        self.fields[name].suggest(value, note)
+
+    def _take_misfit(self, sentence: str) -> None:
+        if sentence:
+            self.tell(sentence)
+
+    def _extents_changed(self) -> None:
+        self.inputs_field.set_note(self.facts.text)
+        self._changed()
+
     # -- wishes -----------------------------------------------------------------------------------------------------
+
+    def _inputs_changed(self) -> None:
+        inputs = self.inputs
+        self.facts.look_at(inputs)
+        data = self._session.data(self.site)
+        if data is not None and inputs:
+            companions = Companions(data, inputs[0].file_path, self.recipe.parameters, self)
+            companions.found.connect(self._take_companion)
+            self.resources.name.setPlaceholderText(visible(f"{self.recipe.title} of {inputs[0].file_path.name}"))
+        self._changed()
+        self.parameters_changed.emit()
 
     def _reset(self) -> None:
         with self.history.one_step():
             self.form.reset()
 
-    def _take_companion(self, name: str, path: PurePosixPath) -> None:
-        self.fields[name].suggest(str(path), f"found beside the data, in {path.parent}")
+    def _mirror_history(self) -> None:
+        self.undo_button.setEnabled(self.history.can_undo)
 
     def _browse(self, parameter: Parameter) -> None:
+        field = self.fields[parameter.name]
+        text = field.value[-1] if isinstance(field.value, tuple) else field.value
+        self._pick(f"Choose {parameter.title}", text if isinstance(text, str) else "", field.add_path)
+
+    def _browse_input(self) -> None:
+        self._pick("Add an input", "", self._add_input)
+
+    def _add_input(self, text: str) -> None:
+        target = Target.parse(text, set())
+        self.inputs_field.add(DataReference(self.site, PurePosixPath(target.file), target.data_path or ""))
+
+    def _pick(self, title: str, at: str, take: Any) -> None:
         data = self._session.data(self.site)
         if data is None:
             self._say("The connection is closed: connect again to choose a file.", "error")
             return
-        text = self.fields[parameter.name].value
-        start = PurePosixPath(text).parent if isinstance(text, str) and text.startswith("/") else \
-            self._inputs[0].file_path.parent
-        picker = FilePicker(f"Choose {parameter.title}", data, self.site, start, self)
+        start = PurePosixPath(at).parent if at.startswith("/") else self.inputs[0].file_path.parent
+        picker = FilePicker(title, data, self.site, start, self)
         picker.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        picker.chosen.connect(self.fields[parameter.name].set_value)
+        picker.chosen.connect(take)
         picker.open()
 
-    def _changed(self) -> None:
-        self._draft = None
-        self._say("", "")
+    def _changed(self, *_what: object) -> None:
+        self._handing.forget()
+        self.resources.show_plan(self.spec)
+
+    # -- handing in -------------------------------------------------------------------------------------------------
 
     def _ask_preview(self) -> None:
-        self._then_submit = False
-        self._prepare()
+        if self.check():
+            self._handing.look()
 
     def _ask_submit(self) -> None:
-        self._then_submit = True
-        self._prepare()
+        if self._submit.isEnabled() and self.check():
+            self._handing.submit()
 
-    def _prepare(self) -> None:
-        if self._busy is not None or not self.check():
-            return
-        if self._draft is not None and self._draft_spec == self.spec:
-            self._prepared(self._draft)
-            return
-        spec = self._draft_spec = self.spec
-        self._work("Checking…", FutureWatcher(self._session.submit(lambda: self._service.prepare(spec)), self,
-                                              self._prepared, self._refused))
-
-    def _prepared(self, draft: Draft) -> None:
-        self._rest()
-        self._draft = draft
-        self._preview.setPlainText(visible(draft.script, keep_lines=True))
-        if not self._then_submit:
-            if self._preview.isHidden():
-                self._preview.show()
-                self.resize(QSize(max(self.width(), 780), self.height() + 220).boundedTo(self._room))
-                self._split.setSizes([380, 240])
-            self._say(f"Would be handed in as {visible(draft.name)}, into {visible(str(draft.folder))}.", "ok")
-            return
-        self._work("Submitting…", FutureWatcher(self._session.submit(lambda: self._service.submit(draft)), self,
-                                                self._accepted, self._refused))
+    def _show_preview(self) -> None:
+        if self.preview.isHidden():
+            self.preview.show()
+            self.resize(QSize(max(self.width(), 780), self.height() + 220).boundedTo(self._room))
+            self._split.setSizes([380, 240])
 
     def _accepted(self, job: Job) -> None:
-        self._rest()
         self.submitted.emit(job)
         self.accept()
 
-    def _refused(self, error: BaseException) -> None:
-        self._rest()
-        message = message_of(error)
-        self._say(f"{message.summary} {message.remedy}".strip(), "error")
-        self.failed.emit(error)
+    def _set_busy(self, busy: bool) -> None:
+        for button in (self._submit, self._look):
+            button.setEnabled(not busy)
 
-    def _work(self, words: str, watcher: FutureWatcher) -> None:
-        self._busy = watcher
-        self._say(words, "busy")
-        self._submit.setEnabled(False)
-        self._look.setEnabled(False)
-
-    def _rest(self) -> None:
-        self._busy = None
-        self._say("", "")
-        self._submit.setEnabled(True)
-        self._look.setEnabled(True)
+    def _offer_anyway(self, warned: bool) -> None:
+        self._submit.setText("Submit all the same" if warned else "Submit")
 
     def _say(self, text: str, state: str) -> None:
         self._status.setText(text)
         set_state(self._status, state)
-
-
-def _at_site(reference: DataReference) -> str:
-    """``FILE::/data/path`` as the site itself writes it."""
-    return str(reference.file_path) + (f"::{reference.data_path}" if reference.data_path else "")

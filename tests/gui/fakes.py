@@ -16,13 +16,14 @@ from app.errors import NotFoundError
 from app.model.data import Block, DataReference, Exactness, ReadRequest, Selection, Statistics
 from app.model.findings import Findings
 from app.model.identity import SignedOut
-from app.model.jobs import Job, JobSpec, JobState, Partition
+from app.model.jobs import Account, Job, JobPart, JobSpec, JobState, Partition, Space
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings, SshSettings
 from app.recipes.catalogue import shipped_recipes
-from app.recipes.recipe import Recipe
-from app.remote.job_draft import Draft
+from app.recipes.recipe import Recipe, RecipeStep
+from app.remote.job_draft import Draft, StepDraft
+from app.remote.job_names import script_file
 from app.remote.seams import Interaction
 from app.remote.site_catalogue import SiteCatalogue
 
@@ -177,21 +178,45 @@ class FakeJobs:
         self.submitted: list[Draft] = []
         self.refuse: BaseException | None = None
         self.polls = 0
+        self.next_look_s = 1.0
+        self.warnings: tuple[str, ...] = ()
+        self.offered_accounts = [Account("ma4821", default=True), Account("inhouse")]
+        self.offered_space = Space("/data/processed", free=800_000_000_000, total=1_000_000_000_000)
+        self.starts_at: float | None = None
+        self.starts_asked: list[JobSpec] = []
+        self.specs: dict[str, JobSpec] = {}
+        self.done: list[tuple[str, str]] = []                 # what was asked of which job
+        self.logs_asked: list[tuple[str, str, int | None]] = []
+        self.known_recipes = shipped_recipes()
 
     def recipes(self) -> list[Recipe]:
-        return list(shipped_recipes().values())
+        return list(self.known_recipes.values())
 
     def partitions(self) -> list[Partition]:
-        return [Partition("short", default=True), Partition("gpu", up=False, reason="maintenance")]
+        return [Partition("short", default=True, time_limit_s=3600, cpus_idle=12, cpus_total=96, waiting=3),
+                Partition("gpu", up=False, reason="maintenance")]
+
+    def accounts(self) -> list[Account]:
+        return list(self.offered_accounts)
+
+    def space(self, path: PurePosixPath) -> Space:
+        return self.offered_space
+
+    def expected_start(self, draft: Draft) -> float | None:
+        self.starts_asked.append(draft.spec)
+        return self.starts_at
 
     def prepare(self, spec: JobSpec) -> Draft:
         self.prepared.append(spec)
         if self.refuse is not None:
             raise self.refuse
-        recipe = shipped_recipes()[spec.recipe]
+        recipe = self.known_recipes[spec.recipe]
+        steps = tuple(StepDraft(step.name, step.title, script_file(number), "#!/bin/bash\npython run.py\n",
+                                spec.resources)
+                      for number, step in enumerate(recipe.steps or (RecipeStep("run", recipe.title),), 1))
         return Draft(id="20261122-1", site=spec.site, name="ai", folder=PurePosixPath("/data/out/20261122-1"),
-                     script="#!/bin/bash\npython run.py\n", parameters=dict(spec.parameters), inputs=spec.inputs,
-                     recipe=recipe, resources=spec.resources, created=1.0)
+                     steps=steps, submission="#!/bin/sh\nsbatch job.sh\n", spec=spec, parameters=dict(spec.parameters),
+                     inputs=spec.inputs, recipe=recipe, created=1.0, warnings=self.warnings)
 
     def submit(self, draft: Draft) -> Job:
         self.submitted.append(draft)
@@ -204,11 +229,39 @@ class FakeJobs:
         self.polls += 1
         return list(self.known)
 
-    def log(self, job_id: str, lines: int = 50) -> str:
+    def log(self, job_id: str, lines: int = 50, part: JobPart | None = None) -> str:
+        self.logs_asked.append((job_id, part.step if part else "", part.task if part else None))
         return f"log of {job_id}\nlast line"
 
+    def spec_of(self, job_id: str) -> JobSpec:
+        return self.specs[job_id]
+
+    def hold(self, job_id: str) -> Job:
+        return self._become(job_id, "hold", JobState.HELD)
+
+    def release(self, job_id: str) -> Job:
+        return self._become(job_id, "release", JobState.QUEUED)
+
     def cancel(self, job_id: str) -> Job:
-        raise AssertionError("not asked for in these tests")
+        return self._become(job_id, "cancel", JobState.CANCELLED)
+
+    def forget(self, job_id: str) -> None:
+        self.done.append(("forget", job_id))
+        self.known = [job for job in self.known if job.id != job_id]
+
+    def _become(self, job_id: str, what: str, state: JobState) -> Job:
+        self.done.append((what, job_id))
+        if self.refuse is not None:
+            raise self.refuse
+        self.known = [replace(job, state=state) if job.id == job_id else job for job in self.known]
+        return next(job for job in self.known if job.id == job_id)
+
+
+class _NoJobs(FakeJobs):
+    """This computer's: there is none."""
+
+    available = False
+    why_unavailable = "There is no batch system on this computer."
 
 
 FAR = SiteProfile("far", "Far Light Source", ssh=SshSettings("far.example"), batch=BatchSettings("slurm", poll_s=1),
@@ -245,7 +298,7 @@ class FakeSites:
         return self.opened[-1]
 
     def jobs(self, name: str, connection: Any) -> Any:
-        return self.batch
+        return self.batch if name != "local" else _NoJobs()
 
     def identity(self, name: str) -> None:
         return None

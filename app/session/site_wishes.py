@@ -1,0 +1,110 @@
+"""What a site offers whoever fills in a form: partitions, accounts, room for results, the expected start.
+
+GUI thread; the service is asked on the io pool. What cannot be found out is told as such, or left out. The expected
+start is that of a draft: it is prepared as for a submission, which creates nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import PurePosixPath
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.errors import BeamsideError
+from app.model.jobs import JobSpec, Partition
+from app.remote.job_draft import Draft
+from app.remote.job_steps import ResolvedStep, Room, resolve_steps
+from app.remote.jobs import JobService
+from app.session.future_watcher import FutureWatcher
+from app.session.session import Session
+
+log = logging.getLogger(__name__)
+_SETTLED_MS = 1200                   # nothing was changed for so long: now the batch system may be asked
+
+
+class SiteWishes(QObject):
+    """Asks once, and for the expected start whenever what is wished for has settled.
+
+    Signals:
+        partitions_known(list of Partition); accounts_known(list of Account); space_known(Space);
+        start_known(seconds since the epoch, or None: not known); failed(name of the question, exception): of
+        ``partitions``, ``accounts``, ``space`` and ``start``.
+    """
+
+    partitions_known = Signal(object)
+    accounts_known = Signal(object)
+    space_known = Signal(object)
+    start_known = Signal(object)
+    failed = Signal(str, object)
+
+    def __init__(self, session: Session, service: JobService, site: str, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._service = service
+        self.site = site
+        self._partitions: list[Partition] = []
+        self._spec: JobSpec | None = None
+        self._place: PurePosixPath | None = None
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(_SETTLED_MS)
+        self._settled.timeout.connect(self._ask_start)
+        self.partitions_known.connect(self._keep_partitions)
+
+    @property
+    def partitions(self) -> list[Partition]:
+        """Those that are known by now."""
+        return self._partitions
+
+    def ask(self) -> None:
+        """Everything that does not depend on what is wished for."""
+        self._question("partitions", self._service.partitions, self.partitions_known.emit)
+        self._question("accounts", self._service.accounts, self.accounts_known.emit)
+
+    def ask_start(self, spec: JobSpec) -> None:
+        """When such a job would start: asked when nothing has changed for a moment."""
+        self._spec = spec
+        self._settled.start()
+
+    def steps(self, recipe: Any, spec: JobSpec) -> tuple[list[ResolvedStep], list[str], str]:
+        """What would be asked for, what was cut to the site's limits, and why it cannot be had (``""``: it can)."""
+        profile = self._session.profile(self.site)
+        room = Room(profile.title or profile.name, self._partitions, profile.batch.account)
+        try:
+            return (*resolve_steps(recipe, spec, spec.extents, room), "")
+        except BeamsideError as error:
+            return [], [], f"{error.summary} {error.remedy}".strip()
+
+    def _keep_partitions(self, partitions: list[Partition]) -> None:
+        self._partitions = partitions
+
+    def _ask_start(self) -> None:
+        spec = self._spec
+        if spec is not None:
+            self._question("start", functools.partial(self._service.prepare, spec),
+                           functools.partial(self._take_draft, spec))
+
+    def _take_draft(self, spec: JobSpec, draft: Draft) -> None:
+        if spec != self._spec:
+            return
+        place = draft.folder.parent
+        if place != self._place:
+            self._place = place
+            self._question("space", functools.partial(self._service.space, place), self.space_known.emit)
+        self._question("start", functools.partial(self._service.expected_start, draft),
+                       functools.partial(self._take_start, spec))
+
+    def _take_start(self, spec: JobSpec, when: float | None) -> None:
+        if spec == self._spec:
+            self.start_known.emit(when)
+
+    def _question(self, name: str, work: Callable[[], Any], take: Callable[[Any], object]) -> None:
+        FutureWatcher(self._session.submit(work), self, take, functools.partial(self._broke, name))
+
+    def _broke(self, name: str, error: BaseException) -> None:
+        log.info("%s at %s: %s", name, self.site, error)
+        self.failed.emit(name, error)

@@ -1,0 +1,18 @@
+"""What a person wants of a job. Pure."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Wish(Enum):
+    RESULT = "result"
+    PREVIEW = "preview"
+    LOG = "log"
+    AGAIN = "again"
+    HOLD = "hold"
+    RELEASE = "release"
+    CANCEL = "cancel"
+    SHOW_FOLDER = "show folder"
+    COPY_FOLDER = "copy folder"
+    FORGET = "forget"

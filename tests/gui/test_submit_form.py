@@ -1,0 +1,333 @@
+"""The form of an analysis: inputs, types of parameters, defaults that are found, undo, where it runs, warnings."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QLineEdit, QPlainTextEdit, QWidget
+
+from app.model.data import DataReference
+from app.model.jobs import Job, JobState, Resources, Space
+from app.recipes.recipe import Parameter, ParameterType, Recipe, RecipeStep, ResourceRule
+from app.session.session import SiteState
+from app.views.submit_dialog import SubmitDialog
+from tests.gui.fakes import FakeSites, folder, stack
+
+ONE = DataReference("far", PurePosixPath("/data/raw/scan.h5"), "/entry/data/data")
+TWO = DataReference("far", PurePosixPath("/data/raw/other.h5"), "/entry/data/data")
+RECIPE = Recipe(
+    "reduce", "1.2", "Reduction", "pass", summary="Reduces frames.", inputs_maximum=3,
+    parameters=(
+        Parameter("npt", ParameterType.INTEGER, "Points", default=1000, minimum=2, maximum=5000, group="Result"),
+        Parameter("window", ParameterType.RANGE, "Window", unit="nm⁻¹", minimum=0, group="Result", help="What counts."),
+        Parameter("method", ParameterType.CHOICE, "Method", choices=("fast", "exact"), default="fast", group="Result"),
+        Parameter("flats", ParameterType.FILES, "Flat fields", group="Corrections"),
+        Parameter("solid", ParameterType.BOOLEAN, "Solid angle", default=True, group="Corrections"),
+        Parameter("distance", ParameterType.FLOAT, "Distance", unit="m", group="Geometry", advanced=True, minimum=0.1,
+                  from_metadata=("NXdetector/distance",))),
+    steps=(RecipeStep("reduce", "Reduce", ResourceRule(Resources(time_limit_min=30, cpus=2, memory_mb=4000)),
+                      frames_per_task=300),
+           RecipeStep("merge", "Merge", ResourceRule(Resources(time_limit_min=10, cpus=1, memory_mb=2000)),
+                      only_after_array=True)))
+
+
+@pytest.fixture
+def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
+    fake_sites.batch.known_recipes = {"reduce": RECIPE}
+    fake_sites.data.folders["/data/raw"] = folder("/data/raw", "scan.h5", "other.h5")
+    fake_sites.data.plots[str(ONE)] = fake_sites.data.plots[str(TWO)] = stack(shape=(3600, 64, 48))
+    program = start(fake_sites)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    return program
+
+
+@pytest.fixture
+def form(qtbot: Any, program: Any) -> SubmitDialog:
+    dialog: SubmitDialog = program.window.submit(RECIPE, ONE)
+    qtbot.waitUntil(lambda: dialog.resources.partition.count() == 3 and bool(dialog.facts.extents))
+    return dialog
+
+
+def line(form: SubmitDialog, name: str, number: int = 0) -> QLineEdit:
+    widget = form.fields[name].editors[number]
+    assert isinstance(widget, QLineEdit)
+    return widget
+
+
+def shown_texts(widget: QWidget) -> str:
+    return "\n".join(label.text() for label in widget.findChildren(QLabel) if label.isVisible())
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def test_that_parameters_stand_under_their_headings_and_seldom_ones_are_folded(form: SubmitDialog) -> None:
+    shown = shown_texts(form)
+    assert shown.index("Result") < shown.index("Points") < shown.index("Corrections") < shown.index("Flat fields")
+    assert not form.fields["distance"].isVisible()
+    form.fields["distance"].set_value(0.0)
+    assert not form.check()
+    assert form.fields["distance"].isVisible(), "a fault is not left folded away"
+
+
+def test_that_a_range_is_two_numbers(qtbot: Any, form: SubmitDialog) -> None:
+    qtbot.keyClicks(line(form, "window"), "0.5")
+    assert form.fields["window"].fault, "half a range is none"
+    qtbot.keyClicks(line(form, "window", 1), "4")
+    assert form.fields["window"].fault == ""
+    assert form.spec.parameters == {"window": (0.5, 4.0)}
+    assert line(form, "window", 1).accessibleName() == "Window, to"
+    assert "nm⁻¹" in shown_texts(form.fields["window"])
+
+
+def test_that_several_files_are_one_on_each_line(qtbot: Any, form: SubmitDialog) -> None:
+    text = form.fields["flats"].editors[0]
+    assert isinstance(text, QPlainTextEdit)
+    qtbot.keyClicks(text, "/data/a.h5\r/data/b.h5")
+    form.fields["flats"].add_path("/data/c.h5")
+    assert form.spec.parameters == {"flats": ("/data/a.h5", "/data/b.h5", "/data/c.h5")}
+    text.setFocus()
+    qtbot.keyClick(text, Qt.Key.Key_Tab)
+    assert "\t" not in text.toPlainText(), "Tab goes on to the next field"
+
+
+def test_that_what_an_empty_field_means_is_said(form: SubmitDialog) -> None:
+    line(form, "npt").clear()
+    assert line(form, "npt").placeholderText() == "1000 unless something is written"
+    assert "npt" not in form.spec.parameters
+
+
+def test_that_metadata_fills_in_what_nobody_wrote(qtbot: Any, form: SubmitDialog) -> None:
+    form.facts.default_found.emit("distance", 0.9231, "from entry/instrument/detector/distance (923.1 mm)")
+    assert form.spec.parameters == {"distance": 0.9231}
+    assert form.fields["distance"].note_text == "from entry/instrument/detector/distance (923.1 mm)"
+    line(form, "distance").clear()
+    qtbot.keyClicks(line(form, "distance"), "2")
+    form.facts.default_found.emit("distance", 0.9231, "from entry/instrument/detector/distance")
+    assert form.spec.parameters == {"distance": 2.0}
+    assert form.fields["distance"].note_text == ""
+
+
+# -- undo --------------------------------------------------------------------------------------------------------------
+
+
+def test_that_ctrl_z_takes_back_each_edit_in_turn(qtbot: Any, form: SubmitDialog) -> None:
+    npt = line(form, "npt")
+    form.activateWindow()
+    npt.setFocus()
+    npt.selectAll()
+    qtbot.keyClicks(npt, "500")
+    method = form.fields["method"].editors[0]
+    qtbot.keyClick(method, Qt.Key.Key_Down)
+    assert form.spec.parameters == {"npt": 500, "method": "exact"}
+    qtbot.keyClick(method, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert form.spec.parameters == {"npt": 500}
+    qtbot.keyClick(npt, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert form.spec.parameters == {}
+    assert npt.text() == "1000", "what was typed in one go is taken back in one go"
+    qtbot.keyClick(npt, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert form.spec.parameters == {"npt": 500}
+
+
+def test_that_reset_is_one_step_that_can_be_undone(qtbot: Any, form: SubmitDialog) -> None:
+    form.fields["npt"].set_value(500)
+    form.fields["solid"].set_value(False)
+    qtbot.mouseClick(form.reset_button, Qt.MouseButton.LeftButton)
+    assert form.spec.parameters == {}
+    qtbot.mouseClick(form.undo_button, Qt.MouseButton.LeftButton)
+    assert form.spec.parameters == {"npt": 500, "solid": False}
+
+
+def test_that_what_was_found_is_not_undone(qtbot: Any, form: SubmitDialog) -> None:
+    form.fields["npt"].set_value(500)
+    form.facts.default_found.emit("distance", 0.9, "from entry/distance")
+    form.history.undo()
+    assert form.spec.parameters == {"distance": 0.9}
+    assert not form.history.can_undo
+
+
+def test_that_inputs_and_resources_are_undone_too(form: SubmitDialog) -> None:
+    form.inputs_field.add(TWO)
+    form.resources.minutes.setValue(12)
+    form.resources.hold.setChecked(True)
+    for _ in range(3):
+        form.history.undo()
+    spec = form.spec
+    assert (len(spec.inputs), spec.resources.time_limit_min, spec.hold) == (1, None, False)
+
+
+# -- inputs ------------------------------------------------------------------------------------------------------------
+
+
+def test_that_inputs_are_added_ordered_and_taken_out(qtbot: Any, form: SubmitDialog) -> None:
+    told: list[int] = []
+    form.parameters_changed.connect(lambda: told.append(1))
+    field = form.inputs_field
+    field.add(TWO)
+    assert form.inputs == (ONE, TWO)
+    qtbot.mouseClick(field.up_button, Qt.MouseButton.LeftButton)
+    assert form.inputs == (TWO, ONE)
+    field.add(TWO)
+    assert form.inputs == (TWO, ONE), "the same input twice is one"
+    qtbot.waitUntil(lambda: "7\u202f200 frames" in shown_texts(field))
+    qtbot.mouseClick(field.remove_button, Qt.MouseButton.LeftButton)
+    assert form.inputs == (ONE,)
+    assert field.remove_button.isHidden(), "the last one stays"
+    assert told
+
+
+def test_that_more_inputs_than_the_recipe_takes_are_told(form: SubmitDialog, fake_sites: FakeSites) -> None:
+    form.inputs_field.set_inputs([DataReference("far", PurePosixPath(f"/data/{n}.h5")) for n in range(4)])
+    form.submit_button.click()
+    assert form.sentence == "Reduction takes at most 3 inputs, not 4."
+    assert fake_sites.batch.submitted == []
+    assert not form.inputs_field.add_button.isEnabled()
+
+
+def test_that_data_that_does_not_fit_is_told_and_may_be_tried_all_the_same(form: SubmitDialog) -> None:
+    form.facts.misfit.emit("Reduction takes NXtomo; this file is none of these.")
+    form.facts.extents_changed.emit()
+    assert form.notice.isVisible()
+    assert "NXtomo" in form.notice.text()
+    assert form.submit_button.isEnabled()
+
+
+# -- where it runs -----------------------------------------------------------------------------------------------------
+
+
+def test_that_the_rule_says_what_is_asked_for(qtbot: Any, form: SubmitDialog) -> None:
+    plan = form.resources.plan
+    assert "Reduce: for 3\u202f600 frames: 12 tasks of 300, each 2 CPUs, 4.00 GB, 30 min" in plan.text()
+    assert "Merge: 1 CPU, 2.00 GB, 10 min" in plan.text()
+    form.resources.tasks.setValue(6)
+    assert "6 tasks of 600" in plan.text()
+    assert form.spec.tasks == 6
+
+
+def test_that_partitions_come_with_their_occupancy_and_limit(form: SubmitDialog) -> None:
+    box = form.resources.partition
+    assert box.currentText() == "short (default) · 12 of 96 CPUs idle · 3 waiting"
+    assert "1:00:00" in form.resources.partition_note.text()
+    form.resources.minutes.setValue(90)
+    assert "above the 60 min" in form.resources.plan.text()
+    box.setCurrentIndex(box.findData("gpu"))
+    assert "“gpu” is down: maintenance" in form.resources.partition_note.text()
+
+
+def test_that_accounts_are_those_the_user_may_charge(qtbot: Any, form: SubmitDialog) -> None:
+    box = form.resources.account
+    qtbot.waitUntil(lambda: box.count() == 2)
+    assert form.spec.resources.account == "ma4821"
+    box.setCurrentText("inhouse")
+    assert form.spec.resources.account == "inhouse"
+
+
+def test_that_each_step_has_its_own_resources(form: SubmitDialog) -> None:
+    merge = form.resources._steps[1]
+    numbers = {part.widget.accessibleName(): part.widget for part in merge.parts}
+    numbers["Memory of Merge"].setValue(64_000)  # type: ignore[union-attr]
+    assert form.spec.step_resources == {"merge": Resources(memory_mb=64_000)}
+    assert "Merge: 1 CPU, 64.0 GB" in form.resources.plan.text()
+
+
+def test_that_the_expected_start_and_the_room_are_told(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    fake_sites.batch.starts_at = 1_795_000_000.0
+    fake_sites.batch.offered_space = Space("/data/processed", free=3_000_000_000, total=1_000_000_000_000,
+                                           quota_used=498_000_000_000, quota_limit=500_000_000_000)
+    form = program.window.submit(RECIPE, ONE)
+    qtbot.waitUntil(lambda: "would start about" in form.resources.start_note.text())
+    assert form.resources.start_note.text().endswith("asked of Slurm")
+    assert "498 GB of your quota of 500 GB used" in form.resources.space_note.text()
+    assert form.resources.space_note.property("state") == "warning"
+
+
+def test_that_a_job_can_wait_for_another_and_be_held(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    program.jobs.polling.stop()
+    program.jobs.polling.take_answer("far", [Job("j7", "far", "Before", "reduce", "1.2", JobState.RUNNING, "7"),
+                                             Job("j6", "far", "Done", "reduce", "1.2", JobState.COMPLETED, "6")])
+    form = program.window.submit(RECIPE, ONE)
+    assert form.resources.after.count() == 2, "nothing waits for what is done"
+    form.resources.after.setCurrentIndex(1)
+    form.resources.hold.setChecked(True)
+    form.resources.name.setText("mine")
+    qtbot.mouseClick(form.submit_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(fake_sites.batch.submitted) == 1)
+    spec = fake_sites.batch.submitted[0].spec
+    assert (spec.after, spec.hold, spec.name) == (("j7",), True, "mine")
+
+
+# -- handing in --------------------------------------------------------------------------------------------------------
+
+
+def test_that_warnings_are_told_before_anything_is_submitted(qtbot: Any, form: SubmitDialog,
+                                                             fake_sites: FakeSites) -> None:
+    fake_sites.batch.warnings = ("The results may not fit into your quota.",)
+    qtbot.mouseClick(form.submit_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: form.sentence == "The results may not fit into your quota.")
+    assert fake_sites.batch.submitted == []
+    assert form.submit_button.text() == "Submit all the same"
+    form.fields["npt"].set_value(20)
+    assert form.submit_button.text() == "Submit", "it is another submission now"
+    form.history.undo()
+    qtbot.mouseClick(form.submit_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: form.submit_button.text() == "Submit all the same")
+    qtbot.mouseClick(form.submit_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(fake_sites.batch.submitted) == 1)
+
+
+def test_that_the_scripts_of_all_steps_can_be_seen(qtbot: Any, form: SubmitDialog, fake_sites: FakeSites) -> None:
+    qtbot.mouseClick(form.preview_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(form.preview.isVisible)
+    assert list(form.preview.texts) == ["Reduce", "Merge", "parameters.json", "submit.sh"]
+    assert "python run.py" in form.preview.texts["Merge"]
+    assert fake_sites.batch.submitted == []
+
+
+def test_that_the_form_is_submitted_by_keys_alone(qtbot: Any, form: SubmitDialog, fake_sites: FakeSites) -> None:
+    form.activateWindow()
+    line(form, "npt").setFocus()
+    line(form, "npt").selectAll()
+    qtbot.keyClicks(line(form, "npt"), "750")
+    qtbot.keyClick(line(form, "npt"), Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: len(fake_sites.batch.submitted) == 1)
+    assert fake_sites.batch.submitted[0].parameters == {"npt": 750}
+
+
+def test_that_every_field_has_a_name_for_who_cannot_see_it(form: SubmitDialog) -> None:
+    for field in form.fields.values():
+        assert all(editor.accessibleName() for editor in field.editors)
+    resources = form.resources
+    for widget in (resources.name, resources.partition, resources.account, resources.tasks, resources.after,
+                   resources.hold, resources.minutes, form.inputs_field._list):
+        assert widget.accessibleName(), widget
+
+
+def test_that_a_panel_for_trials_has_room_or_takes_turns_with_the_form(qtbot: Any, form: SubmitDialog) -> None:
+    side = QLabel("trial")
+    form.set_side(side)
+    if form.screen().availableGeometry().width() > 1200:
+        assert side.isVisible()
+        return
+    assert not side.isVisible()
+    qtbot.mouseClick(form._side_button, Qt.MouseButton.LeftButton)
+    assert side.isVisible()
+    assert not form.form.isVisible()
+    qtbot.mouseClick(form._side_button, Qt.MouseButton.LeftButton)
+    assert form.form.isVisible()
+    assert form.width() <= form.screen().availableGeometry().width()
+
+
+def test_that_an_edit_meanwhile_is_not_left_out(qtbot: Any, form: SubmitDialog, fake_sites: FakeSites) -> None:
+    qtbot.mouseClick(form.submit_button, Qt.MouseButton.LeftButton)
+    form.fields["npt"].set_value(77)
+    qtbot.waitUntil(lambda: len(fake_sites.batch.submitted) == 1)
+    assert fake_sites.batch.submitted[0].parameters == {"npt": 77}
+
+
+def test_that_the_recipe_may_ask_for_less_than_all(form: SubmitDialog) -> None:
+    assert dataclasses.asdict(form.spec)["extents"][0]["shape"] == (3600, 64, 48)
