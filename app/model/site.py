@@ -83,7 +83,11 @@ class AgentSettings:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """``trial_partition``: where small jobs start at once (interactive work); empty: as others."""
+    """``trial_partition``: where small jobs start at once (interactive work); empty: as others.
+
+    Grid Engine: ``parallel_environment`` gives cores of one host, ``memory_resource`` memory for each of them (empty:
+    not asked for), ``gpu_resource`` GPUs of a job. Direct execution: ``cpus`` of the machine for jobs, 0: all.
+    """
 
     system: str = ""
     partitions: tuple[str, ...] = ()
@@ -91,6 +95,10 @@ class BatchSettings:
     poll_s: float = 15
     login_shell: bool = False
     trial_partition: str = ""
+    parallel_environment: str = "smp"
+    memory_resource: str = "h_vmem"
+    gpu_resource: str = "gpu"
+    cpus: int = 0
 
 
 @dataclass(frozen=True)

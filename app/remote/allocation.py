@@ -181,6 +181,9 @@ def place_of(profile: SiteProfile, say: Callable[[str], None]) -> Place | None:
     """
     if profile.is_local or profile.agent.run != "batch":
         return None
+    if profile.batch.system not in ("", "slurm"):
+        raise UsageError(f"The profile of {profile.name} runs the agent in the batch system; that needs Slurm.",
+                         remedy='Run the agent on the login node: [agent] run = "login".')
     if not profile.batch.system:
         raise UsageError(f"The profile of {profile.name} runs the agent in the batch system, but names none.",
                          remedy='Name it ([batch] system = "slurm"), or run the agent on the login node.')

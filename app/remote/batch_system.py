@@ -67,11 +67,11 @@ class BatchSystem:
         Raises:
             SchedulerUnavailableError: the profile names none that is spoken here.
         """
-        return dialect_for(self._profile.batch.system, self._profile.name)
+        return dialect_for(self._profile.batch.system, self._profile.name, self._profile.batch)
 
     def check(self) -> None:
         """Raise what :attr:`dialect` raises."""
-        dialect_for(self._profile.batch.system, self._profile.name)
+        dialect_for(self._profile.batch.system, self._profile.name, self._profile.batch)
 
     @property
     def why_unavailable(self) -> str:

@@ -101,9 +101,15 @@ def _numbers(profile: SiteProfile, fault: Fault) -> None:
                                   ("agent.memory_mb", agent.memory_mb, 64, 4_000_000),
                                   ("agent.time_min", agent.time_min, 0, 100_000),
                                   ("agent.cores", agent.cores, 0, 4096),
-                                  ("batch.poll_s", profile.batch.poll_s, 0.1, 86_400)):
+                                  ("batch.poll_s", profile.batch.poll_s, 0.1, 86_400),
+                                  ("batch.cpus", profile.batch.cpus, 0, 4096)):
         if not low <= value <= high:
             raise fault(key, f"is {value:g}", f"a number from {low} to {high}")
+    batch = profile.batch
+    for name, text in (("parallel_environment", batch.parallel_environment), ("gpu_resource", batch.gpu_resource),
+                       ("memory_resource", batch.memory_resource or "none")):
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text):
+            raise fault(f"batch.{name}", f"is {text!r}", "a name of the site's Grid Engine, such as \"smp\"")
     if not agent.python or not all(text.strip() for text in agent.python):
         raise fault("agent.python", "has no command", "one or more, such as \"python3\"")
 

@@ -99,6 +99,10 @@ SECTIONS: tuple[tuple[str, tuple[FieldWords, ...]], ...] = (
         FieldWords("batch.account", "Account"),
         FieldWords("batch.poll_s", "Ask every (s)", "", NUMBER),
         FieldWords("batch.login_shell", "Login shell", "Commands of the batch system need one", YES_NO),
+        FieldWords("batch.parallel_environment", "Parallel environment", "Grid Engine: for jobs of several cores"),
+        FieldWords("batch.memory_resource", "Memory resource", "Grid Engine, per core; empty: not asked for"),
+        FieldWords("batch.gpu_resource", "GPU resource", "Grid Engine, per job"),
+        FieldWords("batch.cpus", "CPUs for jobs", "Direct execution; 0: all of the machine", NUMBER),
     )),
     ("Data", (
         FieldWords("data.roots", "Roots", "One per line; with {proposal}, {beamline}, {date}, {visit} …", LINES),

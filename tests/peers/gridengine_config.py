@@ -63,6 +63,7 @@ SCHEDULER_VALUES = {"schedule_interval": "0:0:1", "flush_submit_sec": "1", "flus
 def queue_values(layout: GridLayout, name: str, host: str, slots: int, limit: str) -> dict[str, str]:
     """Of ``qconf -sq``: a queue of this machine's with a time limit (``h:mm:ss`` or ``INFINITY``)."""
     return {"qname": name, "hostlist": host, "pe_list": "smp", "slots": str(slots), "shell": "/bin/bash",
+            "load_thresholds": "NONE",     # a busy test machine takes jobs
             "notify": "00:00:02", "h_rt": limit, "tmpdir": str(layout.root / "tmp")}
 
 

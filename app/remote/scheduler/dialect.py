@@ -7,7 +7,8 @@ from typing import Protocol
 
 from app.errors import BeamsideError, SchedulerUnavailableError
 from app.model.jobs import Account, Partition, Resources
-from app.model.site import LOCAL
+from app.model.site import LOCAL, BatchSettings
+from app.remote.scheduler.gridengine import GridEngine
 from app.remote.scheduler.slurm import Slurm
 from app.remote.scheduler.states import AFTER, JobRow, StepWish
 
@@ -51,8 +52,11 @@ class Dialect(Protocol):
     def end_told_by_log(self, log_tail: str) -> JobRow | None: ...  # for sites without a history
 
 
-def dialect_for(system: str, site: str) -> Dialect:
+def dialect_for(system: str, site: str, batch: BatchSettings | None = None) -> Dialect:
     """The dialect a site profile names.
+
+    Args:
+        batch: what the profile says of it besides its name.
 
     Raises:
         SchedulerUnavailableError: none is named, or one that this version does not speak.
@@ -62,7 +66,10 @@ def dialect_for(system: str, site: str) -> Dialect:
         raise SchedulerUnavailableError(
             f"{where} has no batch system, so jobs cannot be submitted {there}.",
             remedy="If it has one, name it in the site's profile: [batch] system = \"slurm\".")
-    if system != "slurm":
-        raise SchedulerUnavailableError(f"The batch system “{system}” of the site {site} is not supported yet.",
-                                        remedy="This version speaks Slurm.")
-    return Slurm()
+    batch = batch or BatchSettings(system)
+    if system == "slurm":
+        return Slurm()
+    if system == "gridengine":
+        return GridEngine(batch.parallel_environment, batch.memory_resource, batch.gpu_resource)
+    raise SchedulerUnavailableError(f"The batch system “{system}” of the site {site} is not supported yet.",
+                                    remedy="This version speaks Slurm and Grid Engine.")

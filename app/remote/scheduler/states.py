@@ -69,6 +69,7 @@ def exit_words(exit_code: int | None, signal: int | None) -> str:
 
 
 _SIGNALS = {1: "hangup", 2: "interrupted", 3: "quit", 4: "illegal instruction", 6: "aborted", 7: "bus error",
-            8: "arithmetic error", 9: "killed", 11: "segmentation fault", 15: "terminated", 24: "CPU time limit",
+            8: "arithmetic error", 9: "killed", 10: "user signal 1", 11: "segmentation fault",
+            12: "user signal 2", 15: "terminated", 24: "CPU time limit",
             25: "file size limit", 31: "bad system call"}
 _EXITS = {126: "a program could not be run", 127: "a program was not found"}
