@@ -20,6 +20,14 @@ _KEPT_THREADS = ("pytest_timeout",)
 _KEPT_PROCESSES = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
 
 
+_of_peers: set[int] = set()
+
+
+def belongs_to_a_peer(pid: int) -> None:
+    """A process that a peer of several tests started anew during one of them: the peer stops it in its end."""
+    _of_peers.add(pid)
+
+
 @dataclass(frozen=True)
 class Leftovers:
     """The threads (by object) and processes (by id and start time) at one moment."""
@@ -62,7 +70,7 @@ def _processes() -> frozenset[tuple[int, str]]:
         except (OSError, ValueError):
             continue                         # it ended while we looked, or is not ours to look at
         pid = int(entry.name)
-        if not ours or pid == os.getpid() or (state == "Z" and parent != os.getpid()):
+        if not ours or pid == os.getpid() or pid in _of_peers or (state == "Z" and parent != os.getpid()):
             continue
         if not any(kept in _command(pid) for kept in _KEPT_PROCESSES):
             found.add((pid, started))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.checks.leaks import belongs_to_a_peer
 from tests.peers.need import need_program
 from tests.peers.slurm_config import SlurmLayout
 
@@ -40,6 +41,7 @@ class Daemons:
             self._running[name] = subprocess.Popen(
                 argv, env=environment, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user,
                 group=pwd.getpwnam(user).pw_gid, extra_groups=groups, start_new_session=True)
+        belongs_to_a_peer(self._running[name].pid)
 
     def runs(self, name: str) -> bool:
         return name in self._running and self._running[name].poll() is None
