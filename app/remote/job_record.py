@@ -105,7 +105,7 @@ def final_json(job: Job) -> dict[str, Any]:
             "exit_code": job.exit_code, "signal": job.signal, "submitted": job.submitted, "started": job.started,
             "ended": job.ended, "partition": job.partition, "node": job.node, "time_limit_s": job.time_limit_s,
             "last_lines": list(job.last_lines), "memory_mb": job.memory_mb, "memory_limit_mb": job.memory_limit_mb,
-            "progress_text": job.progress_text,
+            "progress": job.progress, "progress_text": job.progress_text,
             "parts": [{**{key: getattr(part, key) for key in _PART}, "state": part.state.value}
                       for part in job.parts]}
 
@@ -124,7 +124,7 @@ def final_job(record: JobRecord, site: str, now: float, recipe: Recipe | None) -
         last_lines=tuple(str(line) for line in lines) if isinstance(lines, list) else (),
         memory_mb=reading(said.get("memory_mb")),
         memory_limit_mb=reading(said.get("memory_limit_mb")) or job.memory_limit_mb,
-        progress=1.0 if state is JobState.COMPLETED else None, progress_text=_text(said.get("progress_text")),
+        progress=1.0 if state is JobState.COMPLETED else reading(said.get("progress")), progress_text=_text(said.get("progress_text")),
         outputs=outputs_of(record, site, recipe) if state is JobState.COMPLETED else (),
         parts=tuple(_part(p) for p in parts if isinstance(p, dict)) if isinstance(parts, list) else ())
 

@@ -277,7 +277,7 @@ class JobService:
         ids = _ids(job, lambda state: state is JobState.QUEUED)
         if not ids:
             raise BatchError(f"The job {job.id} is {job.state.value}: only a job that waits can be held.")
-        self._batch.hold(ids, job.id)
+        self._batch.hold(ids[:1], job.id)       # later steps wait for this one anyhow
         return self._again(job)
 
     def release(self, job_id: str) -> Job:

@@ -22,7 +22,7 @@ if command == "squeue" and "-u" not in sys.argv:
     sys.exit()                                                  # part of the look at the partitions: nobody waits
 with open(root / "calls", "a") as calls:
     calls.write(json.dumps(sys.argv) + "\n")
-fault = root / f"{command}.fault"
+fault, code = root / f"{command}.fault", ""
 if fault.exists():
     head, _, text = fault.read_text().partition("\n")
     code, _, script = head.partition(" ")
@@ -30,6 +30,8 @@ if fault.exists():
         sys.stderr.write(text)
         if not code.startswith("+"):
             sys.exit(int(code))
+    else:
+        code = ""
 jobs = {p.stem: json.loads(p.read_text()) for p in (root / "jobs").glob("*.json")}
 
 def write(number, **changes):
@@ -55,7 +57,7 @@ elif command == "sbatch":
     write(number, name=name, state="PENDING", code="0:0", live=True, past=True, folder=str(pathlib.Path.cwd()),
           reason="JobHeldUser" if held else "Dependency" if after else "Priority", start="Unknown", end="Unknown",
           after=after[0] if after else [], tasks=int(array.group(1)) if array else 0, of={})
-    if fault.exists():
+    if code:
         sys.exit(int(code))
     print(number)
 elif command == "squeue":
