@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 
@@ -20,7 +21,7 @@ WORDS = {"distance": "the distance (distance)", "pixel_x": "the pixel size (pixe
          "beam_y": "the beam centre (beam_y)"}
 
 
-_KEPT = {}      # the integrators of the latest geometry, by sector
+_KEPT = {}      # the integrators of the latest geometry, by their place, and its key
 
 
 class Geometry:
@@ -52,17 +53,30 @@ class Geometry:
         self.key = ("numbers", distance, beam_y * pixel_y, beam_x * pixel_x, pixel_y, pixel_x, tuple(source.shape),
                     self.wavelength)
 
-    def integrator(self, sector=None):
-        """pyFAI's integrator; one of its own, kept, for each ``sector`` (from, to in degrees), whose matrix it keeps.
+    def integrator(self, sector=None, place=0):
+        """pyFAI's integrator, ready for a ``sector`` (from, to in degrees). It keeps the matrix of what it did last, so
+        each sector of a frame has one of its own, by its ``place`` among them; they share the arrays of the geometry.
 
         Raises:
             Fault: the sector crosses both 0° and 180°, where pyFAI's angles may jump.
         """
-        return _integrator(self.key, sector)
+        if _KEPT.get("key") != self.key:    # one of nine million pixels holds several 100 MB: one geometry is kept
+            _KEPT.clear()
+            _KEPT.update({"key": self.key, 0: _made(self.key)})
+        if place not in _KEPT:
+            _KEPT[place] = copy.copy(_KEPT[0])
+        made = _KEPT[place]
+        if sector is None or (sector[0] >= -180 and sector[1] <= 180):
+            made.setChiDiscAtPi()
+        elif (sector[0] >= 0 and sector[1] <= 360) or (sector[0] >= -360 and sector[1] <= 0):
+            made.setChiDiscAtZero()
+        else:
+            raise Fault("The azimuthal range {:g}:{:g} crosses both 0° and 180°: divide it into two.".format(*sector))
+        return made
 
-    def points(self, sector=None):
+    def points(self):
         """As many as there are pixels from the beam to the farthest corner: neither gaps nor detail lost."""
-        made = self.integrator(sector)
+        made = self.integrator()
         shape = self.source.shape
         y = made.poni1 / made.detector.pixel1
         x = made.poni2 / made.detector.pixel2
@@ -159,30 +173,13 @@ def _changed(path):
     return os.stat(path).st_mtime_ns if os.path.exists(path) else None
 
 
-def _integrator(key, sector):
-    if _KEPT.get("key") != key:     # one of nine million pixels holds several 100 MB: those of one geometry are kept
-        _KEPT.clear()
-        _KEPT["key"] = key
-    if sector not in _KEPT:
-        _KEPT[sector] = _made(key, sector)
-    return _KEPT[sector]
-
-
-def _made(key, sector):
+def _made(key):
     if key[0] == "poni":
         made = _load(*key[1:])
     else:
         distance, poni1, poni2, pixel_y, pixel_x, shape, wavelength_m = key[1:]
         detector = pyFAI.detectors.Detector(pixel_y, pixel_x, max_shape=shape)
         made = AzimuthalIntegrator(dist=distance, poni1=poni1, poni2=poni2, detector=detector, wavelength=wavelength_m)
-    if sector is not None:
-        first, last = sector
-        if first >= -180 and last <= 180:
-            made.setChiDiscAtPi()
-        elif (first >= 0 and last <= 360) or (first >= -360 and last <= 0):
-            made.setChiDiscAtZero()
-        else:
-            raise Fault(f"The azimuthal range {first:g}:{last:g} crosses both 0° and 180°: divide it into two.")
     return made
 
 

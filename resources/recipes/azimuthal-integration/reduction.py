@@ -31,7 +31,7 @@ class Reducer:
         made = self.geometry.integrator(self.sectors[0])
         self.corrections = Corrections(source, parameters, made.detector)
         self.factor = self.corrections.factor(self.chosen)
-        self.npt = parameters["npt"] or self.geometry.points(self.sectors[0])
+        self.npt = parameters["npt"] or self.geometry.points()
         self.cake = parameters["integration"] == "2d"
         self.radial = self.azimuthal = self.method = None
         self._keywords = {
@@ -55,7 +55,7 @@ class Reducer:
 
     def reduce(self, frame, factor):
         """(intensity, error) of a frame of counts (float32, NaN: not measured), divided by ``factor``."""
-        found = [self._integrate(frame, factor, sector) for sector in self.sectors]
+        found = [self._integrate(frame, factor, sector, place) for place, sector in enumerate(self.sectors)]
         intensity = np.stack([f[0] for f in found]) if len(found) > 1 else found[0][0]
         error = None
         if self.has_errors:
@@ -68,8 +68,8 @@ class Reducer:
                 error = np.sqrt(error.astype(np.float64) ** 2 + (times * below_error) ** 2).astype(np.float32)
         return intensity, error
 
-    def _integrate(self, frame, factor, sector):
-        made = self.geometry.integrator(sector)
+    def _integrate(self, frame, factor, sector, place):
+        made = self.geometry.integrator(sector, place)
         keywords = dict(self._keywords, normalization_factor=factor, azimuth_range=sector)
         if self.cake:
             result = made.integrate2d_ng(frame, self.npt, self.parameters["npt_azimuth"], **keywords)

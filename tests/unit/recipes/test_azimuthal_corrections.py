@@ -64,15 +64,17 @@ def test_that_a_cake_is_pyfais_with_both_axes(work: Work, tmp_path: Path, poni: 
     assert not (work.folder / "dat").exists()
 
 
-def test_that_sectors_are_a_curve_each_also_across_the_jump_of_angles(work: Work, tmp_path: Path, poni: Path) -> None:
+@pytest.mark.parametrize("sectors", [[(-30, 30), (150, 210)], [(150, 210), (-30, 30), (40, 50), (-200, -160)]])
+def test_that_sectors_are_a_curve_each_also_across_the_jump_of_angles(work: Work, tmp_path: Path, poni: Path,
+                                                                      sectors: list[tuple[int, int]]) -> None:
     stack = plain(2)
-    got = run(work, [stack_file(tmp_path / "a.h5", stack)], poni, azimuth="-30:30, 150:210")
-    assert got["I"].shape == (2, 2, NPT)
+    got = run(work, [stack_file(tmp_path / "a.h5", stack)], poni, azimuth=", ".join(f"{a}:{b}" for a, b in sectors))
+    assert got["I"].shape == (2, len(sectors), NPT)
     assert list(got["attrs"]["axes"]) == ["frame", "sector", "q"]
-    assert (got["azimuth_from"].tolist(), got["azimuth_to"].tolist()) == ([-30, 150], [30, 210])
+    assert list(zip(got["azimuth_from"].tolist(), got["azimuth_to"].tolist(), strict=True)) == sectors
     for row, frame in enumerate(stack):
-        for column, sector in enumerate(((-30, 30), (150, 210))):
-            expected = one(poni, frame, azimuth_range=sector)
+        for column, (first, last) in enumerate(sectors):
+            expected = one(poni, frame, azimuth_range=(first % 360, last % 360) if first < -180 else (first, last))
             np.testing.assert_array_equal(got["I"][row, column], holed(expected, expected.intensity))
     # A sector over the jump holds the pixels that are there, counted without pyFAI's ranges.
     y, x = np.mgrid[:SHAPE[0], :SHAPE[1]] + 0.5
