@@ -42,7 +42,7 @@ def find_centre(projections, values, half, cpus):
     row = grid.rows // 2 if row is None else grid.slice_of(row)
     sinogram = -np.log(projections.sinograms(row, row + 1)[0])
     if half:
-        return by_overlap(sinogram, angles, cpus)
+        return by_overlap(sinogram, angles)
     centre = _checked(by_vo(sinogram, angles, reach, cpus), grid, reach, middle)
     if method == "auto" and half_turn_pairs(angles):
         near = max(4.0, NEAR * grid.columns)
@@ -87,14 +87,15 @@ def by_vo(sinogram, angles, reach, cpus):
                                     stop=min(columns - 3, int(np.ceil(middle + reach))), step=0.1, ncore=cpus))
 
 
-def by_overlap(sinogram, angles, cpus):
-    """Half acquisition: where the two halves of the turn overlap (Vo et al., Optics Express 29, 17849, 2021)."""
-    from algotom.prep.calculation import find_center_360
+def by_overlap(sinogram, angles):
+    """Half acquisition: where the two halves of the turn, one of them mirrored, overlap; over all angles of a row."""
     if np.ptp(angles) < 350:
         raise Fault("A scan with the rotation axis near the edge needs 360°, but the angles span"
                     f" {np.ptp(angles):.4g}°.")
-    width = max(8, min(100, sinogram.shape[1] // 4))
-    return float(find_center_360(full_turn_of(sinogram, angles), width, ncore=cpus)[0])
+    turn = full_turn_of(sinogram, angles)
+    half, columns = len(turn) // 2, turn.shape[1]
+    middle = (columns - 1) / 2
+    return middle + shift_between(turn[:half], turn[half:2 * half, ::-1], 0.0, columns) / 2
 
 
 def full_turn_of(sinogram, angles):
@@ -163,14 +164,14 @@ def _pair(projections, one, other, near, reach):
 
 def shift_between(a, b, near, reach):
     """The shift along the columns, in pixels, that maps ``b`` on ``a``: where the part in which they overlap differs
-    least, to a fraction of a pixel; within ``reach`` of ``near``."""
+    least for what there is in it, to a fraction of a pixel; within ``reach`` of ``near``."""
     columns = a.shape[1]
     shifts = np.arange(int(np.floor(near - reach)), int(np.ceil(near + reach)) + 1)
     shifts = shifts[np.abs(shifts) < columns - 8]
     differ = np.empty(len(shifts))
     for place, shift in enumerate(shifts):
         left, right = a[:, max(0, shift):columns + min(0, shift)], b[:, max(0, -shift):columns + min(0, -shift)]
-        differ[place] = np.var(left - right)
+        differ[place] = np.var(left - right) / (np.var(left) + np.var(right) + 1e-12)
     best = int(np.argmin(differ))
     if not 0 < best < len(shifts) - 1:
         return float(shifts[best])

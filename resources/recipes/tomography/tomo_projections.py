@@ -2,7 +2,8 @@
 
 What needs neighbours in a projection (zingers, phase) is done with a margin of further rows, so that a slab of rows
 gives what the whole gives: the kernel of Paganin's filter falls as exp(-r/L), and `PHASE_MARGIN` L of rows are added on
-both sides (a difference of 1e-6 of the contrast). Python 3.8, numpy.
+both sides, and `PHASE_ROWS` for its alternating tail where L is less than a pixel (a difference below 1e-5 of the
+contrast). Python 3.8, numpy.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from beamside_job import Fault
 
 HC_KEV_M = 1.23984198433e-09
 PHASE_MARGIN = 14.0
+PHASE_ROWS = 64
 
 
 class Grid:
@@ -91,13 +93,13 @@ class Phase:
 
     @property
     def margin(self):
-        return int(np.ceil(PHASE_MARGIN * self.lengths[0]))
+        return int(np.ceil(PHASE_MARGIN * self.lengths[0])) + PHASE_ROWS
 
     def retrieve(self, transmission):
         """(rows, columns) float32 of the same shape, the edges continued outwards."""
         rows, columns = transmission.shape
-        pads = tuple(int(min(np.ceil(PHASE_MARGIN * length), size) + 1)
-                     for length, size in zip(self.lengths, (max(rows, columns),) * 2))
+        pads = tuple(int(min(np.ceil(PHASE_MARGIN * length), max(rows, columns))) + PHASE_ROWS
+                     for length in self.lengths)
         padded = np.pad(transmission, tuple((p, p) for p in pads), mode="edge")
         if padded.shape not in self._kernels:
             v, u = np.fft.fftfreq(padded.shape[0])[:, None], np.fft.rfftfreq(padded.shape[1])[None, :]
