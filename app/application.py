@@ -267,7 +267,7 @@ class Program(QObject):
         closers = [threading.Thread(target=functools.partial(connection.close, 3.0), name="closing", daemon=True)
                    for connection in connections]
         closers += [threading.Thread(target=stop, name="closing", daemon=True)
-                    for stop in (self._demo.stop, self._store.close)]
+                    for stop in (self._demo.stop, self._store.close, self.window.job_notices.wait_closed)]
         for closer in closers:
             closer.start()
         self.pool.shut_down(max(0.1, deadline - time.monotonic()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +55,12 @@ class DesktopNotices(QObject):
             self._thread.start()
         self._wishes.put(notice)
 
-    def close(self, within_s: float = _PATIENCE_S) -> None:
-        """Hang up; what is shown stays (shutdown: the event loop is over)."""
+    def close(self) -> None:
+        """Hang up soon; what is shown stays."""
         self._wishes.put(None)
+
+    def wait_closed(self, within_s: float = _PATIENCE_S) -> None:
+        """Until the conversation is over; blocks, never called by the GUI thread."""
         if self._thread is not None:
             self._thread.join(within_s)
 
@@ -68,55 +72,100 @@ class DesktopNotices(QObject):
 
 
 class _Talk:
-    """The conversation with the service; everything in it is on its own thread."""
+    """The conversation with the service; everything in it is on its own thread, except :meth:`_listen`."""
 
-    def __init__(self, wishes: queue.Queue[Any], post: Any) -> None:
+    def __init__(self, wishes: queue.Queue[Any], post: Callable[[Any], None]) -> None:
         self._wishes = wishes
         self._post = post
-        self._keys: dict[int, str] = {}
+        self._keys: dict[int, str] = {}             # of what is shown
+        self._asked: dict[int, Notice] = {}         # by the serial number of the call
 
     def run(self) -> None:
         try:
-            from jeepney.io.threading import open_dbus_router  # not on every system
-        except ImportError:
+            from jeepney.io.threading import open_dbus_connection  # not on every system
+            connection = open_dbus_connection(bus="SESSION")
+        except Exception as error:                  # no library, no bus, one that refuses: nobody is stopped
+            log.info("the desktop shows no notices: %s", error)
             self._refuse_all()
             return
+        listener = threading.Thread(target=self._listen, args=(connection,), name="notices heard", daemon=True)
+        listener.start()
         try:
-            with open_dbus_router(bus="SESSION") as router:
-                self._talk(router)
-        except Exception as error:      # no bus, no service, a bus that goes away: whatever it is, nobody is stopped
-            log.info("the desktop shows no notices: %s", type(error).__name__)
+            self._talk(connection)
+        except OSError as error:
+            log.info("the desktop shows no more notices: %s", error)
             self._refuse_all()
+        finally:
+            connection.interrupt()
+            listener.join()
+            connection.close()
 
-    def _talk(self, router: Any) -> None:
-        from jeepney import DBusAddress, HeaderFields, MatchRule, new_method_call
+    def _listen(self, connection: Any) -> None:
+        """Pass on what the bus says, until it is gone or nobody wants to hear."""
+        from jeepney.io.threading import ReceiveStopped
+
+        try:
+            while True:
+                self._wishes.put(connection.receive())
+        except (OSError, EOFError, ReceiveStopped):
+            self._wishes.put(_Gone())
+
+    def _talk(self, connection: Any) -> None:
+        from jeepney import MatchRule
         from jeepney.bus_messages import message_bus
-        from jeepney.io.threading import Proxy
 
-        address = DBusAddress(*_ADDRESS)
         clicks = MatchRule(type="signal", interface=_ADDRESS[2], member="ActionInvoked", path=_ADDRESS[0])
-        Proxy(message_bus, router, timeout=_PATIENCE_S).AddMatch(clicks)
-        with router.filter(clicks, queue=self._wishes):
-            while (wish := self._wishes.get()) is not None:
-                if isinstance(wish, Notice):
-                    number = next((n for n, key in self._keys.items() if key == wish.key), 0)
-                    call = new_method_call(address, "Notify", "susssasa{sv}i", (
-                        "Beamside", number, "beamside", wish.title, wish.text, ["default", "Show"],
-                        {"desktop-entry": ("s", "beamside")}, -1))
-                    try:
-                        reply = router.send_and_get_reply(call, timeout=_PATIENCE_S)
-                    except TimeoutError:
-                        self._post(wish)
-                        continue
-                    if HeaderFields.error_name in reply.header.fields:
-                        log.info("the desktop shows no notice: %s", reply.header.fields[HeaderFields.error_name])
-                        self._post(wish)
-                    else:
-                        self._keys[int(reply.body[0])] = wish.key
-                elif wish.body[0] in self._keys:
-                    self._post(self._keys[wish.body[0]])
+        connection.send(message_bus.AddMatch(clicks))
+        while True:
+            try:
+                item = self._wishes.get(timeout=_PATIENCE_S if self._asked else None)
+            except queue.Empty:
+                self._miss(*self._asked)
+                continue
+            if item is None:
+                return
+            if isinstance(item, Notice):
+                self._ask(connection, item)
+            elif isinstance(item, _Gone):
+                self._miss(*self._asked)
+                raise ConnectionResetError("the session bus is gone")
+            else:
+                self._hear(item)
+
+    def _ask(self, connection: Any, notice: Notice) -> None:
+        from jeepney import DBusAddress, new_method_call
+
+        number = next((number for number, key in self._keys.items() if key == notice.key), 0)
+        serial = next(connection.outgoing_serial)
+        self._asked[serial] = notice
+        connection.send(new_method_call(DBusAddress(*_ADDRESS), "Notify", "susssasa{sv}i", (
+            "Beamside", number, "beamside", notice.title, notice.text, ["default", "Show"],
+            {"desktop-entry": ("s", "beamside")}, -1)), serial=serial)
+
+    def _hear(self, message: Any) -> None:
+        from jeepney import HeaderFields, MessageType
+
+        fields = message.header.fields
+        serial = fields.get(HeaderFields.reply_serial)
+        if message.header.message_type is MessageType.error:
+            log.info("the desktop shows no notice: %s", fields.get(HeaderFields.error_name))
+            self._miss(serial)
+        elif serial in self._asked:
+            self._keys[int(message.body[0])] = self._asked.pop(serial).key
+        elif fields.get(HeaderFields.member) == "ActionInvoked" and message.body[0] in self._keys:
+            self._post(self._keys[message.body[0]])
+
+    def _miss(self, *serials: int) -> None:
+        for serial in serials:
+            notice = self._asked.pop(serial, None)
+            if notice is not None:
+                self._post(notice)
 
     def _refuse_all(self) -> None:
         while (wish := self._wishes.get()) is not None:
             if isinstance(wish, Notice):
                 self._post(wish)
+
+
+class _Gone:
+    """What is heard when there is nothing to hear any more."""

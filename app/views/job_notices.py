@@ -53,6 +53,10 @@ class JobNotices(QObject):
         if self._tray is not None:
             self._tray.hide()
 
+    def wait_closed(self) -> None:
+        """Until nothing more is said to the desktop; blocks, never called by the GUI thread."""
+        self._desktop.wait_closed()
+
     def _started(self, job: Job) -> None:
         self._add(job, "started", f"on {job.node}" if job.node else "")
 
