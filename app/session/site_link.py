@@ -295,6 +295,7 @@ class SiteLink(QObject):
         if state is ConnectionState.CONNECTED:
             self._told = ""
             self._change_to(SiteState.OPEN)
+            self._read_recipes()
             return
         self._link = Link()
         if state is ConnectionState.UNRESPONSIVE:
@@ -307,6 +308,16 @@ class SiteLink(QObject):
             if str(error) != self._told:
                 self._told = str(error)              # each attempt fails for the same reason: told once
                 self.lost.emit(self._name, error)
+
+    def _read_recipes(self) -> None:
+        """The facility's own may have changed while the connection was lost; shipped ones cannot."""
+        if self._jobs is not None and self._book.profile(self._name).software.recipes:
+            FutureWatcher(self._pool.submit(self._jobs.recipes), self, self._take_recipes, _note)
+
+    def _take_recipes(self, recipes: list[Recipe]) -> None:
+        if self._jobs is not None and self._jobs.available and tuple(recipes) != self._recipes and not self._ended:
+            self._recipes = tuple(recipes)
+            self.state_changed.emit(self._name)
 
     def _counted(self) -> None:
         self.measured.emit(self._name)

@@ -1,0 +1,88 @@
+"""What the sites have of the software that recipes need: the data of a catalogue. GUI thread; a worker looks.
+
+A site is looked at when somebody asks and it is connected; what was seen is kept while the program runs.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from typing import Protocol
+
+from PySide6.QtCore import QObject, Signal
+
+from app.recipes.availability import Availability
+from app.remote.connection import Connection
+from app.remote.recipe_shelf import RecipeShelf
+from app.remote.site_recipes import RecipeFault
+from app.session.future_watcher import FutureWatcher
+from app.session.io_pool import IoPool
+from app.session.session import Session
+
+log = logging.getLogger(__name__)
+_Seen = tuple[tuple[Availability, ...], tuple[RecipeFault, ...]]
+
+
+class SoftwareLooks(Protocol):
+    """What is needed of ``app.remote.sites.Sites``; both block."""
+
+    def recipes(self, name: str, connection: Connection) -> RecipeShelf: ...
+    def software(self, name: str, connection: Connection, *, again: bool = False) -> list[Availability]: ...
+
+
+class SiteSoftware(QObject):
+    """The catalogue of recipes across sites.
+
+    Signals:
+        looked(site): its rows are new; failed(site, exception): nobody could look.
+    """
+
+    looked = Signal(str)
+    failed = Signal(str, object)
+
+    def __init__(self, session: Session, looks: SoftwareLooks, pool: IoPool, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._looks = looks
+        self._pool = pool
+        self._seen: dict[str, _Seen] = {}
+        self._looking: set[str] = set()
+
+    def rows(self, site: str = "") -> tuple[Availability, ...]:
+        """What was seen at a site, or at all: a row for each recipe and site; empty: nobody looked yet."""
+        sites = [site] if site else sorted(self._seen)
+        return tuple(row for name in sites for row in self._seen.get(name, ((), ()))[0])
+
+    def left_out(self, site: str) -> tuple[RecipeFault, ...]:
+        """Recipes of a site that are not used, and why."""
+        return self._seen.get(site, ((), ()))[1]
+
+    def is_looking(self, site: str) -> bool:
+        return site in self._looking
+
+    def look(self, site: str, *, again: bool = False) -> bool:
+        """Look at a site; False: there is no connection. ``again``: even if nothing changed since the last time."""
+        connection = self._session.connection(site)
+        if connection is None:
+            return False
+        if site not in self._looking:
+            self._looking.add(site)
+            work = functools.partial(_look, self._looks, site, connection, again)
+            FutureWatcher(self._pool.submit(work), self, functools.partial(self._take, site),
+                          functools.partial(self._fail, site))
+        return True
+
+    def _take(self, site: str, seen: _Seen) -> None:
+        self._looking.discard(site)
+        self._seen[site] = seen
+        self.looked.emit(site)
+
+    def _fail(self, site: str, error: BaseException) -> None:
+        log.info("looking for software at %s failed: %s", site, error)
+        self._looking.discard(site)
+        self.failed.emit(site, error)
+
+
+def _look(looks: SoftwareLooks, site: str, connection: Connection, again: bool) -> _Seen:
+    rows = tuple(looks.software(site, connection, again=again))
+    return rows, looks.recipes(site, connection).faults
