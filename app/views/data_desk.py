@@ -30,6 +30,7 @@ from app.views.navigator import Navigator
 from app.views.viewer_tab import ViewerTab
 from app.views.viewer_tabs import ViewerTabs
 from app.viz.choices import ViewChoices
+from app.viz.stack_view import StackView
 
 
 class DataDesk(QObject):
@@ -146,4 +147,5 @@ class DataDesk(QObject):
     def _submit_shown(self, recipe: Recipe) -> None:
         tab = self._tabs.current
         if tab is not None:
-            self._jobs.submit(recipe, tab.signal_reference)
+            slider = tab.viewer.slider if isinstance(tab.viewer, StackView) else None
+            self._jobs.submit(recipe, tab.signal_reference, frame=slider.frame_number if slider is not None else 0)

@@ -15,6 +15,7 @@ from app.errors import BeamsideError
 from app.model.data import DataReference
 from app.model.jobs import Job, JobPart, JobSpec
 from app.model.text import visible
+from app.session.analysis_text import result_python
 from app.session.future_watcher import FutureWatcher
 from app.session.jobs_model import JobsModel
 from app.session.session import Session
@@ -50,9 +51,9 @@ class JobDesk(QObject):
         self._window = window
         self._done: dict[Wish, Callable[[Job, JobPart | None], Any]] = {
             Wish.RESULT: self._open_result, Wish.PREVIEW: self._open_preview, Wish.LOG: self.show_log,
-            Wish.AGAIN: self._submit_again, Wish.HOLD: self._hold, Wish.RELEASE: self._release,
-            Wish.CANCEL: self._cancel, Wish.SHOW_FOLDER: self._show_folder, Wish.COPY_FOLDER: self._copy_folder,
-            Wish.FORGET: self._forget}
+            Wish.AGAIN: self._submit_again, Wish.PYTHON: self._copy_python, Wish.HOLD: self._hold,
+            Wish.RELEASE: self._release, Wish.CANCEL: self._cancel, Wish.SHOW_FOLDER: self._show_folder,
+            Wish.COPY_FOLDER: self._copy_folder, Wish.FORGET: self._forget}
         model.active_changed.connect(self._show_active)
         model.job_ended.connect(self._tell_end)
         board.wanted.connect(self.do)
@@ -65,10 +66,14 @@ class JobDesk(QObject):
         """What the person wants of a job, or of one part of it."""
         self._done[wish](job, part)
 
-    def submit(self, recipe: Recipe, reference: DataReference, *more: DataReference) -> SubmitDialog | None:
-        """Open the form of a recipe for this data; ``None`` (and told) where nothing can be computed."""
+    def submit(self, recipe: Recipe, reference: DataReference, *more: DataReference,
+               frame: int | None = None) -> SubmitDialog | None:
+        """Open the form of a recipe for this data; ``None`` (and told) where nothing can be computed.
+
+        ``frame``: number of the one that is on screen.
+        """
         service = self._service(reference.site)
-        return self._show_form(service, recipe, (reference, *more)) if service is not None else None
+        return self._show_form(service, recipe, (reference, *more), frame) if service is not None else None
 
     def submit_like(self, site: str, spec: JobSpec, note: str = "") -> SubmitDialog | None:
         """Open the form as an earlier submission had it; ``note`` stands at the values."""
@@ -127,11 +132,12 @@ class JobDesk(QObject):
             return None
         return service
 
-    def _show_form(self, service: JobService, recipe: Recipe, inputs: tuple[DataReference, ...]) -> SubmitDialog:
+    def _show_form(self, service: JobService, recipe: Recipe, inputs: tuple[DataReference, ...],
+                   frame: int | None = None) -> SubmitDialog:
         dialog = SubmitDialog(self._session, service, recipe, inputs, self._window,
                               others=self._model.jobs_at(inputs[0].site))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        attach_trial(dialog, self._session)
+        attach_trial(dialog, self._session, frame)
         dialog.submitted.connect(self._submitted)
         dialog.failed.connect(self._messages.keep)
         dialog.show()
@@ -151,6 +157,25 @@ class JobDesk(QObject):
 
     def _again(self, job: Job, spec: JobSpec) -> None:
         self.submit_like(job.site, spec, f"as in job {job.scheduler_id or job.id}")
+
+    def _copy_python(self, job: Job, _part: JobPart | None) -> None:
+        service = self._service(job.site)
+        if service is not None:
+            FutureWatcher(self._session.submit(functools.partial(service.spec_of, job.id)), self,
+                          functools.partial(self._take_python, job), self._messages.tell)
+
+    def _take_python(self, job: Job, spec: JobSpec) -> None:
+        recipe = next((r for r in self._session.recipes(job.site) if r.name == spec.recipe), None)
+        try:
+            if recipe is None:
+                raise BeamsideError(f"The recipe “{spec.recipe}” is not there any more.", remedy="Ask the facility.")
+            text = result_python(recipe, spec.inputs, spec.parameters, self._session.profile(job.site).ssh.host,
+                                 job.version)
+        except BeamsideError as error:
+            self._messages.tell(error)
+            return
+        QGuiApplication.clipboard().setText(text)
+        self._messages.say("The analysis is on the clipboard as Python.")
 
     def _hold(self, job: Job, _part: JobPart | None) -> None:
         self._control(job, lambda service: service.hold(job.id))

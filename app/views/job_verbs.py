@@ -76,6 +76,7 @@ VERBS = (
     Verb(Wish.PREVIEW, "Open live result", "image", _has_preview),
     Verb(Wish.LOG, "Log", "table", _has_log, quick=True, ends_group=True),
     Verb(Wish.AGAIN, "Submit again…", "refresh", _can_repeat, quick=True),
+    Verb(Wish.PYTHON, "Copy as Python", "copy", _can_repeat),
     Verb(Wish.HOLD, "Hold", "pause", _can_hold, quick=True),
     Verb(Wish.RELEASE, "Release", "play", _can_release, quick=True),
     Verb(Wish.CANCEL, "Cancel job", "cancel", _can_cancel, quick=True, key="Del", ends_group=True),

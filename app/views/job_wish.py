@@ -10,6 +10,7 @@ class Wish(Enum):
     PREVIEW = "preview"
     LOG = "log"
     AGAIN = "again"
+    PYTHON = "copy as Python"
     HOLD = "hold"
     RELEASE = "release"
     CANCEL = "cancel"

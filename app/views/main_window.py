@@ -40,6 +40,7 @@ from app.views.jobs_dock import JobsDock
 from app.views.labels import panel
 from app.views.messages import Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
+from app.views.provenance_desk import ProvenanceDesk
 from app.views.site_desk import SiteDesk
 from app.views.site_forms import SiteForms
 from app.views.site_notices import SiteNotices
@@ -95,6 +96,7 @@ class MainWindow(QMainWindow):
         self.data_desk = DataDesk(session, self.navigator, self._tabs, self.inspector, self.files_panel, self.job_desk,
                                   messages, places=places, viewed=viewed, streaming=streaming, kept=self._kept,
                                   parent=self)
+        self.provenance_desk = ProvenanceDesk(session, self._tabs, self.inspector, self.job_desk, messages, self)
         self._notices = SiteNotices(session, messages, self.notice, self, self.site_forms.tries)
         self._stale_marks = StaleMarks(session, self._tabs, self)
         self.doctor_desk = DoctorDesk(session, self.navigator, self._kept, self)
@@ -180,6 +182,8 @@ class MainWindow(QMainWindow):
         self._hidden.setCheckable(True)
         add("Copy path of what is shown", "copy", self.data_desk.copy_path, "Ctrl+Shift+C")
         add("Copy as Python", "copy", self.data_desk.copy_python, "Ctrl+Alt+C")
+        add("Open recipe from result", "run", self.provenance_desk.reopen, "Ctrl+Alt+R")
+        add("Copy the analysis as Python", "copy", self.provenance_desk.copy_python, "Ctrl+Alt+A")
         self._actions.separate()
         add("Close tab", "close", self._tabs.close_current, "Ctrl+W")
         add("Next tab", "step-forward", functools.partial(self._tabs.step, 1), "Ctrl+Tab")

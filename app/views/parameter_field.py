@@ -47,6 +47,7 @@ class ParameterField(QWidget):
         super().__init__(parent)
         self.parameter = parameter
         self._origin = Origin.DEFAULT
+        self._told_fault = False
         self._editor = editor_for(parameter)
         self._editor.put(parameter.default)
         self._editor.edited.connect(self._edited)
@@ -149,6 +150,14 @@ class ParameterField(QWidget):
         for widget in self._editor.widgets:
             set_state(widget, "error" if fault else "")
         return not fault
+
+    def tell_fault(self, sentence: str) -> None:
+        """What the program found wrong with the value when it was tried; ``""``: nothing any more."""
+        if sentence or self._told_fault:
+            self._say(sentence or self.fault, "error" if sentence or self.fault else "idle")
+            for widget in self._editor.widgets:
+                set_state(widget, "error" if sentence or self.fault else "")
+        self._told_fault = bool(sentence)
 
     # -- inside -----------------------------------------------------------------------------------------------------
 

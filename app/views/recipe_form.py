@@ -37,9 +37,11 @@ class RecipeForm(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        groups = dict.fromkeys(parameter.group for parameter in recipe.parameters)
+        tried = recipe.trial.parameter if recipe.trial is not None else ""       # asked for where it is tried
+        shown = [parameter for parameter in recipe.parameters if parameter.name != tried]
+        groups = dict.fromkeys(parameter.group for parameter in shown)
         for group in sorted(groups, key=bool):                   # those without a heading first
-            members = [parameter for parameter in recipe.parameters if parameter.group == group]
+            members = [parameter for parameter in shown if parameter.group == group]
             self._add_group(column, group, members)
 
     def _add_group(self, column: QVBoxLayout, title: str, members: list[Parameter]) -> None:
@@ -82,6 +84,13 @@ class RecipeForm(QWidget):
         return {name: field.fault for name, field in self.fields.items() if field.fault}
 
     # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def tell_fault(self, name: str, sentence: str) -> None:
+        """Show at its field what the program found wrong with a value when it was tried, and nothing at the others."""
+        for other, field in self.fields.items():
+            field.tell_fault(sentence if other == name else "")
+        if sentence and name in self._sections:
+            self._sections[name].unfold()
 
     def watch(self, history: FormHistory) -> None:
         """Let what is edited here be undone."""

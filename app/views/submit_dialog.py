@@ -11,13 +11,15 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
+from app.errors import BeamsideError
 from app.model.data import DataReference
 from app.model.jobs import Job, JobSpec, Resources
 from app.model.target import Target
 from app.model.text import visible
+from app.session.analysis_text import form_python
 from app.session.companions import Companions
 from app.session.input_facts import InputFacts
 from app.session.session import Session
@@ -213,6 +215,9 @@ class SubmitDialog(QDialog):
         self.reset_button.setToolTip(plain_tip("All parameters as the recipe has them; can be undone."))
         self.undo_button.setToolTip(plain_tip("Ctrl+Z; Ctrl+Shift+Z does it again"))
         self.undo_button.setEnabled(False)
+        self.copy_button = QPushButton("Copy as Python")
+        self.copy_button.setToolTip(plain_tip("A script of its own that computes the same, without Beamside."))
+        self.copy_button.setVisible(bool(self.recipe.snippet))
         self._side_button = QPushButton()
         self._side_button.setAutoDefault(False)
         self._side_button.hide()
@@ -220,7 +225,8 @@ class SubmitDialog(QDialog):
         set_icon(self._submit, "run", "on_accent")
         row = QHBoxLayout()
         for button, slot in ((self._look, self._ask_preview), (self.reset_button, self._reset),
-                             (self.undo_button, self.history.undo), (cancel, self.reject),
+                             (self.undo_button, self.history.undo), (self.copy_button, self._copy_python),
+                             (cancel, self.reject),
                              (self._submit, self._ask_submit)):
             button.setAutoDefault(button is self._submit)
             button.clicked.connect(slot)
@@ -292,6 +298,18 @@ class SubmitDialog(QDialog):
     def _reset(self) -> None:
         with self.history.one_step():
             self.form.reset()
+
+    def _copy_python(self) -> None:
+        if not self.check():
+            return
+        spec, host = self.spec, self._session.profile(self.site).ssh.host
+        try:
+            text = form_python(self.recipe, spec.inputs, spec.parameters, host)
+        except BeamsideError as error:
+            self._say(error.summary, "error")
+            return
+        QGuiApplication.clipboard().setText(text)
+        self._say("The analysis is on the clipboard as Python.", "ok")
 
     def _mirror_history(self) -> None:
         self.undo_button.setEnabled(self.history.can_undo)

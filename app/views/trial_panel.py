@@ -147,9 +147,9 @@ class TrialPanel(QWidget):
         self._try = QPushButton(f"Try on one {what}")
         self._try.setAutoDefault(False)
         set_icon(self._try, "play")
-        self._try.setToolTip(plain_tip("Starts a small job at the facility, or asks the one that runs (Ctrl+Return)."))
+        self._try.setToolTip(plain_tip("Starts a small job at the facility, or asks the one that runs (Ctrl+T)."))
         self._try.clicked.connect(self.try_now)
-        QShortcut(QKeySequence("Ctrl+Return"), self, self.try_now, context=Qt.ShortcutContext.WindowShortcut)
+        QShortcut(QKeySequence("Ctrl+T"), self, self.try_now, context=Qt.ShortcutContext.WindowShortcut)
         self._live = QCheckBox("Follow changes")
         self._live.setChecked(True)
         self._live.setToolTip(plain_tip("While the trial job runs, every change of a parameter is tried by itself."))
@@ -314,13 +314,19 @@ class TrialPanel(QWidget):
 
 
 def attach_trial(dialog: SubmitDialog, session: Session, frame: int | None = None) -> TrialPanel | None:
-    """Put a trial at the right of a form; ``None``: its recipe cannot be tried."""
-    if dialog.recipe.trial is None:
+    """Put a trial at the right of a form; ``None``: its recipe cannot be tried.
+
+    ``frame``: number of the frame that is on screen.
+    """
+    trial = dialog.recipe.trial
+    if trial is None:
         return None
+    frame = frame if trial.selects == "frame" else None
     panel = TrialPanel(session, dialog.recipe, dialog.inputs, lambda: dialog.spec, dialog.check, frame)
     dialog.set_side(panel)
     dialog.parameters_changed.connect(panel.parameters_changed)
     dialog.finished.connect(panel.close_trial)
+    panel.fault_found.connect(dialog.form.tell_fault)
     panel.use_requested.connect(dialog.submit_button.click)
     return panel
 

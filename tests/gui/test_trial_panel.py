@@ -257,6 +257,6 @@ def test_that_it_works_by_the_keyboard(qtbot: Any, show: Callable[..., TrialPane
     panel.window().activateWindow()
     qtbot.waitUntil(panel.window().isActiveWindow)
     panel.number.setFocus()
-    drawn(qtbot, panel, lambda: qtbot.keyClick(panel.number, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier))
+    drawn(qtbot, panel, lambda: qtbot.keyClick(panel.number, Qt.Key.Key_T, Qt.KeyboardModifier.ControlModifier))
     for widget in (panel.try_button, panel.live, panel.number, panel._end, panel.use_button):
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus
