@@ -104,7 +104,7 @@ def place_of(source, name):
 def _image(source, name, what):
     """One image as the file has it."""
     place = place_of(source, name)
-    image = _read(place, what, _changed(place), False)
+    image = _read(place, what, changed(place), False)
     if image.shape != source.shape:
         raise Fault(f"The {what} {name} has {_by(image.shape)} pixels, but the frames of {source.name} have"
                     f" {_by(source.shape)}.")
@@ -116,7 +116,7 @@ def _averaged(source, names, what):
     total, count = np.zeros(source.shape, np.float64), 0
     for name in names:
         place = place_of(source, name)
-        mean, frames = _read(place, what, _changed(place), True)
+        mean, frames = _read(place, what, changed(place), True)
         if mean.shape != source.shape:
             raise Fault(f"The {what} {name} has {_by(mean.shape)} pixels, but the frames of {source.name} have"
                         f" {_by(source.shape)}.")
@@ -207,7 +207,8 @@ def _transmission(source, parameters):
     return values * number if number is not None else values
 
 
-def _changed(place):
+def changed(place):
+    """When the file of a place was last written; ``None``: it is not there."""
     path = place.partition("::/")[0]
     return os.stat(path).st_mtime_ns if os.path.exists(path) else None
 

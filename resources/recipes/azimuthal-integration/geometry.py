@@ -10,6 +10,7 @@ import pyFAI
 import pyFAI.detectors
 from beamside_job import Fault, ancestor, length, scalar, the_detector, unit_of, wavelength
 from beamside_metadata import HC_EV_M, PER_METRE
+from corrections import changed
 
 try:
     from pyFAI.integrator.azimuthal import AzimuthalIntegrator
@@ -41,11 +42,11 @@ class Geometry:
             place = f"The PONI file {poni}" if poni else source.name
             raise Fault(f"{place} does not say the wavelength or energy: set one of them, or choose the unit 2θ or r.")
         if poni:
-            wanted = _load(poni, _changed(poni), None).detector.shape
+            wanted = _load(poni, changed(poni), None).detector.shape
             if wanted and tuple(wanted) != tuple(source.shape):
                 raise Fault(f"The PONI file is for frames of {_by(wanted)} pixels, but those of {source.name} have"
                             f" {_by(source.shape)}.")
-            self.key = ("poni", poni, _changed(poni), self.wavelength)
+            self.key = ("poni", poni, changed(poni), self.wavelength)
             return
         pixel_x, pixel_y = (self._value(found, name, parameters["pixel_size"], 1e6) for name in ("pixel_x", "pixel_y"))
         beam_x, beam_y = (self._centre(found, "beam_x", pixel_x), self._centre(found, "beam_y", pixel_y))
@@ -166,11 +167,7 @@ def _load(poni, _modified, wavelength_m):
 
 
 def _wavelength_of_poni(poni):
-    return _load(poni, _changed(poni), None).wavelength
-
-
-def _changed(path):
-    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
+    return _load(poni, changed(poni), None).wavelength
 
 
 def _made(key):

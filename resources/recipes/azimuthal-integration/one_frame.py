@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyFAI
 from beamside_job import Fault, now, select_frames, sources, write_provenance
+from corrections import changed
 from reduction import Reducer
 from results import describe, write_axes
 
@@ -20,7 +21,11 @@ def answer(task):
         raise Fault(f"There is no frame {number}: {source.name} has {len(source)}, counted from 0.")
     chosen = select_frames(parameters["frames"], len(source), source.name)
     wanted = {key: value for key, value in parameters.items() if key != "trial_frame"}
-    reducer = _kept("reducer", (source, repr(sorted(wanted.items()))), lambda: Reducer(source, parameters, chosen))
+    files = [parameters["poni"], parameters["mask"]]
+    for name in ("dark", "flat", "background"):
+        files += parameters[name] or []
+    made_for = (source, repr(sorted(wanted.items())), [changed(file) for file in files if file])
+    reducer = _kept("reducer", made_for, lambda: Reducer(source, parameters, chosen))
     raw = _kept("raw", (source, number), lambda: source.raw(number))
     factor = reducer.factor[number]
     if not (np.isfinite(factor) and factor > 0):
