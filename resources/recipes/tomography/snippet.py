@@ -77,6 +77,7 @@ def read(name):
             file.visititems(lambda key, node: keyed.append(node) if isinstance(node, h5py.Group) and "data" in node
                             and ("image_key" in node or "image_key_control" in node) else None)
             keyed = [g for g in keyed if inside.startswith(g.name.strip("/").split("/")[0])] or keyed
+            keyed.sort(key=lambda g: "x_pixel_size" not in g)       # the detector itself knows more than NXdata
             if keyed:
                 return nxtomo(file, keyed[0], scan)
     scan["projections"] = images(name)
@@ -152,11 +153,13 @@ def transmission(scan):
         if P["correction"] == "attenuation":
             frame = np.exp(-frame)
         elif P["correction"].startswith("flats"):
-            after = int(np.clip(np.searchsorted(places, scan["positions"][index]), 1, max(1, len(places) - 1)))
-            weight = 0.0 if len(places) == 1 else float(np.clip(
-                (scan["positions"][index] - places[after - 1]) / (places[after] - places[after - 1]), 0, 1))
-            light = (flats[after - 1] if weight == 0 else
-                     flats[after - 1] * np.float32(1 - weight) + flats[after] * np.float32(weight)) - dark
+            after = int(np.searchsorted(places, scan["positions"][index]))
+            if len(places) == 1 or after in (0, len(places)):
+                light = flats[0 if len(places) == 1 or after == 0 else -1] - dark
+            else:
+                left, right = places[after - 1:after + 1]
+                weight = np.float32((scan["positions"][index] - left) / (right - left))
+                light = flats[after - 1] * (1 - weight) + flats[after] * weight - dark
             with np.errstate(divide="ignore", invalid="ignore"):
                 frame = np.where(light > 0, (frame - dark) / light, np.float32(1))
         frame = np.maximum(np.where(np.isfinite(frame), frame, np.float32(1)), np.float32(1e-4))
@@ -313,8 +316,8 @@ slices = []
 for sinogram in projections:
     image = reconstruct(without_rings(sinogram), angles, centre, half) * np.float32(scale)
     size = image.shape[0]
-    y, x = np.ogrid[:size, :size] - np.array((size - 1) / 2)
-    slices.append(np.where(~np.array(P["circle"]) | (y**2 + x**2 <= (size / 2)**2), image, 0).astype(np.float32))
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    slices.append(np.where((y**2 + x**2 <= (size / 2)**2) | (not P["circle"]), image, 0).astype(np.float32))
 print(f"Centre of rotation: column {(centre + first // bins + 0.5) * bins - 0.5 + column0:.2f}.")
 with h5py.File("volume.h5", "w") as out:
     out.attrs["default"] = "entry"
