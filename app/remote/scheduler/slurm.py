@@ -126,7 +126,7 @@ class Slurm:
             why = words.reason_words(state, reason, None, None, ours=name.startswith(_OURS))
             for scheduler_id, task in _tasks(job_id):
                 rows.append(JobRow(scheduler_id, kind, name, why, partition, node, epoch(submit),
-                                   epoch(start) if began else None, None, duration(limit), task=task,
+                                   epoch(start) if began and node else None, None, duration(limit), task=task,
                                    expected_start=None if began else epoch(start)))
         return rows
 
@@ -149,10 +149,11 @@ class Slurm:
             exited, signalled = number(exit_code), number(signal)
             kind = words.state(state, reason)
             why = words.reason_words(state, reason, exited, signalled)
+            node = "" if node == "None assigned" else node
+            began = epoch(start) if node else None      # a job that was cancelled before has a start, but no node
             for scheduler_id, task in _tasks(job_id):
                 rows.append(JobRow(
-                    scheduler_id, kind, name, why, partition, "" if node == "None assigned" else node, epoch(submit),
-                    epoch(start), epoch(end), duration(limit),
+                    scheduler_id, kind, name, why, partition, node, epoch(submit), began, epoch(end), duration(limit),
                     exited if kind is JobState.COMPLETED or (kind.ended and exited and not signalled) else None,
                     signalled if signalled and signalled < 65 else None, task))
         return rows

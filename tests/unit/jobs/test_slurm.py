@@ -109,7 +109,8 @@ def test_that_what_is_no_job_or_too_much_is_left_out(job_id: str) -> None:
 
 
 def test_that_an_estimated_start_of_a_waiting_job_is_not_its_start() -> None:
-    waits, runs = slurm.parse_list(live(start="1795349999") + live(state="RUNNING", start="1795349999"))
+    waits, runs = slurm.parse_list(live(start="1795349999") +
+                                   live(state="RUNNING", start="1795349999", node="cn1"))
     assert (waits.started, waits.expected_start) == (None, 1795349999.0)
     assert (runs.started, runs.expected_start) == (1795349999.0, None)
 
@@ -274,3 +275,11 @@ def test_that_cancelling_a_job_that_waits_is_no_failure_of_what_it_waits_for(row
     """As 22.05 tells them: the last reason to wait stays with a job that its user cancelled."""
     (found,) = slurm.parse_history(row) if row.count(US) == past().count(US) else slurm.parse_list(row)
     assert (found.state, found.reason) == (JobState.CANCELLED, words)
+
+
+def test_that_a_job_cancelled_before_its_start_has_no_start() -> None:
+    """Slurm writes the time of the cancellation there, but no node."""
+    (row,) = slurm.parse_list(live(state="CANCELLED", start="1795343000"))
+    (ended,) = slurm.parse_history(past(state="CANCELLED by 1001").replace("cn1", "None assigned"))
+    assert row.started is ended.started is None
+    assert ended.ended == 1795343009.0
