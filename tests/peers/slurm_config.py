@@ -125,6 +125,7 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=2,sched_min
 MinJobAge={nature.min_job_age_s}
 KillWait=2
 SlurmctldTimeout=10
+MessageTimeout={4 if nature.node_timeout_s < 20 else 10}
 SlurmdTimeout={nature.node_timeout_s}
 UnkillableStepTimeout=10
 MaxArraySize=1001

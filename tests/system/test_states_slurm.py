@@ -228,7 +228,8 @@ def test_that_a_job_held_by_the_facility_says_so_and_cannot_be_released(slurm_st
 def test_that_a_job_the_facility_cancels_says_by_whom(slurm_states: SlurmFacility, client: JobClient) -> None:
     job = client.waits_in(client.submit("wait"))
     slurm_states.run("scancel", str(job.scheduler_id))
-    assert told(client.ends(job))[:2] == (JobState.CANCELLED, "cancelled by the facility")
+    assert client.ends(job).state is JobState.CANCELLED
+    client.until(job, lambda j: j.reason == "cancelled by the facility")
 
 
 def test_that_a_time_limit_above_the_partitions_is_told_to_wait_for_ever(slurm_states: SlurmFacility,
