@@ -60,7 +60,7 @@ class JobService:
     def __init__(self, profile: SiteProfile, transport: Callable[[], Transport], recipes: Mapping[str, Recipe]) -> None:
         self._profile = profile
         self._transport = transport
-        self._recipes = dict(recipes)
+        self._recipes = recipes         # a live mapping where the site keeps its own (RecipeShelf): never copy it
         self._store = JobStore(transport)
         self._batch = BatchSystem(profile, transport)
         self._pace = Pace(profile.batch.poll_s)
