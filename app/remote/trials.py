@@ -35,6 +35,7 @@ _PATIENCE_S = 60.0         # with a link that is lost: it restores itself
 _BETWEEN_ATTEMPTS_S = 0.5
 _STOP_S = 3.0
 _END_LAGS_S = 5.0
+_ASK_AGAIN_S = (1.0, 15.0)     # the batch system, while nothing happens: at first, and at most
 _LONGEST_FAULT = 2000
 
 
@@ -82,6 +83,8 @@ class TrialSession:
         self._number = 0
         self._over: TrialStatus | None = None
         self._left = False                 # nobody wants it any more
+        self._judged: TrialStatus | None = None
+        self._ask_at, self._ask_every = 0.0, _ASK_AGAIN_S[0]
 
     @property
     def job(self) -> Job | None:
@@ -101,7 +104,7 @@ class TrialSession:
         complete(self._recipe, parameters)
         job, told = self._running() or (self._submit(parameters), None)
         with self._lock:
-            self._job, self._over = job, None
+            self._job, self._over, self._judged = job, None, None
             self._folder = TrialFolder(self._transport, PurePosixPath(job.folder))
             left = self._left
         _log.info("trial job %s at %s", job.id, job.site)
@@ -240,8 +243,11 @@ class TrialSession:
         return None
 
     def _judge(self, told: Told) -> TrialStatus:
-        """Ask the batch system, too; an end is remembered. It may be told of an end later than the folder is."""
+        """Ask the batch system, too, less and less often while nothing happens; an end is remembered. It may hear of an
+        end later than the folder does."""
         _, job = self._begun()
+        if told is Told.WAITING and self._judged is not None and time.monotonic() < self._ask_at:
+            return self._judged
         give_up = time.monotonic() + _END_LAGS_S
         found = self._jobs.job(job.id)
         while told is Told.ENDED and not found.state.ended and time.monotonic() < give_up:
@@ -249,7 +255,10 @@ class TrialSession:
             found = self._jobs.job(job.id)
         status = status_of(found, told, self._recipe)
         with self._lock:
-            self._job = found
+            same = self._judged is not None and self._judged.sentence == status.sentence
+            self._ask_every = min(2 * self._ask_every, _ASK_AGAIN_S[1]) if same else _ASK_AGAIN_S[0]
+            self._ask_at = time.monotonic() + self._ask_every
+            self._job, self._judged = found, status
             if status.phase is TrialPhase.ENDED:
                 self._over = status
         return status

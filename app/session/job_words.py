@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import IntEnum
 
-from app.model.jobs import Job, JobKind, JobPart, JobState
+from app.model.jobs import Job, JobPart, JobState
 from app.model.text import visible
 from app.model.units import clock_text
 
@@ -55,8 +55,7 @@ def cell_text(job: Job, column: Column, now: float | None = None, seen_running: 
 
 def job_title(job: Job) -> str:
     """The name it was given, else the recipe's with its version."""
-    title = visible(job.name) or visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
-    return f"Trying · {title}" if job.kind is JobKind.TRIAL else title
+    return visible(job.name) or visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
 
 
 def progress_of(job: Job) -> float | None:

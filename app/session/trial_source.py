@@ -18,7 +18,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.errors import BeamsideError, LinkError, LinkLostError, RecipeError
-from app.model.jobs import JobSpec
+from app.model.jobs import JobSpec, JobState
 from app.model.text import visible
 from app.model.trial import TrialAnswer, TrialPhase, TrialStatus
 from app.recipes.fault_words import fault_parameter
@@ -59,7 +59,7 @@ class TrialSource(QObject):
 
     Signals:
         changed(): state, sentence or remedy; answered(TrialAnswer): there is a file to show; job_known(Job): the trial
-            job as last known.
+            job, when it is in another state than before.
     """
 
     changed = Signal()
@@ -81,6 +81,7 @@ class TrialSource(QObject):
         self._answer: TrialAnswer | None = None
         self._answered_with: dict[str, Any] | None = None
         self._inputs: tuple[str, ...] = ()
+        self._told: tuple[str, JobState] | None = None
         self._wanted: dict[str, Any] | None = None         # not asked yet
         self._asked: dict[str, Any] | None = None
         self._question: Question | None = None              # being asked
@@ -193,7 +194,8 @@ class TrialSource(QObject):
             self._watch(lambda: trial.look(wait_s), self._take_status, self._not_seen)
 
     def _take_status(self, status: TrialStatus) -> None:
-        if status.job is not None:
+        if status.job is not None and (status.job.id, status.job.state) != self._told:
+            self._told = (status.job.id, status.job.state)
             self.job_known.emit(status.job)
         if status.phase is TrialPhase.ENDED:
             self._over(status)

@@ -137,7 +137,9 @@ class JobDesk(QObject):
         dialog = SubmitDialog(self._session, service, recipe, inputs, self._window,
                               others=self._model.jobs_at(inputs[0].site))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        attach_trial(dialog, self._session, frame)
+        panel = attach_trial(dialog, self._session, frame)
+        if panel is not None:
+            panel.source.job_known.connect(self._model.polling.take_job)
         dialog.submitted.connect(self._submitted)
         dialog.failed.connect(self._messages.keep)
         dialog.show()
