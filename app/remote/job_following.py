@@ -259,7 +259,8 @@ class Follower:
         seen = Evidence(
             record.status.get(stem, {}), record.usage.get(stem, {}), live, past, record.cancelled is not None,
             look.wrong is None, self._questions.kept, lately, dialect.end_told_by_log(tail.text),
-            any(words in tail.text for words in _NO_ROOM) or (tail.free_kb or _LITTLE_ROOM_KB) < _LITTLE_ROOM_KB,
+            any(words in tail.text for words in _NO_ROOM) or (tail.free_kb is not None
+                                                              and tail.free_kb < _LITTLE_ROOM_KB),
             step.resources.memory_mb)
         return judge(JobPart(step.name, task, JobState.CREATED, scheduler_id), seen, submitted, look.now)
 

@@ -124,7 +124,8 @@ def final_job(record: JobRecord, site: str, now: float, recipe: Recipe | None) -
         last_lines=tuple(str(line) for line in lines) if isinstance(lines, list) else (),
         memory_mb=reading(said.get("memory_mb")),
         memory_limit_mb=reading(said.get("memory_limit_mb")) or job.memory_limit_mb,
-        progress=1.0 if state is JobState.COMPLETED else reading(said.get("progress")), progress_text=_text(said.get("progress_text")),
+        progress=1.0 if state is JobState.COMPLETED else reading(said.get("progress")),
+        progress_text=_text(said.get("progress_text")),
         outputs=outputs_of(record, site, recipe) if state is JobState.COMPLETED else (),
         parts=tuple(_part(p) for p in parts if isinstance(p, dict)) if isinstance(parts, list) else ())
 

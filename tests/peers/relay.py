@@ -39,6 +39,8 @@ class Relay:
         self._lock = threading.Lock()
         self._flows = threading.Event()
         self._flows.set()
+        self._ration: int | None = None
+        self.rationed_out = False
         self._closed = False
         self._listener = socket.create_server((address, 0), family=socket.AF_INET)
         self._thread = threading.Thread(target=self._accept, name="relay-accept", daemon=True)
@@ -67,6 +69,11 @@ class Relay:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     sock.shutdown(socket.SHUT_RD)       # whoever reads from it wakes up, and closes it
             self._flows.set()
+
+    def cut_after(self, count: int) -> None:
+        """As :meth:`cut`, in the middle of what flows: once ``count`` more bytes went through, either way."""
+        with self._lock:
+            self._ration, self.rationed_out = count, False
 
     def stall(self, stalled: bool) -> None:
         """Nothing goes either way, until it does again; nothing is lost."""
@@ -127,12 +134,26 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := source.recv(_CHUNK):
                 pair.flows.wait()
+                passed = self._rationed(data)
                 if not pair.silent:
-                    sink.sendall(data)
+                    sink.sendall(passed)
+                if len(passed) < len(data):
+                    self.cut()
         if pair.abrupt:
             source.close()
         elif not pair.silent or source is pair.client:
             pair.end()
+
+
+    def _rationed(self, data: bytes) -> bytes:
+        """As much of ``data`` as may still go through; that it is all used up is said once."""
+        with self._lock:
+            if self._ration is None:
+                return data
+            passed = data[:self._ration]
+            self.rationed_out = len(passed) < len(data)
+            self._ration = None if self.rationed_out else self._ration - len(passed)
+            return passed
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ import pytest
 
 from app.errors import BatchError, LinkLostError, RecipeError, SchedulerUnavailableError, SubmissionRefusedError
 from app.model.jobs import InputExtent, JobKind, JobPart, JobSpec, JobState, Resources
+from app.model.site import SiteProfile
+from app.recipes.recipe import Recipe
 from app.remote.jobs import JobService
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
@@ -191,7 +193,8 @@ def test_that_failed_tasks_are_named_with_their_reasons_and_the_log_of_one(
         service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)
     folder = Path(job.folder)
-    (folder / "job.2.log").write_text("frame 11\nTraceback (most recent call last):\n  File \"run.py\", line 3, in run\n"
+    (folder / "job.2.log").write_text("frame 11\nTraceback (most recent call last):\n"
+                                      "  File \"run.py\", line 3, in run\n"
                                       "ValueError: the mask is of another shape\nframe 12\n")
     for task, (state, code, rc) in enumerate([("COMPLETED", "0:0", 0), ("FAILED", "7:0", 7), ("FAILED", "7:0", 7),
                                               ("OUT_OF_MEMORY", "0:125", None)], 1):
@@ -296,12 +299,11 @@ def test_that_a_trial_is_one_short_job_with_a_place_for_questions(service: JobSe
     assert (done.kind, done.outputs) == (JobKind.TRIAL, ())
 
 
-def test_that_a_recipe_without_a_trial_cannot_be_tried(service: JobService, scan: Path) -> None:
-    spec = JobSpec("near", "chain", (str(scan),), {}, kind=JobKind.TRIAL)
-    recipe = service._recipes["chain"]
-    service._recipes["chain"] = replace(recipe, trial=None)
+def test_that_a_recipe_without_a_trial_cannot_be_tried(profile: SiteProfile, link: FakeLink, slurm: FakeSlurm,
+                                                       chain: Recipe, scan: Path) -> None:
+    service = JobService(profile, lambda: link, {"chain": replace(chain, trial=None)})
     with pytest.raises(RecipeError, match="cannot be tried"):
-        service.prepare(spec)
+        service.prepare(JobSpec("near", "chain", (str(scan),), {}, kind=JobKind.TRIAL))
 
 
 def test_that_a_job_is_repeated_with_what_it_was_asked_with(service: JobService, new_client: Callable[[], JobService],
