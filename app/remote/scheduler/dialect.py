@@ -8,6 +8,7 @@ from typing import Protocol
 from app.errors import BeamsideError, SchedulerUnavailableError
 from app.model.jobs import Account, Partition, Resources
 from app.model.site import LOCAL, BatchSettings
+from app.remote.scheduler.direct import Direct
 from app.remote.scheduler.gridengine import GridEngine
 from app.remote.scheduler.slurm import Slurm
 from app.remote.scheduler.states import AFTER, JobRow, StepWish
@@ -71,5 +72,8 @@ def dialect_for(system: str, site: str, batch: BatchSettings | None = None) -> D
         return Slurm()
     if system == "gridengine":
         return GridEngine(batch.parallel_environment, batch.memory_resource, batch.gpu_resource)
+    if system == "direct":
+        return Direct(batch.cpus)
     raise SchedulerUnavailableError(f"The batch system “{system}” of the site {site} is not supported yet.",
-                                    remedy="This version speaks Slurm and Grid Engine.")
+                                    remedy="This version speaks Slurm and Grid Engine, and runs jobs directly "
+                                           "on a machine that has neither.")
