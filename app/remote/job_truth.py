@@ -19,6 +19,7 @@ _JUST_NOW_S = 60.0
 _NEVER_SUBMITTED_S = 180.0
 _STOPPED = (143, 137, 130)
 _MEMORY = "the memory limit was exceeded"
+_KILLED = "it was killed before it could note its end"
 _NEARLY_ALL = 0.9
 
 
@@ -101,6 +102,8 @@ def _judge(truth: PartTruth, seen: Evidence, now: float) -> PartTruth:
             return _saying(truth, JobState.RUNNING, "ending")
         if truth.part.exit_code is None and own_end and not truth.part.reason:
             truth = _with_own_code(truth, seen)
+        elif truth.state is JobState.FAILED and not truth.part.reason:
+            truth = _saying(truth, JobState.FAILED, _unsaid(seen))
         return replace(truth, over=known)
     if own_end:
         return replace(_from_status(truth, seen), over=known)
@@ -137,6 +140,13 @@ def _with_own_code(truth: PartTruth, seen: Evidence) -> PartTruth:
     code = _whole(seen.status.get("rc"))
     reason = "" if truth.state is JobState.COMPLETED else exit_words(code, None)
     return replace(truth, part=replace(truth.part, exit_code=code, reason=reason))
+
+
+def _unsaid(seen: Evidence) -> str:
+    """Why a part failed of whose end neither the list, nor a history, nor its own record says anything."""
+    if seen.log is not None and seen.log.state is JobState.FAILED:
+        return seen.log.reason
+    return _KILLED if seen.status else "it could not be started on its node"
 
 
 def _from_status(truth: PartTruth, seen: Evidence) -> PartTruth:
@@ -187,7 +197,7 @@ def _in_full(part: JobPart, seen: Evidence) -> str:
         reason = "cancelled" if seen.cancelled else reason
     elif part.state is JobState.CANCELLED and reason == "cancelled" and not seen.cancelled and seen.ours:
         reason = "cancelled outside of Beamside"
-    killed = part.signal == 9 or part.exit_code in (137, 9)
+    killed = part.signal == 9 or part.exit_code in (137, 9) or reason == _KILLED
     if part.state is JobState.FAILED or part.state is JobState.UNKNOWN:
         if killed and seen.log is not None and seen.log.reason == _MEMORY:
             reason = _MEMORY

@@ -421,6 +421,24 @@ def test_that_a_code_that_the_history_made_smaller_is_told_as_it_was(
     assert (seen.exit_code, seen.signal, seen.reason) == (code, None, words)
 
 
+@pytest.mark.parametrize(("own", "log", "words"), [
+    ("started", "slurmstepd: error: Exceeded job memory limit\n", "the memory limit was exceeded"),
+    ("started", "begun\n", "it was killed before it could note its end"),
+    ("", "", "it could not be started on its node")])
+def test_that_a_failure_seen_in_passing_has_a_reason_where_there_is_no_history(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, own: str, log: str, words: str) -> None:
+    """The list calls a script that was killed a launch failure, without a code; then it forgets the job."""
+    slurm.fails("sacct", "Slurm accounting storage is disabled")
+    job = service.submit(spec)
+    if own:
+        status(job, own, None)
+    (Path(job.folder) / "job.log").write_text(log)
+    slurm.set("100", state="FAILED", reason="JobLaunchFailure", past=False)
+    seen = until(service, job, lambda j: j.state is JobState.FAILED)
+    assert seen.reason.startswith(words)
+    assert (Path(job.folder) / "final.json").exists()
+
+
 def test_that_an_id_used_again_for_a_foreign_job_is_not_ours(
         service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)
