@@ -39,6 +39,7 @@ from app.session.places import Places
 from app.session.session import Session
 from app.session.site_list import SiteList
 from app.session.site_probing import SiteProbing
+from app.session.site_software import SiteSoftware
 from app.session.streaming import MEGABYTE, Streaming
 from app.session.viewed import Viewed
 from app.views.main_window import MainWindow
@@ -113,8 +114,9 @@ class Program(QObject):
         self.viewed = Viewed(self)
         self.messages = Messages(self)
         self.jobs = JobsModel(self.session, self)
-        self.window = MainWindow(self.session, self.sites, self.probing, self.places, self.jobs, self.viewed,
-                                 self.streaming, self.messages, stored, version())
+        self.software = SiteSoftware(self.session, sites, self.pool, self)
+        self.window = MainWindow(self.session, self.sites, self.probing, self.places, self.jobs, self.software,
+                                 self.viewed, self.streaming, self.messages, stored, version())
         self._keeper = QTimer(self)
         self._keeper.setSingleShot(True)
         self._keeper.setInterval(KEEP_EVERY_MS)

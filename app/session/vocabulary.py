@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.recipes.availability import Availability, SoftwareState
 from app.recipes.parameters import problem, text_of, value_of
 from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.remote.conversation import Conversation
@@ -10,5 +11,5 @@ from app.remote.job_steps import ResolvedStep
 from app.remote.jobs import JobService
 from app.remote.seams import DataService, DeviceCode
 
-__all__ = ["Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter", "ParameterType", "Recipe",
-           "ResolvedStep", "problem", "text_of", "value_of"]
+__all__ = ["Availability", "Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter",
+           "ParameterType", "Recipe", "ResolvedStep", "SoftwareState", "problem", "text_of", "value_of"]

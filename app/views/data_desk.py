@@ -21,6 +21,7 @@ from app.session.snippet import python_snippet
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import Recipe
+from app.views.catalogue_desk import CatalogueDesk
 from app.views.dataset_tab import DatasetTab
 from app.views.files_panel import FilesPanel
 from app.views.inspector import Inspector
@@ -38,7 +39,7 @@ class DataDesk(QObject):
 
     def __init__(self, session: Session, navigator: Navigator, tabs: ViewerTabs, inspector: Inspector,
                  files_panel: FilesPanel, jobs: JobDesk, messages: Messages, *, places: Places, viewed: Viewed,
-                 streaming: Streaming, kept: Kept, parent: QObject) -> None:
+                 streaming: Streaming, kept: Kept, catalogue: CatalogueDesk, parent: QObject) -> None:
         super().__init__(parent)
         self._session = session
         self._navigator = navigator
@@ -51,6 +52,12 @@ class DataDesk(QObject):
         self._viewed = viewed
         self._streaming = streaming
         self._kept = kept
+        self._catalogue = catalogue
+        catalogue.chosen.connect(jobs.submit)
+        catalogue.known.connect(self._facts_known)
+        inspector.catalogue_requested.connect(self._show_catalogue)
+        files_panel.set_offers(catalogue.offers)
+        files_panel.catalogue_requested.connect(catalogue.show_for)
         navigator.opened.connect(self.open)
         navigator.opened.connect(files_panel.reveal)
         files_panel.open_requested.connect(navigator.open)
@@ -142,7 +149,23 @@ class DataDesk(QObject):
             return
         service = self._session.jobs(tab.reference.site)
         why_not = "" if service is None or service.available else visible(service.why_unavailable)
-        self._inspector.show_recipes(self._session.recipes(tab.reference.site), why_not)
+        described = tab.description
+        offers = self._catalogue.offers(tab.signal_reference, described.shape if described is not None else None,
+                                        described.dtype if described is not None else "")
+        self._inspector.show_recipes(offers, why_not)
+
+    def _facts_known(self, reference: DataReference) -> None:
+        tab = self._tabs.current
+        if tab is not None and tab.signal_reference == reference:
+            self._offer_recipes(tab)
+
+    def _show_catalogue(self) -> None:
+        tab = self._tabs.current
+        described = tab.description if tab is not None else None
+        if tab is not None and described is not None:
+            self._catalogue.show_for(tab.signal_reference, described.shape, described.dtype)
+        else:
+            self._catalogue.show()
 
     def _submit_shown(self, recipe: Recipe) -> None:
         tab = self._tabs.current

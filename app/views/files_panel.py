@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
@@ -21,11 +21,14 @@ from PySide6.QtWidgets import (
 )
 
 from app.model.data import DataReference
+from app.model.nodes import NodeInfo
 from app.model.text import visible
 from app.session.file_rows import RowKind, kind_of_file
 from app.session.files_model import FilesModel, Role
+from app.session.fitting_data import Offer
 from app.session.snippet import python_snippet
 from app.session.vocabulary import Recipe
+from app.views.analyses_menu import add_analyses
 from app.views.files_proxy import FilesProxy
 from app.views.files_tree import FilesTree
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, set_state
@@ -36,18 +39,21 @@ from app.viz.tips import plain_tip
 _NOTHING_FITS = "Nothing that is opened below fits. Folders and files are searched once they are unfolded."
 _OPENABLE = (RowKind.HDF5_FILE, RowKind.FILE, RowKind.SERIES, RowKind.GROUP, RowKind.DATASET, RowKind.OTHER)
 
+Offers = Callable[[DataReference, Sequence[int] | None, str], list[Offer]]
+
 
 class FilesPanel(QWidget):
     """Browses one site at a time.
 
     Signals:
         open_requested(DataReference); folder_requested(PurePosixPath);
-        recipe_requested(Recipe, DataReference).
+        recipe_requested(Recipe, DataReference); catalogue_requested(DataReference, shape or None, dtype).
     """
 
     open_requested = Signal(object)
     folder_requested = Signal(object)
     recipe_requested = Signal(object, object)
+    catalogue_requested = Signal(object, object, str)
 
     def __init__(self, model: FilesModel, parent: QWidget | None = None, *, with_head: bool = True) -> None:
         """``with_head`` False: whoever embeds the panel shows its title and ``buttons``."""
@@ -55,7 +61,7 @@ class FilesPanel(QWidget):
         self._model = model
         self._with_head = with_head
         self._proxy = FilesProxy(model, self)
-        self._recipes: tuple[Recipe, ...] = ()
+        self._offers: Offers = _no_offers
         self._host = ""
         self._title = ""
         self._way: list[str] = []
@@ -64,15 +70,18 @@ class FilesPanel(QWidget):
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
-    def set_site(self, host: str, recipes: tuple[Recipe, ...], colour: str = "", title: str = "") -> None:
-        """What is known of the site that is browsed: its host ("" for this computer), its recipes, its mark."""
+    def set_site(self, host: str, colour: str = "", title: str = "") -> None:
+        """What is known of the site that is browsed: its host ("" for this computer), its mark."""
         self._host = host
-        self._recipes = recipes
         self._title = title
         self.mark.set_colour(colour)
         self.mark.setToolTip(plain_tip(visible(title)))
         self._tree.setToolTip(plain_tip(visible(title)))
         self._show_path()
+
+    def set_offers(self, offers: Offers) -> None:
+        """Who says which analyses there are for a row."""
+        self._offers = offers
 
     def selected(self) -> DataReference | None:
         """What is selected in the tree."""
@@ -262,9 +271,9 @@ class FilesPanel(QWidget):
             elif kind in _OPENABLE:
                 self._entry(menu, "Open", "image", self._open, reference, shortcut="Return")
             is_hdf5 = kind_of_file(reference.file_path.name) not in ("image", "text")
-            if is_hdf5 and kind in (RowKind.DATASET, RowKind.HDF5_FILE, RowKind.GROUP):
-                for recipe in self._recipes:
-                    self._entry(menu, f"{recipe.title}…", "run", self._ask_recipe, recipe, reference)
+            if kind in (RowKind.DATASET, RowKind.HDF5_FILE, RowKind.GROUP, RowKind.FILE, RowKind.SERIES) and (
+                    kind_of_file(reference.file_path.name) != "text"):
+                self._add_analyses(menu, reference, index.siblingAtColumn(0).data(Role.NODE))
             menu.addSeparator()
             self._entry(menu, "Copy path", "copy", self._copy, str(reference), shortcut="Ctrl+C")
             if is_hdf5 and kind in (RowKind.DATASET, RowKind.GROUP, RowKind.HDF5_FILE):
@@ -273,10 +282,16 @@ class FilesPanel(QWidget):
         self._entry(menu, "Refresh", "refresh", self.refresh, "F5")
         return menu
 
+    def _add_analyses(self, menu: QMenu, reference: DataReference, node: NodeInfo | None) -> None:
+        shape, dtype = (node.shape, node.dtype or "") if node is not None else (None, "")
+        add_analyses(menu, self._offers(reference, shape, dtype), functools.partial(self._ask_recipe, reference),
+                     functools.partial(self.catalogue_requested.emit, reference, shape, dtype))
+
     def _entry(self, menu: QMenu, text: str, name: str, slot: Callable[..., None], *given: object,
                shortcut: str = "") -> None:
         action = QAction(text, menu)
-        set_icon(action, name, "muted")
+        if name:
+            set_icon(action, name, "muted")
         if shortcut:
             action.setShortcut(QKeySequence(shortcut))
         action.triggered.connect(functools.partial(slot, *given))
@@ -288,11 +303,15 @@ class FilesPanel(QWidget):
     def _open(self, reference: DataReference, _checked: bool = False) -> None:
         self.open_requested.emit(reference)
 
-    def _ask_recipe(self, recipe: Recipe, reference: DataReference, _checked: bool = False) -> None:
+    def _ask_recipe(self, reference: DataReference, recipe: Recipe) -> None:
         self.recipe_requested.emit(recipe, reference)
 
     def _copy(self, text: str, _checked: bool = False) -> None:
         QGuiApplication.clipboard().setText(text)
+
+
+def _no_offers(_reference: DataReference, _shape: Sequence[int] | None, _dtype: str) -> list[Offer]:
+    return []
 
 
 def _cut(name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -28,6 +28,7 @@ from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.model.units import number_text
 from app.session.file_rows import short_type
+from app.session.fitting_data import Offer
 from app.session.vocabulary import Recipe
 from app.views.facts import Fact, Facts, Section
 from app.views.labels import PlainLabel, empty_layout
@@ -43,6 +44,7 @@ from app.viz.stack_view import StackView
 from app.viz.tips import plain_tip
 
 _LEAST_WIDTH = 214                     # holds the numbers of an ordinary frame
+_OFFERED = 3                           # more analyses are in the catalogue
 _RULES = {"default": "default plot of the file", "entry_default": "default plot of an entry",
           "first_nxdata": "first NXdata of the file", "legacy_signal": "signal=1 (old NeXus)",
           "known_layout": "known layout", "largest": "largest dataset", "given": "you", "none": "–"}
@@ -52,10 +54,11 @@ class Inspector(QWidget):
     """What is known of the data on screen.
 
     Signals:
-        recipe_requested(Recipe): compute this for what is shown.
+        recipe_requested(Recipe): compute this for what is shown; catalogue_requested(): choose among all.
     """
 
     recipe_requested = Signal(object)
+    catalogue_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -108,20 +111,33 @@ class Inspector(QWidget):
                 signal.connect(slot)
         self._described(tab.description if tab is not None else None)
 
-    def show_recipes(self, recipes: Iterable[Recipe], why_not: str = "") -> None:
-        """Offer these; ``why_not`` is told when there could be some but the site has no batch system."""
+    def show_recipes(self, offers: Sequence[Offer], why_not: str = "") -> None:
+        """Offer these; ``why_not`` is told when there could be some but the site has no batch system.
+
+        Those that do not fit are greyed and say why; where there are many, the rest is in the catalogue.
+        """
         empty_layout(self._recipes)
-        for recipe in recipes:
-            button = QPushButton(f"{recipe.title}…")
-            button.setProperty("role", "primary")
-            button.setToolTip(plain_tip(recipe.summary))
-            button.clicked.connect(functools.partial(self._ask_recipe, recipe))
+        for number, offer in enumerate(offers[:_OFFERED]):
+            button = QPushButton(visible(f"{offer.recipe.title}…"))
+            button.setProperty("role", "primary" if number == 0 else "")
+            button.setEnabled(not offer.why_not)
+            button.setToolTip(plain_tip(visible(offer.why_not or offer.recipe.summary)))
+            button.setAccessibleDescription(visible(offer.why_not or offer.recipe.summary))
+            button.clicked.connect(functools.partial(self._ask_recipe, offer.recipe))
             self._recipes.addWidget(button)
+        if offers:
+            more = QPushButton("More analyses…")
+            more.setProperty("role", "link")
+            more.clicked.connect(self._ask_catalogue)
+            self._recipes.addWidget(more)
         if why_not:
             self._recipes.addWidget(PlainLabel(why_not, "muted", wrap=True))
 
     def _ask_recipe(self, recipe: Recipe, _checked: bool = False) -> None:
         self.recipe_requested.emit(recipe)
+
+    def _ask_catalogue(self, _checked: bool = False) -> None:
+        self.catalogue_requested.emit()
 
     # -- building ---------------------------------------------------------------------------------------------------
 

@@ -21,11 +21,13 @@ from app.session.places import Places
 from app.session.session import Session
 from app.session.site_list import SiteList
 from app.session.site_probing import SiteProbing
+from app.session.site_software import SiteSoftware
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import Recipe
 from app.settings import Settings
 from app.views.asking import Asking
+from app.views.catalogue_desk import CatalogueDesk
 from app.views.data_desk import DataDesk
 from app.views.dataset_tab import DatasetTab
 from app.views.docks import PanelDock
@@ -66,7 +68,8 @@ class MainWindow(QMainWindow):
     settings_changed = Signal(object)
 
     def __init__(self, session: Session, sites: SiteList, probing: SiteProbing, places: Places, jobs: JobsModel,
-                 viewed: Viewed, streaming: Streaming, messages: Messages, settings: Settings, version: str) -> None:
+                 software: SiteSoftware, viewed: Viewed, streaming: Streaming, messages: Messages, settings: Settings,
+                 version: str) -> None:
         super().__init__()
         self._session = session
         self._messages = messages
@@ -93,9 +96,10 @@ class MainWindow(QMainWindow):
         self.site_forms = SiteForms(session, sites, probing, messages, self)
         self.site_desk = SiteDesk(session, sites, probing, self.navigator, self.top_bar, self.start_page,
                                   self.files_panel, self._tabs, self.site_forms, self)
+        self.catalogue_desk = CatalogueDesk(session, software, self)
         self.data_desk = DataDesk(session, self.navigator, self._tabs, self.inspector, self.files_panel, self.job_desk,
                                   messages, places=places, viewed=viewed, streaming=streaming, kept=self._kept,
-                                  parent=self)
+                                  catalogue=self.catalogue_desk, parent=self)
         self.provenance_desk = ProvenanceDesk(session, self._tabs, self.inspector, self.job_desk, messages, self)
         self._notices = SiteNotices(session, messages, self.notice, self, self.site_forms.tries)
         self._stale_marks = StaleMarks(session, self._tabs, self)
@@ -193,6 +197,7 @@ class MainWindow(QMainWindow):
             self._actions.take(dock.toggleViewAction(), key)
         add("Reset the layout", "grid", self._reset_layout)
         self._actions.separate()
+        add("Analyses…", "run", self.catalogue_desk.show, "Ctrl+Shift+A")
         self._notices_wanted = add("Desktop notices of jobs", "", self._choose_notices)
         self._notices_wanted.setCheckable(True)
         self._notices_wanted.setChecked(self.settings.job_notices)

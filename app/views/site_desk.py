@@ -117,8 +117,7 @@ class SiteDesk(QObject):
     def _site_shown(self, name: str) -> None:
         self._top_bar.show_site(name)
         profile = self._session.profile(name)
-        self._files_panel.set_site(profile.ssh.host, self._session.recipes(name), profile.colour,
-                                   self._session.title(name))
+        self._files_panel.set_site(profile.ssh.host, profile.colour, self._session.title(name))
         self._mirror(name)
 
     def _site_learned(self, name: str) -> None:

@@ -269,10 +269,12 @@ class SubmitDialog(QDialog):
     # -- what is known arrives --------------------------------------------------------------------------------------
 
     def _take_companion(self, name: str, path: PurePosixPath) -> None:
-        self.fields[name].suggest(str(path), f"found beside the data, in {path.parent}")
+        if name in self.fields:
+            self.fields[name].suggest(str(path), f"found beside the data, in {path.parent}")
 
     def _take_default(self, name: str, value: Any, note: str) -> None:
-        self.fields[name].suggest(value, note)
+        if name in self.fields:
+            self.fields[name].suggest(value, note)
 
     def _take_misfit(self, sentence: str) -> None:
         if sentence:

@@ -20,12 +20,14 @@ from app.model.jobs import Account, Job, JobPart, JobSpec, JobState, Partition, 
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings, SshSettings
+from app.recipes.availability import Availability, SoftwareState
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe, RecipeStep
 from app.remote.job_draft import Draft, StepDraft
 from app.remote.job_names import script_file
 from app.remote.seams import Interaction
 from app.remote.site_catalogue import SiteCatalogue
+from app.remote.site_recipes import RecipeFault
 
 
 class FakeWatch:
@@ -283,6 +285,9 @@ class FakeSites:
         self.interactions: list[Interaction] = []
         self.during_open: Callable[[Interaction], None] = _nothing
         self.kept = 0
+        self.looks = 0                               # at the software of a site
+        self.seen: dict[str, Availability] = {}      # by the recipe's name
+        self.left_out: tuple[RecipeFault, ...] = ()
         self.sign_in_ends: float | None = None       # seconds since the epoch
 
     def names(self) -> list[str]:
@@ -299,6 +304,14 @@ class FakeSites:
 
     def jobs(self, name: str, connection: Any) -> Any:
         return self.batch if name != "local" else _NoJobs()
+
+    def recipes(self, name: str, connection: Any) -> Any:
+        return SimpleNamespace(faults=self.left_out)
+
+    def software(self, name: str, connection: Any, *, again: bool = False) -> list[Availability]:
+        self.looks += 1
+        return [self.seen.get(recipe.name, Availability(name, recipe, SoftwareState.READY, place="here"))
+                for recipe in self.batch.recipes()]
 
     def identity(self, name: str) -> None:
         return None

@@ -1,0 +1,45 @@
+"""The analyses for some data, as entries of a menu: those that do not fit are greyed and say why. GUI thread."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QMenu
+
+from app.model.text import visible
+from app.session.fitting_data import Offer
+from app.session.vocabulary import Recipe
+from app.viz.icons import set_icon
+
+OFFERED = 5                            # more analyses are in the catalogue
+
+
+def add_analyses(menu: QMenu, offers: Sequence[Offer], use: Callable[[Recipe], object],
+                 more: Callable[[], object]) -> None:
+    """``use(recipe)`` opens its form, ``more()`` the catalogue; nothing is added where nothing can be computed."""
+    for offer in offers[:OFFERED]:
+        action = QAction(visible(f"{offer.recipe.title}…"), menu)
+        if offer.why_not:
+            action.setText(visible(f"{offer.recipe.title} – {_without_title(offer)}"))
+            action.setEnabled(False)
+        set_icon(action, "run", "muted")
+        action.triggered.connect(functools.partial(_use, use, offer.recipe))
+        menu.addAction(action)
+    if offers:
+        action = menu.addAction("More analyses…")
+        action.triggered.connect(functools.partial(_more, more))
+
+
+def _without_title(offer: Offer) -> str:
+    """``takes data of 3 dimensions; this has 2``: the sentence behind the analysis' own name."""
+    return offer.why_not.removeprefix(offer.recipe.title).strip().rstrip(".")
+
+
+def _use(use: Callable[[Recipe], object], recipe: Recipe, _checked: bool = False) -> None:
+    use(recipe)
+
+
+def _more(more: Callable[[], object], _checked: bool = False) -> None:
+    more()
