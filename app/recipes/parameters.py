@@ -16,7 +16,7 @@ from app.recipes.recipe import Parameter, ParameterType, Recipe
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 _LONGEST_TEXT = 4096
-_MOST_FILES = 10_000
+_MOST_FILES = 500
 
 
 def complete(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from app.errors import BatchError, NotFoundError, PermissionError_, RecipeError,
 from app.model.jobs import InputExtent, Job, JobKind, JobSpec, Partition
 from app.model.site import SiteProfile
 from app.recipes.containers import container_problem, container_words, image_path, job_binds
-from app.recipes.parameters import complete
-from app.recipes.recipe import ParameterType, Recipe
+from app.recipes.parameters import complete, paths_in, with_paths
+from app.recipes.recipe import Recipe
 from app.recipes.script import Earlier, StepScript
 from app.remote.batch_system import BatchSystem
 from app.remote.job_draft import Draft, StepDraft, absolute, count_inputs, file_of
@@ -28,7 +28,6 @@ from app.remote.site_room import look_at_room, room_warning
 from app.remote.submission_text import can_hold, submission_text
 
 _log = logging.getLogger(__name__)
-_PATHS = (ParameterType.FILE, ParameterType.DATASET)
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,11 @@ class Preparation:
             SchedulerUnavailableError, LinkError.
         """
         count_inputs(recipe, len(spec.inputs))
-        parameters = complete(recipe, spec.parameters)
         home = self._store.home
+        parameters = with_paths(recipe, complete(recipe, spec.parameters), lambda text: absolute(text, home))
         inputs = tuple(absolute(text, home) for text in spec.inputs)
         files = [(file_of(text), "input") for text in inputs]
-        for parameter in recipe.parameters:
-            if parameter.type in _PATHS and parameters[parameter.name]:
-                parameters[parameter.name] = absolute(parameters[parameter.name], home)
-                files.append((file_of(parameters[parameter.name]), parameter.title))
+        files += [(file_of(text), parameter.title) for parameter, text in paths_in(recipe, parameters)]
         parent, states, warnings = self._place(home, files)
         sizes = [InputExtent(nbytes=state.nbytes) for state in states[:len(inputs)]]
         extents = spec.extents if len(spec.extents) == len(inputs) else sizes
