@@ -208,13 +208,14 @@ def find_centre(projections, angles, row):
     columns, step = projections.shape[2], float(np.median(np.diff(angles)))
     middle, reach = (columns - 1) / 2, P["centre_range"] / P["binning"] if P["centre_range"] else columns / 8
     half = -np.log(projections[row][angles <= angles[0] + 180 + 1e-6 * step])
-    low, high = max(2, int(middle - reach)), min(columns - 3, int(np.ceil(middle + reach)))
-    vo = middle if P["centre_method"] == "half-turn pairs" else float(calculation.find_center_vo(
-        half, start=low, stop=high, step=0.1, ncore=1))
-    near = reach if P["centre_method"] == "half-turn pairs" else max(4.0, 0.01 * columns)
     partner = np.array([int(np.argmin(np.abs(angles - a - 180))) for a in angles])
     errors = angles[partner] - angles - 180
     pairs = [i for i in np.argsort(np.abs(errors), kind="stable") if abs(errors[i]) < 3.5 * step]
+    accuracy = 0.5 if pairs and P["centre_method"] == "auto" else 0.1
+    low, high = max(2, int(middle - reach)), min(columns - 3, int(np.ceil(middle + reach)))
+    vo = middle if P["centre_method"] == "half-turn pairs" else float(calculation.find_center_vo(
+        half, start=low, stop=high, step=accuracy, ncore=1))
+    near = reach if P["centre_method"] == "half-turn pairs" else max(4.0, 0.01 * columns)
     if P["centre_method"] == "vo" or not pairs:
         return vo
     rows = projections.shape[0]

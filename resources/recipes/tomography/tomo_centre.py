@@ -43,8 +43,9 @@ def find_centre(projections, values, half, cpus):
     sinogram = -np.log(projections.sinograms(row, row + 1)[0])
     if half:
         return by_overlap(sinogram, angles)
-    centre = _checked(by_vo(sinogram, angles, reach, cpus), grid, reach, middle)
-    if method == "auto" and half_turn_pairs(angles):
+    refine = method == "auto" and bool(half_turn_pairs(angles))
+    centre = _checked(by_vo(sinogram, angles, reach, cpus, 0.5 if refine else 0.1), grid, reach, middle)
+    if refine:
         near = max(4.0, NEAR * grid.columns)
         refined = by_half_turn(projections, centre, near)
         if abs(refined - centre) < near - 1:
@@ -76,15 +77,15 @@ def half_turn_of(sinogram, angles):
     return sinogram[angles <= angles[0] + HALF_TURN + 1e-6 * step]
 
 
-def by_vo(sinogram, angles, reach, cpus):
-    """Vo's method (Optics Express 22, 19078, 2014) as algotom has it, to a tenth of a pixel."""
+def by_vo(sinogram, angles, reach, cpus, step):
+    """Vo's method (Optics Express 22, 19078, 2014) as algotom has it, to ``step`` pixels."""
     from algotom.prep.calculation import find_center_vo
     columns = sinogram.shape[1]
     middle = (columns - 1) / 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")     # of the edge of the range: `_checked` says it
         return float(find_center_vo(half_turn_of(sinogram, angles), start=max(2, int(middle - reach)),
-                                    stop=min(columns - 3, int(np.ceil(middle + reach))), step=0.1, ncore=cpus))
+                                    stop=min(columns - 3, int(np.ceil(middle + reach))), step=step, ncore=cpus))
 
 
 def by_overlap(sinogram, angles):

@@ -141,6 +141,12 @@ def back_projection():
     return _COMPILED["fbp"]
 
 
+def warm_up():
+    """Import and compile what takes seconds, once."""
+    importlib.import_module("algotom.prep.removal")
+    back_projection()(np.zeros((2, 8), np.float32), np.zeros(2, np.float32), np.float32(3.5))
+
+
 def without_rings(transmission, values):
     """The sinogram with the stripes removed that would become rings, as algotom does it."""
     method = values.get("rings") or "none"

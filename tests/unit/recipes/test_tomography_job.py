@@ -18,7 +18,7 @@ from fabio.tifimage import TifImage
 from app.recipes.parameters import complete
 from app.recipes.snippets import filled_snippet
 from tests.peers.small_disk import small_disk
-from tests.unit.recipes.tomography import Environment, Truth, Work, nxtomo
+from tests.unit.recipes.tomography import RECIPE, Environment, Truth, Work, nxtomo
 
 TRUTH = Truth()
 PLAIN: dict[str, Any] = {"rings": "none", "centre": TRUTH.centre}
@@ -92,16 +92,16 @@ def test_that_memory_bounds_how_many_slices_are_read_at_once(work: Work, scan: P
     assert work.step("prepare").code == 0
     assert work.step("reconstruct", "-2", SLURM_MEM_PER_NODE="1").code == 0      # 7 slices of 4 · 120 · 97 bytes
     few = work.volume()
-    said = work.environment.evaluate(work.folder, """
+    said = work.environment.evaluate(work.folder, f"""
 import runpy
-module = runpy.run_path(%r)
+module = runpy.run_path({str(RECIPE / "run.py")!r})
 class Thing: pass
 prepared = Thing(); prepared.scan = Thing(); prepared.grid = Thing()
 prepared.scan.projections, prepared.grid.columns = range(1800), 2048
 import os
 os.environ["SLURM_MEM_PER_NODE"] = "16000"
 result = module["block_size"](prepared, 4)
-""" % str(Path(__file__).parents[3] / "resources" / "recipes" / "tomography" / "run.py"))
+""")
     assert said * 1800 * 2048 * 4 == pytest.approx(0.35 * 16e9, rel=0.01)
     assert few.shape == (4, 97, 97)
 
@@ -257,9 +257,9 @@ FAULTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "rows that are not there": (None, {"rows": "10:20"}, "The rows “10:20” do not fit the detector's 4"),
     "row outside": (None, {"centre": None, "rows": "1:3", "centre_row": 3}, "Row 3 is outside the rows"),
     "half acquisition of half a turn": (None, {"field_of_view": "half"}, "needs 360°, but the angles of"),
-    "flats of another shape": (None, {"flats": "small.h5"}, "flat fields of {scan} have 3 × 5 pixels, but the projecti"),
-    "angles that are no numbers": (None, {"angles_file": "words.txt"}, "Line 5 of the file of angles words.txt is no nu"),
-    "an empty range": (None, {"dtype": "uint16", "value_minimum": 2.0, "value_maximum": 1.0}, "range of values for uint"),
+    "flats of another shape": (None, {"flats": "small.h5"}, "flat fields of {scan} have 3 × 5 pixels, but"),
+    "angles that are words": (None, {"angles_file": "words.txt"}, "Line 5 of the file of angles words.txt is no"),
+    "an empty range": (None, {"dtype": "uint16", "value_minimum": 2.0, "value_maximum": 1.0}, "The range of values"),
 }
 
 
