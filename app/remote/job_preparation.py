@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from app.errors import BatchError, NotFoundError, PermissionError_, RecipeError, SubmissionRefusedError
-from app.model.jobs import InputExtent, Job, JobKind, JobSpec, Partition
+from app.model.jobs import InputExtent, JobKind, JobSpec, Partition
 from app.model.site import SiteProfile
 from app.recipes.containers import container_problem, container_words, image_path, job_binds
 from app.recipes.parameters import complete, paths_in, with_paths
@@ -19,24 +18,15 @@ from app.remote.batch_system import BatchSystem
 from app.remote.job_draft import Draft, StepDraft, absolute, count_inputs, file_of
 from app.remote.job_names import job_name, new_job_id, script_file, step_stem
 from app.remote.job_place import home_folder, inside, job_place, raw_place
-from app.remote.job_record import RecordedStep
 from app.remote.job_steps import ResolvedStep, Room, resolve_steps
 from app.remote.job_store import JobStore, PathState
+from app.remote.job_waiting import Predecessor
 from app.remote.scheduler.states import StepWish
 from app.remote.seams import Transport
 from app.remote.site_room import look_at_room, room_warning
 from app.remote.submission_text import can_hold, submission_text
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Predecessor:
-    """A job of ours that has to complete first: itself, the batch system's id of its last step, and that step."""
-
-    job: Job
-    scheduler_id: str
-    last: RecordedStep
 
 
 class Preparation:

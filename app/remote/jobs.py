@@ -9,45 +9,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from app.errors import (
-    AgentError,
-    BatchError,
-    BeamsideError,
-    HostKeyChangedError,
-    HostKeyUnknownError,
-    LinkError,
-    LinkLostError,
-    NotFoundError,
-    RecipeError,
-    SchedulerUnavailableError,
-    SubmissionRefusedError,
-    UnknownJobError,
-)
-from app.model.jobs import Account, Job, JobKind, JobPart, JobSpec, JobState, Partition, Resources, Space
+from app.errors import BatchError, BeamsideError, LinkError, NotFoundError, RecipeError, UnknownJobError
+from app.model.jobs import Account, Job, JobPart, JobSpec, JobState, Partition, Resources, Space
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.batch_system import BatchSystem
-from app.remote.job_draft import Draft, folder_files
+from app.remote.job_draft import Draft
 from app.remote.job_following import Follower
-from app.remote.job_names import job_of, log_file
+from app.remote.job_names import log_file
 from app.remote.job_pace import Pace
-from app.remote.job_preparation import Predecessor, Preparation
+from app.remote.job_preparation import Preparation
 from app.remote.job_record import asked_for, recorded_steps
-from app.remote.job_store import JobStore, Submission
-from app.remote.scheduler.dialect import Dialect
-from app.remote.scheduler.states import JobRow
+from app.remote.job_store import JobStore
+from app.remote.job_submission import send
+from app.remote.job_waiting import Predecessor, predecessors
 from app.remote.seams import Transport
 from app.remote.site_room import look_at_room
-from app.remote.submission_text import BETWEEN, LEFT
 
 _log = logging.getLogger(__name__)
-_PATIENCE_S = 60.0      # with a link that is lost during a submission: it restores itself
-_BETWEEN_ATTEMPTS_S = 0.5
 
 
 class JobService:
@@ -122,7 +106,7 @@ class JobService:
         self._batch.check()
         recipe = self._recipe(spec.recipe)
         return Preparation(self._profile, self._store, self._batch).draft(
-            spec, recipe, self._predecessors(spec), self._transport())
+            spec, recipe, self._predecessors(spec.after), self._transport())
 
     def expected_start(self, draft: Draft) -> float | None:
         """When the batch system would start a draft, in seconds since the epoch; ``None``: it does not say.
@@ -175,21 +159,9 @@ class JobService:
             SubmissionRefusedError, StorageFullError, PermissionError_: there is no job.
             LinkError: whether there is one shows in :meth:`jobs`; submitting the same Draft again is safe.
         """
-        dialect = self._batch.dialect
+        self._batch.check()
         draft = what if isinstance(what, Draft) else self.prepare(what)
-        answer = self._deliver(draft, draft is what)
-        first = draft.resources
-        state = JobState.HELD if draft.spec.hold else JobState.QUEUED
-        job = Job(draft.id, draft.site, draft.name, draft.recipe.name, draft.recipe.version, state,
-                  submitted=draft.created, folder=str(draft.folder), as_of=time.time(), partition=first.partition,
-                  time_limit_s=first.time_limit_min * 60 if first.time_limit_min else None, kind=draft.kind,
-                  memory_limit_mb=first.memory_mb, after=draft.after)
-        if answer.kind == "refused":
-            job = self._after_refusal(dialect, draft, job, answer.text)
-        else:
-            scheduler_id = dialect.parse_submit(answer.text.split(BETWEEN)[0]) if answer.kind else None
-            job = replace(job, scheduler_id=scheduler_id, state=state if scheduler_id else JobState.CREATED,
-                          reason="" if scheduler_id else "being submitted")
+        job = send(draft, self._store, self._batch, kept=draft is what)
         _log.info("job %s is %s at %s", job.id, job.scheduler_id, job.site)
         with self._look:
             self._follower.take(job)
@@ -304,79 +276,11 @@ class JobService:
 
     # -- How ----------------------------------------------------------------------------------------------------------
 
-    def _deliver(self, draft: Draft, kept: bool) -> Submission:
-        """Send the draft, again after a lost link: the folder can be claimed only once."""
-        files, give_up = folder_files(draft), 0.0
-        while True:
-            try:
-                return self._store.submit(draft.folder, files)
-            except (HostKeyChangedError, HostKeyUnknownError, AgentError):
-                raise
-            except LinkError as error:
-                now = time.monotonic()
-                give_up = give_up or now + _PATIENCE_S
-                if now >= give_up:
-                    raise LinkLostError(
-                        f"The connection was lost while the job {draft.id} was submitted.",
-                        error.detail or error.summary,
-                        "If it arrived, it is in the list of jobs; submitting it again makes no second one." if kept
-                        else "Look for it in the list of jobs before you submit again: that would be another job.") \
-                        from error
-                _log.info("submission of %s: %s Trying again.", draft.id, error.summary)
-            threading.Event().wait(_BETWEEN_ATTEMPTS_S)
-
-    def _after_refusal(self, dialect: Dialect, draft: Draft, job: Job, errors: str) -> Job:
-        """A refusal is raised and its folder removed, unless something of the job exists: that is looked for."""
-        left = [line.removeprefix(LEFT).strip() for line in errors.splitlines() if line.startswith(LEFT)]
-        error = dialect.refusal(errors, draft.resources)
-        if left:
-            raise BatchError(
-                f"A step of the job {draft.id} was refused, and what had been accepted could not be cancelled: "
-                f"{', '.join(left)}.", errors.strip(), "Cancel it in the list of jobs.") from error
-        if dialect.may_have_accepted(errors):
-            rows = [row for row in self._batch.rows() if (job_of(row.name) or ("", 0))[0] == draft.id]
-            if len(draft.steps) == 1 and rows:
-                return replace(job, scheduler_id=rows[0].scheduler_id, state=rows[0].state, reason=rows[0].reason)
-            self._cancel_rows(rows, draft.id)
-            if not rows:
-                raise SchedulerUnavailableError(
-                    f"{dialect.title} did not answer in time; whether it took the job shows in the list of jobs.",
-                    errors.strip(), "Look at the list of jobs in a minute, before submitting again.") from error
-        self._store.remove(draft.folder)
-        raise error
-
-    def _cancel_rows(self, rows: list[JobRow], called: str) -> None:
-        ids = sorted({row.scheduler_id for row in rows if not row.state.ended})
-        if ids:
-            self._batch.cancel(ids, called)
-
-    def _predecessors(self, spec: JobSpec) -> list[Predecessor]:
-        """The jobs that this one has to wait for: those of ``after`` that have not completed.
-
-        Raises:
-            SubmissionRefusedError: one is not known, has failed already, or cannot be waited for.
-        """
-        if not spec.after:
+    def _predecessors(self, after: Sequence[str]) -> list[Predecessor]:
+        if not after:
             return []
         known = {job.id: job for job in self.jobs() if job.ours}
-        out = []
-        for job_id in dict.fromkeys(spec.after):
-            job = known.get(job_id)
-            if job is None:
-                raise SubmissionRefusedError(f"There is no job {job_id} at {self._profile.label} to wait for.",
-                                             remedy="Choose one from the list of jobs.")
-            if job.state is JobState.COMPLETED:
-                continue
-            if job.state.ended or job.state is JobState.UNKNOWN:
-                raise SubmissionRefusedError(f"The job {job_id} has not succeeded, so nothing can wait for it.",
-                                             remedy="Submit that one again first.")
-            last = job.parts[-1].scheduler_id if job.parts else job.scheduler_id
-            if job.kind is JobKind.TRIAL or last is None:
-                why = "is a trial" if job.kind is JobKind.TRIAL else "is not in the queue yet"
-                raise SubmissionRefusedError(f"The job {job_id} {why}, so nothing can wait for it.",
-                                             remedy="Try again in a moment." if last is None else "")
-            out.append(Predecessor(job, last, recorded_steps(self._follower.records[job_id])[-1]))
-        return out
+        return predecessors(after, known, self._follower.records, self._profile.label)
 
     def _note(self, job: Job, name: str) -> None:
         """Leave a note in a job's folder; one that cannot be written (a full disk) is no reason not to act."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -53,8 +52,7 @@ def new_client(facility: DemoFacility, profile: SiteProfile,
     def make(program: str = "pass", on: DemoFacility = facility) -> JobService:
         monkeypatch.setenv("PATH", f"{on.addresses['bin']}:/usr/local/bin:/usr/bin:/bin")
         monkeypatch.setenv("HOME", str(on.home))
-        trial = replace(shipped_recipes()["azimuthal-integration"], name="trial", program=program, parameters=(),
-                        environment="", resources=Resources(time_limit_min=30, cpus=1, memory_mb=300))
+        trial = Recipe("trial", "1.0", "Trial", program, resources=Resources(time_limit_min=30, cpus=1, memory_mb=300))
         recipes: dict[str, Recipe] = {"trial": trial, **shipped_recipes()}
         return JobService(profile, LocalTransport, recipes)
     return make

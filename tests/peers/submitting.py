@@ -6,6 +6,7 @@ batch system's id. Run as ``python -m tests.peers.submitting``.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import socket
 import sys
@@ -73,6 +74,8 @@ class Client:
                 self._transport.close()
             for link in self._links:
                 link.close()
+                with contextlib.suppress(OSError):
+                    link.sock.shutdown(socket.SHUT_RDWR)    # wakes a thread that reads from it
                 link.sock.close()
                 link.join(10)
 

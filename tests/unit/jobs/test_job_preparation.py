@@ -94,7 +94,7 @@ def test_that_too_little_room_is_a_warning(service: JobService, spec: JobSpec, s
     big = replace(spec, extents=(InputExtent(nbytes=10**18),), resources=Resources(memory_mb=1, time_limit_min=1))
     (warning,) = service.prepare(big).warnings
     assert warning.endswith("and the input has 1e+09 GB: the results may not fit.")
-    space = service.space(scan.parent / "not" / "there")
+    space = service.space(str(scan.parent / "not" / "there"))
     assert space.free is not None
     assert space.total is not None
     assert 0 < space.free <= space.total
