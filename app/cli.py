@@ -21,11 +21,12 @@ from app.commands.context import Context
 from app.commands.data import run_get, run_ls, run_plot, run_tree
 from app.commands.doctor import run_doctor
 from app.commands.facility import run_facility
-from app.commands.jobs import run_cancel, run_job, run_jobs, run_submit
+from app.commands.jobs import run_cancel, run_hold, run_job, run_jobs, run_release
 from app.commands.output import Output, escape_what_the_terminal_has_not, leave_standard_output
 from app.commands.recipes import run_recipes
 from app.commands.sites import run_sign_in, run_sign_out, run_sites
 from app.commands.stack import PROFILE_NUMBERS, run_profile, run_project
+from app.commands.submitting import run_resubmit, run_submit
 from app.errors import BeamsideError, CancelledByUserError, UsageError
 from app.model.data import Reduction
 from app.model.stack import StackOperation
@@ -230,17 +231,35 @@ def _add_job_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     submit = add("submit", run_submit, "submit an analysis")
     submit.add_argument("recipe", metavar="RECIPE")
     submit.add_argument("targets", metavar="TARGET", nargs="+")
-    submit.add_argument("--set", metavar="key=value", action="append", default=[])
-    submit.add_argument("--partition", metavar="P")
-    submit.add_argument("--time", type=_positive, metavar="MIN")
-    submit.add_argument("--account", metavar="A")
-    submit.add_argument("--dry-run", action="store_true", help="only show what would be submitted")
-    submit.add_argument("--wait", action="store_true", help="wait for the end of the job")
+    _add_wishes(submit)
+    again = add("resubmit", run_resubmit, "submit a job once more, with changes")
+    again.add_argument("id", metavar="ID")
+    _add_wishes(again)
     add("jobs", run_jobs, "list your jobs").add_argument("site", metavar="SITE", nargs="?")
     job = add("job", run_job, "show one job")
     job.add_argument("id", metavar="ID")
     job.add_argument("--log", action="store_true", help="with the end of its log")
+    job.add_argument("--step", metavar="NAME", help="with the end of the log of this step")
+    job.add_argument("--task", type=_positive, metavar="N", help="with the end of the log of this task")
+    job.add_argument("--details", action="store_true", help="with all that is known of it")
     add("cancel", run_cancel, "cancel a job").add_argument("id", metavar="ID")
+    add("hold", run_hold, "keep a waiting job from starting").add_argument("id", metavar="ID")
+    add("release", run_release, "let a held job start").add_argument("id", metavar="ID")
+
+
+def _add_wishes(command: argparse.ArgumentParser) -> None:
+    """What may be asked of a job that is submitted."""
+    command.add_argument("--set", metavar="key=value", action="append", default=[])
+    command.add_argument("--partition", metavar="P")
+    command.add_argument("--time", type=_positive, metavar="MIN")
+    command.add_argument("--account", metavar="A")
+    command.add_argument("--tasks", type=_positive, metavar="N", help="into how many tasks it is divided")
+    command.add_argument("--after", metavar="ID", action="append", default=[],
+                         help="start when this job has completed; may be given again")
+    command.add_argument("--hold", action="store_true", help="submit it held, until it is released")
+    command.add_argument("--name", metavar="NAME")
+    command.add_argument("--dry-run", action="store_true", help="only show what would be submitted")
+    command.add_argument("--wait", action="store_true", help="wait for the end of the job")
 
 
 def _natural(text: str) -> int:

@@ -1,0 +1,118 @@
+"""``submit`` and ``resubmit``: a new job, or one that was with other parameters."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from app.commands.context import Context
+from app.commands.job_text import job_json, job_line
+from app.commands.jobs import find
+from app.commands.recipes import fill_from_metadata
+from app.errors import BatchError, LinkLostError, UsageError
+from app.model.jobs import Job, JobSpec, JobState, Resources
+from app.recipes.catalogue import shipped_recipes
+from app.recipes.parameters import parse_assignments
+from app.recipes.recipe import Recipe
+from app.remote.job_draft import Draft
+from app.remote.jobs import JobService
+
+POLL_S = 1.0
+
+
+def run_submit(arguments: argparse.Namespace, context: Context) -> int:
+    targets = [context.target(text) for text in arguments.targets]
+    site = targets[0].site
+    if any(t.site != site for t in targets):
+        raise UsageError("All inputs of a job must be at one site.", remedy="Submit one job per site.")
+    recipe = _recipe(arguments.recipe, site, context)
+    inputs = tuple(t.file + (f"::{t.data_path}" if t.data_path else "") for t in targets)
+    values = parse_assignments(recipe, arguments.set)
+    fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
+    service = context.jobs(site)
+    spec = JobSpec(site, recipe.name, inputs, values,
+                   Resources(arguments.partition or "", arguments.account or "", arguments.time),
+                   name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
+                   after=tuple(_predecessor(text, site, context) for text in arguments.after))
+    return _hand_in(service, spec, arguments, context)
+
+
+def run_resubmit(arguments: argparse.Namespace, context: Context) -> int:
+    """What is not named stays as it was; an empty value (``--set key=``) leaves it to the recipe again."""
+    service, job = find(arguments.id, context)
+    spec = service.spec_of(job.id)
+    changes = parse_assignments(_recipe(spec.recipe, job.site, context), arguments.set)
+    values = {name: value for name, value in {**spec.parameters, **changes}.items() if value is not None}
+    old = spec.resources
+    resources = replace(old, partition=arguments.partition or old.partition, account=arguments.account or old.account,
+                        time_limit_min=arguments.time or old.time_limit_min)
+    spec = replace(spec, parameters=values, resources=resources, name=arguments.name or spec.name,
+                   tasks=arguments.tasks or spec.tasks, hold=arguments.hold,
+                   after=tuple(_predecessor(text, job.site, context) for text in arguments.after))
+    return _hand_in(service, spec, arguments, context)
+
+
+def follow(service: JobService, job: Job, context: Context) -> Job:
+    """Wait until a job has ended, telling every change."""
+    told = ""
+    while not job.state.ended:
+        now = f"{job.state.value}{f' ({job.reason})' if job.reason else ''}"
+        if now != told:
+            fields = {"id": job.id, "state": job.state.value, "reason": job.reason}
+            context.output.event("job_state", fields, f"{job.id}: {now}")
+            told = now
+        time.sleep(POLL_S)
+        job = service.job(job.id)
+    return job
+
+
+def _hand_in(service: JobService, spec: JobSpec, arguments: argparse.Namespace, context: Context) -> int:
+    draft = service.prepare(spec)
+    for warning in draft.warnings:
+        context.output.event("warning", {"summary": warning}, warning)
+    if arguments.dry_run:
+        _show(draft, context)
+        return 0
+    try:
+        job = service.submit(draft)
+    except LinkLostError as error:             # this draft is gone with the command
+        raise LinkLostError(error.summary, error.detail, "Look for it in the list of jobs before you submit again: "
+                            "that would be another job.") from error
+    ends = context.sites.outlives(spec.site, time.time() + 60 * (draft.resources.time_limit_min or 0))
+    if ends:
+        context.output.say(ends)
+    if arguments.wait:
+        job = follow(service, job, context)
+    context.output.result(job_json(job), job_line(job))
+    return BatchError.exit_code if arguments.wait and job.state is not JobState.COMPLETED else 0
+
+
+def _show(draft: Draft, context: Context) -> None:
+    job = Job("", draft.site, draft.name, draft.recipe.name, draft.recipe.version, JobState.CREATED,
+              folder=str(draft.folder))
+    steps = [{"name": step.name, "title": step.title, "tasks": step.tasks, "script": step.script,
+              "partition": step.resources.partition, "account": step.resources.account,
+              "time_limit_min": step.resources.time_limit_min, "cpus": step.resources.cpus,
+              "memory_mb": step.resources.memory_mb} for step in draft.steps]
+    context.output.result({**job_json(job), "script": draft.script, "parameters": draft.parameters, "steps": steps,
+                           "warnings": list(draft.warnings)}, draft.script)
+
+
+def _recipe(name: str, site: str, context: Context) -> Recipe:
+    own = bool(context.sites.profile(site).software.recipes)
+    recipes: Mapping[str, Recipe] = context.sites.recipes(site, context.connection(site)) if own else shipped_recipes()
+    recipe = recipes.get(name)
+    if recipe is None:
+        raise UsageError(f"There is no recipe called “{name}”.",
+                         remedy=f"Known recipes: {', '.join(sorted(recipes))}.")
+    return recipe
+
+
+def _predecessor(text: str, site: str, context: Context) -> str:
+    """Our id of a job to wait for, which has to be at the same site."""
+    _, job = find(text if ":" in text else f"{site}:{text}", context)
+    if job.site != site:
+        raise UsageError(f"The job {text} is at another site.", remedy="A job can wait for jobs of its own site only.")
+    return job.id

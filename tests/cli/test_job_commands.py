@@ -1,0 +1,96 @@
+"""``submit`` with all its wishes, ``hold``, ``release``, ``resubmit``, ``job`` with its parts, at the demo facility."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.commands.job_text import job_json, job_line
+from app.model.jobs import Job, JobKind, JobPart, JobState
+from tests.cli.running import checked_error
+from tests.peers.commands import Commands
+from tests.peers.demo_facility import DemoFacility, running_facility
+
+SPHERES = "data/visitor/sc5678/saxs/20261112/RAW_DATA/spheres/spheres_0001"
+
+
+@pytest.fixture(scope="module")
+def facility(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoFacility]:
+    with running_facility(tmp_path_factory.mktemp("demo"), minute_s=2) as demo:
+        yield demo
+
+
+@pytest.fixture
+def ada(facility: DemoFacility, tmp_path: Path) -> Commands:
+    robot = facility.robot()
+    commands = Commands(tmp_path / "ada", lambda code: robot.approve(code.verification_uri, code.user_code))
+    commands.ok("sites", "add", str(facility.profile))
+    return commands
+
+
+def submit(facility: DemoFacility, *more: str) -> list[str]:
+    file = facility.data.parent / f"{SPHERES}.nxs"
+    return ["submit", "azimuthal-integration", f"demo:{file}", "--set", f"poni={file.with_suffix('.poni')}",
+            "--set", "npt=50", "--set", "frames=0:2", *more]
+
+
+def test_that_a_job_is_held_released_chained_and_repeated(facility: DemoFacility, ada: Commands) -> None:
+    first = ada.ok(*submit(facility, "--hold", "--name", "the first", "--time", "5"))
+    assert (first["state"], first["name"]) == ("held", "the first")
+    second = ada.ok(*submit(facility, "--after", first["id"]))
+    assert second["after"] == [first["id"]]
+    assert ada.ok("job", f"demo:{second['id']}")["state"] in ("queued", "held")
+    held = ada.ok("hold", f"demo:{second['id']}")
+    assert held["state"] == "held"
+    code, value = ada.run("hold", f"demo:{first['id']}")
+    assert code == 6
+    checked_error(code, value)
+    assert ada.ok("release", f"demo:{second['id']}")["state"] in ("queued", "held")
+    assert ada.ok("release", f"demo:{first['id']}")["state"] in ("queued", "running", "completed")
+    again = ada.ok("resubmit", f"demo:{first['id']}", "--set", "npt=70", "--time", "60", "--wait")
+    assert again["state"] == "completed"
+    assert again["id"] != first["id"]
+    plot = ada.ok("tree", again["outputs"][0].partition("::")[0])
+    shapes = {tuple(node["shape"]) for node in plot["nodes"] if node.get("shape")}
+    assert any(70 in shape for shape in shapes), "the value that was changed"
+    assert ada.ok("job", f"demo:{second['id']}")["state"] in ("queued", "running", "completed")
+
+
+def test_that_the_wishes_are_seen_before_anything_is_created(facility: DemoFacility, ada: Commands) -> None:
+    draft = ada.ok(*submit(facility, "--dry-run", "--time", "7", "--tasks", "2"))
+    assert draft["steps"][0]["tasks"] == 2
+    assert draft["steps"][0]["time_limit_min"] == 7
+    assert draft["warnings"] == []
+    assert draft["parameters"]["npt"] == 50
+    code, value = ada.run(*submit(facility, "--after", "demo:20200101-000000-none"))
+    assert (code, checked_error(code, value)["kind"]) == (6, "unknown_job")
+
+
+def test_that_a_part_and_its_log_are_named(facility: DemoFacility, ada: Commands) -> None:
+    job = ada.ok(*submit(facility, "--tasks", "2", "--time", "60", "--wait"))
+    told = ada.ok("job", f"demo:{job['id']}", "--details")
+    assert job["state"] == "completed"
+    assert {(part["step"], part["task"]) for part in told["parts"]} >= {("integrate", 1), ("integrate", 2)}
+    assert all(part["state"] == "completed" for part in told["parts"])
+    assert (told["ours"], told["kind"]) == (True, "run")
+    assert {"memory_mb", "node", "partition", "progress", "last_lines"} <= set(told)
+    log = ada.ok("job", f"demo:{job['id']}", "--step", "integrate", "--task", "2")["log"]
+    assert isinstance(log, str)
+    code, value = ada.run("job", f"demo:{job['id']}", "--step", "nowhere")
+    assert (code, checked_error(code, value)["kind"]) == (2, "usage")
+
+
+def test_that_a_job_object_says_only_what_there_is_to_say() -> None:
+    plain = Job("j1", "far", "n", "reduce", "1.0", JobState.QUEUED, "7")
+    assert set(job_json(plain)) == set(plain.as_json())
+    by_hand = Job("9", "far", "script.sh", "", "", JobState.RUNNING, "9", ours=False)
+    assert job_json(by_hand)["ours"] is False
+    assert "started by hand" in job_line(by_hand)
+    trial = Job("j2", "far", "n", "reduce", "1.0", JobState.RUNNING, kind=JobKind.TRIAL,
+                parts=(JobPart("a", 1, JobState.FAILED, reason="exit code 7"), JobPart("a", 2, JobState.RUNNING)))
+    value = job_json(trial)
+    assert (value["kind"], value["parts"][0]["reason"], value["parts"][1]["task"]) == ("trial", "exit code 7", 2)
+    assert "[1 failed, 1 running]" in job_line(trial)
+    assert "a.1  failed  exit code 7" in job_line(trial, parts=True)
