@@ -92,7 +92,11 @@ def _open_form(qtbot: Any, program: Any) -> tuple[SubmitDialog, TrialPanel]:
     dialog = program.window.findChildren(SubmitDialog)[-1]
     qtbot.waitUntil(lambda: str(dialog.fields["poni"].value).endswith("spheres_0001.poni"), timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: "mask" in str(dialog.fields["mask"].value), timeout=PATIENCE_MS)
-    return dialog, dialog.findChild(TrialPanel)
+    panel = dialog.findChild(TrialPanel)
+    if not panel.isVisible():                            # a narrow screen shows one or the other
+        qtbot.mouseClick(dialog._side_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(panel.isVisible)
+    return dialog, panel
 
 
 def _drawn(qtbot: Any, panel: TrialPanel, act: Any) -> None:
