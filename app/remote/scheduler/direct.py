@@ -16,7 +16,7 @@ from typing import Any
 
 from app.errors import BeamsideError, SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
 from app.model.jobs import Account, JobState, Partition, Resources
-from app.remote.scheduler.fields import fields, number
+from app.remote.scheduler.fields import fields, number, plain
 from app.remote.scheduler.options import checked_ids, checked_name, checked_names, checked_script, positive
 from app.remote.scheduler.states import AFTER, JobRow, StepWish, exit_words
 
@@ -205,7 +205,7 @@ def _time(text: str) -> float | None:
 
 def _told(errors: str) -> str:
     said = [line[8:].strip() for line in errors.splitlines() if line.startswith("direct: ")]
-    return said[-1] if said else ""
+    return plain(said[-1]) if said else ""
 
 
 def _is_missing(errors: str) -> bool:

@@ -47,3 +47,9 @@ def numbers(text: str, most: int = 100_000) -> list[int]:
             return []
         found += range(first, last + 1, step)
     return found
+
+
+def plain(text: str, most: int = 160) -> str:
+    """What a batch system wrote, for a sentence: one line, not too long, nothing that a terminal would obey."""
+    text = "".join(c if c.isprintable() else "�" for c in " ".join(text.split()))
+    return text if len(text) <= most else f"{text[:most - 1]}…"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from app.errors import BeamsideError, SchedulerUnavailableError
 from app.model.jobs import Account, Partition, Resources
 from app.remote.scheduler import gridengine_words as words
+from app.remote.scheduler.fields import plain
 from app.remote.scheduler.gridengine_records import PART, listed_jobs, past_jobs, summaries
 from app.remote.scheduler.options import (
     checked_ids,
@@ -229,7 +230,7 @@ class GridEngine:
             said = [line for line in said if "does not exist" not in line]
             if not said and "does not exist" in output + errors:
                 return ""
-        return re.sub(r"^(denied|error|critical error): ", "", said[0]) if said else (
+        return plain(re.sub(r"^(denied|error|critical error): ", "", said[0])) if said else (
             f"the command ended with exit code {exit_code}")
 
     # -- What there is ------------------------------------------------------------------------------------------------

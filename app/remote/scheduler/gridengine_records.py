@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from app.errors import SchedulerUnavailableError
 from app.model.jobs import JobState
 from app.remote.scheduler import gridengine_words as words
-from app.remote.scheduler.fields import number, numbers
+from app.remote.scheduler.fields import number, numbers, plain
 from app.remote.scheduler.states import JobRow, exit_words
 
 PART = "\n\x1d\n"       # between the parts of an answer; no job's name holds a new line
@@ -41,7 +41,7 @@ def listed_jobs(output: str) -> list[JobRow]:
         kind, why = words.state(text, _text(job, "predecessor_jobs") != "", job_id in held)
         error, waiting = messages.get(job_id, ("", ""))
         if "E" in text and error:
-            why = f"{why}: {error}"
+            why = f"{why}: {plain(error)}"
         elif why == "held":
             why = "held by the facility" if held.get(job_id) == "s" else "held by you"
         elif kind is JobState.QUEUED and not why:

@@ -6,7 +6,7 @@ import re
 
 from app.errors import BeamsideError, SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
 from app.model.jobs import JobState, Resources
-from app.remote.scheduler.fields import duration
+from app.remote.scheduler.fields import duration, plain
 
 _UNREACHABLE = re.compile(r"commlib error|unable to (send message to|contact) qmaster|failed receiving gdi request|"
                           r"can't connect to service|qmaster is not running|got (select|send|read) error", re.I)
@@ -59,7 +59,7 @@ def state(text: str, waits_for_job: bool, held: bool) -> tuple[JobState, str]:
         return JobState.RUNNING, "ending"
     if re.search(r"[rtRsSTN]", text):
         return JobState.RUNNING, "suspended" if re.search(r"[sST]", text) else ""
-    return JobState.UNKNOWN, f"Grid Engine calls its state {text}"
+    return JobState.UNKNOWN, f"Grid Engine calls its state {plain(text, 20)}"
 
 
 def waiting_words(said: str) -> str:
@@ -111,7 +111,8 @@ def refusal(errors: str, resources: Resources) -> BeamsideError:
             return SubmissionRefusedError(summary, errors.strip(), remedy)
     lines = [line.strip() for line in errors.splitlines() if line.strip() and line.strip() != "Exiting."]
     said = re.sub(r"^(Unable to run job: )?(job rejected: |denied: |error: )?", "", lines[0]) if lines else ""
-    return SubmissionRefusedError(f"Grid Engine refused the job: {said}" if said else "Grid Engine refused the job.",
+    said = f": {plain(said)}" if said else "."
+    return SubmissionRefusedError(f"Grid Engine refused the job{said}",
                                   errors.strip(), "Change what is asked for and submit again.")
 
 

@@ -14,7 +14,7 @@ from app.errors import SubmissionRefusedError
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _QUEUE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,127}")
 _SCRIPT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\.sh")
-_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+\\$-]{0,127}")
+_USER = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._@+\\$-]{0,126}[A-Za-z0-9_$])?")
 _ID = re.compile(r"[1-9][0-9]{0,17}")
 _MOST_IDS = 5000
 

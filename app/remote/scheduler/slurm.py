@@ -91,7 +91,7 @@ class Slurm:
     def parse_submit(self, output: str) -> str | None:
         """The id in ``--parsable`` output (``id`` or ``id;cluster``), past whatever a login script printed."""
         for line in reversed(output.splitlines()):
-            match = re.fullmatch(r"([0-9]{1,18})(;[A-Za-z0-9._-]+)?", line.strip())
+            match = re.fullmatch(r"([1-9][0-9]{0,17})(;[A-Za-z0-9._-]+)?", line.strip())
             if match:
                 return match.group(1)
         return None
@@ -118,7 +118,10 @@ class Slurm:
                 US.join(_LIST_FIELDS)]
 
     def parse_list(self, output: str) -> list[JobRow]:
-        """The rows of ``squeue``; lines that are not rows (a login script's, a name's second line) are left out."""
+        """The rows of ``squeue``; lines that are not rows (a login script's, a name's second line) are left out.
+
+        The tasks of a cancelled array that never began are one row without a task; where others have rows, none.
+        """
         rows = []
         for job_id, state, reason, limit, start, submit, partition, node, name in fields(output, len(_LIST_FIELDS)):
             kind = words.state(state, reason)
@@ -128,7 +131,8 @@ class Slurm:
                 rows.append(JobRow(scheduler_id, kind, name, why, partition, node, epoch(submit),
                                    epoch(start) if began and node else None, None, duration(limit), task=task,
                                    expected_start=None if began else epoch(start)))
-        return rows
+        arrays = {row.scheduler_id for row in rows if row.task is not None}
+        return [row for row in rows if row.task is not None or row.scheduler_id not in arrays]
 
     def history_argv(self, ids: Sequence[str]) -> list[str]:
         return [*self._history(), "-j", ",".join(checked_ids(ids))]

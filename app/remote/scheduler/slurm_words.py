@@ -10,6 +10,7 @@ import re
 
 from app.errors import BeamsideError, SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
 from app.model.jobs import JobState, Resources
+from app.remote.scheduler.fields import plain
 from app.remote.scheduler.states import JobRow, exit_words
 
 _UNREACHABLE = re.compile(r"Unable to contact slurm controller|Socket timed out|Connection (refused|timed out)|"
@@ -152,7 +153,7 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
     if word in ("COMPLETED", "RUNNING", "RESIZING", "SIGNALING", "UPDATE_DB"):
         return ""
     if word not in _STATES:
-        return f"Slurm calls its state {word}"
+        return f"Slurm calls its state {plain(word, 40)}"
     key = re.split(r"[,(]", reason.strip("()"))[0].strip()
     words = _REASONS.get(key)
     if words is None:
@@ -160,8 +161,8 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
     if ours and key == "BeginTime":
         words = "put back into the queue, and starts a little later"
     if words is None:
-        return reason
-    return f"{words} ({reason.strip('()')})" if words else ""
+        return plain(reason)
+    return f"{words} ({plain(reason.strip('()'))})" if words else ""
 
 
 def _cancelled(text: str, reason: str, past: bool) -> str:
@@ -199,7 +200,7 @@ def said(errors: str) -> str:
     lines = [re.sub(r"^\w+: (error|fatal): ", "", line).strip() for line in errors.splitlines()
              if re.match(r"^s\w+: (error|fatal): ", line)]
     text = lines[-1] if lines else next((line.strip() for line in reversed(errors.splitlines()) if line.strip()), "")
-    return re.sub(r"^(Batch job submission failed|allocation failure): ", "", text)
+    return plain(re.sub(r"^(Batch job submission failed|allocation failure): ", "", text))
 
 
 def refusal(errors: str, resources: Resources) -> BeamsideError:
