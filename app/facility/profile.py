@@ -35,7 +35,7 @@ def profile_text(*, issuer: str, ca_url: str, ca_file: Path, ssh_port: int, host
                   "processed": "PROCESSED_DATA", "confidential": False}),
         ("software", {"setup": [], "containers": "none", "recipes": []}),
         ("software.environments", {name: f"export PATH={_shell(Path(sys.executable).parent)}:\"$PATH\""
-                                   for name in ("saxs", "default")}),
+                                   for name in ("saxs", "tomography", "default")}),
     ]
     lines = ["# Written by the demo facility at every start."]
     for name, values in sections:
