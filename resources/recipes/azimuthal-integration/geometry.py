@@ -48,6 +48,11 @@ class Geometry:
                             f" {_by(source.shape)}.")
             self.key = ("poni", poni, changed(poni), self.wavelength)
             return
+        missing = sorted({WORDS[name] for name, given in (
+            ("pixel_x", "pixel_size"), ("pixel_y", "pixel_size"), ("beam_x", "beam_x"), ("beam_y", "beam_y"),
+            ("distance", "distance")) if parameters[given] is None and not _said(found.get(name))})
+        if missing:
+            raise Fault(f"{source.name} does not say {' and '.join(missing)}: give a PONI file or set it.")
         pixel_x, pixel_y = (self._value(found, name, parameters["pixel_size"], 1e6) for name in ("pixel_x", "pixel_y"))
         beam_x, beam_y = (self._centre(found, "beam_x", pixel_x), self._centre(found, "beam_y", pixel_y))
         distance = self._value(found, "distance", parameters["distance"], 1.0)
@@ -97,19 +102,20 @@ class Geometry:
             return self.parameters["wavelength"] / 1e10
         return HC_EV_M / (self.parameters["energy"] * 1e3) if self.parameters["energy"] else None
 
-    def _value(self, found, name, given, per_metre):
-        value = given / per_metre if given is not None else found.get(name)
-        if value is None or not value > 0:
-            raise Fault(f"{self.source.name} does not say {WORDS[name]}: give a PONI file or set it.")
-        return value
+    @staticmethod
+    def _value(found, name, given, per_metre):
+        return given / per_metre if given is not None else found[name]
 
     def _centre(self, found, name, pixel):
         if self.parameters[name] is not None:
             return self.parameters[name]
-        value, unit = found.get(name) or (None, "")
-        if value is None:
-            raise Fault(f"{self.source.name} does not say {WORDS[name]}: give a PONI file or set it.")
+        value, unit = found[name]
         return value / PER_METRE[unit] / pixel if unit in PER_METRE else value
+
+
+def _said(value):
+    """A length above zero, or a centre anywhere."""
+    return value[0] is not None if isinstance(value, tuple) else value is not None and value > 0
 
 
 def said_by(source):
@@ -128,7 +134,7 @@ def said_by(source):
 
 def said_by_header(header):
     """The same from an image's header: Pilatus' (cbf, tif) and the one of ESRF's edf."""
-    text = "\n".join(str(value) for value in header.values())
+    text = "\n".join(f"{key} {value}" for key, value in header.items())
     found = {}
     for key, pattern in (("distance", r"Detector_distance\s+(\S+)\s*m\b"), ("wavelength", r"Wavelength\s+(\S+)\s*A"),
                          ("pixel_x", r"Pixel_size\s+(\S+)\s*m\s*x"),

@@ -84,7 +84,7 @@ def of_class(file, nx_class):
 def header_fields(image):
     """The geometry in the header of a Pilatus' cbf or tif, or of an edf as at the ESRF."""
     header = fabio.open(image).header
-    text = "\n".join(map(str, header.values()))
+    text = "\n".join(f"{key} {value}" for key, value in header.items())
     out = {}
     for name, pattern, key in (
             ("distance", r"Detector_distance\s+(\S+)", "SampleDistance"),

@@ -79,7 +79,9 @@ class Source:
             if self.dataset is None:
                 values = self._image(number)
             else:
-                values = self.dataset[np.unravel_index(number, self.leading) if self.leading else ()]
+                place = self.part(number)
+                self._check_written(number, place)
+                values = self.dataset[place]
         except (OSError, RuntimeError, ValueError, EOFError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise Fault("Frame {} of {} cannot be read: {}.".format(number, self.name, said.rstrip("."))) from None
@@ -108,6 +110,14 @@ class Source:
     def close(self):
         if self.file is not None:
             self.file.close()
+
+    def _check_written(self, number, place):
+        """A frame that was never written reads as zeros: refuse that."""
+        if self.dataset.chunks is None or getattr(self.dataset, "is_virtual", False) \
+                or not hasattr(self.dataset.id, "get_chunk_info_by_coord"):
+            return      # not chunked, or h5py before 3.0
+        if self.dataset.id.get_chunk_info_by_coord((*place, 0, 0)).byte_offset is None:
+            raise Fault(f"Frame {number} of {self.name} was never written: the scan may have been stopped.")
 
     def _image(self, number):
         if self._each == 1:
@@ -324,7 +334,11 @@ def check_parts(dataset, path):
         return
     for part in dataset.virtual_sources():
         place = os.path.join(os.path.dirname(os.path.realpath(dataset.file.filename)), part.file_name)
-        if part.file_name != "." and "%" not in part.file_name and not os.path.exists(place):
+        if part.file_name == ".":
+            there, place = member(dataset.file, part.dset_name) is not None, part.dset_name
+        else:
+            there = "%" in part.file_name or os.path.exists(place)
+        if not there:
             raise Fault(f"Frames of {path} are missing: its part {place} is not there.")
 
 

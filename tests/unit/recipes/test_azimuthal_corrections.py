@@ -352,3 +352,20 @@ def test_that_measured_cbf_images_tell_their_geometry(work: Work, beamside_data:
         assert file["entry/reduced/I"].shape == (2, 500)
     assert said["dist"] == pytest.approx(0.16, rel=0.2)
     assert 6e-11 < said["wavelength"] < 8e-11
+
+
+def test_that_the_header_of_a_measured_tif_says_its_pixel_size(work: Work, beamside_data: Path) -> None:
+    done = work.run([str(beamside_data / "xrd" / "CeO2_Pilatus1M.tif")],
+                    {"npt": 500, "distance": 0.3, "beam_x": 500, "beam_y": 500, "energy": 40})
+    assert done.returncode == 0, done.stderr
+    with h5py.File(work.folder / "result.h5") as file:
+        assert "0.000172" in file["entry/process/geometry"][()].decode()
+
+
+def test_that_a_master_with_an_external_link_and_four_dimensions_needs_no_help(work: Work, beamside_data: Path) -> None:
+    done = work.run([str(beamside_data / "saxs" / "i22-119583.nxs")], {"monitor": "/entry1/I0"})
+    assert done.returncode == 0, done.stderr
+    got = work.result()
+    assert (got["frame_index"].tolist(), got["I"].shape[0]) == ([[0, 0]], 1)
+    with h5py.File(beamside_data / "saxs" / "i22-119583.nxs") as file:
+        assert got["normalization_factor"][0] == file["entry1/I0/data"][0]

@@ -285,6 +285,25 @@ def test_that_a_frame_that_cannot_be_read_is_named(library: Any, tmp_path: Path)
         source.frame(2)
 
 
+def test_that_a_virtual_stack_whose_parts_are_gone_is_refused(library: Any, beamside_data: Path) -> None:
+    path = beamside_data / "mx" / "DLS_i03_i04_NXmx_Therm_6_2.nxs"      # its parts by links that dangle
+    with pytest.raises(library.Fault, match="its part /entry/data/data_000001 is not there"):
+        library.Source(str(path))
+
+
+@pytest.mark.parametrize("leading", [(3,), (2, 3)])
+def test_that_a_frame_that_was_never_written_is_no_frame_of_zeros(library: Any, tmp_path: Path,
+                                                                  leading: tuple[int, ...]) -> None:
+    path = tmp_path / "stopped.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("d", (*leading, 30, 40), "u2", chunks=(*(1 for _ in leading), 10, 40))
+        data[(0,) * len(leading)] = np.zeros((30, 40), "u2")
+    source = library.Source(str(path))
+    assert source.frame(0).sum() == 0
+    with pytest.raises(library.Fault, match=r"Frame 2 of .* was never written"):
+        source.frame(2)
+
+
 # -- Trials -----------------------------------------------------------------------------------------------------------
 
 TRIAL = """
