@@ -79,4 +79,13 @@ class JobsFilter(QSortFilterProxyModel):
         one, other = left.data(JobRole.SORT), right.data(JobRole.SORT)
         if left.parent().isValid() and left.column() in (Column.JOB, Column.RECIPE):
             return left.row() > right.row()                # newest first is first task first
+        if one == other:                                   # submitted in the same second
+            return _number_of(left) < _number_of(right)
         return bool(one < other)
+
+
+def _number_of(index: Index) -> tuple[int, str]:
+    """``9`` before ``10``."""
+    job: Job = index.data(JobRole.JOB)
+    number = job.scheduler_id or job.id
+    return len(number), number

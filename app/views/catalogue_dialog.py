@@ -197,10 +197,19 @@ class CatalogueDialog(QDialog):
         self.use_button.setVisible(self._reference is not None)
         self.use_button.setEnabled(recipe is not None and not why and self._reference is not None)
         faults = [fault.sentence for site in self._sites() for fault in self._software.left_out(site)]
-        said = why or " ".join(faults) or ("" if self._sites() else "Connect to a site with a batch system to see its "
-                                                                   "analyses.")
+        lacking = self._lacking(recipe) if not why else ""
+        nowhere = "" if self._sites() else "Connect to a site with a batch system to see its analyses."
+        said = why or lacking or " ".join(faults) or nowhere
         self.note.setText(visible(said))
-        set_state(self.note, "warning" if why or faults else "idle")
+        set_state(self.note, "warning" if why or lacking or faults else "idle")
+
+    def _lacking(self, recipe: Recipe | None) -> str:
+        """That a job would fail at the data's site for want of software; it may be handed in all the same."""
+        if recipe is None or self._reference is None:
+            return ""
+        rows = self._software.rows(self._reference.site)
+        seen = next((row for row in rows if row.recipe == recipe and row.state is SoftwareState.MISSING), None)
+        return f"A job would probably fail: {seen.sentence}" if seen is not None else ""
 
     def _why_not(self, recipe: Recipe | None) -> str:
         reference = self._reference

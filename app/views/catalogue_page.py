@@ -54,7 +54,8 @@ class CataloguePage(QWidget):
         for name, value in (("technique", recipe.technique), ("licence", recipe.licence), ("contact", recipe.contact),
                             ("needs", needs), ("recipe", origin), ("see", "\n".join(recipe.references))):
             if value:
-                self._facts.addRow(PlainLabel(name, "muted"), PlainLabel(visible(value), wrap=True, selectable=True))
+                said = PlainLabel(visible(value, keep_lines=True), wrap=True, selectable=True)
+                self._facts.addRow(PlainLabel(name, "muted"), said)
         empty_layout(self._sites)
         for title, seen in sites:
             self._sites.addWidget(_site(title, seen))

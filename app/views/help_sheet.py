@@ -41,6 +41,12 @@ _IN_SLICES = (
 _IN_CURVES = (
     ("Logarithmic x / y", "X / L"), ("Zoom, move, frames, whole curve", "As in a picture"),
 )
+_WITH_JOBS = (
+    ("Result, live result or log of the selected job", "Return   or   double click"),
+    ("Its steps and tasks", "Right / Left"), ("Cancel the selected job", "Delete"),
+    ("In the form of an analysis: undo / redo", "Ctrl+Z / Ctrl+Shift+Z"), ("Submit the form", "Return   or   Ctrl+Return"),
+    ("Move the selected input", "Alt+Up / Alt+Down"), ("Take the selected input out", "Delete"),
+)
 
 
 class HelpSheet(QDialog):
@@ -66,6 +72,8 @@ class HelpSheet(QDialog):
         column.addLayout(_table(list(_IN_SLICES)))
         column.addWidget(PlainLabel("In a diagram", "title"))
         column.addLayout(_table(list(_IN_CURVES)))
+        column.addWidget(PlainLabel("With jobs", "title"))
+        column.addLayout(_table(list(_WITH_JOBS)))
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)

@@ -40,7 +40,7 @@ from app.views.labels import PlainLabel
 from app.viz.icons import set_icon
 
 Index = QModelIndex | QPersistentModelIndex
-_WIDTHS = (92, 270, 140, 104, 240, 136, 104, 130, 88)
+_WIDTHS = (84, 230, 140, 102, 260, 126, 104, 118, 86)
 _PANE_FROM = 1180                    # narrower, the table needs all the room
 
 
@@ -69,7 +69,7 @@ class JobsDock(QWidget):
         self._split.addWidget(self.pane)
         self._split.setStretchFactor(0, 3)
         self._split.setStretchFactor(1, 1)
-        self._split.setSizes([1000, 300])
+        self._split.setSizes([1000, 270])
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._split)

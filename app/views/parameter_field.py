@@ -123,9 +123,9 @@ class ParameterField(QWidget):
         self.set_value((*(self.value or ()), path) if several else path)
 
     def suggest(self, value: Any, note: str) -> None:
-        """Fill in unless the person did; ``note`` says where the value comes from."""
+        """Fill in unless the person did, without a file's noise in the last digits; ``note`` says where it is from."""
         if self._origin is not Origin.PERSON and (self._origin is Origin.FOUND or self.is_default):
-            self._fill(value, Origin.FOUND, note)
+            self._fill(float(f"{value:.12g}") if isinstance(value, float) else value, Origin.FOUND, note)
 
     def reset(self) -> None:
         """Back to the recipe's default; a step that can be undone."""

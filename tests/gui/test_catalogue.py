@@ -98,6 +98,15 @@ def test_that_an_analysis_is_used_on_the_data_it_fits(qtbot: Any, program: Any) 
     assert program.window.findChildren(SubmitDialog)[-1].recipe == FITS
 
 
+def test_that_missing_software_is_told_where_an_analysis_is_chosen(qtbot: Any, program: Any,
+                                                                   fake_sites: FakeSites) -> None:
+    fake_sites.seen = {"reduce": Availability("far", FITS, SoftwareState.MISSING, "pyFAI is not in “saxs”.")}
+    dialog = program.window.catalogue_desk.show_for(IMAGE, (10, 64, 48), "uint32")
+    choose(dialog, "Reduction")
+    qtbot.waitUntil(lambda: dialog.note.text() == "A job would probably fail: pyFAI is not in “saxs”.")
+    assert dialog.use_button.isEnabled()
+
+
 def test_that_a_site_that_does_not_answer_is_told(qtbot: Any, program: Any, fake_sites: FakeSites,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str, connection: Any, *, again: bool = False) -> list[Availability]:

@@ -226,6 +226,11 @@ def test_that_columns_sort(qtbot: Any, program: Any, board: JobsDock) -> None:
     assert model.index(0, Column.RECIPE).data() != before
 
 
+def test_that_jobs_of_the_same_second_keep_the_batch_systems_order(program: Any, board: JobsDock) -> None:
+    program.jobs.polling.take_answer("far", [job(number, JobState.QUEUED, submitted=5.0) for number in (9, 11, 10)])
+    assert [board.tree.model().index(row, 0).data() for row in range(3)] == ["11", "10", "9"]
+
+
 def test_that_hold_release_and_cancel_reach_the_batch_system(qtbot: Any, program: Any, board: JobsDock,
                                                              fake_sites: FakeSites) -> None:
     fake_sites.batch.known = [job(1, JobState.QUEUED)]

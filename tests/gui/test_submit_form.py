@@ -103,7 +103,7 @@ def test_that_what_an_empty_field_means_is_said(form: SubmitDialog) -> None:
 
 
 def test_that_metadata_fills_in_what_nobody_wrote(qtbot: Any, form: SubmitDialog) -> None:
-    form.facts.default_found.emit("distance", 0.9231, "from entry/instrument/detector/distance (923.1 mm)")
+    form.facts.default_found.emit("distance", 0.92310000000000014, "from entry/instrument/detector/distance (923.1 mm)")
     assert form.spec.parameters == {"distance": 0.9231}
     assert form.fields["distance"].note_text == "from entry/instrument/detector/distance (923.1 mm)"
     line(form, "distance").clear()
