@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ from app.remote.jobs import JobService
 from app.remote.ssh.transport import SshTransport
 from app.remote.trials import TrialOverError, TrialSession
 from app.resources import resource_path
+from app.session.analysis_text import result_python
+from tests.peers.gridengine import GridFacility
 from tests.peers.need import missing
 from tests.peers.recipe_env import recipe_python
 from tests.peers.slurm import SlurmFacility
@@ -45,12 +48,13 @@ DOUBLING = replace(RECIPE, files=COMMON)
 class Client:
     """One running client: a connection that is made again when it is lost, and the jobs of the site."""
 
-    def __init__(self, site: SlurmFacility, recipes: dict[str, Recipe], environments: dict[str, str]) -> None:
+    def __init__(self, site: SlurmFacility | GridFacility, recipes: dict[str, Recipe], environments: dict[str, str],
+                 system: str = "slurm") -> None:
         self._site = site
         self._link: SshTransport | None = None
         self._lock = threading.Lock()
         self.down = threading.Event()
-        profile = SiteProfile("real", batch=BatchSettings("slurm"), software=SoftwareSettings(
+        profile = SiteProfile("real", batch=BatchSettings(system), software=SoftwareSettings(
             environments=environments))
         self.jobs = JobService(profile, self.transport, recipes)
 
@@ -331,6 +335,14 @@ def test_that_what_was_tried_on_an_eiger_frame_is_what_the_run_gives(
     until(lambda: client.jobs.job(job.id).state.ended)
     with h5py.File(Path(job.folder) / "result.h5") as file:
         np.testing.assert_array_equal(file["entry/reduced/I"][()].ravel(), tried)
+    asked = client.jobs.spec_of(job.id)
+    script = home / "copied.py"
+    script.write_text(result_python(recipe, asked.inputs, asked.parameters))
+    done = subprocess.run([str(python), str(script)], cwd=Path(job.folder), capture_output=True, text=True, timeout=120,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+    with np.load(Path(job.folder) / "result.npz") as copied:
+        np.testing.assert_array_equal(copied["I_1"].ravel(), tried)
     with capsys.disabled():
         print(f"\nEiger 9M: ready {until_ready:.1f} s, first {first.waited_s:.2f} s (computed {first.seconds:.2f}), "
               f"warm {min(a.waited_s for a in warm):.2f} to {max(a.waited_s for a in warm):.2f} s "
