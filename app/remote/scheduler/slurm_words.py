@@ -147,6 +147,9 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
     if word == "CANCELLED":
         return _cancelled(text, reason, exit_code is not None)
     if word == "FAILED":
+        raised = re.match(r"RaisedSignal:([0-9]{1,2})\b", reason)
+        if raised and not signal:
+            return exit_words(None, int(raised[1]))
         if signal or (exit_code is None and reason == "JobLaunchFailure"):
             return exit_words(None, signal)     # Slurm calls a script that was killed a launch failure, too
         return _REASONS.get(reason.partition(",")[0], "") or exit_words(exit_code, signal)

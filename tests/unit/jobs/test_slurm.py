@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
-from app.model.jobs import JobState, Resources
+from app.model.jobs import Account, JobState, Resources
 from app.remote.scheduler.dialect import dialect_for
 from app.remote.scheduler.fields import US
 from app.remote.scheduler.slurm import Slurm
@@ -63,6 +63,7 @@ def past(job_id: str = "7", state: str = "COMPLETED", code: str = "0:0", reason:
     ("NODE_FAIL", "NodeDown", JobState.FAILED, "a node failed"),
     ("FAILED", "NonZeroExitCode", JobState.FAILED, ""),
     ("FAILED", "JobLaunchFailure", JobState.FAILED, ""),
+    ("FAILED", "RaisedSignal:9(Killed)", JobState.FAILED, "stopped by signal 9 (killed)"),        # 23.02 and newer
     ("FAILED", "BadConstraints", JobState.FAILED, "no node is like what it asks for"),
     ("CANCELLED", "None", JobState.CANCELLED, "cancelled"),
     ("PREEMPTED", "None", JobState.FAILED, "it was preempted by another job"),
@@ -101,6 +102,25 @@ def test_that_every_task_of_an_array_has_a_row_with_the_arrays_id() -> None:
         ("8", None, JobState.QUEUED)]
     assert [(r.task, r.state) for r in slurm.parse_history(past("7_[1-2]", "CANCELLED by 5") + past("7_4"))] == [
         (1, JobState.CANCELLED), (2, JobState.CANCELLED), (4, JobState.COMPLETED)]
+
+
+def test_that_a_cancelled_array_has_no_row_beside_those_of_its_tasks() -> None:
+    rows = slurm.parse_list(live("4", "CANCELLED", "JobArrayTaskLimit") + live("4_1", "CANCELLED")
+                            + live("5", "CANCELLED", "Resources"))
+    assert [(r.scheduler_id, r.task, r.state) for r in rows] == [
+        ("4", 1, JobState.CANCELLED), ("5", None, JobState.CANCELLED)]
+
+
+def test_that_the_accounts_of_a_user_and_their_partitions_are_read() -> None:
+    said = "proposals|proposals|\nproposals|mx|gpu\nproposals|mx|long\nWelcome!\n|broken\n"
+    assert slurm.parse_accounts(said) == [Account("mx", False, ("gpu", "long")), Account("proposals", True)]
+    assert slurm.parse_accounts("") == []
+
+
+def test_that_a_trial_submission_tells_the_expected_start_or_nothing() -> None:
+    said = "sbatch: Job 1 to start at 1795377495 using 1 processors on nodes cn1 in partition debug\n"
+    assert slurm.parse_test(0, "", said) == 1795377495.0
+    assert slurm.parse_test(1, "", "allocation failure: Requested node configuration is not available\n") is None
 
 
 @pytest.mark.parametrize("job_id", ["7_", "7_x", "7_[", "7_[1-]", "7_[1-999999999]", "7+1", "7.batch", "", "-7"])
