@@ -68,9 +68,20 @@ def test_that_shipped_recipes_are_readable_and_complete() -> None:
     integration = recipes["azimuthal-integration"]
     assert integration.parameter("npt").type is ParameterType.INTEGER
     assert integration.parameter("wavelength").from_metadata
-    assert [(o.file, o.data_path) for o in integration.outputs] == [("result.h5", "/entry/reduced")]
+    assert (integration.outputs[0].file, integration.outputs[0].data_path) == ("result.h5", "/entry/reduced")
     assert json.loads(json.dumps(complete(integration, {})))["unit"] == "q_nm^-1"
     assert json.dumps(integration.as_json())
+
+
+def test_that_the_catalogue_can_say_what_every_shipped_recipe_is() -> None:
+    for recipe in shipped_recipes().values():
+        assert recipe.summary, recipe.name
+        assert recipe.technique, recipe.name
+        assert recipe.licence, recipe.name
+        assert recipe.references, recipe.name
+        assert recipe.requires, recipe.name
+        assert recipe.environment, recipe.name
+        assert recipe.outputs_for(complete(recipe, {})), recipe.name
 
 
 @pytest.mark.parametrize(("change", "words"), [
