@@ -30,7 +30,7 @@ def listed_jobs(output: str) -> list[JobRow]:
         SchedulerUnavailableError: it is not what ``qstat`` prints.
     """
     xml, _, rest = output.partition(PART)
-    holds, _, said = rest.partition(PART)
+    holds, _, said = f"\n{rest}".partition(PART)       # nobody may be held
     held = {line.split()[1]: line.split()[0] for line in holds.splitlines() if len(line.split()) == 2}
     messages = _messages(said)
     rows = []

@@ -72,8 +72,9 @@ def waiting_words(said: str) -> str:
             (r"cannot run in queue .* because of cluster queue", "no queue that it may use allows what it asks for"),
             (r"exceeds.*limit|limit rule", "you have as much in use as you may"),
             (r"project list|has no permission", "no queue that it may use lets it in"),
-            (r"because it is full|overload", "waiting for free CPUs"),
-            (r"is disabled|temporarily not available|suspended", "the hosts it needs are not in service")):
+            (r"because it is full", "waiting for free CPUs"),
+            (r"is disabled|temporarily not available|suspended", "the hosts it needs are not in service"),
+            (r"overload or full", "waiting for free CPUs")):      # said of disabled queues, too
         if re.search(pattern, said):
             return found
     return ""

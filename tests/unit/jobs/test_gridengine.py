@@ -78,7 +78,8 @@ def test_that_every_task_of_an_array_has_a_row() -> None:
     ('(-l gpu=9) cannot run at host "vm" because it offers only hc:gpu=2.000000', "waiting for what it asks for"),
     ('(-l h_rt=59940) cannot run in queue "short.q" because of cluster queue', "no queue that it may use allows"),
     ("not all array tasks may be started due to 'max_aj_instances'", "as many tasks of the array run as may"),
-    ("All queues dropped because of overload or full", "waiting for free CPUs"),
+    ('queue instance "a.q@vm" dropped because it is full', "waiting for free CPUs"),
+    ("All queues dropped because of overload or full", ""),     # said in any case
     ("(Collecting of scheduler job information is turned off)", "")])
 def test_that_the_schedulers_reasons_are_told(said: str, words: str) -> None:
     text = (f'job_number:                 7\nscheduling info:            queue instance "c.q@vm" dropped because it is '
@@ -86,6 +87,13 @@ def test_that_the_schedulers_reasons_are_told(said: str, words: str) -> None:
     first, second = grid.parse_list(listed(job("7", "qw"), job("8", "qw"), said=text))
     assert first.reason.startswith(words or "the hosts it needs are not in service")
     assert second.reason == ""
+
+
+def test_that_reasons_are_told_where_nobody_holds_a_job() -> None:
+    """As the site prints it: then there is nothing at all between the second and the third part."""
+    text = listed(job("7", "qw"), said='job_number: 7\nscheduling info: queue "a.q@vm" dropped because it is full\n')
+    (row,) = grid.parse_list(text.replace(PART + PART, "\n\x1d\n\x1d\n"))
+    assert row.reason == "waiting for free CPUs"
 
 
 def test_that_a_job_in_error_says_why() -> None:
