@@ -17,7 +17,8 @@ from app.remote.scheduler.states import JobRow, exit_words
 
 _JUST_NOW_S = 60.0
 _NEVER_SUBMITTED_S = 180.0
-_STOPPED = (143, 137, 130)
+_STOPPED = (143, 137, 130, 140)      # by SIGTERM, SIGKILL, SIGINT or, as a warning, SIGUSR2
+_STOPPING = (15, 9, 2, 12)
 _MEMORY = "the memory limit was exceeded"
 _KILLED = "it was killed before it could note its end"
 _NEARLY_ALL = 0.9
@@ -95,7 +96,11 @@ def _judge(truth: PartTruth, seen: Evidence, now: float) -> PartTruth:
         return truth
     known = (past is not None and past.state.ended) or (seen.asked and not seen.has_history)
     if past is not None and past.state.ended:
-        return replace(_exactly(_with_row(truth, past), seen), over=True)
+        truth = _exactly(_with_row(truth, past), seen)
+        if seen.cancelled and truth.state is JobState.FAILED and (
+                truth.part.exit_code in _STOPPED or truth.part.signal in _STOPPING):
+            truth = _saying(truth, JobState.CANCELLED, "cancelled")     # a history that does not know who ended it
+        return replace(truth, over=True)
     if live is not None:
         truth = _with_row(truth, live)
         if seen.lately and not own_end and not live.reason:
@@ -182,10 +187,10 @@ def _without_trace(truth: PartTruth, seen: Evidence, now: float) -> PartTruth:
         if age < _NEVER_SUBMITTED_S:
             return _saying(truth, JobState.CREATED, "being submitted")
         return _saying(truth, JobState.CREATED, "it did not reach the batch system: submit it again")
+    if seen.asked and seen.cancelled:
+        return _saying(truth, JobState.CANCELLED, "cancelled before it started")
     if not seen.asked or seen.lately or age < _JUST_NOW_S:
         return _saying(truth, JobState.QUEUED, "")
-    if seen.cancelled:
-        return _saying(truth, JobState.CANCELLED, "cancelled before it started")
     return _saying(truth, JobState.UNKNOWN, "the batch system does not know it any more, and it left no trace")
 
 
