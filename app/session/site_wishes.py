@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -49,6 +50,7 @@ class SiteWishes(QObject):
         self._partitions: list[Partition] = []
         self._spec: JobSpec | None = None
         self._place: PurePosixPath | None = None
+        self._told_for: JobSpec | None = None
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(_SETTLED_MS)
@@ -66,9 +68,13 @@ class SiteWishes(QObject):
         self._question("accounts", self._service.accounts, self.accounts_known.emit)
 
     def ask_start(self, spec: JobSpec) -> None:
-        """When such a job would start: asked when nothing has changed for a moment."""
+        """When such a job would start: asked when nothing has changed for a moment.
+
+        Values of parameters make no difference, so that the batch system is not asked for each of them.
+        """
         self._spec = spec
-        self._settled.start()
+        if self._told_for != _what_counts(spec):
+            self._settled.start()
 
     def steps(self, recipe: Any, spec: JobSpec) -> tuple[list[ResolvedStep], list[str], str]:
         """What would be asked for, what was cut to the site's limits, and why it cannot be had (``""``: it can)."""
@@ -89,8 +95,9 @@ class SiteWishes(QObject):
                            functools.partial(self._take_draft, spec))
 
     def _take_draft(self, spec: JobSpec, draft: Draft) -> None:
-        if spec != self._spec:
+        if not self._is_wanted(spec):
             return
+        self._told_for = _what_counts(spec)
         place = draft.folder.parent
         if place != self._place:
             self._place = place
@@ -99,8 +106,12 @@ class SiteWishes(QObject):
                        functools.partial(self._take_start, spec))
 
     def _take_start(self, spec: JobSpec, when: float | None) -> None:
-        if spec == self._spec:
+        if self._is_wanted(spec):
             self.start_known.emit(when)
+
+    def _is_wanted(self, spec: JobSpec) -> bool:
+        """Nothing that counts was changed since it was asked."""
+        return self._spec is not None and _what_counts(spec) == _what_counts(self._spec)
 
     def _question(self, name: str, work: Callable[[], Any], take: Callable[[Any], object]) -> None:
         FutureWatcher(self._session.submit(work), self, take, functools.partial(self._broke, name))
@@ -108,3 +119,8 @@ class SiteWishes(QObject):
     def _broke(self, name: str, error: BaseException) -> None:
         log.info("%s at %s: %s", name, self.site, error)
         self.failed.emit(name, error)
+
+
+def _what_counts(spec: JobSpec) -> JobSpec:
+    """Of a submission, what its start depends on."""
+    return replace(spec, parameters={}, name="", again="")

@@ -174,7 +174,7 @@ class SubmitDialog(QDialog):
         column.addLayout(head)
         column.addWidget(self.form)
         column.addSpacing(8)
-        column.addWidget(PlainLabel("Where it runs", "title"))
+        column.addWidget(PlainLabel(f"Where it runs: {visible(self._session.title(self.site))}", "title", wrap=True))
         column.addWidget(self.resources)
         column.addStretch(1)
         scroll = QScrollArea()

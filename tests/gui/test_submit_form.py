@@ -246,6 +246,17 @@ def test_that_the_expected_start_and_the_room_are_told(qtbot: Any, program: Any,
     assert form.resources.space_note.property("state") == "warning"
 
 
+def test_that_the_batch_system_is_not_asked_for_every_value_that_is_typed(qtbot: Any, form: SubmitDialog,
+                                                                          fake_sites: FakeSites) -> None:
+    batch = fake_sites.batch
+    qtbot.waitUntil(lambda: len(batch.starts_asked) == 1)
+    form.fields["npt"].set_value(77)
+    assert not form.wishes._settled.isActive()
+    form.resources.minutes.setValue(12)
+    qtbot.waitUntil(lambda: len(batch.starts_asked) == 2)
+    assert batch.starts_asked[1].resources.time_limit_min == 12
+
+
 def test_that_a_job_can_wait_for_another_and_be_held(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
     program.jobs.polling.stop()
     program.jobs.polling.take_answer("far", [Job("j7", "far", "Before", "reduce", "1.2", JobState.RUNNING, "7"),
