@@ -221,8 +221,11 @@ def _expected(parameter: Parameter, value: Any) -> str:
                 ParameterType.DATASET: "a file and the node in it, as FILE::/path",
                 ParameterType.RANGE: "two numbers, the lower first, as 0.1 to 5",
                 ParameterType.FILES: "paths of files, with commas between them",
-                ParameterType.CHOICE: "one of " + ", ".join(parameter.choices)}[parameter.type]
+                ParameterType.CHOICE: "one of " + _cut(", ".join(parameter.choices))}[parameter.type]
     if parameter.type is ParameterType.TEXT and parameter.pattern:
         expected = parameter.help.rstrip(".") or f"text of the form {parameter.pattern}"
-    text = str(value)
-    return f"{_called(parameter, True)} is “{text if len(text) <= 80 else text[:79] + '…'}”; expected: {expected}."
+    return f"{_called(parameter, True)} is “{_cut(str(value), 80)}”; expected: {expected}."
+
+
+def _cut(text: str, length: int = 240) -> str:
+    return text if len(text) <= length else text[:length - 1] + "…"

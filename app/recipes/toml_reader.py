@@ -13,6 +13,7 @@ from typing import Any
 from app.errors import RecipeError
 
 LONGEST_TEXT = 4096
+LONGEST_ITEM = 500          # of a list
 MOST_ITEMS = 500
 
 
@@ -69,6 +70,8 @@ class TomlReader:
         value = self._left.pop(key, [])
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or len(value) > MOST_ITEMS:
             raise self.fault(key, f"is {shown(value)}", expected)
+        if any(len(text) > LONGEST_ITEM for text in value):
+            raise self.fault(key, f"has a text of {max(map(len, value))} characters", f"at most {LONGEST_ITEM}")
         return tuple(value)
 
     def table(self, key: str) -> Mapping[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from app.recipes.catalogue import common_files, shipped_recipes
 from app.recipes.parameters import complete, paths_in, problem, text_of, value_of, with_paths
 from app.recipes.recipe import Recipe
 from app.recipes.recipe_text import TOML_LIMIT, parse_recipe
+from app.remote.profile_text import table_text
 
 WHOLE = '''
 schema = 1
@@ -258,3 +261,43 @@ def test_that_every_shipped_recipe_brings_the_common_library() -> None:
     for recipe in shipped_recipes().values():
         assert set(common_files()) <= set(recipe.files)
         assert "run.py" not in recipe.files
+
+
+WRONG: tuple[Any, ...] = (
+    0, -1, 1.5, 10**30, float("nan"), float("inf"), True, "", "x", "\u202e", "a\tb", "x" * 5000, [], [[]], [1, "a"],
+    ["x"] * 600, {}, {"x": 1}, [{}], [{"x": []}], [[1]])
+
+
+def places(value: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
+    """Every place in a table: of each value, and of each table."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path] * bool(path) + [place for key, below in inner for place in places(below, (*path, key))]
+
+
+def read(text: str) -> tuple[Recipe | None, str]:
+    """The recipe, or the sentence that says why there is none."""
+    try:
+        return parse_recipe(text, "print(1)\n", "whole/recipe.toml"), ""
+    except RecipeError as error:
+        return None, error.summary
+
+
+@pytest.mark.parametrize("place", places(tomllib.loads(WHOLE)), ids=lambda place: ".".join(map(str, place)))
+def test_that_a_wrong_value_anywhere_is_a_sentence_or_meant(place: tuple[object, ...]) -> None:
+    """Whatever stands where, reading it gives a recipe whose forms work, or one sentence; never anything else."""
+    for wrong in WRONG:
+        table = tomllib.loads(WHOLE)
+        part = table
+        for key in place[:-1]:
+            part = part[key]  # type: ignore[index]
+        part[place[-1]] = wrong  # type: ignore[index]
+        recipe, said = read(table_text(table))
+        if recipe is None:
+            assert said.startswith("whole/recipe.toml"), said
+            assert "\n" not in said
+            assert len(said) < 500, said[:1000]
+            continue
+        json.dumps(recipe.as_json(), allow_nan=False)
+        complete(recipe, {})
+        for parameter in recipe.parameters:
+            text_of(parameter, parameter.default)
