@@ -85,6 +85,16 @@ printf '\035\n'
 qconf -suser "$1" 2>/dev/null | grep -E '^default_project '
 exit 0
 """
+# Grid Engine keeps the folder's path in a line, and fills in its own variables there.
+_SUBMIT = r"""
+case $PWD in
+  *"
+"* | *'$HOME'* | *'$USER'* | *'$JOB_ID'* | *'$JOB_NAME'* | *'$HOSTNAME'* | *'$TASK_ID'*)
+    echo 'Unable to run job: Grid Engine cannot enter this folder' >&2
+    exit 1 ;;
+esac
+exec qsub "$@"
+"""
 _HOLD = "echo holding; exec qhold \"$1\""
 
 
@@ -154,7 +164,8 @@ class GridEngine:
 
     def submit_argv(self, script: str, after: bool = False) -> list[str]:
         """In the folder of the script."""
-        return ["qsub", "-terse", *(["-hold_jid", AFTER] if after else []), checked_script(script)]
+        waits = ["-hold_jid", AFTER] if after else []
+        return ["sh", "-c", _SUBMIT, "sh", "-terse", *waits, checked_script(script)]
 
     def parse_submit(self, output: str) -> str | None:
         """The id in ``-terse`` output (``7`` or ``7.1-4:1``), past whatever a login script printed."""

@@ -38,7 +38,7 @@ def listed_jobs(output: str) -> list[JobRow]:
         job_id, text = _text(job, "JB_job_number"), _text(job, "state")
         if not job_id.isdecimal():
             continue
-        kind, why = words.state(text, _text(job, "predecessor_jobs") != "", job_id in held)
+        kind, why = words.state(text, job.find("predecessor_jobs_req") is not None, job_id in held)
         error, waiting = messages.get(job_id, ("", ""))
         if "E" in text and error:
             why = f"{why}: {plain(error)}"

@@ -32,6 +32,8 @@ _REFUSALS = (
      "Ask for less, or choose another queue."),
     (r"h_rt=.*because of cluster queue", "The time limit of {minutes} min is more than the site's queues allow.",
      "Ask for less time or choose another queue."),
+    (r"cannot enter this folder", "Grid Engine cannot enter a folder whose name has a new line, $HOME or the like.",
+     "Use input files from another folder, or another place for results."),
     (r"no suitable queues", "No queue of the site would ever run the job.", "Ask for less, or choose another queue."),
 )
 # Of accounting(5): what had failed, besides the program itself.
@@ -44,7 +46,7 @@ def state(text: str, waits_for_job: bool, held: bool) -> tuple[JobState, str]:
     """State and reason of ``qw``, ``hqw``, ``r``, ``dr``, ``Eqw`` …
 
     Args:
-        waits_for_job: it has predecessors that have not ended.
+        waits_for_job: it has predecessors; while it is held, they have not ended.
         held: somebody holds it, besides those.
     """
     if "E" in text:
@@ -52,7 +54,7 @@ def state(text: str, waits_for_job: bool, held: bool) -> tuple[JobState, str]:
     if "w" in text or text == "Rq":
         if "h" in text and (held or not waits_for_job):
             return JobState.HELD, "held"
-        if waits_for_job:
+        if "h" in text:
             return JobState.QUEUED, "waiting for another job"
         return JobState.QUEUED, "put back into the queue" if "R" in text else ""
     if "d" in text:
