@@ -186,8 +186,10 @@ case $BEAMSIDE_TASK in
 esac"""
 
 _RUN = r"""cd "$BEAMSIDE_FOLDER" || exit 1
+trap '' USR1 USR2 XCPU        # sent to all processes of a job: the program hears SIGTERM, from here
 @PYTHON@ run.py parameters.json </dev/null &
 beamside_child=$!
+trap beamside_stop USR1 USR2 XCPU
 wait "$beamside_child"
 beamside_code=$?
 [ -z "${beamside_recorder:-}" ] || wait "$beamside_recorder"
