@@ -128,7 +128,8 @@ def _why(parts: Sequence[PartTruth]) -> str:
     """``: exit code 7 (tasks 3, 5); the memory limit was exceeded (task 9)``."""
     by_reason: dict[str, list[int]] = defaultdict(list)
     for part in parts:
-        by_reason[part.part.reason].append(part.part.task or 0)
+        reason = part.part.reason
+        by_reason["cancelled" if reason == "cancelled before it started" else reason].append(part.part.task or 0)
     words = [f"{reason} ({task_words(tasks)})" if reason and reason != "cancelled" else task_words(tasks)
              for reason, tasks in by_reason.items()]
     return f": {'; '.join(words[:3])}{' …' if len(words) > 3 else ''}"
