@@ -277,7 +277,8 @@ class TrialSession:
             return TrialAnswer(asked.number, parameters, fault=fault,
                                parameter=named if isinstance(named, str) and named in parameters
                                else fault_parameter(self._recipe, fault, parameters))
-        file, path = said.get("file"), said.get("data_path", "")
+        usual = self._recipe.trial.output if self._recipe.trial is not None else ""
+        file, path = said.get("file"), said.get("data_path") or usual
         if not isinstance(file, str) or not file or file.startswith("/") or ".." in file.split("/") \
                 or not isinstance(path, str):
             return TrialAnswer(asked.number, parameters, fault="The trial job gave an answer that cannot be read.")

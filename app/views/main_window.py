@@ -275,6 +275,8 @@ class MainWindow(QMainWindow):
                 QTimer.singleShot(0, dock, dock.raise_)        # it was shown first and would lie behind
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        for form in self.findChildren(SubmitDialog):
+            form.close()                                       # what was tried in it ends at the site, too
         for tab in self._tabs.viewers():
             tab.close_sources()
         self._kept.replace(self._layout.kept_in(self.settings))

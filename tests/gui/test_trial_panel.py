@@ -20,6 +20,7 @@ from app.model.site import AgentSettings, SiteProfile
 from app.recipes.recipe import Parameter, ParameterType, Recipe, Trial
 from app.remote.connection import Connection
 from app.remote.local_transport import LocalTransport
+from app.session.session import SiteState
 from app.session.trial_source import TrialState
 from app.views.trial_panel import TrialPanel
 from app.viz.curve_view import CurveView
@@ -250,6 +251,17 @@ def test_that_other_data_is_another_trial(qtbot: Any, show: Callable[..., TrialP
     assert panel.source.state is TrialState.OFF
     drawn(qtbot, panel, panel.try_now)
     assert [s.inputs for s in near.service.submitted][1] == ("/data/other.h5",)      # type: ignore[union-attr]
+
+
+def test_that_forms_close_with_the_window_so_that_their_trials_end(qtbot: Any, start: Any, fake_sites: Any) -> None:
+    program = start(fake_sites)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    recipe = next(r for r in program.session.recipes("far") if r.trial is not None)
+    dialog = program.window.submit(recipe, DataReference("far", PurePosixPath("/data/scan.h5"), "/entry/data/data"))
+    assert dialog.findChild(TrialPanel) is not None
+    with qtbot.waitSignal(dialog.finished):
+        program.window.close()
 
 
 def test_that_it_works_by_the_keyboard(qtbot: Any, show: Callable[..., TrialPanel]) -> None:

@@ -77,7 +77,8 @@ def test_that_the_job_is_a_trial_that_is_called_so(trial: TrialSession, site: Ow
     assert asked.name == "Trial of Doubling of scan.h5"
 
 
-def test_that_a_trial_asks_for_little_and_leaves_the_place_to_a_site_that_has_one(site: OwnJobs, link: BreakingLink, tmp_path: Path) -> None:
+def test_that_a_trial_asks_for_little_and_leaves_the_place_to_a_site_that_has_one(
+        site: OwnJobs, link: BreakingLink, tmp_path: Path) -> None:
     wanted = replace(spec(tmp_path / "a.h5"), resources=Resources("long", "proposal", 600, 64, 10**6, 4), hold=True,
                      tasks=40, after=("x",))
     TrialSession(site, lambda: link, RECIPE, wanted, "now").begin({})
@@ -276,6 +277,12 @@ def test_that_an_answer_is_believed_only_inside_its_folder(trial: TrialSession, 
     answer = trial.ask({})
     assert answer.file == ""
     assert answer.fault
+
+
+def test_that_an_answer_that_names_no_node_is_where_the_recipe_says(trial: TrialSession) -> None:
+    (folder(trial) / "trial/answers").write_text('{"ready": true}\n{"n": 1, "file": "trial/answer-1.h5"}\n')
+    answer = trial.ask({})
+    assert (answer.fault, answer.data_path) == ("", "/entry/doubled")
 
 
 def test_that_a_recipe_without_a_trial_says_so(site: OwnJobs, link: BreakingLink, tmp_path: Path) -> None:
