@@ -76,7 +76,7 @@ def container_problem(runtime: str, image: str, binds: Sequence[Bind], folder: P
             return f"The folder {str(path)!r} cannot be shown to a container: its name has a control character."
         if runtime != "ch-run" and set(str(path)) & set(':,"\\'):
             return f"The folder {path} cannot be shown to a container: {runtime} takes no : , \" or \\ in its name."
-    if runtime == "ch-run" and any(":" in str(point) for point in _mount_points(binds, folder)):
+    if runtime == "ch-run" and any(":" in str(point) for point in mount_points(binds, folder)):
         return "The job's folders cannot be shown to a container: ch-run takes no : in the name of a mount point."
     return ""
 
@@ -105,7 +105,7 @@ def container_words(runtime: str, image: str, binds: Sequence[Bind], folder: Pur
                  "--workdir", str(folder), *_podman_image(image)]
     else:
         outside += ' USER="$(id -un)"'      # ch-run refuses to run without it
-        points = [word for point in _mount_points(binds, folder) for word in ("--bind", str(point))]
+        points = [word for point in mount_points(binds, folder) for word in ("--bind", str(point))]
         words = ["ch-run", "--unset-env=LD_LIBRARY_PATH", *points, f"--cd={folder}", image, "--"]
     return f"{outside} {shlex.join(words)}"
 
@@ -115,8 +115,8 @@ def _pairs(option: str, binds: Sequence[Bind]) -> list[str]:
             for word in (option, f"{bind.path}:{bind.path}:{'rw' if bind.writable else 'ro'}")]
 
 
-def _mount_points(binds: Sequence[Bind], folder: PurePosixPath) -> list[PurePosixPath]:
-    """ch-run makes no mount points in an image: what it binds are first folders, which an image can have (/data)."""
+def mount_points(binds: Sequence[Bind], folder: PurePosixPath) -> list[PurePosixPath]:
+    """What ch-run is shown: it makes no mount points, so these are first folders, which an image can have (/data)."""
     return sorted({tree(path) for path in (*(bind.path for bind in binds), folder)})
 
 

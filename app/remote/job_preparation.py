@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from app.errors import BatchError, NotFoundError, PermissionError_, RecipeError, SubmissionRefusedError
 from app.model.jobs import InputExtent, JobKind, JobSpec, Partition
 from app.model.site import SiteProfile
-from app.recipes.containers import container_problem, container_words, image_path, job_binds
+from app.recipes.containers import container_problem, container_words, image_path, job_binds, mount_points
 from app.recipes.parameters import complete, paths_in, with_paths
 from app.recipes.recipe import Recipe
 from app.recipes.script import Earlier, StepScript
@@ -67,6 +67,8 @@ class Preparation:
             warnings += [room] if room else []
         job_id = new_job_id()
         folder = parent / job_id
+        if recipe.image:
+            self._check_image(recipe, folder, [file for file, _ in files], home)
         drafts = self._scripts(job_id, folder, recipe, spec, steps, after, [file for file, _ in files], home)
         name = spec.name.strip() or f"{recipe.title} of {file_of(inputs[0]).name}"
         dialect = self._batch.dialect
@@ -135,6 +137,23 @@ class Preparation:
         if problem := container_problem(software.containers, image, binds, folder):
             raise RecipeError(problem, remedy="Correct the site's profile, or ask the facility.")
         return image, container_words(software.containers, image, binds, folder, gpus=gpus)
+
+    def _check_image(self, recipe: Recipe, folder: PurePosixPath, files: Sequence[PurePosixPath],
+                     home: PurePosixPath) -> None:
+        """Refuse an image that is not there, and one for ch-run without the folders where data is shown."""
+        image, _ = self._container(recipe, folder, files, home, False)
+        if not image.startswith("/"):
+            return      # a name that podman knows
+        points = mount_points(job_binds(folder, home, files, self._profile.software.binds), folder)
+        inside = [PurePosixPath(image + str(point)) for point in (PurePosixPath("/dev"), *points)]
+        there, is_unpacked, *shown = self._store.probe([PurePosixPath(image), *inside])
+        if not there.exists or not there.readable:
+            raise RecipeError(f"The container image {image} is not at {self._profile.label}, or you may not read it.",
+                              remedy="Ask the facility.")
+        lacking = [str(point) for point, state in zip(points, shown, strict=True) if not state.exists]
+        if self._profile.software.containers == "ch-run" and is_unpacked.exists and lacking:
+            raise RecipeError(f"The container image {image} has no folder {' and no folder '.join(lacking)}, where "
+                              "ch-run would show it the facility's.", remedy="Ask whoever made the image to add it.")
 
     def _check_account(self, account: str, partition: str) -> None:
         """Refuse an account that this user does not have, as far as the batch system says which there are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from app.errors import NotFoundError, RecipeError
 from app.model.jobs import JobSpec
 from app.model.site import SiteProfile, SoftwareSettings
+from app.recipes.containers import tree
 from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.remote.jobs import JobService
 from tests.unit.jobs.conftest import FakeLink
@@ -47,14 +48,35 @@ def test_that_several_files_are_looked_for_and_made_absolute(make: Make, simple:
 
 
 def test_that_an_image_is_in_the_script_and_sees_the_data(make: Make, simple: Recipe, scan: Path) -> None:
-    service = make({"simple": replace(simple, image="img")}, containers="apptainer", images={"img": "/srv/a.sif"},
+    image = scan.parent / "a.sif"
+    image.write_bytes(b"")
+    service = make({"simple": replace(simple, image="img")}, containers="apptainer", images={"img": str(image)},
                    binds=("/gpfs",))
     draft = service.prepare(of(scan))
     (line,) = [line for line in draft.script.splitlines() if " run.py parameters.json" in line]
     assert "apptainer exec " in line
     assert "--bind /gpfs:/gpfs:ro" in line
     assert f"--bind {draft.folder}:{draft.folder}:rw" in line
-    assert "/srv/a.sif python3 run.py parameters.json" in line
+    assert f"{image} python3 run.py parameters.json" in line
+    image.unlink()
+    with pytest.raises(RecipeError, match=r"The container image .*/a.sif is not at Near Site"):
+        service.prepare(of(scan))
+
+
+def test_that_an_image_without_the_facilitys_folders_is_refused_for_ch_run(make: Make, simple: Recipe, scan: Path,
+                                                                           tmp_path: Path) -> None:
+    image = tmp_path / "rootfs"
+    (image / "dev").mkdir(parents=True)
+    recipes = {"simple": replace(simple, image="img")}
+    service = make(recipes, containers="ch-run", images={"img": str(image)}, binds=("/gpfs",))
+    with pytest.raises(RecipeError) as caught:
+        service.prepare(of(scan))
+    here = tree(PurePosixPath(tmp_path))
+    assert caught.value.summary.startswith(f"The container image {image} has no folder /gpfs and no folder {here}, ")
+    for point in ("/gpfs", str(here)):
+        (image / point.strip("/")).mkdir(parents=True)
+    assert "ch-run " in service.prepare(of(scan)).script
+    assert "apptainer" in make(recipes, containers="apptainer", images={"img": str(image)}).prepare(of(scan)).script
 
 
 @pytest.mark.parametrize(("software", "words"), [
