@@ -140,6 +140,7 @@ beamside_usage </dev/null >/dev/null 2>&1 &
 beamside_sampler=$!"""
 
 # The files of other nodes may come a little late. Arguments: files' stem, number of tasks, what the step is called.
+# What was cancelled before it started leaves no file at all.
 _EARLIER = r"""beamside_earlier() {
   beamside_tries=0
   if [ "$2" -gt 0 ]; then set -- "$1" "$3" $(seq "$2"); else set -- "$1" "$3" ""; fi
@@ -147,7 +148,7 @@ _EARLIER = r"""beamside_earlier() {
   shift 2
   for beamside_n; do
     beamside_file=$beamside_stem${beamside_n:+.$beamside_n}.json
-    until grep -qs '"state":"ended"' "$beamside_file" || [ "$beamside_tries" -ge 60 ]; do
+    until grep -qs '"state":"ended"' "$beamside_file" || [ "$beamside_tries" -ge 30 ] || [ -e "${beamside_file%/*}/cancelled" ]; do
       ls "${beamside_file%/*}" >/dev/null 2>&1
       sleep 1
       beamside_tries=$((beamside_tries + 1))

@@ -293,6 +293,8 @@ class Follower:
             step, part = bad
             tail = self._tails.get((record.id, step.number, part.task), (0.0, LogTail()))[1].text
             job = replace(job, last_lines=explaining_lines(tail))
+        if job.state is JobState.QUEUED and job.after and not job.reason:
+            job = replace(job, reason="waiting for another job")    # before the batch system says so
         if record.submitted is None and len(steps) > 1 and look.now - (job.submitted or look.now) > _INTERRUPTED_S:
             job = _interrupted(job, steps)
         if record.gone and not record.job and not look.live.get((record.id, 1)):

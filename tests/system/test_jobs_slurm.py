@@ -143,13 +143,36 @@ def queue(slurm: SlurmFacility, states: str = "pending,running") -> set[str]:
     return set(slurm.run("squeue", "-h", "-t", states, "-o", "%i").stdout.split())
 
 
+def test_that_an_integration_in_three_tasks_has_the_numbers_of_one(
+        slurm: SlurmFacility, new_client: Callable[..., Client], scan: Path) -> None:
+    python = _recipe_python()
+    client = new_client(software=SoftwareSettings(environments={"saxs": f"export PATH={python.parent}:$PATH"}))
+    values = {"distance": 1.5, "beam_x": 60.0, "beam_y": 50.0, "pixel_size": 100.0, "wavelength": 1.0, "npt": 100,
+              "average": "all"}
+    found = []
+    for tasks in (3, None):
+        spec = JobSpec("real", "azimuthal-integration", (f"{scan}::/entry/data/data",), values, tasks=tasks)
+        done = client.ends(client.jobs.submit(spec))
+        assert done.state is JobState.COMPLETED, client.jobs.log(done.id)
+        assert len(done.parts) == (4 if tasks else 1)       # three tasks, and what puts them together
+        assert f"real:{done.folder}/result.h5::/entry/frames" in done.outputs
+        with h5py.File(f"{done.folder}/result.h5") as file:
+            assert file["entry/process/tasks"][()] == (tasks or 1)
+            found.append({name: file[name][()] for name in ("entry/reduced/I", "entry/reduced/I_errors", "entry/frames/I",
+                                                            "entry/frames/frame", "entry/reduced/q")})
+        assert not list(Path(done.folder).glob("parts/*"))
+    for name, values_of_three in found[0].items():
+        np.testing.assert_array_equal(values_of_three, found[1][name])
+
+
 def test_that_the_integration_of_a_stack_ends_with_pyfais_numbers_in_the_visits_processed_data(
         slurm: SlurmFacility, new_client: Callable[..., Client], scan: Path) -> None:
     python = _recipe_python()
     software = SoftwareSettings(environments={"saxs": f"export PATH={python.parent}:$PATH"})
     client = new_client(software=software)
     geometry = {"distance": 1.5, "beam_x": 60.0, "beam_y": 50.0, "pixel_size": 100.0, "wavelength": 1.0, "npt": 100}
-    job = client.jobs.submit(JobSpec("real", "azimuthal-integration", (f"{scan}::/entry/data/data",), geometry))
+    job = client.jobs.submit(JobSpec("real", "azimuthal-integration", (f"{scan}::/entry/data/data",), geometry,
+                                     Resources(cpus=2, memory_mb=3000)))
     seen: list[JobState] = []
 
     def over(now: Job) -> bool:
@@ -239,10 +262,9 @@ def test_that_a_link_lost_during_submission_leaves_exactly_one_job(
     home = slurm.home(slurm.users[0])
     gate, login = home / "gate", home / ".bash_profile"
     gate.unlink(missing_ok=True)
+    client, other = new_client(batch=BatchSettings("slurm", login_shell=True)), new_client()
+    draft = client.jobs.prepare(of(scan))
     login.write_text(f'while [ ! -e "{gate}" ]; do sleep 0.1; done\n')
-    client = new_client(batch=BatchSettings("slurm", login_shell=True))
-    plain, other = new_client(), new_client()
-    draft = plain.jobs.prepare(of(scan))
     try:
         with ThreadPoolExecutor(1) as pool:
             submitted = pool.submit(client.jobs.submit, draft)

@@ -101,7 +101,9 @@ def test_that_cut_submissions_are_each_exactly_one_job(slurm: SlurmFacility, pro
         slurm.run("scancel", "-u", slurm.users[0], "-p", "closed")
         client.close()
         for thread in threading.enumerate():
-            if isinstance(thread, paramiko.Transport):      # of connections that were lost: they notice by and by
+            if isinstance(thread, threading.Timer):         # of handshakes that were cut off: paramiko lets them run
+                thread.cancel()
+            if isinstance(thread, (paramiko.Transport, threading.Timer)):
                 thread.join(30)
 
 
