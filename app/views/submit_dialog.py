@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QFrame, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError
 from app.model.data import DataReference
@@ -26,6 +26,7 @@ from app.session.session import Session
 from app.session.site_wishes import SiteWishes
 from app.session.vocabulary import JobService, Parameter, Recipe
 from app.views.file_picker import FilePicker
+from app.views.form_foot import FormFoot
 from app.views.form_history import FormHistory
 from app.views.form_layout import form_layout, row_label
 from app.views.handing_in import HandingIn
@@ -35,8 +36,6 @@ from app.views.parameter_field import ParameterField
 from app.views.recipe_form import RecipeForm
 from app.views.resources_form import ResourcesForm
 from app.views.scripts_preview import ScriptsPreview
-from app.viz.icons import set_icon
-from app.viz.tips import plain_tip
 
 _FORM_WIDTH, _SIDE_WIDTH, _LEAST_WIDTH = 640, 560, 460
 
@@ -99,7 +98,7 @@ class SubmitDialog(QDialog):
     @property
     def sentence(self) -> str:
         """What the dialog says at its foot."""
-        return self._status.text()
+        return self.foot.status.text()
 
     @property
     def script(self) -> str:
@@ -108,11 +107,16 @@ class SubmitDialog(QDialog):
 
     @property
     def submit_button(self) -> QPushButton:
-        return self._submit
+        return self.foot.submit
 
     @property
     def preview_button(self) -> QPushButton:
-        return self._look
+        return self.foot.look
+
+    @property
+    def side_button(self) -> QPushButton:
+        """Shows the panel beside the form where only one of both has room; hidden where both have."""
+        return self.foot.side
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -123,12 +127,7 @@ class SubmitDialog(QDialog):
         """
         self._sides.addWidget(widget)
         if self._room.width() < _FORM_WIDTH + _SIDE_WIDTH - 160:
-            widget.hide()
-            self._side_button.setText("Try small…")
-            self._side_button.setCheckable(True)
-            self._side_button.toggled.connect(widget.setVisible)
-            self._side_button.toggled.connect(self._split.setHidden)
-            self._side_button.show()
+            self.foot.take_turns(widget, self._split)
             return
         self.resize(QSize(self.width() + _SIDE_WIDTH, max(self.height(), 640)).boundedTo(self._room))
         self._sides.setSizes([_FORM_WIDTH, max(_SIDE_WIDTH, self.width() - _FORM_WIDTH)])
@@ -192,7 +191,7 @@ class SubmitDialog(QDialog):
         self._sides = QSplitter(Qt.Orientation.Horizontal)
         self._sides.addWidget(self._split)
         self._sides.setChildrenCollapsible(False)
-        self._status = PlainLabel("", wrap=True, selectable=True)
+        self.foot = FormFoot(has_snippet=bool(self.recipe.snippet))
         self.notice = PlainLabel("", wrap=True, selectable=True)
         set_state(self.notice, "warning")
         self.notice.hide()
@@ -205,43 +204,7 @@ class SubmitDialog(QDialog):
             outer.addWidget(PlainLabel(visible(self.recipe.summary), "muted", wrap=True))
         outer.addWidget(self.notice)
         outer.addWidget(self._sides, 1)
-        outer.addWidget(self._status)
-        outer.addLayout(self._buttons())
-
-    def _buttons(self) -> QHBoxLayout:
-        self._look, cancel, self._submit = QPushButton("Preview scripts"), QPushButton("Cancel"), QPushButton("Submit")
-        self.reset_button, self.undo_button = QPushButton("Reset"), QPushButton("Undo")
-        self._look.setToolTip(plain_tip("Shows what would be handed in; nothing is created."))
-        self.reset_button.setToolTip(plain_tip("All parameters as the recipe has them; can be undone."))
-        self.undo_button.setToolTip(plain_tip("Ctrl+Z; Ctrl+Shift+Z does it again"))
-        self.undo_button.setEnabled(False)
-        self.copy_button = QPushButton("Copy as Python")
-        self.copy_button.setToolTip(plain_tip("A script of its own that computes the same, without Beamside."))
-        self.copy_button.setVisible(bool(self.recipe.snippet))
-        self._side_button = QPushButton()
-        self._side_button.setAutoDefault(False)
-        self._side_button.hide()
-        self._submit.setDefault(True)
-        set_icon(self._submit, "run", "on_accent")
-        row = QHBoxLayout()
-        for button, slot in ((self._look, self._ask_preview), (self.reset_button, self._reset),
-                             (self.undo_button, self.history.undo), (self.copy_button, self._copy_python),
-                             (cancel, self.reject),
-                             (self._submit, self._ask_submit)):
-            button.setAutoDefault(button is self._submit)
-            button.clicked.connect(slot)
-            if button is cancel:
-                row.addWidget(self._side_button)
-                row.addStretch(1)
-            row.addWidget(button)
-        for words, keys, undo in (("Undo", QKeySequence.StandardKey.Undo, self.history.undo),
-                                  ("Redo", QKeySequence.StandardKey.Redo, self.history.redo),
-                                  ("Submit", "Ctrl+Return", self._ask_submit)):
-            action = QAction(words, self)
-            action.setShortcut(QKeySequence(keys))
-            action.triggered.connect(undo)
-            self.addAction(action)
-        return row
+        outer.addWidget(self.foot)
 
     def _connect(self) -> None:
         for part in (self.form, self.resources):
@@ -258,11 +221,22 @@ class SubmitDialog(QDialog):
         self.facts.default_found.connect(self._take_default)
         self.facts.misfit.connect(self._take_misfit)
         self.wishes.partitions_known.connect(self._changed)
+        foot = self.foot
+        for wish, slot in ((foot.look_wanted, self._ask_preview), (foot.reset_wanted, self._reset),
+                           (foot.undo_wanted, self.history.undo), (foot.copy_wanted, self._copy_python),
+                           (foot.cancelled, self.reject), (foot.submit_wanted, self._ask_submit)):
+            wish.connect(slot)
+        for keys, slot in ((QKeySequence.StandardKey.Undo, self.history.undo),
+                           (QKeySequence.StandardKey.Redo, self.history.redo), ("Ctrl+Return", self._ask_submit)):
+            action = QAction(self)
+            action.setShortcut(QKeySequence(keys))
+            action.triggered.connect(slot)
+            self.addAction(action)
         self._handing.said.connect(self._say)
-        self._handing.busy.connect(self._set_busy)
+        self._handing.busy.connect(self.foot.set_busy)
         self._handing.drafted.connect(self.preview.show_draft)
         self._handing.shown.connect(self._show_preview)
-        self._handing.warned.connect(self._offer_anyway)
+        self._handing.warned.connect(self.foot.offer_anyway)
         self._handing.accepted.connect(self._accepted)
         self._handing.refused.connect(self.failed)
 
@@ -314,7 +288,7 @@ class SubmitDialog(QDialog):
         self._say("The analysis is on the clipboard as Python.", "ok")
 
     def _mirror_history(self) -> None:
-        self.undo_button.setEnabled(self.history.can_undo)
+        self.foot.undo.setEnabled(self.history.can_undo)
 
     def _browse(self, parameter: Parameter) -> None:
         field = self.fields[parameter.name]
@@ -350,7 +324,7 @@ class SubmitDialog(QDialog):
             self._handing.look()
 
     def _ask_submit(self) -> None:
-        if self._submit.isEnabled() and self.check():
+        if self.foot.submit.isEnabled() and self.check():
             self._handing.submit()
 
     def _show_preview(self) -> None:
@@ -363,13 +337,5 @@ class SubmitDialog(QDialog):
         self.submitted.emit(job)
         self.accept()
 
-    def _set_busy(self, busy: bool) -> None:
-        for button in (self._submit, self._look):
-            button.setEnabled(not busy)
-
-    def _offer_anyway(self, warned: bool) -> None:
-        self._submit.setText("Submit all the same" if warned else "Submit")
-
     def _say(self, text: str, state: str) -> None:
-        self._status.setText(text)
-        set_state(self._status, state)
+        self.foot.say(text, state)

@@ -201,6 +201,7 @@ def test_that_jobs_are_found_by_words_and_by_state(qtbot: Any, program: Any, boa
     qtbot.mouseClick(board.by_hand, Qt.MouseButton.LeftButton, pos=QPoint(8, board.by_hand.height() // 2))
     assert [model.index(row, 0).data() for row in range(model.rowCount())] == ["2"]
     board.select("far", "j1")
+    assert board.selected is not None
     assert board.selected.id == "j1", "a job that is gone to is shown whatever is filtered"
 
 
@@ -327,7 +328,9 @@ def test_that_the_folder_is_copied_and_shown(qtbot: Any, program: Any, board: Jo
 def test_that_a_job_by_hand_is_told_from_ours(qtbot: Any, program: Any, board: JobsDock) -> None:
     program.jobs.polling.take_answer("far", [dataclasses.replace(job(9, JobState.RUNNING), ours=False, id="9")])
     board.select("far", "9")
-    assert [action.text() for action in board.context_menu().actions() if action.text()] == ["Cancel job"]
+    menu = board.context_menu()
+    assert menu is not None
+    assert [action.text() for action in menu.actions() if action.text()] == ["Cancel job"]
     qtbot.mouseClick(board.buttons[Wish.CANCEL], Qt.MouseButton.LeftButton)
     assert "started by hand" in program.window.findChild(CancelDialog).sentence.text(), "it is asked"
     assert program.jobs.active == 0
@@ -338,7 +341,9 @@ def test_that_an_ended_job_is_taken_off_the_list(program: Any, board: JobsDock, 
                                                   qtbot: Any) -> None:
     program.jobs.polling.take_answer("far", [job(1, JobState.FAILED, folder="/data/out/j1")])
     board.select("far", "j1")
-    next(a for a in board.context_menu().actions() if a.text() == "Take off the list").trigger()
+    menu = board.context_menu()
+    assert menu is not None
+    next(a for a in menu.actions() if a.text() == "Take off the list").trigger()
     qtbot.waitUntil(lambda: program.jobs.rowCount() == 0)
     assert fake_sites.batch.done == [("forget", "j1")]
 

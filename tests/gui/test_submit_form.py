@@ -137,9 +137,9 @@ def test_that_ctrl_z_takes_back_each_edit_in_turn(qtbot: Any, form: SubmitDialog
 def test_that_reset_is_one_step_that_can_be_undone(qtbot: Any, form: SubmitDialog) -> None:
     form.fields["npt"].set_value(500)
     form.fields["solid"].set_value(False)
-    qtbot.mouseClick(form.reset_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(form.foot.reset, Qt.MouseButton.LeftButton)
     assert form.spec.parameters == {}
-    qtbot.mouseClick(form.undo_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(form.foot.undo, Qt.MouseButton.LeftButton)
     assert form.spec.parameters == {"npt": 500, "solid": False}
 
 
@@ -176,7 +176,7 @@ def test_that_inputs_are_added_ordered_and_taken_out(qtbot: Any, form: SubmitDia
     assert form.inputs == (TWO, ONE), "the same input twice is one"
     qtbot.waitUntil(lambda: "7\u202f200 frames" in shown_texts(field))
     qtbot.mouseClick(field.remove_button, Qt.MouseButton.LeftButton)
-    assert form.inputs == (ONE,)
+    assert list(form.inputs) == [ONE]
     assert field.remove_button.isHidden(), "the last one stays"
     assert told
 
@@ -325,10 +325,10 @@ def test_that_a_panel_for_trials_has_room_or_takes_turns_with_the_form(qtbot: An
         assert side.isVisible()
         return
     assert not side.isVisible()
-    qtbot.mouseClick(form._side_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(form.side_button, Qt.MouseButton.LeftButton)
     assert side.isVisible()
     assert not form.form.isVisible()
-    qtbot.mouseClick(form._side_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(form.side_button, Qt.MouseButton.LeftButton)
     assert form.form.isVisible()
     assert form.width() <= form.screen().availableGeometry().width()
 

@@ -94,7 +94,7 @@ def _open_form(qtbot: Any, program: Any) -> tuple[SubmitDialog, TrialPanel]:
     qtbot.waitUntil(lambda: "mask" in str(dialog.fields["mask"].value), timeout=PATIENCE_MS)
     panel = dialog.findChild(TrialPanel)
     if not panel.isVisible():                            # a narrow screen shows one or the other
-        qtbot.mouseClick(dialog._side_button, Qt.MouseButton.LeftButton)
+        qtbot.mouseClick(dialog.side_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(panel.isVisible)
     return dialog, panel
 
