@@ -64,9 +64,9 @@ def test_that_nothing_heavy_is_imported(transport: LocalTransport, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("requires", "sentence"), [
-    ((Requirement("nosuchtomo"),), "nosuchtomo is not installed in the environment “saxs”: ask the site to install it."),
-    ((Requirement("nosuchtomo"), Requirement("nonsuch"), Requirement(program="dials.index")),
-     ("nosuchtomo, nonsuch and the program dials.index are not installed in the environment “saxs”: ask the site to "
+    ((Requirement("nosuchone"),), "nosuchone is not installed in the environment “saxs”: ask the site to install it."),
+    ((Requirement("nosuchone"), Requirement("nonsuch"), Requirement(program="dials.index")),
+     ("nosuchone, nonsuch and the program dials.index are not installed in the environment “saxs”: ask the site to "
       "install them.")),
     ((Requirement("h5py", "99.1"),), (f"h5py in the environment “saxs” is {importlib.metadata.version('h5py')}; the "
                                       "recipe needs 99.1 or later.")),
@@ -78,7 +78,7 @@ def test_that_what_lacks_is_told_in_one_sentence(transport: LocalTransport, requ
 
 
 def test_that_an_environment_the_profile_does_not_have_is_told(transport: LocalTransport) -> None:
-    row = only(transport, profile(), recipe(Requirement("nosuchtomo"), environment="tomography"))
+    row = only(transport, profile(), recipe(Requirement("nosuchone"), environment="tomography"))
     assert (row.state, row.sentence) == (SoftwareState.MISSING,
                                          "The environment “tomography” is not in the site's profile.")
     row = only(transport, profile(OWN), recipe(Requirement("h5py"), environment="tomography"))
@@ -127,8 +127,8 @@ def test_that_an_image_is_looked_into(transport: LocalTransport, tmp_path: Path)
     row = only(transport, site, recipe(Requirement("h5py"), image="saxs"))
     assert (row.state, row.sentence) == (SoftwareState.READY, "")
     assert row.place == f"{tmp_path} (podman)"
-    row = only(transport, site, recipe(Requirement("nosuchtomo"), image="saxs"))
-    assert row.sentence == f"nosuchtomo is not installed in the container image {tmp_path}: ask the site to install it."
+    row = only(transport, site, recipe(Requirement("nosuchone"), image="saxs"))
+    assert row.sentence == f"nosuchone is not installed in the container image {tmp_path}: ask the site to install it."
 
 
 @pytest.mark.parametrize(("containers", "images", "state", "words"), [
