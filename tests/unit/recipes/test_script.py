@@ -105,6 +105,20 @@ def test_that_only_the_first_task_writes_down_what_it_ran_with(tmp_path: Path) -
     assert (tmp_path / "environment.json").exists()
 
 
+@pytest.mark.parametrize("sign", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
+def test_that_a_warning_to_all_processes_of_a_job_leaves_the_program_time_to_clean_up(tmp_path: Path,
+                                                                                     sign: signal.Signals) -> None:
+    """As Grid Engine sends it; a program that knows nothing of it would be ended by it at once."""
+    script = make_job(tmp_path, "import os, pathlib, signal, sys, time\n"
+                      "signal.signal(signal.SIGTERM, lambda *_: sys.exit(pathlib.Path('cleaned').touch() or 0))\n"
+                      "pathlib.Path('here').touch(); time.sleep(60)")
+    with subprocess.Popen(["bash", str(script)], cwd=tmp_path, start_new_session=True) as process:
+        wait_for(tmp_path / "here")
+        os.killpg(process.pid, sign)
+        assert process.wait(20) == 143
+    assert (tmp_path / "cleaned").exists()
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
 def test_that_a_warning_before_the_end_lets_the_program_finish_and_is_recorded(tmp_path: Path,
                                                                              sign: signal.Signals) -> None:
