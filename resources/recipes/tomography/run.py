@@ -15,6 +15,7 @@ import h5py
 from beamside_job import Fault, main, now, whole_file
 
 MEMORY_SHARE = 0.35     # of the job's memory for a block of sinograms; as much again is needed while it is worked on
+BATCH = 4               # slices for each processor
 
 
 def prepare(task):
@@ -77,10 +78,14 @@ def write_slices(task, prepared, rows, name, started):
             progress.text(f"reads the projections for slices {first + 1} to {last}")
             block = prepared.projections.sinograms(first, last, progress_beat(progress))
             progress.text(f"reconstructs slices {first + 1} to {last}")
-            for row, image in zip(range(first, last), pool.map(slices.reconstruct, block)):
-                group["data"][row - rows.start] = stored(image, prepared.limits)
-                live.add(row - rows.start, row, image)
-                progress.step()
+            for some in range(first, last, BATCH * task.cpus):      # so that few finished slices wait to be written
+                batch = range(some, min(some + BATCH * task.cpus, last))
+                images = pool.map(slices.reconstruct, block[some - first:some - first + len(batch)])
+                for row, image in zip(batch, images):
+                    group["data"][row - rows.start] = stored(image, prepared.limits)
+                    live.add(row - rows.start, row, image)
+                    progress.step()
+            del block
         provenance(entry, task, prepared, started)
     live.remove()
 

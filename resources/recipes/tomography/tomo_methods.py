@@ -20,6 +20,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(os.environ.get("BEAMSIDE_F
 
 PACKAGES = {"gridrec": "tomopy", "astra": "astra"}
 ASTRA_FILTERS = {"ramp": "ram-lak"}
+FILTERED_ROWS = 256     # at once: their spectra are four times as large as they are
 _COMPILED = {}
 
 
@@ -105,9 +106,12 @@ class Slices:
                                                      ratio=None, filter_name=self._algotom_filter(), pad=pad,
                                                      apply_log=False, gpu=True)
         if self._ramp is None:
-            self._ramp = reconstruction.make_2d_ramp_window(len(sinogram), self.width + 2 * pad, self._algotom_filter())
-        filtered = reconstruction.apply_ramp_filter(weighted, self._ramp, pad=pad)
-        return back_projection()(np.float32(filtered), np.float32(self.angles), np.float32(self.centre))
+            self._ramp = reconstruction.make_2d_ramp_window(FILTERED_ROWS, self.width + 2 * pad, self._algotom_filter())
+        filtered = np.empty(sinogram.shape, np.float32)
+        for first in range(0, len(sinogram), FILTERED_ROWS):
+            rows = weighted[first:first + FILTERED_ROWS]
+            filtered[first:first + len(rows)] = reconstruction.apply_ramp_filter(rows, self._ramp[:len(rows)], pad=pad)
+        return back_projection()(filtered, np.float32(self.angles), np.float32(self.centre))
 
     def _dfi(self, sinogram):
         from algotom.rec.reconstruction import dfi_reconstruction

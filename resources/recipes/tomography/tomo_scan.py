@@ -12,14 +12,16 @@ from beamside_job import Fault, Source
 
 DEGREES = {"deg", "degree", "degrees", "°"}
 RADIANS = {"rad", "radian", "radians"}
+HELD_BYTES = 256 << 20
 MILLIRADIANS = {"mrad", "milliradian", "milliradians"}
 
 
 class Frames:
-    """Frames in an order, from one or more sources. ``items``: (Source, number) of each."""
+    """Frames in an order, from one or more sources. ``items``: (Source, number) of each. Not for several threads."""
 
     def __init__(self, items):
         self.items = list(items)
+        self._held = (None, None)       # what was read together, and what for
 
     @classmethod
     def of(cls, source, numbers=None):
@@ -35,14 +37,38 @@ class Frames:
             Fault: the frame cannot be read.
         """
         source, number = self.items[index]
-        if source.dataset is None or source.shape[0] == last - first:
-            return source.raw(number)[first:last].astype(np.float32)
-        place = np.unravel_index(number, source.leading) if source.leading else ()
-        try:
-            return source.dataset[(*place, slice(first, last))].astype(np.float32)
-        except (OSError, RuntimeError) as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise Fault(f"Frame {number} of {source.name} cannot be read: {said}.") from None
+        together = _together(source, last - first)
+        if together == 1:
+            return _read(source, number, number + 1, first, last)[0]
+        start = number - number % together
+        if self._held[0] != (source, start, first, last):
+            self._held = (None, None)       # its memory is needed
+            stop = min(start + together, len(source))
+            self._held = ((source, start, first, last), _read(source, start, stop, first, last))
+        return self._held[1][number - start]
+
+
+def _together(source, rows):
+    """How many frames are best read at once: those that share the chunks of their data set, which would be read and
+    decompressed again for each of them."""
+    chunks = getattr(source.dataset, "chunks", None)
+    if source.dataset is None or not chunks or len(source.leading) != 1:
+        return 1
+    return max(1, min(chunks[0], HELD_BYTES // (4 * rows * source.shape[1])))
+
+
+def _read(source, start, stop, first, last):
+    """(stop - start, last - first, columns) float32."""
+    if source.dataset is None or (stop - start == 1 and source.shape[0] == last - first):
+        return source.raw(start)[None, first:last].astype(np.float32)
+    place = (slice(start, stop),) if len(source.leading) == 1 else np.unravel_index(start, source.leading)
+    try:
+        read = source.dataset[(*place, slice(first, last))].astype(np.float32)
+    except (OSError, RuntimeError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        what = f"Frame {start}" if stop - start == 1 else f"One of the frames {start} to {stop - 1}"
+        raise Fault(f"{what} of {source.name} cannot be read: {said}.") from None
+    return read.reshape(stop - start, last - first, source.shape[1])
 
 
 class FrameSet:
@@ -133,7 +159,9 @@ def complete(scan, values):
         if values.get(name):
             setattr(scan, {"energy": "energy_kev", "distance": "distance_m"}[name], float(values[name]))
     if values.get("pixel_size"):
-        scan.pixel_m = (values["pixel_size"] * 1e-6, values["pixel_size"] * 1e-6)
+        down, across = scan.pixel_m
+        scan.pixel_m = (values["pixel_size"] * 1e-6 * (down / across if down and across else 1.0),
+                        values["pixel_size"] * 1e-6)
     return scan
 
 

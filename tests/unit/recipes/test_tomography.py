@@ -196,6 +196,15 @@ def test_that_values_have_the_unit_that_is_asked_for(work: Work, scan: Path, tmp
             assert group["z"][()] == pytest.approx(np.arange(4) * 2.0)
 
 
+def test_that_a_pixel_size_by_hand_keeps_how_much_higher_than_wide_a_pixel_is(work: Work, scan: Path) -> None:
+    with h5py.File(scan, "a") as file:
+        file["entry/instrument/detector/y_pixel_size"][()] = 6.0
+    work.run(scan, {**PLAIN, "pixel_size": 4.0})
+    with h5py.File(work.folder / "volume.h5") as file:
+        assert np.diff(file["entry/volume/x"][()]) == pytest.approx(4.0)
+        assert np.diff(file["entry/volume/z"][()]) == pytest.approx(12.0)
+
+
 def test_that_reversing_the_rotation_mirrors_the_slices(work: Work, scan: Path, tmp_path: Path,
                                                         environment: Environment) -> None:
     normal = work.run(scan, PLAIN)

@@ -210,6 +210,34 @@ def test_that_the_default_entry_is_taken_where_none_is_named(tmp_path: Path, env
     np.testing.assert_allclose(Work(tmp_path / "again", environment).run(scan, PLAIN), expected, atol=2e-6)
 
 
+def test_that_frames_which_share_chunks_are_read_once(tmp_path: Path, environment: Environment,
+                                                     expected: np.ndarray) -> None:
+    with h5py.File(nxtomo(tmp_path / "scan.nx", TRUTH), "a") as file:
+        detector = file["entry/instrument/detector"]
+        frames = detector["data"][()]
+        del detector["data"]
+        detector.create_dataset("data", data=frames, chunks=(16, 3, 20), compression="gzip")
+    work = Work(tmp_path / "job", environment)
+    np.testing.assert_allclose(work.run(tmp_path / "scan.nx", PLAIN), expected, atol=2e-6)
+    reads = environment.evaluate(work.folder, f"""
+from beamside_job import Source
+from tomo_scan import Frames
+class Counted:
+    def __init__(self, dataset): self.dataset, self.reads = dataset, 0
+    chunks = property(lambda self: self.dataset.chunks)
+    def __getitem__(self, what):
+        self.reads += 1
+        return self.dataset[what]
+source = Source({str(tmp_path / "scan.nx") + "::/entry/instrument/detector/data"!r})
+source.dataset = Counted(source.dataset)
+frames = Frames.of(source, range(4, 124))
+for number in range(120):
+    frames.rows(number, 1, 3)
+result = source.dataset.reads
+""")
+    assert reads == 8       # of 16 frames each
+
+
 def test_that_the_measured_tiff_stack_is_reconstructed(tmp_path: Path, environment: Environment,
                                                        beamside_data: Path) -> None:
     work = Work(tmp_path / "job", environment)
