@@ -33,6 +33,15 @@ _HISTORY_SINCE = "now-90days"
 _MOST_TASKS = 100_000
 _OURS = "beamside-"
 
+# Slurm fills its own patterns into the whole path of a log, also where they are a folder's name.
+_SUBMIT = r"""
+case $PWD in
+  *\\* | *%%* | *%[0-9AaJjNnrstuxb]*)
+    echo 'sbatch: error: Slurm cannot write a log into this folder' >&2
+    exit 1 ;;
+esac
+exec sbatch "$@"
+"""
 # One look for the page of partitions: their nodes and CPUs, and how many jobs wait in each, counted at the site.
 _PARTITIONS = r"""
 sinfo -h -o '%P{US}%a{US}%l{US}%F{US}%C' || exit
@@ -86,7 +95,7 @@ class Slurm:
     def submit_argv(self, script: str, after: bool = False) -> list[str]:
         """In the user's own environment, which the job inherits."""
         waits = [f"--dependency=afterok:{AFTER}", "--kill-on-invalid-dep=yes"] if after else []
-        return ["sbatch", "--parsable", *waits, checked_script(script)]
+        return ["sh", "-c", _SUBMIT, "sh", "--parsable", *waits, checked_script(script)]
 
     def parse_submit(self, output: str) -> str | None:
         """The id in ``--parsable`` output (``id`` or ``id;cluster``), past whatever a login script printed."""

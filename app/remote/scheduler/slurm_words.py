@@ -47,6 +47,9 @@ _REFUSALS = (
      "Ask for less, or wait until other jobs of yours have ended."),
     (r"User not found on host|invalid user id|no associations?", "Slurm does not know your account at this site.",
      "Ask the facility to allow your account to use the batch system."),
+    (r"write a log into this folder",
+     "Slurm cannot write a log into a folder whose name has a backslash, %j or the like.",
+     "Use input files from another folder, or another place for results."),
     (r"Job dependency problem", "The job that this one was to wait for does not exist any more.",
      "Submit it without waiting, or submit the other job again."),
 )
@@ -147,6 +150,8 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
     if word == "CANCELLED":
         return _cancelled(text, reason, exit_code is not None)
     if word == "FAILED":
+        if signal == 53:
+            return "its log could not be written, or its folder not entered"
         raised = re.match(r"RaisedSignal:([0-9]{1,2})\b", reason)
         if raised and not signal:
             return exit_words(None, int(raised[1]))

