@@ -143,7 +143,7 @@ result = None
 @pytest.mark.parametrize("name", ["half", "full turn", "uneven", "reversed"])
 def test_that_a_phantom_is_reconstructed(work: Work, tmp_path: Path, method: str, name: str) -> None:
     angles = {"half": np.arange(180) * 1.0, "full turn": np.arange(360) * 1.0, "reversed": -np.arange(180) * 1.0,
-              "uneven": np.delete(np.arange(181) * 1.0, [30, 31, 90])}[name]
+              "uneven": np.delete(np.r_[np.arange(0, 90, 0.5), np.arange(90, 180.1, 1.5)], [30, 31, 90])}[name]
     truth = Truth(angles=angles, columns=98 if method == "dfi" else 97)
     volume = work.run(nxtomo(tmp_path / "scan.nx", truth), {**PLAIN, "method": method, "filter": "ramp"})
     flat = Truth(columns=volume.shape[2] - (method == "dfi"))      # of an even width, the axis is on a pixel
