@@ -95,7 +95,7 @@ def _open_form(qtbot: Any, program: Any) -> tuple[SubmitDialog, TrialPanel]:
     panel = dialog.findChild(TrialPanel)
     if not panel.isVisible():                            # a narrow screen shows one or the other
         qtbot.mouseClick(dialog.side_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(panel.isVisible)
+    qtbot.waitUntil(lambda: panel.isVisible() and panel.try_button.width() > 20)       # it is laid out
     return dialog, panel
 
 
