@@ -7,7 +7,6 @@ import re
 import time
 
 import numpy as np
-import pyFAI
 from averages import Running
 from beamside_job import Fault, Source, now, read_ahead, select_frames, sources, whole_file
 from corrections import Corrections, place_of
@@ -203,6 +202,3 @@ class Preview:
             preview(self.name, reducer, self._running)
             self.progress.preview(self.name, "/entry/running")
             self._written = time.monotonic()
-
-
-VERSION = pyFAI.version
