@@ -148,8 +148,10 @@ _EARLIER = r"""beamside_earlier() {
   shift 2
   for beamside_n; do
     beamside_file=$beamside_stem${beamside_n:+.$beamside_n}.json
-    until grep -qs '"state":"ended"' "$beamside_file" || [ "$beamside_tries" -ge 30 ] || [ -e "${beamside_file%/*}/cancelled" ]; do
-      ls "${beamside_file%/*}" >/dev/null 2>&1
+    beamside_place=${beamside_file%/*}
+    until grep -qs '"state":"ended"' "$beamside_file" || [ "$beamside_tries" -ge 30 ] ||
+      [ -e "$beamside_place/cancelled" ]; do
+      ls "$beamside_place" >/dev/null 2>&1
       sleep 1
       beamside_tries=$((beamside_tries + 1))
     done
