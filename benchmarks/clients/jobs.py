@@ -38,8 +38,8 @@ def side_by_side(client: Client, order: dict[str, Any]) -> list[dict[str, Any]]:
     shell = link.open_session()
     shell.get_pty()
     shell.invoke_shell()
-    shell.settimeout(60)
-    _typed(shell, "PS1='ready> '", r"ready> $")
+    shell.settimeout(180)
+    _typed(shell, "bind 'set enable-bracketed-paste off'; PS1='ready> '", r"ready> $")
     spec = JobSpec("bench", RECIPE.name, (order["input"],), {})
     rows: list[dict[str, Any]] = []
     for number in range(order["rounds"] + 1):
@@ -96,9 +96,9 @@ def _terminal(shell: paramiko.Channel, folder: Path) -> list[dict[str, Any]]:
     _typed(shell, f"mkdir -p {folder} && cd {folder} && cp ~/typed.sh job.sh", r"ready> $")
     start = time.monotonic()
     shell.sendall(b"sbatch --parsable --wait job.sh\n")
-    _until(shell, r"(?m)^\d+\r?$")
+    _until(shell, r"(?:^|[\r\n])\d+\r?\n")
     submitted = time.monotonic()
-    _until(shell, r"ready> $")
+    _until(shell, r"ready> $", echoed=False)
     known = time.time()
     ended = float((folder / "ended_at").read_text())
     start_squeue = time.monotonic()
@@ -112,12 +112,11 @@ def _typed(shell: paramiko.Channel, line: str, answer: str) -> None:
     _until(shell, answer)
 
 
-def _until(shell: paramiko.Channel, pattern: str) -> str:
-    """What the terminal shows, once it matches after the line that was typed."""
+def _until(shell: paramiko.Channel, pattern: str, *, echoed: bool = True) -> None:
+    """Wait until the terminal shows what matches, after the line that was typed (``echoed``)."""
     text = ""
-    while not re.search(pattern, text.partition("\n")[2]):
+    while not re.search(pattern, text.partition("\n")[2] if echoed else text):
         text += shell.recv(4096).decode("utf-8", "replace")
-    return text
 
 
 if __name__ == "__main__":
