@@ -204,7 +204,8 @@ class Truth:
 
     def flat(self) -> np.ndarray:
         y, x = np.mgrid[:self.rows, :self.columns]
-        return np.rint(100 + 30000 * np.exp(-((x / self.columns - 0.41) / 0.93) ** 2) * (1 + 0.1 * y / self.rows)).astype("u2")
+        beam = np.exp(-((x / self.columns - 0.41) / 0.93) ** 2) * (1 + 0.1 * y / self.rows)
+        return np.rint(100 + 30000 * beam).astype("u2")
 
     def dark(self) -> np.ndarray:
         return np.broadcast_to((100 + np.arange(self.columns) % 3).astype("u2"), (self.rows, self.columns)).copy()
