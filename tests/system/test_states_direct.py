@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,37 +12,9 @@ from app.model.jobs import Job, JobState
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
 from tests.peers.job_client import JobClient, job_client, state_recipes, told, write_data
 from tests.peers.slurm import SlurmFacility
+from tests.peers.workstation import Workstation
 
 PROFILE = SiteProfile("real", title="The Workstation", batch=BatchSettings("direct"))
-
-
-@dataclass(frozen=True)
-class Workstation:
-    """The same machine as another person sees it, who has no batch system."""
-
-    facility: SlurmFacility
-
-    @property
-    def host(self) -> str:
-        return self.facility.host
-
-    @property
-    def port(self) -> int:
-        return self.facility.port
-
-    @property
-    def users(self) -> tuple[str, str]:
-        first, second = self.facility.users
-        return second, first
-
-    def key(self, user: str) -> Path:
-        return self.facility.key(user)
-
-    def home(self, user: str) -> Path:
-        return self.facility.home(user)
-
-    def logs(self, lines: int = 20) -> str:
-        return self.facility.logs(lines)
 
 
 @pytest.fixture(scope="module")
