@@ -172,10 +172,11 @@ class TrialPanel(QWidget):
         self._status = PlainLabel("", wrap=True, selectable=True)
         self._status.setAccessibleName("How the trial is")
         self._remedy = PlainLabel("", "muted", wrap=True)
-        for widget in (self._busy, self._status):          # the picture does not jump with every question
-            policy = widget.sizePolicy()
+        keeping: tuple[QWidget, ...] = (self._busy, self._status)      # the picture does not jump with every question
+        for part in keeping:
+            policy = part.sizePolicy()
             policy.setRetainSizeWhenHidden(True)
-            widget.setSizePolicy(policy)
+            part.setSizePolicy(policy)
         self._took = PlainLabel("", "muted")
         self._compare = QToolButton()
         self._compare.setText("Show the answer before")
