@@ -130,6 +130,8 @@ def _with_row(truth: PartTruth, row: JobRow) -> PartTruth:
 def _exactly(truth: PartTruth, seen: Evidence) -> PartTruth:
     """Slurm's history takes 128 from an exit code (137 is 9 there); the part's own record knows it."""
     said, own = truth.part.exit_code, _whole(seen.status.get("rc"))
+    if truth.state is JobState.FAILED and own and said is truth.part.signal is None and not truth.part.reason:
+        return _with_own_code(truth, seen)      # after an outage the history may know no more than that it failed
     if not said or own != said + 128:
         return truth
     reason = exit_words(own, None) if truth.part.reason == exit_words(said, None) else truth.part.reason

@@ -421,6 +421,16 @@ def test_that_a_code_that_the_history_made_smaller_is_told_as_it_was(
     assert (seen.exit_code, seen.signal, seen.reason) == (code, None, words)
 
 
+def test_that_a_history_that_lost_the_code_does_not_lose_it_for_us(service: JobService, spec: JobSpec,
+                                                                   slurm: FakeSlurm) -> None:
+    """As real Slurm has it for a job that ended while its accounting was away."""
+    job = service.submit(spec)
+    status(job, "ended", 7)
+    slurm.end("100", "FAILED", "0:0")
+    seen = service.job(job.id)
+    assert (seen.exit_code, seen.reason) == (7, "exit code 7")
+
+
 @pytest.mark.parametrize(("own", "log", "words"), [
     ("started", "slurmstepd: error: Exceeded job memory limit\n", "the memory limit was exceeded"),
     ("started", "begun\n", "it was killed before it could note its end"),
