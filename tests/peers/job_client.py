@@ -19,7 +19,7 @@ from app.errors import LinkLostError
 from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.model.site import SiteProfile
 from app.recipes.recipe import Output, Parameter, ParameterType, Recipe, RecipeStep, ResourceRule
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.ssh.transport import SshTransport
 
 PATIENCE_S = 90.0
@@ -194,6 +194,11 @@ def state_recipes(*more: Parameter) -> dict[str, Recipe]:
 def told(job: Job) -> tuple[JobState, str, int | None, int | None]:
     """What counts of an end."""
     return job.state, job.reason, job.exit_code, job.signal
+
+
+def parts_told(job: Job) -> list[tuple[str, int | None, JobState, str, int | None]]:
+    """What counts of its parts; their times come from a history that may be a second off what they say themselves."""
+    return [(part.step, part.task, part.state, part.reason, part.exit_code) for part in job.parts]
 
 
 def write_data(site: Site) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 from app.model.jobs import Job, JobState
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
-from tests.peers.job_client import JobClient, job_client, state_recipes, told, write_data
+from tests.peers.job_client import JobClient, job_client, parts_told, state_recipes, told, write_data
 from tests.peers.slurm import SlurmFacility
 from tests.peers.workstation import Workstation
 
@@ -99,4 +99,4 @@ def test_that_another_computer_sees_the_same_with_its_parts(site: Workstation, c
     with job_client(site, PROFILE) as other:
         for job in mine.values():
             seen = other.ends(job)
-            assert (told(seen), seen.parts, seen.outputs) == (told(job), job.parts, job.outputs)
+            assert (told(seen), parts_told(seen), seen.outputs) == (told(job), parts_told(job), job.outputs)

@@ -18,7 +18,7 @@ from app.errors import BatchError, SubmissionRefusedError
 from app.model.jobs import Job, JobSpec, JobState
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
 from tests.peers.gridengine import GridFacility
-from tests.peers.job_client import SMALL, JobClient, job_client, state_recipes, told, write_data
+from tests.peers.job_client import SMALL, JobClient, job_client, parts_told, state_recipes, told, write_data
 
 PROFILE = SiteProfile("real", title="The Facility", batch=BatchSettings("gridengine"))
 
@@ -292,7 +292,7 @@ def test_that_another_computer_sees_everything_with_its_parts(gridengine: GridFa
         assert [len(job.parts) for job in ended] == [2, 2]
         for job in ended:
             seen = third.ends(job)
-            assert (told(seen), seen.parts, seen.outputs) == (told(job), job.parts, job.outputs)
+            assert (told(seen), parts_told(seen), seen.outputs) == (told(job), parts_told(job), job.outputs)
         assert {j.id for j in other.jobs.jobs()} == {j.id for j in third.jobs.jobs()}
 
 

@@ -11,7 +11,7 @@ import pytest
 from app.errors import BatchError
 from app.model.jobs import Job, JobState
 from app.model.site import BatchSettings, SiteProfile
-from tests.peers.job_client import JobClient, job_client, told, write_data
+from tests.peers.job_client import JobClient, job_client, parts_told, told, write_data
 from tests.peers.slurm import SlurmFacility
 
 PROFILE = SiteProfile("real", title="The Facility", batch=BatchSettings("slurm"))
@@ -113,7 +113,7 @@ def test_that_another_computer_sees_everything_with_its_parts(slurm_states: Slur
         assert ended[0].reason == "1 of 2 tasks failed: exit code 3 (task 1)"
         for job in ended:
             seen = third.ends(job)
-            assert (told(seen), seen.parts, seen.outputs) == (told(job), job.parts, job.outputs)
+            assert (told(seen), parts_told(seen), seen.outputs) == (told(job), parts_told(job), job.outputs)
         assert {j.id for j in other.jobs.jobs()} == {j.id for j in third.jobs.jobs()}
 
 
