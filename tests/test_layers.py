@@ -28,7 +28,7 @@ FACILITY_PYTHON = {"numpy", "h5py", "hdf5plugin", "blosc2", "fabio", "silx"}   #
 
 
 def part_of(module: str) -> str:
-    """``app.remote.jobs`` → ``remote``; ``app.commands.data`` → ``cli``; ``app`` itself → ``app``."""
+    """``app.remote.jobs.service`` → ``remote``; ``app.commands.data`` → ``cli``; ``app`` itself → ``app``."""
     name = module.split(".")[1] if "." in module else "app"
     return "cli" if name == "commands" else name
 

@@ -21,7 +21,7 @@ from app.model.target import Target, site_prefix
 from app.model.text import visible
 from app.remote.connection import Connection, Patience
 from app.remote.conversation import Conversation
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.seams import DataService, DeviceCode
 from app.remote.sites import Sites
 

@@ -8,7 +8,7 @@ from app.commands.context import Context
 from app.commands.job_text import job_json, job_line
 from app.errors import BeamsideError, UnknownJobError, UsageError
 from app.model.jobs import Job, JobPart
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 
 
 def run_jobs(arguments: argparse.Namespace, context: Context) -> int:

@@ -13,7 +13,7 @@ from app.recipes.availability import Availability, SoftwareState
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import text_of
 from app.recipes.recipe import SHIPPED, Recipe
-from app.remote.metadata_defaults import metadata_defaults
+from app.remote.analyses.metadata_defaults import metadata_defaults
 
 _WORDS = {SoftwareState.READY: "ready", SoftwareState.MISSING: "not there", SoftwareState.UNKNOWN: "not known"}
 

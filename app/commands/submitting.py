@@ -16,8 +16,8 @@ from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import parse_assignments
 from app.recipes.recipe import Recipe
-from app.remote.job_draft import Draft
-from app.remote.jobs import JobService
+from app.remote.jobs.draft import Draft
+from app.remote.jobs.service import JobService
 
 POLL_S = 1.0
 

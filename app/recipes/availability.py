@@ -1,7 +1,7 @@
 """Whether a recipe can run at a site, and why not: what a catalogue shows. Frozen values and rules; no I/O.
 
 One row per recipe and site, after the PaN-data software catalogue: what it is, who keeps it, under which licence, where
-it is installed and in which version. Looking at a site is :mod:`app.remote.software_check`.
+it is installed and in which version. Looking at a site is :mod:`app.remote.analyses.software_check`.
 """
 
 from __future__ import annotations

@@ -24,17 +24,17 @@ from app.model.site import CertificateAuthority, IdentityMethod, SiteProfile
 from app.recipes.availability import Availability
 from app.recipes.catalogue import shipped_recipes
 from app.remote.allocation import place_of
+from app.remote.analyses.recipe_shelf import RecipeShelf
+from app.remote.analyses.software_check import availability
 from app.remote.connection import USUAL, Connection, ConnectionState, Patience
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.moonshot.sites import MoonshotSessions, connected
 from app.remote.noted_person import NotedPerson
 from app.remote.private_python import remove
 from app.remote.probing import probe
-from app.remote.recipe_shelf import RecipeShelf
 from app.remote.seams import Interaction, Transport
 from app.remote.site_catalogue import DEMO_NAME, SiteCatalogue
-from app.remote.software_check import availability
 from app.remote.ssh.user_names import UserNames
 
 if TYPE_CHECKING:   # half a second of libraries that commands on this computer do without

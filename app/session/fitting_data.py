@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, Signal
 from app.model.data import DataReference
 from app.recipes.fitting import DataFacts, why_not
 from app.recipes.recipe import Recipe
-from app.remote.metadata_defaults import InputMetadata, input_metadata
+from app.remote.analyses.metadata_defaults import InputMetadata, input_metadata
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
 

@@ -17,7 +17,7 @@ from app.model.jobs import InputExtent
 from app.model.plot import PlotDescription
 from app.recipes.fitting import why_not
 from app.recipes.recipe import Recipe
-from app.remote.metadata_defaults import InputMetadata, input_metadata
+from app.remote.analyses.metadata_defaults import InputMetadata, input_metadata
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
 

@@ -11,8 +11,8 @@ from PySide6.QtCore import QObject, Signal
 from app.errors import BeamsideError
 from app.model.data import DataReference
 from app.model.provenance import Provenance, Refill
-from app.remote.provenance import read_provenance
-from app.remote.refill import refill
+from app.remote.analyses.provenance import read_provenance
+from app.remote.analyses.refill import refill
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
 

@@ -19,7 +19,7 @@ from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.block_store import BlockStore
 from app.remote.connection import Connection
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.seams import DataService
 from app.session.examination import Examination
 from app.session.future_watcher import FutureWatcher

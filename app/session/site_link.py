@@ -21,7 +21,7 @@ from app.recipes.recipe import Recipe
 from app.remote.block_store import BlockStore
 from app.remote.cached_data import CachedDataService
 from app.remote.connection import Connection, ConnectionState
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.seams import DataService
 from app.session.future_watcher import FutureWatcher
 from app.session.interaction import WindowInteraction

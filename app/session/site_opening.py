@@ -19,7 +19,7 @@ from app.model.identity import Identity, SignedOut
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.connection import Connection, Listener
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.seams import Interaction, Transport
 from app.session.interaction import WindowInteraction
 

@@ -12,9 +12,9 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Signal
 
 from app.recipes.availability import Availability
+from app.remote.analyses.recipe_shelf import RecipeShelf
+from app.remote.analyses.site_recipes import RecipeFault
 from app.remote.connection import Connection
-from app.remote.recipe_shelf import RecipeShelf
-from app.remote.site_recipes import RecipeFault
 from app.session.future_watcher import FutureWatcher
 from app.session.io_pool import IoPool
 from app.session.session import Session

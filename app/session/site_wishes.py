@@ -17,9 +17,9 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.errors import BeamsideError
 from app.model.jobs import JobSpec, Partition
-from app.remote.job_draft import Draft
-from app.remote.job_steps import ResolvedStep, Room, resolve_steps
-from app.remote.jobs import JobService
+from app.remote.jobs.draft import Draft
+from app.remote.jobs.service import JobService
+from app.remote.jobs.steps import ResolvedStep, Room, resolve_steps
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
 

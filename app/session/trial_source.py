@@ -1,8 +1,8 @@
 """Tuning parameters on a small part of the data: the trial job of one form, from off to its newest answer.
 
-GUI thread only; never waits. What blocks (:class:`app.remote.trials.TrialSession`) runs on the io pool in bounded
-pieces. The newest wish wins: what was asked before is given up, at the site too. A link that is lost is waited for,
-and the trial taken up again.
+GUI thread only; never waits. What blocks (:class:`app.remote.trials.session.TrialSession`) runs on the io pool in
+bounded pieces. The newest wish wins: what was asked before is given up, at the site too. A link that is lost is
+waited for, and the trial taken up again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from app.model.trial import TrialAnswer, TrialPhase, TrialStatus
 from app.recipes.fault_words import fault_parameter
 from app.recipes.recipe import Recipe
 from app.remote.seams import Transport
-from app.remote.trial_folder import Question
-from app.remote.trials import TrialOverError, TrialSession
+from app.remote.trials.folder import Question
+from app.remote.trials.session import TrialOverError, TrialSession
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session, SiteState
 

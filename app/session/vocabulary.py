@@ -6,9 +6,9 @@ from app.recipes.availability import Availability, SoftwareState
 from app.recipes.parameters import problem, text_of, value_of
 from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.remote.conversation import Conversation
-from app.remote.job_draft import Draft
-from app.remote.job_steps import ResolvedStep
-from app.remote.jobs import JobService
+from app.remote.jobs.draft import Draft
+from app.remote.jobs.service import JobService
+from app.remote.jobs.steps import ResolvedStep
 from app.remote.seams import DataService, DeviceCode
 
 __all__ = ["Availability", "Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter",

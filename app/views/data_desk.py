@@ -21,11 +21,11 @@ from app.session.snippet import python_snippet
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import Recipe
-from app.views.catalogue_desk import CatalogueDesk
+from app.views.analyses.catalogue_desk import CatalogueDesk
 from app.views.dataset_tab import DatasetTab
 from app.views.files_panel import FilesPanel
 from app.views.inspector import Inspector
-from app.views.job_desk import JobDesk
+from app.views.jobs.job_desk import JobDesk
 from app.views.messages import Messages
 from app.views.navigator import Navigator
 from app.views.viewer_tab import ViewerTab

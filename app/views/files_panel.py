@@ -28,7 +28,7 @@ from app.session.files_model import FilesModel, Role
 from app.session.fitting_data import Offer
 from app.session.snippet import python_snippet
 from app.session.vocabulary import Recipe
-from app.views.analyses_menu import add_analyses
+from app.views.analyses.analyses_menu import add_analyses
 from app.views.files_proxy import FilesProxy
 from app.views.files_tree import FilesTree
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, set_state

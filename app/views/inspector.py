@@ -30,10 +30,10 @@ from app.model.units import number_text
 from app.session.file_rows import short_type
 from app.session.fitting_data import Offer
 from app.session.vocabulary import Recipe
+from app.views.analyses.provenance_section import ProvenanceSection
 from app.views.facts import Fact, Facts, Section
 from app.views.labels import PlainLabel, empty_layout
 from app.views.picture_answers import PictureAnswers
-from app.views.provenance_section import ProvenanceSection
 from app.views.regions_section import RegionsSection
 from app.views.statistics_facts import WAITING, frame_facts
 from app.views.viewer_tab import ViewerTab

@@ -26,8 +26,9 @@ from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import Recipe
 from app.settings import Settings
+from app.views.analyses.catalogue_desk import CatalogueDesk
+from app.views.analyses.provenance_desk import ProvenanceDesk
 from app.views.asking import Asking
-from app.views.catalogue_desk import CatalogueDesk
 from app.views.data_desk import DataDesk
 from app.views.dataset_tab import DatasetTab
 from app.views.docks import PanelDock
@@ -35,20 +36,19 @@ from app.views.doctor_desk import DoctorDesk
 from app.views.files_panel import FilesPanel
 from app.views.help_sheet import HelpSheet
 from app.views.inspector import Inspector
-from app.views.job_desk import JOBS_PAGE, MESSAGES_PAGE, JobDesk
-from app.views.job_log_dialog import JobLogDialog
-from app.views.job_notices import JobNotices
-from app.views.jobs_dock import JobsDock
+from app.views.jobs.job_desk import JOBS_PAGE, MESSAGES_PAGE, JobDesk
+from app.views.jobs.job_log_dialog import JobLogDialog
+from app.views.jobs.job_notices import JobNotices
+from app.views.jobs.jobs_dock import JobsDock
 from app.views.labels import panel
 from app.views.messages import Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
-from app.views.provenance_desk import ProvenanceDesk
 from app.views.site_desk import SiteDesk
 from app.views.site_forms import SiteForms
 from app.views.site_notices import SiteNotices
 from app.views.stale_marks import StaleMarks
 from app.views.start_page import StartPage
-from app.views.submit_dialog import SubmitDialog
+from app.views.submit.submit_dialog import SubmitDialog
 from app.views.top_bar import TopBar
 from app.views.viewer_tab import ViewerTab
 from app.views.viewer_tabs import ViewerTabs

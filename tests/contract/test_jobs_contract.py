@@ -16,7 +16,7 @@ from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.model.site import SiteProfile
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.profiles import parse_profile
 from tests.peers.demo_facility import DemoFacility, running_facility

@@ -15,10 +15,10 @@ import pytest
 from app.model.jobs import JobKind, JobSpec, JobState
 from app.model.site import BatchSettings, SiteProfile
 from app.model.trial import TrialPhase
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.profiles import parse_profile
-from app.remote.trials import TrialOverError, TrialSession
+from app.remote.trials.session import TrialOverError, TrialSession
 from app.resources import resource_path
 from tests.peers.demo_facility import running_facility
 from tests.unit.jobs.trial_site import RECIPE, eventually

@@ -23,11 +23,11 @@ from app.model.site import BatchSettings, SiteProfile, SoftwareSettings, SshSett
 from app.recipes.availability import Availability, SoftwareState
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe, RecipeStep
-from app.remote.job_draft import Draft, StepDraft
-from app.remote.job_names import script_file
+from app.remote.analyses.site_recipes import RecipeFault
+from app.remote.jobs.draft import Draft, StepDraft
+from app.remote.jobs.names import script_file
 from app.remote.seams import Interaction
 from app.remote.site_catalogue import SiteCatalogue
-from app.remote.site_recipes import RecipeFault
 
 
 class FakeWatch:

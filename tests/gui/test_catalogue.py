@@ -12,10 +12,10 @@ from PySide6.QtWidgets import QPushButton
 from app.model.data import DataReference
 from app.recipes.availability import Availability, SoftwareState
 from app.recipes.recipe import Accepts, Recipe, Requirement
-from app.remote.site_recipes import RecipeFault
+from app.remote.analyses.site_recipes import RecipeFault
 from app.session.session import SiteState
-from app.views.catalogue_dialog import CatalogueDialog
-from app.views.submit_dialog import SubmitDialog
+from app.views.analyses.catalogue_dialog import CatalogueDialog
+from app.views.submit.submit_dialog import SubmitDialog
 from tests.gui.fakes import FakeSites, dataset, folder, stack
 
 FITS = Recipe("reduce", "1.2", "Reduction", "pass", summary="Reduces frames.", technique="SAXS", licence="MIT",

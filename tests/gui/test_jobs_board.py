@@ -27,11 +27,11 @@ from app.session.job_words import (
 )
 from app.session.jobs_model import JobRole, JobsModel
 from app.session.session import SiteState
-from app.views.cancel_dialog import CancelDialog
-from app.views.job_log_dialog import JobLogDialog
-from app.views.job_wish import Wish
-from app.views.jobs_dock import JobsDock
-from app.views.submit_dialog import SubmitDialog
+from app.views.jobs.cancel_dialog import CancelDialog
+from app.views.jobs.job_log_dialog import JobLogDialog
+from app.views.jobs.job_wish import Wish
+from app.views.jobs.jobs_dock import JobsDock
+from app.views.submit.submit_dialog import SubmitDialog
 from tests.gui.fakes import FakeSites, folder, stack
 
 

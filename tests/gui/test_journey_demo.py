@@ -22,7 +22,7 @@ from app.remote.sites import Sites
 from app.session.files_model import Role
 from app.session.session import SiteState
 from app.views.sign_in_dialog import SignInDialog
-from app.views.submit_dialog import SubmitDialog
+from app.views.submit.submit_dialog import SubmitDialog
 from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
 from tests.peers.robot import Robot

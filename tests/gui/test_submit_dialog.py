@@ -12,7 +12,7 @@ from PySide6.QtCore import Qt
 from app.errors import SubmissionRefusedError
 from app.model.data import DataReference
 from app.session.session import SiteState
-from app.views.submit_dialog import SubmitDialog
+from app.views.submit.submit_dialog import SubmitDialog
 from tests.gui.fakes import FakeSites, folder
 
 REFERENCE = DataReference("far", PurePosixPath("/data/raw/scan.h5"), "/entry/data/data")

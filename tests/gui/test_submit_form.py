@@ -14,7 +14,7 @@ from app.model.data import DataReference
 from app.model.jobs import Job, JobState, Resources, Space
 from app.recipes.recipe import Parameter, ParameterType, Recipe, RecipeStep, ResourceRule
 from app.session.session import SiteState
-from app.views.submit_dialog import SubmitDialog
+from app.views.submit.submit_dialog import SubmitDialog
 from tests.gui.fakes import FakeSites, folder, stack
 
 ONE = DataReference("far", PurePosixPath("/data/raw/scan.h5"), "/entry/data/data")

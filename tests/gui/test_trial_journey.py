@@ -19,8 +19,8 @@ from app.model.target import Target
 from app.remote.demo import DemoFacility
 from app.remote.sites import Sites
 from app.session.trial_source import TrialState
-from app.views.submit_dialog import SubmitDialog
-from app.views.trial_panel import TrialPanel
+from app.views.submit.submit_dialog import SubmitDialog
+from app.views.submit.trial_panel import TrialPanel
 from app.viz.curve_view import CurveView
 from tests.gui.test_journey_demo import PATIENCE_MS, _open_from_tree, _sign_in
 

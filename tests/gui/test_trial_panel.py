@@ -22,7 +22,7 @@ from app.remote.connection import Connection
 from app.remote.local_transport import LocalTransport
 from app.session.session import SiteState
 from app.session.trial_source import TrialState
-from app.views.trial_panel import TrialPanel
+from app.views.submit.trial_panel import TrialPanel
 from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
 from tests.gui.near_site import NearSession

@@ -11,7 +11,7 @@ import h5py
 import pytest
 
 from app.model.trial import TrialAnswer
-from app.remote import trials
+from app.remote.trials import session as trials
 from app.session import trial_source
 from app.session.trial_source import TrialSource, TrialState
 from tests.gui.near_site import NearSession

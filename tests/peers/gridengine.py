@@ -32,7 +32,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.checks.leaks import belongs_to_a_peer
 from tests.peers.accounts import make_accounts
 from tests.peers.gridengine_config import (
     PARALLEL_ENVIRONMENT,

@@ -19,8 +19,8 @@ import paramiko
 from app.errors import LinkLostError
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
-from app.remote.job_draft import Draft
-from app.remote.jobs import JobService
+from app.remote.jobs.draft import Draft
+from app.remote.jobs.service import JobService
 from app.remote.ssh.transport import SshTransport
 
 

@@ -19,9 +19,9 @@ from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
 from app.recipes.availability import SoftwareState
 from app.recipes.catalogue import common_files
 from app.recipes.recipe import Recipe, Requirement
-from app.remote.jobs import JobService
+from app.remote.analyses.software_check import availability
+from app.remote.jobs.service import JobService
 from app.remote.seams import Transport
-from app.remote.software_check import availability
 from app.remote.ssh.transport import SshTransport
 from tests.peers.container_image import container_image
 from tests.peers.need import missing, need_program

@@ -26,8 +26,8 @@ from app.model.jobs import Job, JobSpec, JobState, Resources
 from app.model.site import BatchSettings, DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe
-from app.remote import job_store
-from app.remote.jobs import JobService
+from app.remote.jobs import store as job_store
+from app.remote.jobs.service import JobService
 from app.remote.ssh.transport import SshTransport
 from tests.peers.need import missing
 from tests.peers.recipe_env import recipe_python

@@ -22,7 +22,7 @@ from app.model.jobs import JobSpec, JobState, Resources
 from app.model.site import AgentSettings, BatchSettings, CertificateAuthority, SiteProfile, SshSettings
 from app.recipes.catalogue import shipped_recipes
 from app.remote.doctor import report as reports
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.sites import Sites
 from tests.checks.secrets import Secrets
 from tests.peers.certificate_endpoint import certificate_endpoint

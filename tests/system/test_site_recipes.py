@@ -18,10 +18,10 @@ import pytest
 from app.model.jobs import JobSpec, JobState
 from app.model.site import BatchSettings, SiteProfile
 from app.recipes.catalogue import shipped_recipes
-from app.remote.jobs import JobService
-from app.remote.recipe_shelf import RecipeShelf
+from app.remote.analyses.recipe_shelf import RecipeShelf
+from app.remote.analyses.site_recipes import SiteRecipes, recipes_at
+from app.remote.jobs.service import JobService
 from app.remote.seams import Transport
-from app.remote.site_recipes import SiteRecipes, recipes_at
 from app.remote.ssh.transport import SshTransport
 from tests.peers.slurm import SlurmFacility
 

@@ -29,8 +29,8 @@ from app.errors import LinkError
 from app.model.jobs import InputExtent, JobSpec, JobState, Resources
 from app.model.site import BatchSettings, SiteProfile
 from app.recipes.recipe import Recipe, RecipeStep, ResourceRule
-from app.remote.job_draft import Draft
-from app.remote.job_names import job_of
+from app.remote.jobs.draft import Draft
+from app.remote.jobs.names import job_of
 from tests.peers.relay import Relay, relay
 from tests.peers.slurm import SlurmFacility
 from tests.peers.submitting import Address, Client, Order

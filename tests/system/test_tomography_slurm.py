@@ -23,9 +23,9 @@ from app.model.jobs import Job, JobSpec, JobState
 from app.model.site import BatchSettings, DataSettings, SiteProfile, SoftwareSettings
 from app.model.trial import TrialPhase
 from app.recipes.catalogue import shipped_recipes
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.ssh.transport import SshTransport
-from app.remote.trials import TrialSession
+from app.remote.trials.session import TrialSession
 from tests.peers.need import missing
 from tests.peers.recipe_env import recipe_python
 from tests.peers.slurm import SlurmFacility

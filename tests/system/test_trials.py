@@ -25,9 +25,9 @@ from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
 from app.model.trial import TrialPhase, TrialStatus
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.ssh.transport import SshTransport
-from app.remote.trials import TrialOverError, TrialSession
+from app.remote.trials.session import TrialOverError, TrialSession
 from app.resources import resource_path
 from app.session.analysis_text import result_python
 from tests.peers.gridengine import GridFacility

@@ -14,7 +14,7 @@ import pytest
 
 from app.model.jobs import JobKind, JobState
 from app.model.trial import TrialPhase, TrialStatus
-from app.remote.trials import TrialOverError
+from app.remote.trials.session import TrialOverError
 from tests.peers.gridengine import GridFacility
 from tests.system.test_trials import DOUBLING, NEVER, PATIENCE_S, Client, folder, ready, truth, until
 

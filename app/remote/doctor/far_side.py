@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from app.errors import AgentError, DataError, LinkError, NotFoundError, StorageFullError
 from app.model.site import SiteProfile
 from app.model.units import bytes_text
-from app.remote.batch_system import BatchSystem
 from app.remote.deploy import python_command
 from app.remote.doctor.board import Found, failed, passed, skipped, warned
 from app.remote.doctor.signing_in import skew_found
+from app.remote.jobs.batch_system import BatchSystem
 from app.remote.seams import ByteStream, CommandResult, Transport
 
 COMMAND_S = 30.0

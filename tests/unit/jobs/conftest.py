@@ -15,7 +15,7 @@ from app.model.jobs import Job, JobSpec, Resources
 from app.model.site import BatchSettings, DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Output, Recipe, RecipeStep, ResourceRule, Trial
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult
 from tests.unit.jobs.fake_slurm import FakeSlurm

@@ -13,8 +13,8 @@ from app.errors import PermissionError_, RecipeError, SubmissionRefusedError
 from app.model.jobs import InputExtent, JobSpec, Resources
 from app.model.site import DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.recipe import Recipe
-from app.remote.job_place import home_folder, job_place
-from app.remote.jobs import JobService
+from app.remote.jobs.place import home_folder, job_place
+from app.remote.jobs.service import JobService
 from tests.unit.jobs.conftest import FakeLink
 from tests.unit.jobs.fake_slurm import FakeSlurm
 

@@ -10,7 +10,7 @@ import pytest
 from app.errors import RecipeError, SubmissionRefusedError
 from app.model.jobs import InputExtent, JobSpec, Partition, Resources
 from app.recipes.recipe import Recipe
-from app.remote.job_steps import Room, frames_of, resolve_steps
+from app.remote.jobs.steps import Room, frames_of, resolve_steps
 
 ROOM = Room("Near", (Partition("debug", default=True, time_limit_s=3600, cpus_total=8),
                      Partition("long", time_limit_s=7 * 86400, cpus_total=64), Partition("gpu", cpus_total=8)), "proj")

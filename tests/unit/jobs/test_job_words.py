@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.model.jobs import Space
-from app.remote.job_words import explaining_lines, task_words
-from app.remote.site_room import parse_room, room_left, room_warning
+from app.remote.jobs.site_room import parse_room, room_left, room_warning
+from app.remote.jobs.words import explaining_lines, task_words
 
 BAR = "\r".join(f"{n} %" for n in range(100))
 

@@ -22,10 +22,10 @@ from app.errors import (
 from app.model.jobs import JobSpec, JobState, Resources
 from app.model.site import LOCAL, BatchSettings, DataSettings, SiteProfile
 from app.recipes.catalogue import shipped_recipes
-from app.remote import job_store
-from app.remote.job_draft import Draft
-from app.remote.job_place import home_folder, job_place
-from app.remote.jobs import JobService
+from app.remote.jobs import store as job_store
+from app.remote.jobs.draft import Draft
+from app.remote.jobs.place import home_folder, job_place
+from app.remote.jobs.service import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult
 from tests.unit.jobs.conftest import FakeLink, status, until
@@ -136,7 +136,7 @@ def test_that_a_link_lost_during_submission_makes_exactly_one_job(
 
 def test_that_a_link_that_stays_lost_leaves_a_draft_that_can_be_submitted_again(
         service: JobService, spec: JobSpec, slurm: FakeSlurm, link: FakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.remote.job_submission._PATIENCE_S", 1.5)
+    monkeypatch.setattr("app.remote.jobs.submission._PATIENCE_S", 1.5)
     draft = service.prepare(spec)
     link.breaks = ["after", *["before"] * 30]
     with pytest.raises(LinkLostError, match=f"while the job {draft.id} was submitted") as caught:
@@ -149,7 +149,7 @@ def test_that_a_link_that_stays_lost_leaves_a_draft_that_can_be_submitted_again(
 
 def test_that_a_lost_submission_without_a_draft_warns_of_a_second_job(
         service: JobService, spec: JobSpec, link: FakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.remote.job_submission._PATIENCE_S", 0.0)
+    monkeypatch.setattr("app.remote.jobs.submission._PATIENCE_S", 0.0)
     prepare = service.prepare
 
     def prepared_before_the_link_broke(spec: JobSpec) -> Draft:

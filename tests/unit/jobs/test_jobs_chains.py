@@ -14,7 +14,7 @@ from app.errors import BatchError, LinkLostError, RecipeError, SchedulerUnavaila
 from app.model.jobs import InputExtent, JobKind, JobPart, JobSpec, JobState, Resources
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
 

@@ -15,11 +15,11 @@ import pytest
 
 from app.errors import BatchError, UnknownJobError
 from app.model.jobs import Job, JobSpec, JobState
-from app.remote import history_questions
-from app.remote.history_questions import HistoryQuestions
-from app.remote.job_pace import Pace
-from app.remote.job_store import LogTail
-from app.remote.jobs import JobService
+from app.remote.jobs import history_questions
+from app.remote.jobs.history_questions import HistoryQuestions
+from app.remote.jobs.pace import Pace
+from app.remote.jobs.service import JobService
+from app.remote.jobs.store import LogTail
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
 

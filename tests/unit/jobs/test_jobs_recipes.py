@@ -15,7 +15,7 @@ from app.model.jobs import JobSpec
 from app.model.site import SiteProfile, SoftwareSettings
 from app.recipes.containers import tree
 from app.recipes.recipe import Parameter, ParameterType, Recipe
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from tests.unit.jobs.conftest import FakeLink
 from tests.unit.jobs.fake_slurm import FakeSlurm
 

@@ -16,10 +16,10 @@ from app.errors import BatchError, LinkLostError, RecipeError
 from app.model.jobs import Job, JobKind, JobState, Resources
 from app.model.trial import TrialPhase
 from app.recipes.fault_words import fault_parameter
-from app.remote import trials
-from app.remote.trial_folder import Told
-from app.remote.trial_truth import status_of
-from app.remote.trials import TrialOverError, TrialSession
+from app.remote.trials import session as trials
+from app.remote.trials.folder import Told
+from app.remote.trials.session import TrialOverError, TrialSession
+from app.remote.trials.truth import status_of
 from tests.unit.jobs.trial_site import RECIPE, BreakingLink, OwnJobs, eventually, spec
 
 NEVER = threading.Event()

@@ -23,8 +23,8 @@ from app.recipes.fitting import DataFacts, why_not
 from app.recipes.parameters import complete
 from app.recipes.recipe import Recipe
 from app.recipes.snippets import filled_snippet
+from app.remote.analyses.site_recipes import recipes_at
 from app.remote.local_transport import LocalTransport
-from app.remote.site_recipes import recipes_at
 
 PAGE = (Path(__file__).parents[3] / "docs/recipe-authors.md").read_text("utf-8")
 FRAMES = np.random.default_rng(1).poisson(90, (11, 20, 30)).astype("u2")

@@ -33,7 +33,8 @@ def make_job(folder: Path, program: str, setup: tuple[str, ...] = (), environmen
 
 def run(script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=30, check=False,
-                          start_new_session=True, env={**os.environ, "SLURM_JOB_ID": "42", **environment}, cwd=script.parent)
+                          start_new_session=True, env={**os.environ, "SLURM_JOB_ID": "42", **environment},
+                          cwd=script.parent)
 
 
 @pytest.mark.parametrize(("program", "code"), [("pass", 0), ("import sys; sys.exit(7)", 7), ("syntax error", 1)])

@@ -20,9 +20,9 @@ from app.recipes.catalogue import shipped_recipes
 from app.recipes.fitting import DataFacts, why_not
 from app.recipes.recipe import Accepts, Parameter, ParameterType, Recipe
 from app.remote.agent_client import AgentClient
+from app.remote.analyses.metadata_defaults import InputMetadata, input_metadata, metadata_defaults
 from app.remote.connection import Connection
 from app.remote.local_transport import LocalTransport
-from app.remote.metadata_defaults import InputMetadata, input_metadata, metadata_defaults
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from app.model.jobs import JobSpec, Resources
 from app.model.provenance import Provenance
 from app.model.site import AgentSettings, SiteProfile
 from app.recipes.recipe import Parameter, ParameterType, Recipe, Trial
+from app.remote.analyses.provenance import provenance_from, read_provenance
+from app.remote.analyses.refill import refill
 from app.remote.connection import Connection
 from app.remote.local_transport import LocalTransport
-from app.remote.provenance import provenance_from, read_provenance
-from app.remote.refill import refill
 
 SAID: dict[str, Any] = {
     "recipe": "azimuthal-integration", "recipe_version": "2.0", "job_id": "20261122-103004-1f09ac",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from app.errors import LinkLostError
 from app.recipes.catalogue import shipped_recipes
+from app.remote.analyses.recipe_shelf import RecipeShelf
 from app.remote.local_transport import LocalTransport
-from app.remote.recipe_shelf import RecipeShelf
 from app.remote.seams import Transport
 
 

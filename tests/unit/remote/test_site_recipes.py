@@ -11,9 +11,9 @@ import pytest
 
 from app.errors import LinkError
 from app.recipes.catalogue import common_files, shipped_recipes
+from app.remote.analyses.site_recipes import FILE_LIMIT, Owned, Person, SiteRecipes, recipes_at, who_else_writes
 from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult
-from app.remote.site_recipes import FILE_LIMIT, Owned, Person, SiteRecipes, recipes_at, who_else_writes
 
 TOML = 'schema = 1\nname = "{}"\nversion = "3.0"\ntitle = "The site\'s own"\n'
 Make = Callable[..., Path]

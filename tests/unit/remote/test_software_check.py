@@ -16,8 +16,8 @@ import pytest
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
 from app.recipes.availability import Availability, Installed, Place, SoftwareState, is_older, judge
 from app.recipes.recipe import Recipe, Requirement
+from app.remote.analyses.software_check import availability, parse
 from app.remote.local_transport import LocalTransport
-from app.remote.software_check import availability, parse
 
 OWN = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
 

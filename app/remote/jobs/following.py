@@ -1,0 +1,345 @@
+"""Following the jobs of one site: one look at folders, list and history, and what is true then. Blocking; under the
+caller's lock.
+
+One call of the batch system's list serves all jobs; its history is asked for those only that left the list, and what
+it told is kept. What has ended for good is written into the job's folder, since the batch system will forget it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from app.errors import BatchError, BeamsideError, LinkError
+from app.model.jobs import Job, JobPart, JobState
+from app.model.site import SiteProfile
+from app.recipes.recipe import Recipe
+from app.remote.jobs.batch_system import BatchSystem
+from app.remote.jobs.foreign import ForeignJobs, Rows
+from app.remote.jobs.history_questions import HistoryQuestions
+from app.remote.jobs.names import is_keeper, job_name, job_of, log_file, part_stem
+from app.remote.jobs.pace import Pace
+from app.remote.jobs.parts import StepTruth, combine, failing
+from app.remote.jobs.reading import JobReader, JobRecord
+from app.remote.jobs.record import RecordedStep, base_job, final_job, final_json, outputs_of, recorded_steps
+from app.remote.jobs.store import JobStore, LogTail
+from app.remote.jobs.submission_text import BETWEEN
+from app.remote.jobs.truth import Evidence, PartTruth, judge
+from app.remote.jobs.words import explaining_lines
+from app.remote.scheduler.dialect import Dialect
+from app.remote.scheduler.states import JobRow
+
+_log = logging.getLogger(__name__)
+NEWEST = 1000
+_LOG_LINES = 300
+_LOGS_OF_ONE_JOB = 8
+_LOG_FRESH_S = 60.0
+_HISTORY_LAGS_S = 15.0
+_INTERRUPTED_S = 180.0
+_LITTLE_ROOM_KB = 1024
+_NO_ROOM = ("No space left on device", "Disk quota exceeded")
+_GONE = "its folder was removed at the site"
+
+_Key = tuple[str, int]                      # id and step
+_PartKey = tuple[str, int, int | None]      # and task
+
+
+@dataclass
+class _Look:
+    """What one look found."""
+
+    now: float
+    records: Mapping[str, JobRecord]
+    live: Mapping[_Key, Rows]
+    wrong: BeamsideError | None
+
+
+class Follower:
+    """What is known of all jobs of a site.
+
+    Attributes:
+        known: the jobs of ours by id, as last seen.
+        records: what their folders said.
+    """
+
+    def __init__(self, profile: SiteProfile, batch: BatchSystem, store: JobStore, pace: Pace,
+                 recipes: Mapping[str, Recipe]) -> None:
+        self._profile = profile
+        self._batch = batch
+        self._store = store
+        self._recipes = recipes
+        self._reader = JobReader(store, NEWEST)
+        self._questions = HistoryQuestions()
+        self._foreign = ForeignJobs(profile.name)
+        self._pace = pace
+        self.known: dict[str, Job] = {}
+        self.records: Mapping[str, JobRecord] = {}
+        self.foreign: dict[str, Job] = {}
+        self._final: set[str] = set()
+        self._seen_live: set[_Key] = set()
+        self._past: dict[_PartKey, JobRow] = {}
+        self._tails: dict[_PartKey, tuple[float, LogTail]] = {}
+        self._unrecorded: set[str] = set()
+        self._shown: object = None
+
+    def take(self, job: Job) -> None:
+        """A job that was just submitted."""
+        self._reader.drop(job.id)
+        self._final.discard(job.id)
+        self.known[job.id] = job
+
+    def forget(self, job_id: str) -> None:
+        self._reader.drop(job_id)
+        self._final.discard(job_id)
+        self.known.pop(job_id, None)
+
+    def stale(self, why: str) -> None:
+        """The look failed: everything is as last known."""
+        self.known = {i: j if i in self._final else replace(j, stale=why) for i, j in self.known.items()}
+        self.foreign = {job.id: job for job in self._foreign.stale(why)}
+        self._pace.failed()
+
+    def look(self, dialect: Dialect) -> None:
+        """Learn what can be learnt now.
+
+        Raises:
+            LinkError, BatchError: not even the folders could be read.
+        """
+        self.records = self._reader.look(self._final)
+        live: dict[_Key, Rows] = {}
+        foreign: list[JobRow] = []
+        wrong: BeamsideError | None = None
+        try:
+            rows = self._batch.rows()
+        except (BatchError, LinkError) as error:
+            wrong = error
+        else:
+            foreign = self._sort(rows, live)
+        look = _Look(time.time(), self.records, live, wrong)
+        if wrong is None:
+            self._seen_live |= {key for key, found in live.items() if any(not r.state.ended for r in found.values())}
+            self._ask_history(dialect, look, self._foreign.see(foreign))
+        self.known = self._judge_all(dialect, look)
+        if wrong is None:
+            asked = {i: self._questions.times(i) for i in (row.scheduler_id for row in foreign)}
+            asked |= {i: self._questions.times(i) for i in self.foreign}
+            self.foreign = {j.id: j for j in self._foreign.jobs(look.now, asked, self._questions.kept)}
+            jobs = [*self.known.values(), *self.foreign.values()]
+            shown = [(j.id, j.state, j.reason, j.progress, j.node, j.preview) for j in jobs]
+            self._pace.looked(changed=shown != self._shown, active=any(not j.state.ended for j in jobs),
+                              due_s=self._questions.due_s)
+            self._shown = shown
+        else:
+            self.foreign = {job.id: job for job in self._foreign.stale(wrong.summary)}
+            self._pace.failed()
+
+    # -- What the batch system says ------------------------------------------------------------------------------------
+
+    def _sort(self, rows: Iterable[JobRow], live: dict[_Key, Rows]) -> list[JobRow]:
+        """Put our rows into ``live``; the others. A row of ours without a record may be just being submitted."""
+        foreign, unrecorded = [], set()
+        for row in rows:
+            key = job_of(row.name)
+            if key is not None and key[0] in self.records:
+                live.setdefault(key, {})[row.task] = row
+            elif key is not None and row.scheduler_id not in self._unrecorded:
+                unrecorded.add(row.scheduler_id)
+            elif not is_keeper(row.name):
+                foreign.append(row)
+        self._unrecorded |= unrecorded
+        return foreign
+
+    def _ask_history(self, dialect: Dialect, look: _Look, foreign: Iterable[str]) -> None:
+        wanted: dict[_Key, str | None] = {}
+        for record in look.records.values():
+            if record.id in self._final or record.final:
+                continue
+            for step in recorded_steps(record):
+                if self._left(record, step, look.live.get((record.id, step.number), {})):
+                    wanted[record.id, step.number] = self._scheduler_id(dialect, record, step, look.live)
+        strangers = list(foreign)
+        due = self._questions.due([*wanted, *strangers])
+        ours = [key for key in due if key in wanted]
+        ids = sorted({i for key in ours if (i := wanted[key])} | {i for i in strangers if i in due})
+        names = [job_name(*key) for key in ours if not wanted[key]]
+        if not ids and not names:
+            return
+        told = self._batch.history(ids, names)
+        self._questions.asked(due)
+        if not told.kept:
+            self._questions.none_kept()
+            return
+        for row in told.rows:
+            key = job_of(row.name)
+            if key is not None and row.state.ended:
+                self._past[*key, row.task] = row
+        self._foreign.learn((row for row in told.rows if row.scheduler_id in strangers), strangers)
+
+    def _left(self, record: JobRecord, step: RecordedStep, rows: Rows) -> bool:
+        """Whether the end of a step, or of some of its tasks, is to be asked for."""
+        some_live = any(not row.state.ended for row in rows.values())
+        for task in step.parts():
+            row = rows.get(task, rows.get(None))
+            if (row is not None and not row.state.ended) or self._past_row(record.id, step, task):
+                continue
+            stem = part_stem(step.number, task)
+            if some_live and (row is not None or record.status.get(stem, {}).get("state") == "ended"):
+                continue        # an array still runs: what its task says of itself will do until its end
+            return True
+        return False
+
+    def _past_row(self, job_id: str, step: RecordedStep, task: int | None) -> JobRow | None:
+        return self._past.get((job_id, step.number, task)) or self._past.get((job_id, step.number, None))
+
+    def _scheduler_id(self, dialect: Dialect, record: JobRecord, step: RecordedStep,
+                      live: Mapping[_Key, Rows]) -> str | None:
+        """The batch system's id of a step, from wherever it is known."""
+        if record.submitted is not None:
+            answers = record.submitted.split(BETWEEN)
+            if step.number <= len(answers) and (known := dialect.parse_submit(answers[step.number - 1])):
+                return known
+        rows = [*live.get((record.id, step.number), {}).values(),
+                *(row for task in step.parts() if (row := self._past_row(record.id, step, task)))]
+        if rows:
+            return rows[0].scheduler_id or None
+        said = (record.status.get(part_stem(step.number, task), {}).get("scheduler_id") for task in step.parts())
+        return next((text for text in said if isinstance(text, str) and text.isdecimal()), None)
+
+    # -- What is true --------------------------------------------------------------------------------------------------
+
+    def _judge_all(self, dialect: Dialect, look: _Look) -> dict[str, Job]:
+        known: dict[str, Job] = {}
+        unsure: dict[str, list[StepTruth]] = {}
+        for job_id, record in look.records.items():
+            recipe = self._recipes.get(str(record.job.get("recipe")))
+            if job_id in self._final and job_id in self.known:
+                known[job_id] = self._with_gone(self.known[job_id], record)
+            elif record.final:
+                known[job_id] = self._with_gone(final_job(record, self._profile.name, look.now, recipe), record)
+                self._final.add(job_id)
+            else:
+                unsure[job_id] = [self._step(dialect, record, step, look) for step in recorded_steps(record)]
+        if look.wrong is None:
+            self._read_logs(look.records, unsure)
+        told = {key[0] for key in self._tails}
+        ended: dict[str, Job] = {}
+        found: dict[str, str] = {}
+        for job_id, steps in unsure.items():
+            record = look.records[job_id]
+            if look.wrong is None and job_id in told:
+                steps = [self._step(dialect, record, step.step, look) for step in steps]
+            job, over = self._combined(record, steps, look)
+            if look.wrong is not None:
+                job = replace(self.known.get(job_id, job), stale=look.wrong.summary)
+            elif over and not record.gone:
+                ended[job_id] = job
+            if record.submitted is None and (text := _answers(steps)) and job.state is not JobState.HELD:
+                found[job_id] = text
+            known[job_id] = self._with_gone(job, record)
+        self._write_down(look.records, ended, found)
+        return known
+
+    def _step(self, dialect: Dialect, record: JobRecord, step: RecordedStep, look: _Look) -> StepTruth:
+        rows = look.live.get((record.id, step.number), {})
+        scheduler_id = self._scheduler_id(dialect, record, step, look.live)
+        submitted = base_job(record, "", look.now).submitted or look.now
+        return StepTruth(step, tuple(self._part(dialect, record, step, task, rows, scheduler_id, submitted, look)
+                                     for task in step.parts()))
+
+    def _part(self, dialect: Dialect, record: JobRecord, step: RecordedStep, task: int | None, rows: Rows,
+              scheduler_id: str | None, submitted: float, look: _Look) -> PartTruth:
+        key, stem = (record.id, step.number), part_stem(step.number, task)
+        live, past = rows.get(task, rows.get(None)), self._past_row(record.id, step, task)
+        tail = self._tails.get((*key, task), (0.0, LogTail()))[1]
+        lately = (((live is not None and live.state.ended) or (live is None and key in self._seen_live))
+                  and past is None and self._questions.waiting_s(key) < _HISTORY_LAGS_S and self._questions.kept)
+        seen = Evidence(
+            record.status.get(stem, {}), record.usage.get(stem, {}), live, past, record.cancelled is not None,
+            look.wrong is None, self._questions.kept, lately, dialect.end_told_by_log(tail.text),
+            any(words in tail.text for words in _NO_ROOM) or (tail.free_kb is not None
+                                                              and tail.free_kb < _LITTLE_ROOM_KB),
+            step.resources.memory_mb)
+        return judge(JobPart(step.name, task, JobState.CREATED, scheduler_id), seen, submitted, look.now)
+
+    def _read_logs(self, records: Mapping[str, JobRecord], unsure: Mapping[str, list[StepTruth]]) -> None:
+        """Read the ends of the logs of parts that failed, or whose own record is missing."""
+        now, wanted = time.monotonic(), []
+        for job_id, steps in unsure.items():
+            record, count = records[job_id], 0
+            for step in steps:
+                for truth in step.parts:
+                    key = (job_id, step.step.number, truth.part.task)
+                    stem = part_stem(step.step.number, truth.part.task)
+                    own_end = record.status.get(stem, {}).get("state") == "ended"
+                    bad = truth.state in (JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN)
+                    if record.gone or not (bad or (truth.state is JobState.COMPLETED and not own_end)):
+                        continue
+                    count += 1
+                    if count <= _LOGS_OF_ONE_JOB and now - self._tails.get(key, (-1e9, LogTail()))[0] > _LOG_FRESH_S:
+                        wanted.append(key)
+        logs = [records[job_id].folder / log_file(step, task) for job_id, step, task in wanted]
+        for key, tail in zip(wanted, self._store.log_tails(logs, _LOG_LINES), strict=True):
+            self._tails[key] = (now, tail)
+
+    def _combined(self, record: JobRecord, steps: list[StepTruth], look: _Look) -> tuple[Job, bool]:
+        job, over = combine(base_job(record, self._profile.name, look.now), steps, record)
+        if job.state is JobState.COMPLETED:
+            recipe = self._recipes.get(str(record.job.get("recipe")))
+            job = replace(job, outputs=outputs_of(record, self._profile.name, recipe))
+        elif job.state in (JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN) and (bad := failing(steps)):
+            step, part = bad
+            tail = self._tails.get((record.id, step.number, part.task), (0.0, LogTail()))[1].text
+            job = replace(job, last_lines=explaining_lines(tail))
+        if job.state is JobState.QUEUED and job.after and not job.reason:
+            job = replace(job, reason="waiting for another job")    # before the batch system says so
+        if record.submitted is None and len(steps) > 1 and look.now - (job.submitted or look.now) > _INTERRUPTED_S:
+            job = _interrupted(job, steps)
+        if record.gone and not record.job and not look.live.get((record.id, 1)):
+            job, over = replace(job, state=JobState.UNKNOWN, reason=""), False
+        return job, over
+
+    def _with_gone(self, job: Job, record: JobRecord) -> Job:
+        if not record.gone or _GONE in job.reason:
+            return job
+        return replace(job, reason=f"{job.reason}; {_GONE}" if job.reason else _GONE, outputs=(), preview="")
+
+    # -- What is kept --------------------------------------------------------------------------------------------------
+
+    def _write_down(self, records: Mapping[str, JobRecord], ended: Mapping[str, Job], found: Mapping[str, str]) -> None:
+        """Remember ends, and ids that were only found again, in the jobs' folders; a full disk is no fault."""
+        lines = {(records[i].folder, "final.json"): json.dumps(final_json(job)) for i, job in ended.items()}
+        lines |= {(records[i].folder, "submitted"): text for i, text in found.items() if not records[i].gone}
+        for job_id in ended:
+            self._final.add(job_id)
+            self._past = {key: row for key, row in self._past.items() if key[0] != job_id}
+            self._tails = {key: tail for key, tail in self._tails.items() if key[0] != job_id}
+            self._seen_live = {key for key in self._seen_live if key[0] != job_id}
+        if not lines:
+            return
+        try:
+            if wrong := self._store.write_lines(lines):
+                _log.info("not written: %s", wrong)
+        except BeamsideError as error:
+            _log.info("ends of jobs could not be written: %s", error.summary)
+
+
+def _answers(steps: Iterable[StepTruth]) -> str:
+    """What ``submitted`` would hold, of a job whose ids were found again; ``""``: not all are known."""
+    ids = [step.parts[0].part.scheduler_id for step in steps]
+    return BETWEEN.join(i for i in ids if i) if all(ids) else ""
+
+
+def _interrupted(job: Job, steps: list[StepTruth]) -> Job:
+    """A job whose submission stopped half-way."""
+    missing = [step.step.number for step in steps if step.parts[0].part.scheduler_id is None]
+    if not missing:
+        if job.state is JobState.HELD:
+            return replace(job, reason="its submission was interrupted before it was released: release or cancel it")
+        return job
+    if len(missing) == len(steps):
+        return job
+    return replace(job, reason=f"its submission was interrupted: step {missing[0]} of {len(steps)} did not reach the "
+                               "batch system: cancel it and submit it again")

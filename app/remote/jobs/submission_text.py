@@ -1,0 +1,109 @@
+"""The text of ``submit.sh``: how the steps of one job are given to the batch system. Pure; any thread.
+
+Constants and argument lists quoted by shlex; ids of steps that were accepted are digits, checked at the site. All
+steps are accepted, or none is left: the first is held until the last is taken (where there is such a thing), and what
+was taken before a refusal is cancelled. The answers become ``submitted``, a refusal's words ``refused``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+
+from app.remote.jobs.names import script_file
+from app.remote.scheduler.dialect import Dialect
+from app.remote.scheduler.states import AFTER
+
+BETWEEN = "\x1d"        # separates the answers in ``submitted``
+LEFT = "beamside: could not be cancelled: "     # begins a line in ``refused``: something is left at the batch system
+_STAND_IN = "4" * 18    # an id, where a dialect wants to see one; no batch system is likely to use it
+
+_TEXT = r"""#!/bin/sh
+# Gives this job to the batch system, step by step. Run once, in the job's folder; nothing a user typed is in here.
+taken=
+taken_by() {            # the id at the begin of the last line that has one, past what a login script printed
+  sed -n 's/^[^0-9]*\([1-9][0-9]*\).*/\1/p' "$1" | tail -n 1
+}
+accepted() {            # STEP COMMAND…: gives one step to the batch system; its id is $after then
+  n=$1
+  shift
+  "$@" </dev/null >".submit/out.$n" 2>.submit/errors
+  code=$?
+  [ "$code" -le 128 ] || exit 1         # it was killed, perhaps after the step was taken: found by its name later
+  [ "$code" -eq 0 ] || refuse
+  after=$(taken_by ".submit/out.$n")
+  case $after in
+    '') [ "$n" = "$steps" ] && [ -z "$taken" ] || { cp ".submit/out.$n" .submit/errors; refuse; } ;;
+  esac
+  taken="$taken $after"
+}
+cancel_taken() {
+  for after in $taken; do
+    cancel >.submit/cancelled 2>&1 || printf '@LEFT@%s\n' "$after" >>.submit/errors
+  done
+}
+refuse() {
+  cancel_taken
+  mv -f .submit/errors refused
+  exit 0
+}
+cancel() {
+  @CANCEL@
+}
+release() {
+  @RELEASE@
+}
+"""
+_RELEASE = r"""
+tries=0
+after=$first
+until release >.submit/released 2>&1 || [ "$tries" -ge 5 ]; do sleep 2; tries=$((tries + 1)); done
+"""
+_END = r"""
+if [ -e cancelled ]; then cancel_taken; fi
+n=1
+while [ "$n" -le "$steps" ]; do
+  [ "$n" = 1 ] || printf '\035'
+  cat ".submit/out.$n"
+  n=$((n + 1))
+done >.submit/all && mv -f .submit/all submitted
+"""
+
+
+def submission_text(dialect: Dialect, scripts: int, after: Sequence[str], held: bool,
+                    wrap: Callable[[Sequence[str]], list[str]]) -> str:
+    """The program for a job of ``scripts`` steps.
+
+    Args:
+        after: the batch system's ids that the first step waits for.
+        held: the first step is held until the rest is accepted.
+        wrap: puts a command into a login shell, where the site needs one.
+    """
+    first = wrap(dialect.submit_argv(script_file(1), bool(after)))
+    waits = dialect.between_ids.join(after)
+    lines = [f"steps={scripts}", f"accepted 1 {shlex.join(word.replace(AFTER, waits) for word in first)}"]
+    if held:
+        lines.append("first=$after")
+    for number in range(2, scripts + 1):
+        lines.append(f"accepted {number} {_words(wrap(dialect.submit_argv(script_file(number), True)))}")
+    end = [*([_RELEASE.strip("\n")] if held else []), _END.strip("\n")]
+    return (_TEXT.replace("@LEFT@", LEFT).replace("@CANCEL@", _with_id(dialect.cancel_argv, wrap))
+            .replace("@RELEASE@", _with_id(dialect.release_argv, wrap) if held else ":")
+            + "\n".join([*lines, *end]) + "\n")
+
+
+def can_hold(dialect: Dialect) -> bool:
+    """Whether jobs can be submitted held and released later."""
+    return bool(dialect.release_argv([_STAND_IN]))
+
+
+def _with_id(build: Callable[[Sequence[str]], list[str]], wrap: Callable[[Sequence[str]], list[str]]) -> str:
+    """A command on the id in ``$after``."""
+    argv = build([_STAND_IN])
+    return _words([word.replace(_STAND_IN, AFTER) for word in wrap(argv)]) if argv else ":"
+
+
+def _words(argv: Sequence[str]) -> str:
+    """Shell words in which AFTER is the value of ``$after``, also where a word is itself a command line."""
+    return " ".join('"$after"'.join(shlex.quote(part) if part else "" for part in word.split(AFTER)) if AFTER in word
+                    else shlex.quote(word) for word in argv)

@@ -1,0 +1,196 @@
+"""One field of a recipe's form: the right widget for a parameter, where its value comes from, its fault. GUI thread.
+
+What the person wrote is never overwritten: the program may fill in only what is still the default, or its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from app.model.text import visible
+from app.session.vocabulary import Parameter, ParameterType, problem
+from app.views.labels import PlainLabel, set_state
+from app.views.submit.parameter_editors import editor_for, range_text
+from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
+
+_PATHS = (ParameterType.FILE, ParameterType.DATASET, ParameterType.FILES)
+
+
+class Origin(Enum):
+    """Who a value is from."""
+
+    DEFAULT = "default"
+    FOUND = "found"
+    PERSON = "person"
+
+
+class ParameterField(QWidget):
+    """Edits one parameter.
+
+    Signals:
+        changed(): by whomever; edited(): by the person; filled(): by the program;
+        browse_requested(Parameter): the person wants to choose a file at the site.
+    """
+
+    changed = Signal()
+    edited = Signal()
+    filled = Signal()
+    browse_requested = Signal(object)
+
+    def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.parameter = parameter
+        self._origin = Origin.DEFAULT
+        self._told_fault = False
+        self._editor = editor_for(parameter)
+        self._editor.put(parameter.default)
+        self._editor.edited.connect(self._edited)
+        help_text = visible("\n".join(text for text in (parameter.help, range_text(parameter)) if text))
+        for number, widget in enumerate(self._editor.widgets):
+            end = "" if len(self._editor.widgets) == 1 else (", from", ", to")[number]
+            widget.setAccessibleName(visible(parameter.title) + end)
+            widget.setAccessibleDescription(help_text)
+            widget.setToolTip(plain_tip(help_text))
+        self.setFocusProxy(self._editor)
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.addWidget(self._editor, 1)
+        if parameter.unit:
+            row.addWidget(PlainLabel(visible(parameter.unit), "muted"))
+        if parameter.type in _PATHS:
+            row.addWidget(self._browse_button(), 0, Qt.AlignmentFlag.AlignTop)
+        self._note = PlainLabel("", "muted", wrap=True)
+        self._note.hide()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(row)
+        column.addWidget(self._note)
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def value(self) -> Any:
+        """The value as typed: text, a number where it reads as one, a bool, a tuple; ``None``: left empty."""
+        return self._editor.value
+
+    @property
+    def is_default(self) -> bool:
+        """Nothing that differs from the recipe's default; an empty field counts as its default."""
+        return self.value is None or self.value == self.parameter.default
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the value, in one sentence; ``""``: nothing."""
+        if self.value is None:
+            needed = self.parameter.required and self.parameter.default is None
+            return f"{self.parameter.title} is needed." if needed else ""
+        return problem(self.parameter, self.value)
+
+    @property
+    def note_text(self) -> str:
+        return self._note.text() if not self._note.isHidden() else ""
+
+    @property
+    def is_persons(self) -> bool:
+        """The person set it."""
+        return self._origin is Origin.PERSON
+
+    @property
+    def editors(self) -> Sequence[QWidget]:
+        """The widgets that take the keys."""
+        return self._editor.widgets
+
+    def state(self) -> Any:
+        """All that undoing has to bring back."""
+        return self._editor.raw, self._origin, self._note.text(), self._note.property("state")
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def set_value(self, value: Any, note: str = "") -> None:
+        """Fill in for the person: it is kept as if typed. ``note`` says where the value comes from."""
+        self._fill(value, Origin.PERSON, note)
+
+    def add_path(self, path: str) -> None:
+        """A file the person chose: the value, or one more of them."""
+        several = self.parameter.type is ParameterType.FILES
+        self.set_value((*(self.value or ()), path) if several else path)
+
+    def suggest(self, value: Any, note: str) -> None:
+        """Fill in unless the person did, without a file's noise in the last digits; ``note`` says where it is from."""
+        if self._origin is not Origin.PERSON and (self._origin is Origin.FOUND or self.is_default):
+            self._fill(float(f"{value:.12g}") if isinstance(value, float) else value, Origin.FOUND, note)
+
+    def reset(self) -> None:
+        """Back to the recipe's default; a step that can be undone."""
+        self._fill(self.parameter.default, Origin.DEFAULT, "")
+
+    def restore(self, state: Any) -> None:
+        raw, self._origin, note, look = state
+        self._editor.put(raw)
+        self._say(note, look or "idle")
+        self.check()
+        self.changed.emit()
+
+    def show_focus(self) -> None:
+        if self.isVisible():
+            self.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def check(self) -> bool:
+        """Show the fault, if any; True if there is none."""
+        fault = self.fault
+        if fault or self._note.property("state") == "error":
+            self._say(fault, "error" if fault else "idle")
+        for widget in self._editor.widgets:
+            set_state(widget, "error" if fault else "")
+        return not fault
+
+    def tell_fault(self, sentence: str) -> None:
+        """What the program found wrong with the value when it was tried; ``""``: nothing any more."""
+        if sentence or self._told_fault:
+            self._say(sentence or self.fault, "error" if sentence or self.fault else "idle")
+            for widget in self._editor.widgets:
+                set_state(widget, "error" if sentence or self.fault else "")
+        self._told_fault = bool(sentence)
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _browse_button(self) -> QPushButton:
+        title = visible(self.parameter.title)
+        several = self.parameter.type is ParameterType.FILES
+        button = QPushButton("Add…" if several else "Choose…")
+        set_icon(button, "folder-open")
+        button.setAutoDefault(False)
+        button.setAccessibleName(f"Add to {title}" if several else f"Choose {title} at the facility")
+        button.clicked.connect(self._ask_browse)
+        return button
+
+    def _fill(self, value: Any, origin: Origin, note: str) -> None:
+        self._editor.put(value)
+        self._origin = origin
+        self._say(note, "idle")
+        self.check()
+        (self.filled if origin is Origin.FOUND else self.edited).emit()
+        self.changed.emit()
+
+    def _edited(self) -> None:
+        self._origin = Origin.PERSON
+        if self._note.property("state") != "error":
+            self._say("", "idle")
+        self.check()
+        self.edited.emit()
+        self.changed.emit()
+
+    def _ask_browse(self) -> None:
+        self.browse_requested.emit(self.parameter)
+
+    def _say(self, text: str, state: str) -> None:
+        self._note.setText(visible(text))
+        self._note.setVisible(bool(text))
+        set_state(self._note, state)

@@ -1,0 +1,124 @@
+"""The parameters of a recipe as a form: fields in their groups, what is seldom needed folded. GUI thread.
+
+It knows no site: files are chosen and defaults found by whoever shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from app.model.text import visible
+from app.session.vocabulary import Parameter, Recipe
+from app.views.labels import PlainLabel
+from app.views.submit.form_history import FormHistory
+from app.views.submit.form_layout import FoldedSection, form_layout, row_label
+from app.views.submit.parameter_field import ParameterField
+
+
+class RecipeForm(QWidget):
+    """All parameters of one recipe.
+
+    Signals:
+        changed(): a value, by whomever; browse_requested(Parameter): a file at the site is to be chosen for it.
+    """
+
+    changed = Signal()
+    browse_requested = Signal(object)
+
+    def __init__(self, recipe: Recipe, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._recipe = recipe
+        self.fields: dict[str, ParameterField] = {}
+        self._sections: dict[str, FoldedSection] = {}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        tried = recipe.trial.parameter if recipe.trial is not None else ""       # asked for where it is tried
+        shown = [parameter for parameter in recipe.parameters if parameter.name != tried]
+        groups = dict.fromkeys(parameter.group for parameter in shown)
+        for group in sorted(groups, key=bool):                   # those without a heading first
+            members = [parameter for parameter in shown if parameter.group == group]
+            self._add_group(column, group, members)
+
+    def _add_group(self, column: QVBoxLayout, title: str, members: list[Parameter]) -> None:
+        """A heading with its rows, and below them, folded, what is seldom needed."""
+        plain = [parameter for parameter in members if not parameter.advanced]
+        advanced = [parameter for parameter in members if parameter.advanced]
+        if title and plain:
+            column.addWidget(PlainLabel(visible(title), "title"))
+        if plain:
+            rows = form_layout()
+            for parameter in plain:
+                rows.addRow(*self._row(parameter))
+            column.addLayout(rows)
+        if advanced:
+            folded = FoldedSection(f"More: {visible(title).lower()}" if title and plain else visible(title)
+                                   or "More parameters")
+            for parameter in advanced:
+                folded.rows.addRow(*self._row(parameter))
+                self._sections[parameter.name] = folded
+            column.addWidget(folded)
+
+    def _row(self, parameter: Parameter) -> tuple[QWidget, ParameterField]:
+        field = ParameterField(parameter)
+        field.changed.connect(self.changed)
+        field.browse_requested.connect(self.browse_requested)
+        self.fields[parameter.name] = field
+        title = visible(parameter.title) + (" *" if parameter.required else "")
+        return row_label(title, field, visible(parameter.help)), field
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Only what differs from the recipe's defaults."""
+        return {name: field.value for name, field in self.fields.items() if not field.is_default}
+
+    @property
+    def faults(self) -> dict[str, str]:
+        """What is wrong, by the parameter's name; empty: nothing."""
+        return {name: field.fault for name, field in self.fields.items() if field.fault}
+
+    # -- verbs ------------------------------------------------------------------------------------------------------
+
+    def tell_fault(self, name: str, sentence: str) -> None:
+        """Show at its field what the program found wrong with a value when it was tried, and nothing at the others."""
+        for other, field in self.fields.items():
+            field.tell_fault(sentence if other == name else "")
+        if sentence and name in self._sections:
+            self._sections[name].unfold()
+
+    def watch(self, history: FormHistory) -> None:
+        """Let what is edited here be undone."""
+        for field in self.fields.values():
+            history.watch(field)
+
+    def set_values(self, values: Mapping[str, Any], note: str = "") -> None:
+        """Fill in all parameters as an earlier submission had them: those it does not name become the defaults."""
+        for name, field in self.fields.items():
+            value = tuple(values[name]) if isinstance(values.get(name), list) else values.get(name)
+            if value is not None and value != field.parameter.default:
+                field.set_value(value, note)
+            elif not field.is_default:
+                field.reset()
+
+    def reset(self) -> None:
+        """Every parameter back to its default."""
+        for field in self.fields.values():
+            field.reset()
+
+    def check(self) -> str:
+        """Show every fault at its field and go to the first; returns its sentence, ``""``: there is none."""
+        wrong = [field for field in self.fields.values() if not field.check()]
+        if not wrong:
+            return ""
+        for field in wrong:
+            section = self._sections.get(field.parameter.name)
+            if section is not None:
+                section.unfold()
+        wrong[0].setFocus(Qt.FocusReason.OtherFocusReason)
+        return wrong[0].fault
