@@ -248,7 +248,8 @@ class JobService:
         job = self.job(job_id)
         ids = _ids(job, lambda state: state is JobState.QUEUED)
         if not ids:
-            raise BatchError(f"The job {job.id} is {job.state.value}: only a job that waits can be held.")
+            raise BatchError(f"The job {job.id} is {job.state.value}: only a job that waits can be held.",
+                             remedy="Cancel it if it should not go on.")
         self._batch.hold(ids[:1], job.id)       # later steps wait for this one anyhow
         return self._again(job)
 
@@ -257,7 +258,7 @@ class JobService:
         job = self.job(job_id)
         ids = _ids(job, lambda state: state is JobState.HELD)
         if not ids:
-            raise BatchError(f"The job {job.id} is not held.")
+            raise BatchError(f"The job {job.id} is not held.", remedy="The list of jobs says what it waits for.")
         self._batch.release(ids, job.id)
         return self._again(job)
 
@@ -300,7 +301,8 @@ class JobService:
     def _ours(self, job_id: str, verb: str) -> Job:
         job = self._known(job_id) or self.job(job_id)
         if not job.ours:
-            raise UnknownJobError(f"The job {job.id} was not submitted with Beamside, so it cannot be {verb} here.")
+            raise UnknownJobError(f"The job {job.id} was not submitted with Beamside, so it cannot be {verb} here.",
+                                  remedy="Cancelling, holding and releasing work for it, too.")
         return job
 
     def _recipe(self, name: str) -> Recipe:

@@ -101,13 +101,14 @@ def test_that_too_little_room_is_a_warning(service: JobService, spec: JobSpec, s
 
 
 def test_that_a_container_is_put_before_the_program_or_refused(
-        with_profile: Callable[..., JobService], chain: Recipe, spec: JobSpec) -> None:
-    boxed = replace(chain, image="saxs")
+        with_profile: Callable[..., JobService], chain: Recipe, spec: JobSpec, tmp_path: Path) -> None:
+    boxed, image = replace(chain, image="saxs"), tmp_path / "saxs.sif"
+    image.touch()
     with pytest.raises(RecipeError, match="does not say how containers are run"):
         with_profile(boxed).prepare(spec)
-    software = SoftwareSettings(containers="apptainer", images={"saxs": "/img/saxs.sif"})
+    software = SoftwareSettings(containers="apptainer", images={"saxs": str(image)})
     script = with_profile(boxed, software=software).prepare(spec).script
-    assert " /img/saxs.sif python3 run.py parameters.json" in script
+    assert f" {image} python3 run.py parameters.json" in script
     with pytest.raises(RecipeError, match="is not in the site's profile"):
         with_profile(boxed, software=replace(software, images={})).prepare(spec)
 
