@@ -30,10 +30,10 @@ from app.model.site import AgentSettings, BatchSettings, SiteProfile, SoftwareSe
 from app.model.trial import TrialAnswer, TrialPhase
 from app.recipes.catalogue import shipped_recipes
 from app.remote.connection import Connection
-from app.remote.jobs import JobService
+from app.remote.jobs.service import JobService
 from app.remote.seams import DataService
 from app.remote.ssh.transport import SshTransport
-from app.remote.trials import TrialSession
+from app.remote.trials.session import TrialSession
 from tests.peers.recipe_env import recipe_python
 from tests.peers.slurm import SlurmFacility, slurm_facility
 

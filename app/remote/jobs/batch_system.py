@@ -197,7 +197,8 @@ class BatchSystem:
     def _control(self, argv: Sequence[str], called: str, done: str, remedy: str) -> None:
         dialect = self.dialect
         if not argv:
-            raise BatchError(f"Jobs cannot be {done} with {dialect.title}.", remedy="Cancel the job if it should not run.")
+            raise BatchError(f"Jobs cannot be {done} with {dialect.title}.",
+                             remedy="Cancel the job if it should not run.")
         result = self._run(argv)
         wrong = dialect.control_problem(result.exit_code, result.text, result.error_text)
         if wrong:
