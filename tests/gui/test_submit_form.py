@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLabel, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
 
 from app.model.data import DataReference
 from app.model.jobs import Job, JobState, Resources, Space
@@ -94,6 +95,22 @@ def test_that_several_files_are_one_on_each_line(qtbot: Any, form: SubmitDialog)
     text.setFocus()
     qtbot.keyClick(text, Qt.Key.Key_Tab)
     assert "\t" not in text.toPlainText(), "Tab goes on to the next field"
+
+
+def test_that_the_wheel_scrolls_the_form_and_changes_no_value(form: SubmitDialog) -> None:
+    fields = [*form.findChildren(QComboBox), *form.resources.findChildren(QSpinBox)]
+    fields = [field for field in fields if field.isVisible() and form.isAncestorOf(field)]
+    before = form.spec
+    assert {"Method", "Partition", "Number of tasks"} <= {field.accessibleName() for field in fields}
+    for field in fields:
+        field.setFocus()
+        for turn in (120, -120):
+            middle = QPointF(field.rect().center())
+            wheel = QWheelEvent(middle, QPointF(field.mapToGlobal(middle)), QPoint(), QPoint(0, turn),
+                                Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase,
+                                False)
+            QApplication.sendEvent(field, wheel)
+            assert form.spec == before, field.accessibleName()
 
 
 def test_that_what_an_empty_field_means_is_said(form: SubmitDialog) -> None:

@@ -172,8 +172,11 @@ class Follower:
         if not told.kept:
             self._questions.none_kept()
             return
+        by_id = {wanted[key]: key for key in ours if self._questions.waiting_s(key) > _HISTORY_LAGS_S}
         for row in told.rows:
             key = job_of(row.name)
+            if not row.name and row.state is JobState.CANCELLED:
+                key = by_id.get(row.scheduler_id)       # before it started: its name never came, and will not
             if key is not None and row.state.ended:
                 self._past[*key, row.task] = row
         self._foreign.learn((row for row in told.rows if row.scheduler_id in strangers), strangers)

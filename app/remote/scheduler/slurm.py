@@ -154,7 +154,11 @@ class Slurm:
                 "-o", ",".join(_HISTORY_FIELDS)]
 
     def parse_history(self, output: str) -> list[JobRow]:
-        """The rows of ``sacct``; tasks of an array that never began share one of its lines, but not a row."""
+        """The rows of ``sacct``; tasks of an array that never began share one of its lines, but not a row.
+
+        A job is called "allocation" while its start has not reached the accounting, and for ever if it was cancelled
+        before it could start: such a row has no name.
+        """
         rows = []
         for (job_id, state, code, submit, start, end, limit, partition, node, reason,
              name) in fields(output, len(_HISTORY_FIELDS)):
@@ -166,7 +170,8 @@ class Slurm:
             began = epoch(start) if node else None      # a job that was cancelled before has a start, but no node
             for scheduler_id, task in _tasks(job_id):
                 rows.append(JobRow(
-                    scheduler_id, kind, name, why, partition, node, epoch(submit), began, epoch(end), duration(limit),
+                    scheduler_id, kind, "" if name == "allocation" else name, why, partition, node, epoch(submit),
+                    began, epoch(end), duration(limit),
                     exited if kind is JobState.COMPLETED or (kind.ended and exited and not signalled) else None,
                     signalled if signalled and signalled < 65 else None, task))
         return rows

@@ -15,7 +15,8 @@ AFTER = "{after}"       # in an argument list: the id of the step before, known 
 class JobRow:
     """One job in a batch system's list or history. Times: seconds since the epoch; ``None``: not said.
 
-    ``reason`` is in words, ``""`` when there is nothing to add. A task of an array has the array's id as
+    ``reason`` is in words, ``""`` when there is nothing to add; ``name`` is ``""`` where it is not told. A task of an
+    array has the array's id as
     ``scheduler_id`` and its own number (from 1) as ``task``; ``None``: no array.
     """
 

@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
 FormWidget = QCheckBox | QComboBox | QLineEdit | QSpinBox
+
+
+class _WheelScrolls(QObject):
+    """Leaves the wheel to the form around a widget."""
+
+    def eventFilter(self, _watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return False
+
+
+def let_wheel_scroll(widget: QComboBox | QSpinBox) -> None:
+    """A form that is scrolled changes no value on the way: the wheel is for the form, not for what is under it."""
+    widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    widget.installEventFilter(_WheelScrolls(widget))
 
 
 class FormPart(QObject):
@@ -29,6 +45,8 @@ class FormPart(QObject):
         if isinstance(widget, QComboBox):               # a long entry makes no form wider than its window
             widget.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             widget.setMinimumContentsLength(10)
+        if isinstance(widget, QComboBox | QSpinBox):
+            let_wheel_scroll(widget)
         if isinstance(widget, QCheckBox):
             widget.toggled.connect(self._edited)
         elif isinstance(widget, QComboBox):

@@ -16,6 +16,7 @@ from app.errors import RecipeError
 from app.model.text import visible
 from app.session.vocabulary import Parameter, ParameterType, text_of, value_of
 from app.views.labels import PlainLabel
+from app.views.submit.form_parts import let_wheel_scroll
 
 _LINES_OF_FILES = 3
 
@@ -78,6 +79,7 @@ class ChoiceEditor(ParameterEditor):
         self._box = QComboBox()
         self._box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self._box.setMinimumContentsLength(8)
+        let_wheel_scroll(self._box)
         super().__init__(parameter, self._box)
         if parameter.default is None:
             self._box.addItem("choose…" if parameter.required else "–", None)

@@ -167,6 +167,8 @@ def _load(poni, _modified, wavelength_m):
         made = pyFAI.load(poni)
     except Exception as error:
         raise Fault(f"{poni} is not a PONI file that pyFAI reads ({type(error).__name__}).") from None
+    if not (made.detector.pixel1 and made.detector.pixel2):     # pyFAI takes any text, and a metre for the distance
+        raise Fault(f"{poni} says no detector and no pixel size: it is not a PONI file, or not a complete one.")
     if wavelength_m and not made.wavelength:
         made.wavelength = wavelength_m
     return made

@@ -15,7 +15,7 @@ import pytest
 
 from app.errors import BatchError, UnknownJobError
 from app.model.jobs import Job, JobSpec, JobState
-from app.remote.jobs import history_questions
+from app.remote.jobs import following, history_questions
 from app.remote.jobs.history_questions import HistoryQuestions
 from app.remote.jobs.pace import Pace
 from app.remote.jobs.service import JobService
@@ -281,3 +281,12 @@ def test_that_a_kill_near_the_memory_limit_is_called_so(service: JobService, spe
     slurm.end("100", "FAILED", "0:9")
     assert service.job(job.id).reason == ("stopped by signal 9 (killed): it probably had too little memory "
                                           "(980 MB used when last measured, 1 GB allowed)")
+
+
+def test_that_a_cancellation_without_a_name_is_believed_once_it_stays_so(
+        service: JobService, slurm: FakeSlurm, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job_id,) = known_jobs(own_home, slurm, 1)
+    slurm.end("1000", "CANCELLED by 1001", name="allocation")       # as sacct keeps what was held until its end
+    assert not service.job(job_id).state.ended, "the name may still come"
+    monkeypatch.setattr(following, "_HISTORY_LAGS_S", 0.0)
+    assert until(service, service.job(job_id), lambda j: j.state.ended).state is JobState.CANCELLED

@@ -191,7 +191,10 @@ def test_that_each_further_fault_is_one_sentence(work: Work, tmp_path: Path, pon
     np.save(tmp_path / "zeros.npy", np.zeros(SHAPE))
     other = write_poni(tmp_path / "other.poni")
     other.write_text(other.read_text().replace("[120, 160]", "[130, 160]"))
+    (tmp_path / "notes.txt").write_text("not a geometry\n")
     for values, said in (
+            ({"poni": str(tmp_path / "notes.txt")}, "{}/notes.txt says no detector and no pixel size"),
+            ({"poni": str(tmp_path / "notes.txt"), "npt": None, "energy": 12}, "notes.txt says no detector"),
             ({"dark": [str(tmp_path / "small.npy")]}, "The dark {}/small.npy has 3 × 4 pixels, but the frames"),
             ({"flat": [str(tmp_path / "small.npy")]}, "The flat field {}/small.npy has 3 × 4 pixels"),
             ({"flat": [str(tmp_path / "zeros.npy")]}, "leaves no pixel"),
