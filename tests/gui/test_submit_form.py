@@ -160,6 +160,25 @@ def test_that_reset_is_one_step_that_can_be_undone(qtbot: Any, form: SubmitDialo
     assert form.spec.parameters == {"npt": 500, "solid": False}
 
 
+def test_that_reset_brings_back_what_was_found(qtbot: Any, form: SubmitDialog) -> None:
+    form.facts.default_found.emit("distance", 0.9, "from entry/distance")
+    form.fields["distance"].set_value(2.5)
+    form.fields["npt"].set_value(500)
+    qtbot.mouseClick(form.foot.reset, Qt.MouseButton.LeftButton)
+    assert form.spec.parameters == {"distance": 0.9}
+    assert form.fields["distance"].note_text == "from entry/distance"
+    qtbot.mouseClick(form.foot.undo, Qt.MouseButton.LeftButton)
+    assert form.spec.parameters == {"distance": 2.5, "npt": 500}
+
+
+def test_that_what_an_earlier_job_left_empty_stays_empty(form: SubmitDialog) -> None:
+    form.facts.default_found.emit("distance", 0.9, "from entry/distance")
+    form.set_values({"npt": 500, "distance": None}, "as in the result")
+    assert form.spec.parameters == {"npt": 500}
+    form.facts.default_found.emit("distance", 0.9, "from entry/distance")
+    assert form.spec.parameters == {"npt": 500}, "the same numbers come out again"
+
+
 def test_that_what_was_found_is_not_undone(qtbot: Any, form: SubmitDialog) -> None:
     form.fields["npt"].set_value(500)
     form.facts.default_found.emit("distance", 0.9, "from entry/distance")

@@ -48,6 +48,7 @@ class ParameterField(QWidget):
         self.parameter = parameter
         self._origin = Origin.DEFAULT
         self._told_fault = False
+        self._found: tuple[Any, str] | None = None
         self._editor = editor_for(parameter)
         self._editor.put(parameter.default)
         self._editor.edited.connect(self._edited)
@@ -124,12 +125,16 @@ class ParameterField(QWidget):
 
     def suggest(self, value: Any, note: str) -> None:
         """Fill in unless the person did, without a file's noise in the last digits; ``note`` says where it is from."""
+        self._found = float(f"{value:.12g}") if isinstance(value, float) else value, note
         if self._origin is not Origin.PERSON and (self._origin is Origin.FOUND or self.is_default):
-            self._fill(float(f"{value:.12g}") if isinstance(value, float) else value, Origin.FOUND, note)
+            self._fill(self._found[0], Origin.FOUND, note, by_program=True)
 
     def reset(self) -> None:
-        """Back to the recipe's default; a step that can be undone."""
-        self._fill(self.parameter.default, Origin.DEFAULT, "")
+        """Back to what was found, else to the recipe's default; a step that can be undone."""
+        if self._found is not None:
+            self._fill(self._found[0], Origin.FOUND, self._found[1])
+        else:
+            self._fill(self.parameter.default, Origin.DEFAULT, "")
 
     def restore(self, state: Any) -> None:
         raw, self._origin, note, look = state
@@ -171,12 +176,12 @@ class ParameterField(QWidget):
         button.clicked.connect(self._ask_browse)
         return button
 
-    def _fill(self, value: Any, origin: Origin, note: str) -> None:
+    def _fill(self, value: Any, origin: Origin, note: str, *, by_program: bool = False) -> None:
         self._editor.put(value)
         self._origin = origin
         self._say(note, "idle")
         self.check()
-        (self.filled if origin is Origin.FOUND else self.edited).emit()
+        (self.filled if by_program else self.edited).emit()
         self.changed.emit()
 
     def _edited(self) -> None:

@@ -98,16 +98,17 @@ class RecipeForm(QWidget):
             history.watch(field)
 
     def set_values(self, values: Mapping[str, Any], note: str = "") -> None:
-        """Fill in all parameters as an earlier submission had them: those it does not name become the defaults."""
+        """Fill in all parameters as an earlier submission had them: those it does not name become the defaults.
+
+        What it left empty stays empty, whatever is found beside the data: the same numbers come out again.
+        """
         for name, field in self.fields.items():
             value = tuple(values[name]) if isinstance(values.get(name), list) else values.get(name)
-            if value is not None and value != field.parameter.default:
-                field.set_value(value, note)
-            elif not field.is_default:
-                field.reset()
+            usual = value is None or value == field.parameter.default
+            field.set_value(field.parameter.default if usual else value, "" if usual else note)
 
     def reset(self) -> None:
-        """Every parameter back to its default."""
+        """Every parameter back to what was found, else to its default."""
         for field in self.fields.values():
             field.reset()
 
