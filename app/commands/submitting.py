@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from app.commands.context import Context
+from app.commands.context import Context, wait
 from app.commands.job_text import job_json, job_line
 from app.commands.jobs import find
 from app.commands.recipes import fill_from_metadata
-from app.errors import BatchError, LinkLostError, UsageError
-from app.model.jobs import Job, JobSpec, JobState, Resources
+from app.errors import BatchError, DataError, LinkLostError, UsageError
+from app.model.data import DataReference
+from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import parse_assignments
 from app.recipes.recipe import Recipe
 from app.remote.jobs.draft import Draft
 from app.remote.jobs.service import JobService
 
-POLL_S = 1.0
+SOONEST_S, LATEST_S = 1.0, 15.0         # between two looks at a job that is waited for
 
 
 def run_submit(arguments: argparse.Namespace, context: Context) -> int:
@@ -35,6 +36,7 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     spec = JobSpec(site, recipe.name, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time),
                    name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
+                   extents=_extents(recipe, [context.reference(text) for text in arguments.targets], context),
                    after=tuple(_predecessor(text, site, context) for text in arguments.after))
     return _hand_in(service, spec, arguments, context)
 
@@ -63,7 +65,7 @@ def follow(service: JobService, job: Job, context: Context) -> Job:
             fields = {"id": job.id, "state": job.state.value, "reason": job.reason}
             context.output.event("job_state", fields, f"{job.id}: {now}")
             told = now
-        time.sleep(POLL_S)
+        time.sleep(min(max(service.next_look_s, SOONEST_S), LATEST_S))
         job = service.job(job.id)
     return job
 
@@ -75,6 +77,7 @@ def _hand_in(service: JobService, spec: JobSpec, arguments: argparse.Namespace, 
     if arguments.dry_run:
         _show(draft, context)
         return 0
+    service.expected_start(draft)              # what the batch system would never run is refused now
     try:
         job = service.submit(draft)
     except LinkLostError as error:             # this draft is gone with the command
@@ -98,6 +101,18 @@ def _show(draft: Draft, context: Context) -> None:
               "memory_mb": step.resources.memory_mb} for step in draft.steps]
     context.output.result({**job_json(job), "script": draft.script, "parameters": draft.parameters, "steps": steps,
                            "warnings": list(draft.warnings)}, draft.script)
+
+
+def _extents(recipe: Recipe, inputs: Sequence[DataReference], context: Context) -> tuple[InputExtent, ...]:
+    """How large the inputs are, where the recipe divides its work by that; empty: not known."""
+    if not any(step.frames_per_task for step in recipe.steps):
+        return ()
+    try:
+        found = [InputExtent.of(wait(context.data(reference.site).plot(reference))) for reference in inputs]
+    except DataError as error:
+        context.output.say(f"How large the data is could not be found out: {error.summary}")
+        return ()
+    return tuple(extent for extent in found if extent is not None) if None not in found else ()
 
 
 def _recipe(name: str, site: str, context: Context) -> Recipe:

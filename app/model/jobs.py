@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+import numpy as np
+
+from app.model.plot import PlotDescription
+
 
 class JobState(Enum):
     CREATED = "created"
@@ -50,6 +54,15 @@ class InputExtent:
     shape: tuple[int, ...] = ()
     itemsize: int = 0
     nbytes: int = 0
+
+    @classmethod
+    def of(cls, description: PlotDescription) -> InputExtent | None:
+        """Of the data that a description is about; ``None``: it has no shape."""
+        try:
+            itemsize = np.dtype(description.dtype).itemsize
+        except TypeError:
+            itemsize = 0
+        return cls(tuple(description.shape), itemsize) if description.shape else None
 
     @property
     def frames(self) -> int | None:

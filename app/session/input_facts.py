@@ -9,7 +9,6 @@ import functools
 import logging
 from collections.abc import Sequence
 
-import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.model.data import DataReference
@@ -78,12 +77,8 @@ class InputFacts(QObject):
         self.extents_changed.emit()
 
     def _described(self, reference: DataReference, description: PlotDescription) -> None:
-        if description.shape:
-            try:
-                itemsize = np.dtype(description.dtype).itemsize
-            except TypeError:
-                itemsize = 0
-            self._extents[reference] = InputExtent(tuple(description.shape), itemsize)
+        if (extent := InputExtent.of(description)) is not None:
+            self._extents[reference] = extent
             self.extents_changed.emit()
 
     def _take_metadata(self, reference: DataReference, found: InputMetadata) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from app.commands.job_text import job_json, job_line
@@ -66,6 +68,16 @@ def test_that_the_wishes_are_seen_before_anything_is_created(facility: DemoFacil
     assert draft["parameters"]["npt"] == 50
     code, value = ada.run(*submit(facility, "--after", "demo:20200101-000000-none"))
     assert (code, checked_error(code, value)["kind"]) == (6, "unknown_job")
+
+
+def test_that_the_work_is_divided_by_the_number_of_frames(facility: DemoFacility, ada: Commands) -> None:
+    file = facility.data.parent / f"{SPHERES}.nxs"
+    many = file.with_name("many_frames.h5")
+    with h5py.File(many, "w") as out:
+        out["data"] = np.zeros((4500, 4, 4), np.uint16)
+    draft = ada.ok("submit", "azimuthal-integration", f"demo:{many}::/data", "--set",
+                   f"poni={file.with_suffix('.poni')}", "--dry-run")
+    assert [(step["name"], step["tasks"]) for step in draft["steps"]] == [("integrate", 3), ("merge", 0)]
 
 
 def test_that_a_part_and_its_log_are_named(facility: DemoFacility, ada: Commands) -> None:
