@@ -30,6 +30,7 @@ from app.remote.jobs.submission_text import BETWEEN
 from app.remote.jobs.truth import Evidence, PartTruth, judge
 from app.remote.jobs.words import explaining_lines
 from app.remote.scheduler.dialect import Dialect
+from app.remote.scheduler.options import is_id
 from app.remote.scheduler.states import JobRow
 
 _log = logging.getLogger(__name__)
@@ -209,7 +210,7 @@ class Follower:
         if rows:
             return rows[0].scheduler_id or None
         said = (record.status.get(part_stem(step.number, task), {}).get("scheduler_id") for task in step.parts())
-        return next((text for text in said if isinstance(text, str) and text.isdecimal()), None)
+        return next((text for text in said if isinstance(text, str) and is_id(text)), None)
 
     # -- What is true --------------------------------------------------------------------------------------------------
 

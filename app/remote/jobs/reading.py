@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from app.model.jobs import JobState
 from app.remote.jobs.names import is_job_id
 from app.remote.jobs.store import JobStore, after_mark, json_object
 
@@ -22,8 +23,11 @@ _MARGIN_MIN = 3             # clocks of a file server and a login node differ, a
 _EVER_MIN = 99_999_999
 _NAMES = ("job.json", "submitted", "refused", "cancelled", "final.json", "status*.json", "progress*.json",
           "usage*.json")
-# A file begins with 0x1E, its path and 0x1D; folders that are not there stand between 0x1C.
-_CAT = r"""{ if (FNR == 1) printf "\036%s\035", FILENAME; print }"""
+# A file begins with 0x1E, its path and 0x1D; folders that are not there stand between 0x1C. What is in a file cannot
+# look like the beginning of another: others may be able to write in a job's folder.
+_CAT = r"""{ gsub(/[\034\036]/, "?")
+if (FNR == 1) { name = FILENAME; gsub(/[\034-\036]/, "?", name); printf "\036%s\035", name }
+print }"""
 _LOOK = r"""
 index=$1 known=$2 limit=$3 minutes=$4 read=$5 cat=$6
 printf '\036BEAMSIDE\036'
@@ -46,19 +50,22 @@ while IFS= read -r id; do
   IFS= read -r folder <"$id" && printf '%s\0' "$folder"
 done 2>/dev/null | LC_ALL=C xargs -0 -r sh -c "$read" beamside "$cat" "$minutes"
 """
-# Ended jobs are read from two files. Arguments: awk's program, minutes, folders.
+# Ended jobs are read from two files; what is no file of a sensible size is none. Arguments: awk's program, minutes,
+# folders.
 _READ = r"""
 cat=$1 minutes=$2; shift 2
 for f; do [ -d "$f" ] || printf '\034%s\034' "$f"; done
 for f; do
-  if [ -d "$f" ] && [ ! -f "$f/final.json" ]; then printf '%s\0' "$f"; fi
+  if [ -d "$f" ] && { [ ! -f "$f/final.json" ] || [ -L "$f/final.json" ]; }; then printf '%s\0' "$f"; fi
 done | xargs -0 -r sh -c 'minutes=$1 cat=$2; shift 2
-find "$@" -maxdepth 1 -type f "(" @NAMES@ ")" -mmin "-$minutes" -exec awk "$cat" {} + 2>/dev/null' \
+find "$@" -maxdepth 1 -type f -size -4097k "(" @NAMES@ ")" -mmin "-$minutes" -exec awk "$cat" {} + 2>/dev/null' \
   beamside "$minutes" "$cat"
 for f; do
-  if [ -f "$f/final.json" ]; then printf '%s\0' "$f/job.json" "$f/final.json"; fi
-done | xargs -0 -r awk "$cat" 2>/dev/null
+  if [ -f "$f/final.json" ] && [ ! -L "$f/final.json" ]; then printf '%s\0' "$f/job.json" "$f/final.json"; fi
+done | xargs -0 -r sh -c 'cat=$1; shift
+find "$@" -maxdepth 0 -type f -size -4097k -exec awk "$cat" {} + 2>/dev/null' beamside "$cat"
 """.replace("@NAMES@", " -o ".join(f'-name "{name}"' for name in _NAMES))
+_ENDS = tuple(state.value for state in JobState if state.ended)
 _PART_FILE = re.compile(r"(status|progress|usage)((?:-[0-9]{1,4})?(?:\.[0-9]{1,9})?)\.json")
 
 
@@ -179,5 +186,6 @@ class JobReader:
         for name, text in files.items():
             if match := _PART_FILE.fullmatch(name):
                 parts[match[1]][match[2]] = json_object(text)
+        final = json_object(files.get("final.json"))
         return JobRecord(job_id, folder, job, files.get("submitted"), files.get("refused"), files.get("cancelled"),
-                         **parts, final=json_object(files.get("final.json")), gone=gone)
+                         **parts, final=final if final.get("state") in _ENDS else {}, gone=gone)

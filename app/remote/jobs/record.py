@@ -13,8 +13,9 @@ from app.recipes.recipe import Recipe
 from app.remote.jobs.draft import resources_from
 from app.remote.jobs.names import ONLY_STEP
 from app.remote.jobs.reading import JobRecord
-from app.remote.jobs.words import reading
+from app.remote.jobs.words import moment, reading
 
+_MOST_STEPS, _MOST_PARTS = 100, 100_000      # what a folder may claim, whoever wrote it
 _PART = ("step", "task", "scheduler_id", "reason", "exit_code", "signal", "node", "started", "ended")
 
 
@@ -40,10 +41,13 @@ def recorded_steps(record: JobRecord) -> tuple[RecordedStep, ...]:
     if not steps:
         return (RecordedStep(1, ONLY_STEP, _text(record.job.get("title")), 0,
                              resources_from(_mapping(record.job.get("resources")))),)
-    return tuple(RecordedStep(number, _text(step.get("name")), _text(step.get("title")) or _text(step.get("name")),
-                              min(max(_whole(step.get("tasks")) or 0, 0), 100_000),
-                              resources_from(_mapping(step.get("resources"))))
-                 for number, step in enumerate(steps, 1))
+    out, left = [], _MOST_PARTS
+    for number, step in enumerate(steps[:_MOST_STEPS], 1):
+        tasks = min(max(_whole(step.get("tasks")) or 0, 0), left)
+        left -= tasks
+        out.append(RecordedStep(number, _text(step.get("name")), _text(step.get("title")) or _text(step.get("name")),
+                                tasks, resources_from(_mapping(step.get("resources")))))
+    return tuple(out)
 
 
 def base_job(record: JobRecord, site: str, now: float) -> Job:
@@ -53,7 +57,7 @@ def base_job(record: JobRecord, site: str, now: float) -> Job:
     after = said.get("after")
     return Job(
         id=record.id, site=site, name=_text(said.get("name")) or record.id, recipe=_text(said.get("recipe")),
-        version=_text(said.get("version")), state=JobState.CREATED, submitted=reading(said.get("created")),
+        version=_text(said.get("version")), state=JobState.CREATED, submitted=moment(said.get("created")),
         folder=str(record.folder), as_of=now, partition=first.partition,
         time_limit_s=first.time_limit_min * 60 if first.time_limit_min else None, kind=kind_of(record),
         memory_limit_mb=first.memory_mb, after=tuple(str(i) for i in after) if isinstance(after, list) else ())
@@ -118,8 +122,8 @@ def final_job(record: JobRecord, site: str, now: float, recipe: Recipe | None) -
     return replace(
         job, state=state, reason=_text(said.get("reason")),
         scheduler_id=_text(said.get("scheduler_id")) or job.scheduler_id, exit_code=_whole(said.get("exit_code")),
-        signal=_whole(said.get("signal")), submitted=reading(said.get("submitted")) or job.submitted,
-        started=reading(said.get("started")), ended=reading(said.get("ended")), partition=_text(said.get("partition")),
+        signal=_whole(said.get("signal")), submitted=moment(said.get("submitted")) or job.submitted,
+        started=moment(said.get("started")), ended=moment(said.get("ended")), partition=_text(said.get("partition")),
         node=_text(said.get("node")), time_limit_s=_whole(said.get("time_limit_s")),
         last_lines=tuple(str(line) for line in lines) if isinstance(lines, list) else (),
         memory_mb=reading(said.get("memory_mb")),
@@ -133,8 +137,8 @@ def final_job(record: JobRecord, site: str, now: float, recipe: Recipe | None) -
 def _part(said: Mapping[str, Any]) -> JobPart:
     return JobPart(_text(said.get("step")), _whole(said.get("task")), _state(said.get("state")),
                    _text(said.get("scheduler_id")) or None, _text(said.get("reason")), _whole(said.get("exit_code")),
-                   _whole(said.get("signal")), _text(said.get("node")), reading(said.get("started")),
-                   reading(said.get("ended")))
+                   _whole(said.get("signal")), _text(said.get("node")), moment(said.get("started")),
+                   moment(said.get("ended")))
 
 
 def _extent(said: Mapping[str, Any]) -> InputExtent:

@@ -20,7 +20,7 @@ import re
 import secrets
 import tarfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -33,6 +33,8 @@ _MARK = b"\x1eBEAMSIDE\x1e"
 _NOT_WRITTEN = 81
 _SUBMIT_TIMEOUT_S = 90.0
 _LONGEST = 4_000_000
+_DIGITS = 15
+_MOST_TEXT = 60_000     # of paths in one command: Linux takes no argument of more than 128 kB
 _ROOT = PurePosixPath("/")
 
 _SUBMIT = r"""
@@ -41,8 +43,10 @@ folder=$parent/$id; part=$parent/.$id.$token
 if [ -d "$folder" ]; then
   cat >/dev/null
 else
+  if mkdir -p -- "${parent%/*}" && mkdir -- "$parent" 2>/dev/null; then chmod +t -- "$parent" 2>/dev/null; fi
   mkdir -p -- "$parent" && mkdir -- "$part" && tar -xf - --no-same-owner -C "$part" && [ -f "$part/job.json" ] || {
     rm -rf -- "$part"; exit 81; }
+  chmod -R go-w -- "$part" 2>/dev/null          # programs are in it, and others may write beside it
   mv -T -- "$part" "$folder" 2>/dev/null || { rm -rf -- "$part"; [ -d "$folder" ] || exit 81; }
 fi
 ( umask 077 && mkdir -p -- "$index" && printf '%s\n' "$folder" >"$index/.$id.$token" &&
@@ -59,7 +63,7 @@ done
 _SUBMIT_DETACHED = r"""
 trap '' HUP INT TERM
 cd -- "$1" || exit 1
-[ ! -e cancelled ] && mkdir .submit 2>/dev/null || exit 0
+[ ! -e cancelled ] && mkdir -m 700 .submit 2>/dev/null || exit 0
 exec sh "./$2"
 """
 _PROBE = r"""
@@ -74,10 +78,11 @@ for p; do
   printf '%s %s %s %s %s\035' "$e" "$r" "$w" "${s:-0}" "$(readlink -f -- "${d:-/}")${p#"$d"}"
 done
 """
-_WRITE = r"""cd -- "$1" && { cat >".$2.$3" && mv -f -- ".$2.$3" "$2" || { rm -f -- ".$2.$3"; exit 1; }; }"""
+_WRITE = r"""umask go-w; cd -- "$1" && { cat >".$2.$3" && mv -f -- ".$2.$3" "$2" || { rm -f -- ".$2.$3"; exit 1; }; }"""
 # Lines: folder, name, text; and so on. What could not be written is named.
 _WRITE_MANY = r"""
 token=$1
+umask go-w
 printf '\036BEAMSIDE\036'
 while IFS= read -r folder && IFS= read -r name && IFS= read -r text; do
   ( cd -- "$folder" && { printf '%s\n' "$text" >".$name.$token" && mv -f -- ".$name.$token" "$name" || {
@@ -89,10 +94,10 @@ lines=$1; shift
 printf '\036BEAMSIDE\036'
 for f; do
   printf '\035%s\036' "$(df -Pk -- "${f%/*}" 2>/dev/null | awk 'END { print $4 }')"
-  tail -n "$lines" -- "$f" 2>/dev/null | tail -c 40000
+  if [ -f "$f" ]; then tail -c 40000 -- "$f" 2>/dev/null | tail -n "$lines" | tr '\035' '?'; fi
 done
 """
-_READ = r"""printf '\036BEAMSIDE\036'; head -c "$2" -- "$1" """
+_READ = r"""printf '\036BEAMSIDE\036'; if [ -f "$1" ]; then head -c "$2" -- "$1"; fi """
 _REMOVE = r"""rm -rf -- "$1" && rm -f -- "$2" """
 _FORGET = r"""rm -f -- "$1" """
 
@@ -143,6 +148,9 @@ class JobStore:
         return self.home / ".local/share/beamside/jobs"
 
     def probe(self, paths: Sequence[PurePosixPath]) -> list[PathState]:
+        return [state for some in _portions(paths) for state in self._probe(some)]
+
+    def _probe(self, paths: Sequence[PurePosixPath]) -> list[PathState]:
         result = self.run(_PROBE, *(str(p) for p in paths), timeout_s=60.0)
         out = []
         for path, text in zip(paths, after_mark(result).decode("utf-8", "surrogateescape").split("\x1d"), strict=False):
@@ -180,8 +188,9 @@ class JobStore:
 
     def log_tails(self, logs: Sequence[PurePosixPath], lines: int) -> list[LogTail]:
         """The last lines of each log; ``""`` where there is none."""
-        if not logs:
-            return []
+        return [tail for some in _portions(logs) for tail in self._log_tails(some, lines)]
+
+    def _log_tails(self, logs: Sequence[PurePosixPath], lines: int) -> list[LogTail]:
         result = self.run(_TAILS, str(lines), *(str(log) for log in logs))
         out = []
         for text in after_mark(result).decode("utf-8", "replace").split("\x1d")[1:]:
@@ -234,12 +243,35 @@ def after_mark(result: CommandResult) -> bytes:
 
 
 def json_object(text: str | None) -> dict[str, Any]:
-    """A JSON object; ``{}`` for what is none (a file that a full disk cut off says nothing)."""
+    """A JSON object; ``{}`` for what is none (a file that a full disk cut off says nothing). Numbers that are none, or
+    too large to count or measure anything, are ``None``."""
     try:
-        value = json.loads(text) if text else {}
-    except ValueError:
+        value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite) if text else {}
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if len(text) <= _DIGITS else None
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if abs(value) < 10.0 ** _DIGITS else None
+
+
+def _portions(paths: Sequence[PurePosixPath]) -> Iterator[Sequence[PurePosixPath]]:
+    """``paths`` in portions that fit into one command each."""
+    first, length = 0, 0
+    for number, path in enumerate(paths):
+        size = 4 * len(str(path)) + 4       # in bytes, quoted
+        if length + size > _MOST_TEXT and number > first:
+            yield paths[first:number]
+            first, length = number, 0
+        length += size
+    if first < len(paths):
+        yield paths[first:]
 
 
 def _tar(files: Mapping[str, str]) -> bytes:

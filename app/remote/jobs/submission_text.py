@@ -66,7 +66,7 @@ while [ "$n" -le "$steps" ]; do
   [ "$n" = 1 ] || printf '\035'
   cat ".submit/out.$n"
   n=$((n + 1))
-done >.submit/all && mv -f .submit/all submitted
+done >.submit/all && { chmod go-w .submit/all; mv -f .submit/all submitted; }
 """
 
 

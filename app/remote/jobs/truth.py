@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.model.jobs import JobPart, JobState
-from app.remote.jobs.words import memory_words, reading
+from app.remote.jobs.words import memory_words, moment, reading
 from app.remote.scheduler.states import JobRow, exit_words
 
 _JUST_NOW_S = 60.0
@@ -79,8 +79,8 @@ def judge(part: JobPart, seen: Evidence, submitted: float, now: float) -> PartTr
     truth = _judge(PartTruth(part, submitted=submitted, memory_mb=reading(seen.usage.get("most_mb"))), seen, now)
     part = truth.part
     if part.state.ended or part.state is JobState.UNKNOWN:
-        part = replace(part, started=part.started or reading(seen.status.get("started")),
-                       ended=part.ended or reading(seen.status.get("ended")),
+        part = replace(part, started=part.started or moment(seen.status.get("started")),
+                       ended=part.ended or moment(seen.status.get("ended")),
                        node=part.node or _text(seen.status.get("host")), reason=_in_full(part, seen))
     return replace(truth, part=part)
 

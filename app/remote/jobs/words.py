@@ -9,6 +9,7 @@ from typing import Any
 _LINES = 20
 _EXPLAINING = 10
 _LAST = 5
+_LAST_MOMENT = 253_000_000_000     # in the year 9987
 _TOLD = re.compile(
     r"(?:^|[\s\[])(?:error|fatal|critical|abort(?:ed)?)\b\s*[:\]!]"
     r"|^\S*(?:Error|Exception|Interrupt|Exit|Fault)\b(?::|$)"
@@ -73,3 +74,9 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 def reading(value: Any) -> float | None:
     """A number out of a JSON file; ``None``: it is none."""
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def moment(value: Any) -> float | None:
+    """A time out of a JSON file, in seconds since the epoch; ``None``: it is none that a calendar has."""
+    found = reading(value)
+    return found if found is not None and 0 <= found < _LAST_MOMENT else None
