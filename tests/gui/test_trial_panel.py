@@ -42,7 +42,13 @@ def trial(task):
     entry = task.answer.create_group("entry")
     entry.attrs.update(NX_class="NXentry", default="reduced")
     data = entry.create_group("reduced")
-    if values["cake"]:
+    if values["sweep"]:
+        data.attrs.update(NX_class="NXdata", signal="I", axes=["centre", ".", "."])
+        data["I"] = np.zeros((5, 30, 40), "f4") + np.arange(5.0)[:, None, None]
+        data["I"].attrs["interpretation"] = "image"
+        data["centre"] = np.linspace(119.5, 121.5, 5)
+        data["centre"].attrs["units"] = "pixel"
+    elif values["cake"]:
         data.attrs.update(NX_class="NXdata", signal="I")
         data["I"] = np.add.outer(intensity[:60], np.arange(80.0))
     else:
@@ -59,6 +65,7 @@ RECIPE = Recipe("sizing", "2.0", "Sizing of particles", PROGRAM, parameters=(
     Parameter("size", ParameterType.FLOAT, "Size", unit="nm", default=1.0),
     Parameter("points", ParameterType.INTEGER, "Number of points", default=200, minimum=2),
     Parameter("cake", ParameterType.BOOLEAN, "Cake", default=False),
+    Parameter("sweep", ParameterType.BOOLEAN, "Sweep", default=False),
     Parameter("frame", ParameterType.INTEGER, "Frame")), trial=Trial("frame", "frame", "/entry/reduced"))
 
 
@@ -232,6 +239,21 @@ def test_that_a_picture_is_an_image_and_the_one_before_can_be_seen(qtbot: Any, s
     form.values = {}
     drawn(qtbot, panel, panel.parameters_changed)
     assert isinstance(panel.picture.viewer, CurveView)
+
+
+def test_that_each_picture_of_a_sweep_says_what_it_was_made_with(qtbot: Any, show: Callable[..., TrialPanel],
+                                                                form: Form) -> None:
+    panel = show()
+    form.values = {"sweep": True}
+    drawn(qtbot, panel, panel.try_now)
+    viewer = panel.picture.viewer
+    assert isinstance(viewer, StackView)
+    assert viewer.slider is not None
+    viewer.slider.set_index((0,))
+    qtbot.waitUntil(lambda: viewer.slider.label.text() == "centre 119.5 pixel", timeout=PATIENCE_MS)
+    assert viewer.slider.label.isVisible()
+    viewer.slider.set_index((3,))
+    assert viewer.slider.label.text() == "centre 121 pixel"
 
 
 def test_that_a_wrong_form_is_not_tried(qtbot: Any, show: Callable[..., TrialPanel], form: Form, near: Near) -> None:

@@ -14,11 +14,14 @@ import numpy as np
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.model.data import Block, DataReference
+from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription, View
+from app.model.text import visible
 from app.session.curve_source import CurveSource
 from app.session.frame_source import FrameSource, Region, signal_reference
+from app.session.future_watcher import FutureWatcher
 from app.session.opening import Opening
+from app.session.profile_source import axis_values, leading_axis, leading_axis_name
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
@@ -51,6 +54,8 @@ class TrialPicture(QWidget):
         self._opening: Opening | None = None
         self._source: CurveSource | FrameSource | None = None
         self._curve: Curve | None = None
+        self._axis: FutureWatcher | None = None
+        self._axis_values: np.ndarray | None = None
         self._asked: tuple[DataService, DataReference] | None = None
         self._message = PlainLabel("", "muted", wrap=True)
         self._message.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -103,6 +108,7 @@ class TrialPicture(QWidget):
             self._show_curve(data, reference, description)
         elif 0 not in description.shape and description.view in _PICTURES:
             self._show_picture(data, signal_reference(reference, description.signal), description)
+            self._ask_axis(data, reference, description)
         else:
             self._drop_viewer()
             self.say("The answer holds nothing that can be drawn.")
@@ -200,9 +206,35 @@ class TrialPicture(QWidget):
             self.say(f"{message.summary} {message.remedy}".strip())
         self.failed.emit(error)
 
+    # -- what each picture of several was made with -------------------------------------------------------------------
+
+    def _ask_axis(self, data: DataService, reference: DataReference, description: PlotDescription) -> None:
+        path = leading_axis(description)
+        if path is None:
+            return
+
+        def take(block: Block) -> None:
+            self._axis, self._axis_values = None, axis_values(block.values, description)
+            self._name_frame()
+
+        request = ReadRequest(signal_reference(reference, path), Selection(), statistics=False)
+        self._axis = FutureWatcher(data.read(request), self, take, self._no_axis)
+
+    def _no_axis(self, _error: BaseException) -> None:
+        """The number of the picture stands there as before."""
+        self._axis = None
+
+    def _name_frame(self) -> None:
+        """Beside its number: the centre, the angle … that it is of."""
+        viewer, values = self.viewer, self._axis_values
+        if isinstance(viewer, StackView) and values is not None and len(viewer.leading) == 1:
+            name, units = leading_axis_name(viewer.description)
+            viewer.set_frame_label(visible(f"{name} {values[viewer.leading[0]]:.6g} {units}".strip()))
+
     # -- wishes of the viewer ---------------------------------------------------------------------------------------
 
     def _wish_frame(self, leading: object) -> None:
+        self._name_frame()
         if isinstance(self._source, FrameSource):
             self._source.show_frame(leading)
 
@@ -226,6 +258,10 @@ class TrialPicture(QWidget):
         self._pages.setCurrentWidget(viewer)
 
     def _stop(self) -> None:
+        self._axis_values = None
+        if self._axis is not None:
+            self._axis.drop()
+            self._axis = None
         if self._opening is not None:
             self._opening.drop()
             self._opening = None
