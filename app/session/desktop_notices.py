@@ -6,6 +6,7 @@ never waits for it. Without a bus, or without such a service, :attr:`DesktopNoti
 
 from __future__ import annotations
 
+import html
 import logging
 import queue
 import threading
@@ -139,7 +140,7 @@ class _Talk:
         serial = next(connection.outgoing_serial)
         self._asked[serial] = notice
         connection.send(new_method_call(DBusAddress(*_ADDRESS), "Notify", "susssasa{sv}i", (
-            "Beamside", number, "beamside", notice.title, notice.text, ["default", "Show"],
+            "Beamside", number, "beamside", notice.title, html.escape(notice.text, quote=False), ["default", "Show"],
             {"desktop-entry": ("s", "beamside")}, -1)), serial=serial)
 
     def _hear(self, message: Any) -> None:

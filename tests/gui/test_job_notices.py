@@ -54,10 +54,10 @@ def test_that_start_and_end_are_told_and_a_click_shows_the_job(qtbot: Any, progr
     number, title, text, actions = service.shown[0]
     assert (title, text) == ("Scan 1 started", "Job 1 at Far Light Source · on cn1")
     assert actions == ["default", "Show"]
-    take("far", [job(1, JobState.FAILED, reason="exit code 7", last_lines=("no such PONI file",)),
+    take("far", [job(1, JobState.FAILED, reason="exit code 7", last_lines=("no such PONI file <b>&",)),
                  job(2, JobState.COMPLETED)])
     qtbot.waitUntil(lambda: len(service.shown) == 2)
-    said = "Job 1 at Far Light Source · exit code 7 · no such PONI file"
+    said = "Job 1 at Far Light Source · exit code 7 · no such PONI file &lt;b&gt;&amp;"     # desktops read markup
     assert service.shown[1][:3] == (number, "Scan 1 failed", said), "it takes the place of the first"
     program.window.jobs_dock.select("far", "j2")
     service.click(number)

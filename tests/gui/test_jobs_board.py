@@ -405,3 +405,13 @@ def test_that_a_row_tells_its_state_to_whoever_cannot_see_it(program: Any, board
     assert index.data() == "held"
     assert index.data(JobRole.STATE) is JobState.HELD
     assert board.tree.accessibleName() == "Jobs"
+
+
+def test_that_a_name_with_markup_is_only_a_name(program: Any, board: JobsDock) -> None:
+    name = "<img src='file:///etc/hostname'><b>Scan</b>"
+    program.jobs.polling.take_answer("far", [dataclasses.replace(job(1, JobState.FAILED, reason="<h1>no</h1>"),
+                                                                 name=name)])
+    tip = str(board.tree.model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole))
+    for shown in ("&lt;img src", "&lt;h1&gt;no"):
+        assert shown in tip
+    assert "<b>" not in tip

@@ -38,10 +38,18 @@ from app.views.jobs.job_verbs import VERBS, Verb
 from app.views.jobs.job_wish import Wish
 from app.views.labels import PlainLabel
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 _WIDTHS = (84, 230, 140, 102, 260, 126, 104, 118, 86)
 _PANE_FROM = 1180                    # narrower, the table needs all the room
+
+
+class _Rows(JobsFilter):
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if role == Qt.ItemDataRole.ToolTipRole:     # names, reasons and logs are no markup
+            return plain_tip(str(super().data(index, role) or ""))
+        return super().data(index, role)
 
 
 class JobsDock(QWidget):
@@ -58,7 +66,7 @@ class JobsDock(QWidget):
     def __init__(self, model: JobsModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._model = model
-        self._shown = JobsFilter(model, self)
+        self._shown = _Rows(model, self)
         self._build_tree()
         self._empty = PlainLabel("No jobs yet. Open a dataset and choose an analysis; its job appears here and is "
                                  "found again from any computer.", "muted", wrap=True)
