@@ -247,7 +247,9 @@ def _converted(parameter: Parameter, number: float | None, unit: str) -> float |
     if number is None:
         return None
     value = convert(number, unit, parameter.unit)
-    return value if value is None or value == number else float(f"{value:.12g}")
+    if value is None or not math.isfinite(value):
+        return None
+    return value if value == number else float(f"{value:.12g}")
 
 
 def _text(values: np.ndarray) -> str:
@@ -282,7 +284,7 @@ def _facts(file_path: PurePosixPath, nodes: Sequence[NodeInfo], data_path: str,
 def _is_plain(dtype: str | None) -> bool:
     try:
         return dtype is not None and np.dtype(dtype) is not None
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):     # of a type of several fields, numpy says any of these
         return False
 
 

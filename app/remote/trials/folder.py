@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from app.errors import BatchError
-from app.remote.jobs.store import not_written
+from app.remote.jobs.store import json_object, not_written
 from app.remote.seams import CommandResult, Transport
 
 TURN_S = 0.1
@@ -148,11 +148,7 @@ class TrialFolder:
     def asked_for(self) -> dict[str, Any]:
         """What the folder's ``job.json`` holds; ``{}``: nothing that can be read."""
         result = self._transport().run(["sh", "-c", _ASKED_FOR, "beamside", str(self.folder)])
-        try:
-            value = json.loads(result.stdout.partition(_MARK)[2])
-        except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+        return json_object(result.stdout.partition(_MARK)[2].decode("utf-8", "replace"))
 
     def _say(self, program: str, wait_s: float, *arguments: str, stdin: bytes = b"") -> Reply:
         argv = ["sh", "-c", program, "beamside", str(self.folder), str(max(0, round(wait_s / TURN_S))), *arguments]

@@ -25,6 +25,7 @@ from app.recipes.fault_words import fault_parameter
 from app.recipes.parameters import complete
 from app.recipes.recipe import ParameterType, Recipe
 from app.remote.jobs.draft import absolute, file_of
+from app.remote.jobs.store import json_object
 from app.remote.seams import Transport
 from app.remote.trials.folder import Question, Told, TrialFolder, question
 from app.remote.trials.truth import status_of
@@ -266,11 +267,7 @@ class TrialSession:
     def _read(self, asked: Question, line: str) -> TrialAnswer:
         """An answer as the job wrote it; it is the user's own job, and yet nothing outside its folder is opened."""
         parameters = json.loads(asked.line)["parameters"]
-        try:
-            said = json.loads(line)
-        except ValueError:
-            said = {}
-        said = said if isinstance(said, dict) else {}
+        said = json_object(line)
         if isinstance(fault := said.get("fault"), str) and fault.strip():
             fault = fault.strip()[:_LONGEST_FAULT]
             named = said.get("parameter")

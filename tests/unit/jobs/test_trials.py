@@ -279,6 +279,13 @@ def test_that_an_answer_is_believed_only_inside_its_folder(trial: TrialSession, 
     assert answer.fault
 
 
+@pytest.mark.parametrize("more", ['"x": ' + "[" * 9000, '"file": "a.h5", "seconds": 1' + "0" * 400 + "}"])
+def test_that_an_answer_without_end_is_no_accident(trial: TrialSession, more: str) -> None:
+    (folder(trial) / "trial/answers").write_text('{"ready": true}\n{"n": 1, ' + more + "\n")
+    answer = trial.ask({})
+    assert (bool(answer.fault), answer.seconds) == ("[" in more, None)
+
+
 def test_that_an_answer_that_names_no_node_is_where_the_recipe_says(trial: TrialSession) -> None:
     (folder(trial) / "trial/answers").write_text('{"ready": true}\n{"n": 1, "file": "trial/answer-1.h5"}\n')
     answer = trial.ask({})

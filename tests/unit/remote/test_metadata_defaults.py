@@ -143,6 +143,19 @@ def test_that_the_facts_of_an_input_say_which_recipes_fit(data: AgentClient, nex
     assert (facts.layouts, facts.rank, facts.kind) == ((), 3, "u")
 
 
+def test_that_strange_types_and_numbers_are_no_accident(data: AgentClient, tmp_path: Path) -> None:
+    padded = np.dtype({"names": ["a", "b"], "formats": ["<i4", "<f8"], "offsets": [0, 8], "itemsize": 16})
+    with h5py.File(tmp_path / "strange.h5", "w") as file:
+        entry = file.create_group("entry")
+        entry.attrs["NX_class"] = "NXentry"
+        entry["events"] = np.zeros(4, padded)
+        entry["far"] = 1e308
+        entry["far"].attrs["units"] = "km"
+    wanted = recipe(parameter("far", "/entry/far", unit="m", kind=ParameterType.INTEGER))
+    found = look(data, tmp_path / "strange.h5", wanted, "/entry/events")
+    assert (found.defaults, found.facts.rank, found.facts.kind) == ({}, 1, "")
+
+
 @pytest.mark.parametrize(("name", "expected"), [
     ("saxs/i22-119583.nxs", {"distance": 5.4864, "beam_x": 100.0, "pixel_size": 172.0, "wavelength": 0.999872744}),
     ("mx/DLS_i03_i04_NXmx_Therm_6_2.nxs", {"beam_x": 2216.055470799965, "pixel_size": 75.0,
