@@ -6,7 +6,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from app.model.jobs import Job, JobKind, JobPart
+from app.model.jobs import Job, JobKind, JobPart, JobState
+from app.model.text import visible
 
 
 def job_json(job: Job, *, details: bool = False) -> dict[str, Any]:
@@ -34,15 +35,17 @@ def part_json(part: JobPart) -> dict[str, Any]:
 
 
 def job_line(job: Job, *, parts: bool = False) -> str:
-    """One line, its results below it; ``parts``: with a line for each part that is not like all others."""
+    """One line, its results below it, or why its program failed; ``parts``: with a line for each part."""
     number = f" ({job.scheduler_id})" if job.scheduler_id and job.scheduler_id != job.id else ""
     what = f"{job.recipe} {job.version}" if job.ours else f"{job.name} (started by hand)"
+    what = f"trial of {what}" if job.kind is JobKind.TRIAL else what
     reason = f": {job.reason}" if job.reason else ""
     starts = f", starts about {datetime.fromtimestamp(job.expected_start):%d %b %H:%M}" if job.expected_start else ""
     counts = Counter(part.state.value for part in job.parts)
     several = f" [{', '.join(f'{count} {state}' for state, count in counts.items())}]" if len(job.parts) > 1 else ""
     lines = [f"{job.id}{number}  {what}  {job.state.value}{reason}{starts}{several}"]
     lines += [f"  {_part_line(part)}" for part in job.parts] if parts else []
+    lines += [f"  {visible(line)}" for line in job.last_lines[-1:]] if job.state is JobState.FAILED else []
     return "\n".join([*lines, *(f"  {output}" for output in job.outputs)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -105,4 +106,8 @@ def test_that_a_job_object_says_only_what_there_is_to_say() -> None:
     value = job_json(trial)
     assert (value["kind"], value["parts"][0]["reason"], value["parts"][1]["task"]) == ("trial", "exit code 7", 2)
     assert "[1 failed, 1 running]" in job_line(trial)
+    assert "trial of reduce 1.0  running" in job_line(trial)
+    failed = replace(trial, state=JobState.FAILED, last_lines=("Traceback:", "The mask has 3 × 4 \x1b[2Jpixels."))
+    assert job_line(failed).endswith("\n  The mask has 3 × 4 \\x1b[2Jpixels."), "the sentence says what to mend"
+    assert "mask" not in job_line(replace(failed, state=JobState.RUNNING))
     assert "a.1  failed  exit code 7" in job_line(trial, parts=True)
