@@ -55,9 +55,10 @@ release() {
 }
 """
 _RELEASE = r"""
-tries=0
+tries=0 released=
 after=$first
-until release >.submit/released 2>&1 || [ "$tries" -ge 5 ]; do sleep 2; tries=$((tries + 1)); done
+until { release >.submit/released 2>&1 && released=1; } || [ "$tries" -ge 5 ]; do sleep 2; tries=$((tries + 1)); done
+[ -n "$released" ] || [ -e cancelled ] || exit 1        # found by its name later, and told that it is held
 """
 _END = r"""
 if [ -e cancelled ]; then cancel_taken; fi

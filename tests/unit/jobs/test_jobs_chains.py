@@ -14,6 +14,7 @@ from app.errors import BatchError, LinkLostError, RecipeError, SchedulerUnavaila
 from app.model.jobs import InputExtent, JobKind, JobPart, JobSpec, JobState, Resources
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
+from app.remote.jobs.draft import folder_files
 from app.remote.jobs.service import JobService
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
@@ -151,6 +152,44 @@ def test_that_a_chain_killed_before_its_release_says_that_it_is_to_be_released(
     assert "release or cancel it" in client.job(job.id).reason
     assert client.release(job.id).state is JobState.QUEUED
     assert (folder / "submitted").read_text() == "100\x1d101\n"
+
+
+def test_that_a_chain_that_could_not_be_released_says_so_and_is_not_called_held_by_the_user(
+        service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm) -> None:
+    impatient(slurm)
+    slurm.fails("scontrol", "slurm_suspend error: Unable to contact slurm controller")
+    job = service.submit(spec)
+    assert slurm.calls("scontrol") == 6
+    assert slurm.waiting() == ["100", "101"]
+    folder = Path(job.folder)
+    assert not (folder / "submitted").exists()
+    slurm.works("scontrol")
+    slurm.set("100", reason="JobHeldUser")
+    said = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps({**said, "created": 1.0}))
+    client = new_client()
+    assert "before it was released: release or cancel it" in client.job(job.id).reason
+    assert client.release(job.id).state is JobState.QUEUED
+
+
+def test_that_a_job_cancelled_before_its_submission_is_not_submitted(service: JobService, spec: JobSpec,
+                                                                     slurm: FakeSlurm) -> None:
+    impatient(slurm)
+    draft = service.prepare(spec)
+    folder = Path(draft.folder)
+    folder.mkdir(parents=True)
+    for name, text in folder_files(draft).items():
+        (folder / name).write_text(text)
+    (folder / "cancelled").write_text("1795343001\n")
+    assert service.submit(draft).scheduler_id is None
+    assert slurm.numbers() == []
+
+
+def impatient(slurm: FakeSlurm) -> None:
+    """The site's ``sleep`` does not."""
+    sleep = slurm.root / "bin/sleep"
+    sleep.write_text("#!/bin/sh\n")
+    sleep.chmod(0o755)
 
 
 # -- One job out of its parts -----------------------------------------------------------------------------------------
