@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from app.errors import RecipeError, UnknownJobError
-from app.model.data import DataReference
+from app.model.data import DataReference, ReadRequest
 from app.model.jobs import JobSpec, Resources
 from app.model.provenance import Provenance
 from app.model.site import AgentSettings, SiteProfile
@@ -62,6 +62,23 @@ def test_that_any_node_of_a_result_tells_how_it_was_made(connection: Connection,
         assert found.inputs == ("/data/a.h5::/entry/data",)
         assert (found.job_id, found.program, found.program_version) == ("20261122-103004-1f09ac", "pyFAI", "2026.9.0")
         assert found.fault == ""
+
+
+def test_that_a_text_that_says_it_is_too_long_is_not_even_asked_for(connection: Connection, tmp_path: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = write(tmp_path / "long.h5", {**SAID, "program": np.array(b"x" * 3_000_000)})
+    asked: list[str] = []
+    read = connection.data.read
+
+    def noted(request: ReadRequest, **more: Any) -> Any:
+        asked.append(request.reference.data_path.rpartition("/")[2])
+        return read(request, **more)
+    monkeypatch.setattr(connection.data, "read", noted)
+    found = read_provenance(connection.data, reference)
+    assert found is not None
+    assert found.program == ""
+    assert "recipe" in asked
+    assert "program" not in asked
 
 
 def test_that_each_entry_tells_of_itself(connection: Connection, tmp_path: Path) -> None:
