@@ -45,7 +45,7 @@ _WITH_JOBS = (
     ("Result, live result or log of the selected job", "Return   or   double click"),
     ("Its steps and tasks", "Right / Left"), ("Cancel the selected job", "Delete"),
     ("In the form of an analysis: undo / redo", "Ctrl+Z / Ctrl+Shift+Z"),
-    ("Submit the form", "Return   or   Ctrl+Return"),
+    ("Try what the form says, where it can be tried", "Return   or   Ctrl+T"), ("Submit the form", "Ctrl+Return"),
     ("Move the selected input", "Alt+Up / Alt+Down"), ("Take the selected input out", "Delete"),
 )
 

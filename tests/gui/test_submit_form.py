@@ -340,9 +340,25 @@ def test_that_the_form_is_submitted_by_keys_alone(qtbot: Any, form: SubmitDialog
     line(form, "npt").setFocus()
     line(form, "npt").selectAll()
     qtbot.keyClicks(line(form, "npt"), "750")
-    qtbot.keyClick(line(form, "npt"), Qt.Key.Key_Return)
+    qtbot.keyClick(line(form, "npt"), Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     qtbot.waitUntil(lambda: len(fake_sites.batch.submitted) == 1)
     assert fake_sites.batch.submitted[0].parameters == {"npt": 750}
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Return, Qt.Key.Key_Enter])
+def test_that_enter_in_a_field_tries_and_submits_nothing(qtbot: Any, form: SubmitDialog, fake_sites: FakeSites,
+                                                         key: Qt.Key) -> None:
+    handed_in: list[None] = []
+    form.foot.submit_wanted.connect(lambda: handed_in.append(None))
+    for widget in (line(form, "npt"), line(form, "window", 1), form.resources.name, form.resources.minutes,
+                   form.fields["method"].editors[0]):
+        widget.setFocus()
+        with qtbot.waitSignal(form.try_wanted):
+            qtbot.keyClick(widget, key)
+    assert handed_in == []
+    assert fake_sites.batch.submitted == []
+    assert form.isVisible()
+    assert "Ctrl+Enter" in form.submit_button.toolTip()
 
 
 def test_that_every_field_has_a_name_for_who_cannot_see_it(form: SubmitDialog) -> None:

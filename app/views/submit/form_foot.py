@@ -36,7 +36,8 @@ class FormFoot(QWidget):
         self.side.setAutoDefault(False)
         self.side.setCheckable(True)
         cancel = self._button("Cancel", self.cancelled)
-        self.submit = self._button("Submit", self.submit_wanted)
+        self.submit = self._button("Submit", self.submit_wanted,
+                                   "Hands the job in (Ctrl+Enter). Enter in a field submits nothing.")
         self.submit.setDefault(True)
         set_icon(self.submit, "run", "on_accent")
         for button in (self.look, self.reset, self.undo, self.copy, self.side):
@@ -64,6 +65,10 @@ class FormFoot(QWidget):
     def offer_anyway(self, warned: bool) -> None:
         """Submitting once more takes no notice of the warnings that were told."""
         self.submit.setText("Submit all the same" if warned else "Submit")
+
+    def tell_that_enter_tries(self) -> None:
+        self.submit.setToolTip(plain_tip("Hands the job in (Ctrl+Enter). Enter in a field tries the values, as Ctrl+T "
+                                         "does."))
 
     def take_turns(self, panel: QWidget, form: QWidget) -> None:
         """A button shows the panel or the form, where there is no room for both."""

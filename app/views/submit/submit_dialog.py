@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
+from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QDialog, QFrame, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError
@@ -45,12 +45,13 @@ class SubmitDialog(QDialog):
 
     Signals:
         submitted(Job); failed(exception): also told in the dialog itself; parameters_changed(): values or inputs, by
-        whomever: what was tried or prepared with others is out of date.
+        whomever: what was tried or prepared with others is out of date; try_wanted(): Enter was pressed in a field.
     """
 
     submitted = Signal(object)
     failed = Signal(object)
     parameters_changed = Signal()
+    try_wanted = Signal()
 
     def __init__(self, session: Session, service: JobService, recipe: Recipe, inputs: tuple[DataReference, ...],
                  parent: QWidget | None = None, *, others: Sequence[Job] = ()) -> None:
@@ -157,6 +158,18 @@ class SubmitDialog(QDialog):
             self._say(fault, "error")
         return not fault
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter ends a value that is typed: it never hands in a job, which costs hours, as a default button would."""
+        if event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            super().keyPressEvent(event)
+            return
+        event.accept()
+        at = self.focusWidget()
+        if isinstance(at, QPushButton):
+            at.click()
+        elif not event.isAutoRepeat():
+            self.try_wanted.emit()
+
     # -- building ---------------------------------------------------------------------------------------------------
 
     @property
@@ -227,7 +240,8 @@ class SubmitDialog(QDialog):
                            (foot.cancelled, self.reject), (foot.submit_wanted, self._ask_submit)):
             wish.connect(slot)
         for keys, slot in ((QKeySequence.StandardKey.Undo, self.history.undo),
-                           (QKeySequence.StandardKey.Redo, self.history.redo), ("Ctrl+Return", self._ask_submit)):
+                           (QKeySequence.StandardKey.Redo, self.history.redo), ("Ctrl+Return", self._ask_submit),
+                           ("Ctrl+Enter", self._ask_submit)):
             action = QAction(self)
             action.setShortcut(QKeySequence(keys))
             action.triggered.connect(slot)

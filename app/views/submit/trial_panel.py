@@ -326,6 +326,8 @@ def attach_trial(dialog: SubmitDialog, session: Session, frame: int | None = Non
     panel = TrialPanel(session, dialog.recipe, dialog.inputs, lambda: dialog.spec, dialog.check, frame)
     dialog.set_side(panel)
     dialog.parameters_changed.connect(panel.parameters_changed)
+    dialog.try_wanted.connect(panel.try_now)
+    dialog.foot.tell_that_enter_tries()
     dialog.finished.connect(panel.close_trial)
     panel.fault_found.connect(dialog.form.tell_fault)
     panel.use_requested.connect(dialog.submit_button.click)
