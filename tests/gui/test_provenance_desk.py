@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from app.application import Program
+from app.model.jobs import Job, JobState
 from tests.gui.local_window import go, open_local
 
 PATIENCE_MS = 20_000
@@ -52,6 +53,15 @@ def test_that_the_inspector_says_how_a_result_was_made(qtbot: Any, start: Any, t
         file["values"] = np.arange(9.0)
     go(qtbot, program, f"{plain}::/values")
     qtbot.waitUntil(section.isHidden, timeout=PATIENCE_MS)
+
+
+def test_that_a_result_is_told_by_the_number_its_job_has_on_the_board(qtbot: Any, start: Any, tmp_path: Path) -> None:
+    program = open_local(qtbot, start)
+    made = Job("20261122-103004-1f09ac", "local", "Reduction", "azimuthal-integration", "1.0", JobState.COMPLETED,
+               scheduler_id="8811")
+    program.jobs.polling.take_answer("local", [made])
+    section = shown(qtbot, program, result(tmp_path / "result.h5"))
+    assert section.sentence == "made by azimuthal integration 1.0, job 8811, 2026-11-22"
 
 
 def test_that_faulty_provenance_cannot_be_opened(qtbot: Any, start: Any, tmp_path: Path) -> None:

@@ -55,8 +55,9 @@ def combine(job: Job, steps: Sequence[StepTruth], record: JobRecord) -> tuple[Jo
     expected = [p.expected_start for p in now.of(JobState.QUEUED, JobState.HELD) if p.expected_start]
     state = now.state
     running = now.of(JobState.RUNNING) or now.parts
+    number = next((p.part.scheduler_id for p in everything if p.part.scheduler_id), None)   # the first step's, always
     job = replace(
-        job, state=state, reason=_reason(now, steps), scheduler_id=fate.part.scheduler_id or job.scheduler_id,
+        job, state=state, reason=_reason(now, steps), scheduler_id=number or job.scheduler_id,
         exit_code=0 if state is JobState.COMPLETED and fate.part.exit_code is not None else fate.part.exit_code,
         signal=fate.part.signal, submitted=min((p.submitted for p in everything if p.submitted), default=job.submitted),
         started=min(started, default=None), ended=max(ended, default=None) if state.ended else None,

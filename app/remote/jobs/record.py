@@ -117,11 +117,13 @@ def final_json(job: Job) -> dict[str, Any]:
 def final_job(record: JobRecord, site: str, now: float, recipe: Recipe | None) -> Job:
     """An ended job as its ``final.json`` keeps it."""
     job, said = base_job(record, site, now), record.final
-    lines, parts = said.get("last_lines"), said.get("parts")
+    lines, told = said.get("last_lines"), said.get("parts")
+    parts = tuple(_part(p) for p in told if isinstance(p, dict)) if isinstance(told, list) else ()
+    number = next((part.scheduler_id for part in parts if part.scheduler_id), _text(said.get("scheduler_id")))
     state = _state(said.get("state"))
     return replace(
-        job, state=state, reason=_text(said.get("reason")),
-        scheduler_id=_text(said.get("scheduler_id")) or job.scheduler_id, exit_code=_whole(said.get("exit_code")),
+        job, state=state, reason=_text(said.get("reason")), scheduler_id=number or job.scheduler_id,
+        exit_code=_whole(said.get("exit_code")),
         signal=_whole(said.get("signal")), submitted=moment(said.get("submitted")) or job.submitted,
         started=moment(said.get("started")), ended=moment(said.get("ended")), partition=_text(said.get("partition")),
         node=_text(said.get("node")), time_limit_s=_whole(said.get("time_limit_s")),
@@ -131,7 +133,7 @@ def final_job(record: JobRecord, site: str, now: float, recipe: Recipe | None) -
         progress=1.0 if state is JobState.COMPLETED else reading(said.get("progress")),
         progress_text=_text(said.get("progress_text")),
         outputs=outputs_of(record, site, recipe) if state is JobState.COMPLETED else (),
-        parts=tuple(_part(p) for p in parts if isinstance(p, dict)) if isinstance(parts, list) else ())
+        parts=parts)
 
 
 def _part(said: Mapping[str, Any]) -> JobPart:

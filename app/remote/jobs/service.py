@@ -193,12 +193,12 @@ class JobService:
             return sorted(found, key=lambda j: (j.submitted or 0.0, j.id), reverse=True)
 
     def job(self, job_id: str) -> Job:
-        """One job, freshly looked at, by our id or the batch system's.
+        """One job, freshly looked at, by our id or the batch system's for it or one of its steps.
 
         Raises:
             UnknownJobError: this user has no such job here.
         """
-        found = [j for j in self.jobs() if job_id in (j.id, j.scheduler_id)]
+        found = [j for j in self.jobs() if job_id in (j.id, j.scheduler_id, *(p.scheduler_id for p in j.parts))]
         if not found:
             raise UnknownJobError(f"You have no job {job_id} at {self._profile.label}.",
                                   remedy="The list of jobs shows those there are.")

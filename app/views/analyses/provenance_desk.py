@@ -5,6 +5,8 @@ GUI thread; never waits.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication
 
@@ -90,6 +92,9 @@ class ProvenanceDesk(QObject):
     def _show(self, provenance: Provenance | None) -> None:
         self._shown = provenance
         recipe = self._recipe(provenance) if provenance is not None else None
+        number = self._jobs.number_of(provenance.result.site, provenance.job_id) if provenance is not None else ""
+        if provenance is not None and number:            # the result says the number of the step that wrote it
+            provenance = replace(provenance, scheduler_id=number)
         self._section.show_provenance(provenance, recipe is not None and bool(recipe.snippet))
 
     def _open_form(self, found: Refill) -> None:

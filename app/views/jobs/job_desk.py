@@ -111,6 +111,10 @@ class JobDesk(QObject):
                 return f"job {job.scheduler_id or job.id}"
         return ""
 
+    def number_of(self, site: str, job_id: str) -> str:
+        """The batch system's number that a job of ours is shown by; ``""``: it is not on the board."""
+        return next((job.scheduler_id or "" for job in self._model.jobs_at(site) if job.id == job_id), "")
+
     def show_log(self, job: Job, part: JobPart | None = None) -> JobLogDialog:
         """The last lines of a job, or of a part of it, followed."""
         dialog = JobLogDialog(self._session, self._model, job, part, self._window)

@@ -195,7 +195,7 @@ def impatient(slurm: FakeSlurm) -> None:
 # -- One job out of its parts -----------------------------------------------------------------------------------------
 
 def test_that_a_chain_is_told_as_one_job_from_its_first_task_to_its_last_step(
-        service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
+        service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)
     folder = Path(job.folder)
     waiting = service.job(job.id)
@@ -220,12 +220,18 @@ def test_that_a_chain_is_told_as_one_job_from_its_first_task_to_its_last_step(
     merging = service.job(job.id)
     assert (merging.state, merging.reason) == (JobState.QUEUED, "step 2 of 2 waits: other jobs come first (Priority)")
     assert merging.progress == 0.5
+    assert merging.scheduler_id == "100", "a job keeps the number that it was submitted with"
+    assert service.job("101").id == job.id, "each step's number finds it, too"
     slurm.end("101", "COMPLETED")
     status(job, "ended", 0, "101", stem="-2")
     done = service.job(job.id)
     assert (done.state, done.exit_code, done.progress) == (JobState.COMPLETED, 0, 1.0)
     assert done.outputs == (f"near:{folder}/result.h5::/entry/sum",)
     assert [p.scheduler_id for p in done.parts] == ["100"] * 4 + ["101"]
+    assert done.scheduler_id == "100"
+    final = json.loads((folder / "final.json").read_text())
+    (folder / "final.json").write_text(json.dumps({**final, "scheduler_id": "101"}))     # as earlier versions wrote it
+    assert new_client().job(job.id).scheduler_id == "100"
 
 
 def test_that_failed_tasks_are_named_with_their_reasons_and_the_log_of_one(
