@@ -15,8 +15,10 @@ from app.errors import BatchError, DataError, LinkLostError, UsageError
 from app.model.data import DataReference
 from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
+from app.recipes.fitting import why_not
 from app.recipes.parameters import parse_assignments
 from app.recipes.recipe import Recipe
+from app.remote.analyses.metadata_defaults import input_metadata
 from app.remote.jobs.draft import Draft
 from app.remote.jobs.service import JobService
 
@@ -33,6 +35,7 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     values = parse_assignments(recipe, arguments.set)
     fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
     service = context.jobs(site)
+    _warn_of_misfits(recipe, context.reference(arguments.targets[0]), context)
     spec = JobSpec(site, recipe.name, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time),
                    name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
@@ -113,6 +116,17 @@ def _extents(recipe: Recipe, inputs: Sequence[DataReference], context: Context) 
         context.output.say(f"How large the data is could not be found out: {error.summary}")
         return ()
     return tuple(extent for extent in found if extent is not None) if None not in found else ()
+
+
+def _warn_of_misfits(recipe: Recipe, first: DataReference, context: Context) -> None:
+    """Say that the first input is nothing the recipe takes, as the form does."""
+    try:
+        facts = input_metadata(context.data(first.site), first, replace(recipe, parameters=()), wait).facts
+    except DataError as error:
+        context.output.say(f"Whether the data fits could not be found out: {error.summary}")
+        return
+    if wrong := why_not(recipe, facts):
+        context.output.event("warning", {"summary": wrong}, wrong)
 
 
 def _recipe(name: str, site: str, context: Context) -> Recipe:

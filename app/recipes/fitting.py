@@ -10,7 +10,9 @@ from app.recipes.recipe import Recipe
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".hdf4", ".he5", ".nxs", ".nx", ".nx5", ".nexus", ".cxi", ".nc", ".nc4")
 _KINDS = {"b": "truth values", "i": "whole numbers", "u": "whole numbers", "f": "numbers with decimals",
           "c": "complex numbers", "S": "text", "U": "text", "O": "text", "V": "records"}
-_LAYOUTS = {"data-exchange": "Data Exchange", "bliss": "ESRF scans", "image-folder": "image series"}
+RESULT = "NXprocess"
+LAYOUTS = {"data-exchange": "Data Exchange", "bliss": "ESRF scans", "bliss-tomo": "ESRF tomography",
+           "image-folder": "image series"}
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class DataFacts:
     """What is known of an input. ``None``: nobody looked.
 
     Attributes:
-        nx_classes: NX classes of the groups around the data, and the entry's definition (``NXmx``); ``()``: none.
+        nx_classes: NX classes of the groups around the data, definitions of its entry (``NXmx``), and ``NXprocess``
+            if it is the result of a computation; ``()``: none.
         layouts: those among known ones that it has (``data-exchange``, ``bliss``, ``image-folder``).
         rank: number of dimensions of the data set.
         kind: numpy's kind letter of its dtype; ``""``: not known.
@@ -42,8 +45,11 @@ def why_not(recipe: Recipe, facts: DataFacts) -> str:
         known = facts.nx_classes is not None and facts.layouts is not None
         fits = set(facts.nx_classes or ()) & set(accepts.nx_classes) | set(facts.layouts or ()) & set(accepts.layouts)
         if known and not fits:
-            wanted = [*accepts.nx_classes, *(_LAYOUTS.get(name, name) for name in accepts.layouts)]
+            wanted = [*accepts.nx_classes, *(LAYOUTS.get(name, name) for name in accepts.layouts)]
             return f"{recipe.title} takes {_listed(wanted)}; this file is none of these."
+    if wrong := next((name for name in accepts.excludes if name in names_of(facts)), ""):
+        what = "results of a computation" if wrong == RESULT else f"{LAYOUTS.get(wrong, wrong)} data"
+        return f"{recipe.title} does not take {what}."
     if facts.rank is not None:
         low, high = accepts.rank_minimum, accepts.rank_maximum
         if (low is not None and facts.rank < low) or (high is not None and facts.rank > high):
@@ -51,6 +57,17 @@ def why_not(recipe: Recipe, facts: DataFacts) -> str:
     if accepts.kinds and facts.kind and facts.kind not in accepts.kinds:
         return f"{recipe.title} cannot use {_KINDS.get(facts.kind, 'this type of data')}."
     return ""
+
+
+def is_made_for(recipe: Recipe, facts: DataFacts) -> bool:
+    """The recipe names what the data is, so it is offered first."""
+    accepts = recipe.accepts
+    return not names_of(facts).isdisjoint((*accepts.nx_classes, *accepts.layouts, *accepts.made_for))
+
+
+def names_of(facts: DataFacts) -> frozenset[str]:
+    """Classes, definitions and layouts of the data, as recipes name them."""
+    return frozenset((*(facts.nx_classes or ()), *(facts.layouts or ())))
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

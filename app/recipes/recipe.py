@@ -93,7 +93,9 @@ class Accepts:
 
     Attributes:
         nx_classes: base classes or application definitions, one of which the data has to be in (``NXtomo``).
-        layouts: other known layouts that will do (``data-exchange``, ``bliss``, ``image-folder`` …).
+        layouts: other known layouts that will do (those of :data:`app.recipes.fitting.LAYOUTS`).
+        made_for: classes and layouts it is offered for before others; it takes others too.
+        excludes: classes and layouts it cannot be used on; ``NXprocess``: results of a computation.
         rank_minimum, rank_maximum: of the data set, inclusive.
         kinds: numpy's kind letters of the dtype, for example ``iuf``.
         suffixes: of files that are not HDF5 (``.edf``).
@@ -101,10 +103,17 @@ class Accepts:
 
     nx_classes: tuple[str, ...] = ()
     layouts: tuple[str, ...] = ()
+    made_for: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
     rank_minimum: int | None = None
     rank_maximum: int | None = None
     kinds: str = ""
     suffixes: tuple[str, ...] = ()
+
+    @property
+    def wants_groups(self) -> bool:
+        """It asks for more than shape and type: the file's groups have to be looked at."""
+        return bool(self.nx_classes or self.layouts or self.made_for or self.excludes)
 
 
 @dataclass(frozen=True)

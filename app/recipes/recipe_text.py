@@ -13,6 +13,7 @@ from typing import Any
 
 from app.errors import RecipeError
 from app.model.jobs import Resources
+from app.recipes.fitting import LAYOUTS
 from app.recipes.parameters import problem
 from app.recipes.recipe import (
     SHIPPED,
@@ -37,6 +38,7 @@ _VERSION = re.compile(r"[0-9]+(\.[0-9]+){0,3}")
 _FILE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.py")
 _PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})(?:\s*>=\s*([0-9]+(?:\.[0-9]+){0,4}))?")
 _PROGRAM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_NX_CLASS = re.compile(r"NX[A-Za-z0-9_]+")
 _RULE = re.compile(r"NX[a-z0-9_]+(/[A-Za-z0-9_.-]+)+|(/[A-Za-z0-9_.-]+)+")
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}|/[^\x00-\x1f\x7f]+|")
@@ -176,6 +178,7 @@ def _output(reader: TomlReader) -> Output:
 def _accepts(reader: TomlReader) -> Accepts:
     accepts = Accepts(
         nx_classes=reader.texts("nx_classes"), layouts=reader.texts("layouts"),
+        made_for=reader.texts("made_for"), excludes=reader.texts("excludes"),
         rank_minimum=reader.number("rank_minimum", whole=True, minimum=0, maximum=32),
         rank_maximum=reader.number("rank_maximum", whole=True, minimum=0, maximum=32),
         kinds=reader.text("kinds", default="", pattern=re.compile("[biufcSUOV]*"),
@@ -183,8 +186,12 @@ def _accepts(reader: TomlReader) -> Accepts:
         suffixes=tuple(text.lower() for text in reader.texts("suffixes")))
     reader.close()
     for name in accepts.nx_classes:
-        if not re.fullmatch(r"NX[A-Za-z0-9_]+", name):
+        if not _NX_CLASS.fullmatch(name):
             raise reader.fault("nx_classes", f"has “{name[:80]}”", "names such as NXtomo")
+    for key, names in (("made_for", accepts.made_for), ("excludes", accepts.excludes)):
+        for name in names:
+            if not _NX_CLASS.fullmatch(name) and name not in LAYOUTS:
+                raise reader.fault(key, f"has “{name[:80]}”", f"names such as NXtomo, or {', '.join(LAYOUTS)}")
     for suffix in accepts.suffixes:
         if not re.fullmatch(r"\.[a-z0-9]+", suffix):
             raise reader.fault("suffixes", f"has “{suffix[:80]}”", "endings such as .edf")

@@ -16,7 +16,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.model.data import DataReference
-from app.recipes.fitting import DataFacts, why_not
+from app.recipes.fitting import DataFacts, is_made_for, why_not
 from app.recipes.recipe import Recipe
 from app.remote.analyses.metadata_defaults import InputMetadata, input_metadata
 from app.session.future_watcher import FutureWatcher
@@ -49,13 +49,16 @@ class FittingData(QObject):
         self._asked: set[DataReference] = set()
 
     def offers(self, reference: DataReference, shape: Sequence[int] | None = None, dtype: str = "") -> list[Offer]:
-        """All analyses of the data's site, those that fit first; ``shape`` ``None``: not known."""
+        """All analyses of the data's site, those made for what the data is first, those that do not fit last.
+
+        ``shape`` ``None``: not known.
+        """
         recipes = self._session.recipes(reference.site)
         facts = self._facts.get(reference) or facts_of(reference, shape, dtype)
-        if any(recipe.accepts.nx_classes or recipe.accepts.layouts for recipe in recipes):
+        if any(recipe.accepts.wants_groups for recipe in recipes):
             self._ask(reference)
         offers = [Offer(recipe, why_not(recipe, facts)) for recipe in recipes]
-        return sorted(offers, key=lambda offer: bool(offer.why_not))
+        return sorted(offers, key=lambda offer: (bool(offer.why_not), not is_made_for(offer.recipe, facts)))
 
     def _ask(self, reference: DataReference) -> None:
         data = self._session.data(reference.site)

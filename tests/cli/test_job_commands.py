@@ -71,6 +71,21 @@ def test_that_the_wishes_are_seen_before_anything_is_created(facility: DemoFacil
     assert (code, checked_error(code, value)["kind"]) == (6, "unknown_job")
 
 
+def test_that_data_that_does_not_fit_is_told_before_it_is_handed_in(facility: DemoFacility, ada: Commands) -> None:
+    scan = facility.data.parent / f"{SPHERES}.nxs"
+    tomo = scan.with_name("turned.nxs")
+    with h5py.File(tomo, "w") as out:
+        out["entry/data"] = np.zeros((5, 4, 4), np.uint16)
+        out["entry/definition"] = "NXtomo"
+        out["entry"].attrs["NX_class"] = "NXentry"
+    argv = ["submit", "azimuthal-integration", f"demo:{tomo}::/entry/data", "--dry-run"]
+    ada.ok(*submit(facility, "--dry-run"))
+    assert [event for event in ada.events if event.get("event") == "warning"] == []
+    ada.ok(*argv)
+    (warning,) = (event for event in ada.events if event.get("event") == "warning")
+    assert "does not take NXtomo data" in warning["summary"]
+
+
 def test_that_the_work_is_divided_by_the_number_of_frames(facility: DemoFacility, ada: Commands) -> None:
     file = facility.data.parent / f"{SPHERES}.nxs"
     many = file.with_name("many_frames.h5")

@@ -23,7 +23,7 @@ from app.errors import BeamsideError, LinkLostError
 from app.model.data import DataReference, ReadRequest
 from app.model.nodes import NodeInfo, NodeKind
 from app.model.quantities import convert
-from app.recipes.fitting import HDF5_SUFFIXES, DataFacts
+from app.recipes.fitting import HDF5_SUFFIXES, RESULT, DataFacts
 from app.recipes.parameters import problem
 from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.remote.seams import DataService
@@ -31,6 +31,7 @@ from app.remote.seams import DataService
 _log = logging.getLogger(__name__)
 _ANSWER_S = 30.0
 _DEPTH = 6                  # an entry's instrument, detector, transformations and what is in them
+_MOST_SUBENTRIES = 4
 _MOST_VALUES = 100_000      # of a value per frame
 _SAME = 1e-6
 _PATHS = (ParameterType.FILE, ParameterType.DATASET)
@@ -77,8 +78,8 @@ def input_metadata(data: DataService, reference: DataReference, recipe: Recipe,
     asked = {node.path: data.read(ReadRequest(DataReference(reference.site, reference.file_path, node.path),
                                               statistics=False))
              for parameter, node in rules if parameter.type not in _PATHS and _is_small(node)}
-    definition = next((n.path for n in nodes if n.path == f"{_entry_of(data_path)}/definition"), "")
-    if definition:
+    definitions = _definitions(nodes, _entry_of(data_path))
+    for definition in definitions:
         asked.setdefault(definition, data.read(ReadRequest(
             DataReference(reference.site, reference.file_path, definition), statistics=False)))
     values: dict[str, np.ndarray] = {}
@@ -93,7 +94,8 @@ def input_metadata(data: DataService, reference: DataReference, recipe: Recipe,
                    else _default(parameter, node, values.get(node.path)))
         if default is not None and not problem(parameter, default.value):
             found.setdefault(parameter.name, default)
-    return InputMetadata(_facts(reference.file_path, nodes, data_path, values.get(definition)), found)
+    return InputMetadata(_facts(reference.file_path, nodes, data_path, [values[d] for d in definitions if d in values]),
+                         found)
 
 
 def metadata_defaults(data: DataService, reference: DataReference, recipe: Recipe,
@@ -262,14 +264,16 @@ def _path_default(parameter: Parameter, node: NodeInfo, reference: DataReference
 
 
 def _facts(file_path: PurePosixPath, nodes: Sequence[NodeInfo], data_path: str,
-           definition: np.ndarray | None) -> DataFacts:
+           definitions: Sequence[np.ndarray]) -> DataFacts:
     by_path = {node.path: node for node in nodes}
     around = _groups_around(data_path, nodes)
     classes = [name for path in around if path in by_path and (name := by_path[path].nx_class)]
-    if definition is not None and definition.size == 1:
-        classes.append(_text(definition))
+    classes += [_text(definition) for definition in definitions if definition.size == 1]
     entry = _entry_of(data_path)
-    layouts = [name for name, sign in (("data-exchange", "/exchange/data"), ("bliss", f"{entry}/measurement"))
+    if _is_result(nodes, entry):
+        classes.append(RESULT)
+    layouts = [name for name, sign in (("data-exchange", "/exchange/data"), ("bliss", f"{entry}/measurement"),
+                                       ("bliss-tomo", f"{entry}/technique/scan"))
                if sign in by_path and (name != "bliss" or by_path.get(f"{entry}/instrument") is not None)]
     is_image = file_path.suffix.lower() not in HDF5_SUFFIXES
     if is_image and "#" in file_path.name:
@@ -279,6 +283,19 @@ def _facts(file_path: PurePosixPath, nodes: Sequence[NodeInfo], data_path: str,
     kind = np.dtype(node.dtype).kind if shape is not None and node is not None and _is_plain(node.dtype) else ""
     return DataFacts(file_path, tuple(dict.fromkeys(classes)), tuple(layouts),
                      len(shape) if shape is not None else None, kind)
+
+
+def _definitions(nodes: Sequence[NodeInfo], entry: str) -> list[str]:
+    """Where the entry and its subentries (as in ``/entry1/tomo_entry``) say what they are."""
+    own = [node.path for node in nodes if node.nx_class == "NXsubentry" and node.path.startswith(f"{entry}/")]
+    there = {node.path for node in nodes if _is_dataset(node)}
+    return [path for group in [entry, *own[:_MOST_SUBENTRIES]] if (path := f"{group}/definition") in there]
+
+
+def _is_result(nodes: Sequence[NodeInfo], entry: str) -> bool:
+    """An entry that says how it was computed and has no detector: corrected frames keep theirs."""
+    classes = {node.nx_class for node in nodes if node.path.startswith(f"{entry}/")}
+    return "NXprocess" in classes and "NXdetector" not in classes
 
 
 def _is_plain(dtype: str | None) -> bool:

@@ -37,6 +37,8 @@ programs = ["dials.index"]
 [accepts]
 nx_classes = ["NXtomo"]
 layouts = ["data-exchange"]
+made_for = ["NXtomo", "bliss"]
+excludes = ["NXprocess"]
 rank_minimum = 2
 rank_maximum = 4
 kinds = "iuf"
@@ -130,6 +132,7 @@ def test_that_everything_said_is_understood(recipe: Recipe) -> None:
         "MIT", "data@facility.example", ("doi:10.1107/S1600576724011038",))
     assert [r.text for r in recipe.requires] == ["pyFAI>=2023.1", "h5py", "dials.index"]
     assert recipe.accepts.suffixes == (".edf", ".tif")
+    assert (recipe.accepts.made_for, recipe.accepts.excludes) == (("NXtomo", "bliss"), ("NXprocess",))
     integrate, merge = recipe.steps
     assert (integrate.title, integrate.frames_per_task, integrate.tasks_maximum, integrate.at_once) == (
         "Integrate", 500, 100, 20)
@@ -165,6 +168,8 @@ def test_that_a_recipe_without_steps_whose_size_counts_is_one_step() -> None:
     (("programs =", "program ="), "“program” is not a key"),
     (('"NXtomo"', '"tomo"'), "“nx_classes” has"),
     (('".EDF"', '"edf"'), "“suffixes” has"),
+    (('"NXtomo", "bliss"', '"tomo"'), "“made_for” has “tomo”; expected names such as NXtomo, or data-exchange"),
+    (('["NXprocess"]', '"NXprocess"'), "“excludes” is 'NXprocess'"),
     (("rank_minimum = 2", "rank_minimum = 5"), "no more than “rank_maximum”"),
     (("rank_minimum = 2", 'rank_minimum = "2"'), "“rank_minimum” is '2'"),
     (('kinds = "iuf"', 'kinds = "x"'), "numpy's kind letters"),

@@ -17,7 +17,7 @@ from app.model.data import DataReference
 from app.model.quantities import convert
 from app.model.site import AgentSettings, SiteProfile
 from app.recipes.catalogue import shipped_recipes
-from app.recipes.fitting import DataFacts, why_not
+from app.recipes.fitting import DataFacts, is_made_for, why_not
 from app.recipes.recipe import Accepts, Parameter, ParameterType, Recipe
 from app.remote.agent_client import AgentClient
 from app.remote.analyses.metadata_defaults import InputMetadata, input_metadata, metadata_defaults
@@ -188,8 +188,50 @@ def test_that_shipped_recipes_find_their_geometry(data: AgentClient, nexus: Call
     assert found["distance"].value == 1.99409
 
 
+def offered(facts: DataFacts) -> list[str]:
+    """Names of the shipped recipes that take it, those made for it first."""
+    recipes = shipped_recipes().values()
+    fit = [recipe for recipe in recipes if not why_not(recipe, facts)]
+    return [recipe.name for recipe in sorted(fit, key=lambda recipe: not is_made_for(recipe, facts))]
+
+
+@pytest.mark.parametrize("subentry", [False, True])
+def test_that_a_tomography_scan_is_no_powder_ring(data: AgentClient, tmp_path: Path, subentry: bool) -> None:
+    path = tmp_path / "scan.nxs"
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry")
+        entry.attrs["NX_class"] = "NXentry"
+        entry["data/data"] = np.ones((4, 3, 5), "u2")
+        if subentry:
+            entry.create_group("tomo_entry").attrs["NX_class"] = "NXsubentry"
+        entry["tomo_entry/definition" if subentry else "definition"] = "NXtomo"
+    facts = look(data, path, recipe(), "/entry/data/data").facts
+    assert offered(facts) == ["tomography"]
+    assert why_not(shipped_recipes()["azimuthal-integration"], facts) == (
+        "Azimuthal integration does not take NXtomo data.")
+
+
+def test_that_results_are_offered_no_analysis_of_raw_data_and_corrected_frames_are(data: AgentClient,
+                                                                                    tmp_path: Path) -> None:
+    for name in ("volume", "corrected"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            entry = file.create_group("entry")
+            entry.attrs["NX_class"] = "NXentry"
+            entry["data/data"] = np.ones((4, 3, 5), "f4")
+            entry.create_group("process").attrs["NX_class"] = "NXprocess"
+            if name == "corrected":
+                entry.create_group("instrument/detector").attrs["NX_class"] = "NXdetector"
+    volume = look(data, tmp_path / "volume.h5", recipe(), "/entry/data/data").facts
+    assert offered(volume) == []
+    assert "results of a computation" in why_not(shipped_recipes()["tomography"], volume)
+    assert len(offered(look(data, tmp_path / "corrected.h5", recipe(), "/entry/data/data").facts)) == 2
+
+
 @pytest.mark.parametrize(("accepts", "facts", "words"), [
     ({}, {}, ""),
+    ({"made_for": ("NXtomo",)}, {"nx_classes": (), "layouts": ()}, ""),
+    ({"excludes": ("data-exchange",)}, {"nx_classes": (), "layouts": ("data-exchange",)}, "take Data Exchange data"),
+    ({"excludes": ("NXtomo",)}, {"nx_classes": None, "layouts": None}, ""),
     ({"nx_classes": ("NXtomo",)}, {"nx_classes": ("NXsas",), "layouts": ()}, "takes NXtomo; this file is none"),
     ({"nx_classes": ("NXtomo",)}, {"nx_classes": None, "layouts": None}, ""),
     ({"nx_classes": ("NXtomo",), "layouts": ("data-exchange",)},
