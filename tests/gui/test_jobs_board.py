@@ -20,6 +20,7 @@ from app.session.job_words import (
     cell_text,
     elapsed_text,
     expected_text,
+    job_tip,
     memory_text,
     progress_text,
     summed_state,
@@ -105,7 +106,13 @@ def test_that_elapsed_goes_on_against_the_limit() -> None:
     assert cell_text(named, Column.RECIPE) == "Azimuthal integration of spheres_0001.nxs"
     assert cell_text(dataclasses.replace(running, name=""), Column.RECIPE) == "Azimuthal integration 1.0"
     failed = job(2, JobState.FAILED, reason="exit code 1", last_lines=("reading", "x.npy is not a PONI file", ""))
-    assert cell_text(failed, Column.PROGRESS) == "exit code 1 · x.npy is not a PONI file"
+    assert cell_text(failed, Column.PROGRESS) == "x.npy is not a PONI file · exit code 1"
+    lines = ("The distance is neither set nor in /data/visitor/md1001/RAW_DATA/spheres_0001.nxs::/entry/data.",)
+    told = cell_text(job(2, JobState.FAILED, reason="exit code 1", last_lines=lines), Column.PROGRESS)
+    assert told == "The distance is neither set nor in spheres_0001.nxs::/entry/data. · exit code 1"
+    assert lines[0] in job_tip(job(2, JobState.FAILED, reason="exit code 1", last_lines=lines))
+    killed = job(2, JobState.FAILED, reason="the time limit was reached", last_lines=("slice 3 of 9",))
+    assert cell_text(killed, Column.PROGRESS) == "the time limit was reached · slice 3 of 9"
     assert cell_text(job(2, JobState.FAILED, reason="out of memory"), Column.PROGRESS) == "out of memory"
 
 
@@ -352,7 +359,7 @@ def test_that_failing_lines_are_shown_in_place(program: Any, board: JobsDock) ->
     program.jobs.polling.take_answer("far", [job(1, JobState.FAILED, reason="exit code 1",
                                                  last_lines=("reading", "x.npy is not a PONI file"))])
     board.select("far", "j1")
-    assert board.tree.currentIndex().siblingAtColumn(Column.PROGRESS).data() == "exit code 1 · x.npy is not a PONI file"
+    assert board.tree.currentIndex().siblingAtColumn(Column.PROGRESS).data() == "x.npy is not a PONI file · exit code 1"
     assert board.pane.lines.toPlainText() == "reading\nx.npy is not a PONI file"
     assert board.pane.isVisible()
 

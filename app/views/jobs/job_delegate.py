@@ -69,9 +69,7 @@ class JobDelegate(QStyledItemDelegate):
     def _progress(self, painter: QPainter, box: QRectF, fraction: float | None, text: str, state: JobState,
                   theme: Theme) -> None:
         if fraction is None:
-            failed = state is JobState.FAILED          # what is wrong stands at the end of a failing line
-            self._text(painter, box, text, theme.text if failed else theme.muted,
-                       mode=Qt.TextElideMode.ElideMiddle if failed else Qt.TextElideMode.ElideRight)
+            self._text(painter, box, text, theme.text if state is JobState.FAILED else theme.muted)
             return
         room = max(52.0, painter.fontMetrics().horizontalAdvance(text) + 10.0)
         bar = QRectF(box.left(), box.center().y() - 2.5, max(10.0, box.width() - room), 5)
@@ -83,9 +81,8 @@ class JobDelegate(QStyledItemDelegate):
         painter.setPen(QColor(theme.muted))
         painter.drawText(box, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), text)
 
-    def _text(self, painter: QPainter, box: QRectF, text: str, colour: str, *, right: bool = False,
-              mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight) -> None:
+    def _text(self, painter: QPainter, box: QRectF, text: str, colour: str, *, right: bool = False) -> None:
         painter.setPen(QColor(colour))
-        shown = painter.fontMetrics().elidedText(text, mode, int(box.width()))
+        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(box.width()))
         side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
         painter.drawText(box, int(side | Qt.AlignmentFlag.AlignVCenter), shown)
