@@ -40,6 +40,8 @@ class Parameter:
     Attributes:
         unit: as shown and as meant, for example ``m``; ``""``: none.
         minimum, maximum: inclusive bounds of a number, of both numbers of a RANGE.
+        choice_titles: what people read for each of the choices, in their order; empty: the choices themselves.
+        unit_from: name of a CHOICE parameter whose title of its value stands for the unit.
         pattern: a regular expression a TEXT value has to match as a whole.
         from_metadata: where a value may be taken from in the input's file, the first that is there: an NX class and a
             field (``NXdetector/distance``) or a whole path (``/exchange/theta``); see remote.metadata_defaults.
@@ -57,17 +59,23 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    choice_titles: tuple[str, ...] = ()
+    unit_from: str = ""
     pattern: str = ""
     from_metadata: tuple[str, ...] = ()
     group: str = ""
     advanced: bool = False
 
+    def title_of(self, choice: str) -> str:
+        """What people read for one of the choices."""
+        return dict(zip(self.choices, self.choice_titles, strict=False)).get(choice, choice)
+
     def as_json(self) -> dict[str, Any]:
         default = list(self.default) if isinstance(self.default, tuple) else self.default
         return {"name": self.name, "type": self.type.value, "title": self.title, "help": self.help, "unit": self.unit,
                 "default": default, "required": self.required, "minimum": self.minimum, "maximum": self.maximum,
-                "choices": list(self.choices), "from_metadata": list(self.from_metadata), "group": self.group,
-                "advanced": self.advanced}
+                "choices": list(self.choices), "choice_titles": list(self.choice_titles),
+                "from_metadata": list(self.from_metadata), "group": self.group, "advanced": self.advanced}
 
 
 @dataclass(frozen=True)

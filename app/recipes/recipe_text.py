@@ -107,6 +107,11 @@ def _check(recipe: Recipe, origin: str) -> None:
             if names.count(name) > 1:
                 raise RecipeError(f"{origin}: the {what} “{name}” is there twice.")
     known = {p.name: p for p in recipe.parameters}
+    for parameter in recipe.parameters:
+        source = known.get(parameter.unit_from)
+        if parameter.unit_from and (source is None or source.type is not ParameterType.CHOICE):
+            raise RecipeError(f"{origin}: parameters “{parameter.name}”: “unit_from” is “{parameter.unit_from[:80]}”; "
+                              "expected the name of a parameter of the type “choice”.")
     for output in recipe.outputs:
         for name, value in output.when.items():
             if name not in known:
@@ -140,12 +145,18 @@ def _parameter(reader: TomlReader) -> Parameter:
         name=name, type=known[type_text], title=reader.line("title"), help=reader.text("help", default=""),
         unit=reader.line("unit", default=""), default=tuple(default) if isinstance(default, list) else default,
         required=reader.flag("required"), minimum=reader.number("minimum"), maximum=reader.number("maximum"),
-        choices=reader.texts("choices"), pattern=reader.text("pattern", default=""),
+        choices=reader.texts("choices"), choice_titles=reader.texts("choice_titles"),
+        unit_from=reader.text("unit_from", default=""), pattern=reader.text("pattern", default=""),
         from_metadata=reader.texts("from_metadata"), group=reader.line("group", default=""),
         advanced=reader.flag("advanced"))
     reader.close()
     if (parameter.type is ParameterType.CHOICE) != bool(parameter.choices):
         raise reader.fault("choices", "does not fit the type", "choices for the type “choice” and for no other")
+    if parameter.choice_titles and len(parameter.choice_titles) != len(parameter.choices):
+        raise reader.fault("choice_titles", f"has {len(parameter.choice_titles)} texts",
+                           f"{len(parameter.choices)}, one for each of “choices”")
+    if any(not title.strip() or not title.isprintable() for title in parameter.choice_titles):
+        raise reader.fault("choice_titles", f"is {list(parameter.choice_titles)!r}"[:100], "one line of text for each")
     if parameter.minimum is not None and parameter.maximum is not None and parameter.minimum > parameter.maximum:
         raise reader.fault("minimum", f"is {parameter.minimum:g}", f"no more than “maximum”, {parameter.maximum:g}")
     for rule in parameter.from_metadata:

@@ -24,6 +24,9 @@ RECIPE = Recipe(
     "reduce", "1.2", "Reduction", "pass", summary="Reduces frames.", inputs_maximum=3,
     parameters=(
         Parameter("npt", ParameterType.INTEGER, "Points", default=1000, minimum=2, maximum=5000, group="Result"),
+        Parameter("radial", ParameterType.CHOICE, "Radial unit", choices=("q", "r"), default="q", group="Result",
+                  choice_titles=("q (1/nm)", "radius (mm)")),
+        Parameter("rings", ParameterType.RANGE, "Rings", unit_from="radial", group="Result"),
         Parameter("window", ParameterType.RANGE, "Window", unit="nm⁻¹", minimum=0, group="Result", help="What counts."),
         Parameter("method", ParameterType.CHOICE, "Method", choices=("fast", "exact"), default="fast", group="Result"),
         Parameter("flats", ParameterType.FILES, "Flat fields", group="Corrections"),
@@ -84,6 +87,16 @@ def test_that_a_range_is_two_numbers(qtbot: Any, form: SubmitDialog) -> None:
     assert form.spec.parameters == {"window": (0.5, 4.0)}
     assert line(form, "window", 1).accessibleName() == "Window, to"
     assert "nm⁻¹" in shown_texts(form.fields["window"])
+
+
+def test_that_choices_are_told_in_words_and_units_follow_them(form: SubmitDialog) -> None:
+    box = form.fields["radial"].editors[0]
+    assert isinstance(box, QComboBox)
+    assert [box.itemText(row) for row in range(box.count())] == ["q (1/nm)", "radius (mm)"]
+    assert form.fields["rings"].unit_text == "1/nm"
+    box.setCurrentIndex(1)
+    assert form.spec.parameters == {"radial": "r"}
+    assert form.fields["rings"].unit_text == "mm"
 
 
 def test_that_several_files_are_one_on_each_line(qtbot: Any, form: SubmitDialog) -> None:

@@ -84,7 +84,7 @@ class ChoiceEditor(ParameterEditor):
         if parameter.default is None:
             self._box.addItem("choose…" if parameter.required else "–", None)
         for choice in parameter.choices:
-            self._box.addItem(visible(choice), choice)
+            self._box.addItem(visible(parameter.title_of(choice)), choice)
         self.row.addWidget(self._box, 1)
         self._box.currentIndexChanged.connect(self._tell)
 

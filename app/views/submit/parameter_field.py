@@ -62,8 +62,9 @@ class ParameterField(QWidget):
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self._editor, 1)
-        if parameter.unit:
-            row.addWidget(PlainLabel(visible(parameter.unit), "muted"))
+        self._unit = PlainLabel(visible(parameter.unit), "muted")
+        self._unit.setVisible(bool(parameter.unit))
+        row.addWidget(self._unit)
         if parameter.type in _PATHS:
             row.addWidget(self._browse_button(), 0, Qt.AlignmentFlag.AlignTop)
         self._note = PlainLabel("", "muted", wrap=True)
@@ -93,6 +94,10 @@ class ParameterField(QWidget):
             needed = self.parameter.required and self.parameter.default is None
             return f"{self.parameter.title} is needed." if needed else ""
         return problem(self.parameter, self.value)
+
+    @property
+    def unit_text(self) -> str:
+        return self._unit.text()
 
     @property
     def note_text(self) -> str:
@@ -128,6 +133,11 @@ class ParameterField(QWidget):
         self._found = float(f"{value:.12g}") if isinstance(value, float) else value, note
         if self._origin is not Origin.PERSON and (self._origin is Origin.FOUND or self.is_default):
             self._fill(self._found[0], Origin.FOUND, note, by_program=True)
+
+    def show_unit(self, unit: str) -> None:
+        """What the numbers are in, where another field says it."""
+        self._unit.setText(visible(unit))
+        self._unit.setVisible(bool(unit))
 
     def reset(self) -> None:
         """Back to what was found, else to the recipe's default; a step that can be undone."""

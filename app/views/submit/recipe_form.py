@@ -5,6 +5,7 @@ It knows no site: files are chosen and defaults found by whoever shows it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +44,10 @@ class RecipeForm(QWidget):
         for group in sorted(groups, key=bool):                   # those without a heading first
             members = [parameter for parameter in shown if parameter.group == group]
             self._add_group(column, group, members)
+        for field in self.fields.values():
+            if field.parameter.unit_from in self.fields:
+                self.fields[field.parameter.unit_from].changed.connect(functools.partial(self._show_unit, field))
+                self._show_unit(field)
 
     def _add_group(self, column: QVBoxLayout, title: str, members: list[Parameter]) -> None:
         """A heading with its rows, and below them, folded, what is seldom needed."""
@@ -70,6 +75,12 @@ class RecipeForm(QWidget):
         self.fields[parameter.name] = field
         title = visible(parameter.title) + (" *" if parameter.required else "")
         return row_label(title, field, visible(parameter.help)), field
+
+    def _show_unit(self, field: ParameterField) -> None:
+        """The unit is what another field's value is called: its part in parentheses, if it has one."""
+        source = self.fields[field.parameter.unit_from]
+        title = source.parameter.title_of(str(source.value)) if source.value is not None else ""
+        field.show_unit(title.partition("(")[2].rpartition(")")[0] or title)
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -106,6 +117,13 @@ class RecipeForm(QWidget):
             value = tuple(values[name]) if isinstance(values.get(name), list) else values.get(name)
             usual = value is None or value == field.parameter.default
             field.set_value(field.parameter.default if usual else value, "" if usual else note)
+
+    def change_values(self, values: Mapping[str, Any], note: str = "") -> None:
+        """Fill in only those that are named; ``note`` says where a value that differs from its default is from."""
+        for name, value in values.items():
+            field = self.fields.get(name)
+            if field is not None:
+                field.set_value(value, "" if value == field.parameter.default else note)
 
     def reset(self) -> None:
         """Every parameter back to what was found, else to its default."""

@@ -80,6 +80,7 @@ title = "Frame"
 
 [[parameters]]
 name = "q_range"
+unit_from = "how"
 type = "range"
 title = "Range of q"
 unit = "1/nm"
@@ -99,6 +100,7 @@ name = "how"
 type = "choice"
 title = "How"
 choices = ["1d", "2d"]
+choice_titles = ["curves", "cakes (2-D)"]
 default = "1d"
 
 [[parameters]]
@@ -143,6 +145,10 @@ def test_that_everything_said_is_understood(recipe: Recipe) -> None:
     assert (merge.rule.seconds_per_gigabyte, merge.rule.memory_mb_per_gigabyte) == (0, 1500)
     assert recipe.trial is not None
     assert (recipe.trial.rule.base.time_limit_min, recipe.trial.rule.base.cpus) == (60, 2)
+    how = recipe.parameter("how")
+    assert [how.title_of(choice) for choice in ("1d", "2d", "3d")] == ["curves", "cakes (2-D)", "3d"]
+    assert how.as_json()["choice_titles"] == ["curves", "cakes (2-D)"]
+    assert recipe.parameter("q_range").unit_from == "how"
     assert recipe.parameter("q_range").default == (0.1, 5)
     assert recipe.parameter("q_range").group == "Output"
     assert recipe.outputs[0].live
@@ -168,6 +174,9 @@ def test_that_a_recipe_without_steps_whose_size_counts_is_one_step() -> None:
     (("programs =", "program ="), "“program” is not a key"),
     (('"NXtomo"', '"tomo"'), "“nx_classes” has"),
     (('".EDF"', '"edf"'), "“suffixes” has"),
+    (('["curves", "cakes (2-D)"]', '["curves"]'), "“choice_titles” has 1 texts; expected 2, one for each"),
+    (('["curves", "cakes (2-D)"]', '["curves", " "]'), "one line of text for each"),
+    (('unit_from = "how"', 'unit_from = "distance"'), "“unit_from” is “distance”; expected the name of a parameter"),
     (('"NXtomo", "bliss"', '"tomo"'), "“made_for” has “tomo”; expected names such as NXtomo, or data-exchange"),
     (('["NXprocess"]', '"NXprocess"'), "“excludes” is 'NXprocess'"),
     (("rank_minimum = 2", "rank_minimum = 5"), "no more than “rank_maximum”"),
