@@ -73,6 +73,19 @@ def test_that_a_wrong_value_is_told_under_its_field_and_nothing_is_submitted(qtb
     assert field.note_text == ""
 
 
+def test_that_what_a_trial_found_is_one_step_that_can_be_undone(dialog: SubmitDialog) -> None:
+    splitting = dialog.fields["splitting"].value
+    dialog.fields["unit"].set_value("q_A^-1")
+    dialog.change_values({"npt": 500, "unit": dialog.fields["unit"].parameter.default})
+    assert dialog.spec.parameters["npt"] == 500
+    assert "unit" not in dialog.spec.parameters
+    assert dialog.fields["npt"].note_text == "taken over from the trial"
+    dialog.history.undo()
+    assert "npt" not in dialog.spec.parameters
+    assert dialog.fields["unit"].value == "q_A^-1"
+    assert dialog.fields["splitting"].value == splitting
+
+
 def test_that_the_script_can_be_seen_before_anything_is_created(qtbot: Any, dialog: SubmitDialog,
                                                                 fake_sites: FakeSites) -> None:
     qtbot.mouseClick(dialog.preview_button, Qt.MouseButton.LeftButton)

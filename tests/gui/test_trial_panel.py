@@ -21,6 +21,7 @@ from app.recipes.recipe import Parameter, ParameterType, Recipe, Trial
 from app.remote.connection import Connection
 from app.remote.local_transport import LocalTransport
 from app.session.session import SiteState
+from app.session.trial_offer import offer_of
 from app.session.trial_source import TrialState
 from app.views.submit.trial_panel import TrialPanel
 from app.viz.curve_view import CurveView
@@ -48,9 +49,12 @@ def trial(task):
         data["I"].attrs["interpretation"] = "image"
         data["centre"] = np.linspace(119.5, 121.5, 5)
         data["centre"].attrs["units"] = "pixel"
+        data.attrs["beamside_offer"] = '{"parameter": "centre", "off": "sweep"}'
     elif values["cake"]:
         data.attrs.update(NX_class="NXdata", signal="I")
         data["I"] = np.add.outer(intensity[:60], np.arange(80.0))
+        if values["centre"] is None:
+            data.attrs["beamside_offer"] = '{"parameter": "centre", "value": 122.5}'
     else:
         data.attrs.update(NX_class="NXdata", signal="I", axes=["q"])
         data["I"], data["q"], data["I_errors"] = intensity, q, np.sqrt(intensity)
@@ -66,6 +70,7 @@ RECIPE = Recipe("sizing", "2.0", "Sizing of particles", PROGRAM, parameters=(
     Parameter("points", ParameterType.INTEGER, "Number of points", default=200, minimum=2),
     Parameter("cake", ParameterType.BOOLEAN, "Cake", default=False),
     Parameter("sweep", ParameterType.BOOLEAN, "Sweep", default=False),
+    Parameter("centre", ParameterType.FLOAT, "Centre of rotation", unit="pixel"),
     Parameter("frame", ParameterType.INTEGER, "Frame")), trial=Trial("frame", "frame", "/entry/reduced"))
 
 
@@ -254,6 +259,48 @@ def test_that_each_picture_of_a_sweep_says_what_it_was_made_with(qtbot: Any, sho
     assert viewer.slider.label.isVisible()
     viewer.slider.set_index((3,))
     assert viewer.slider.label.text() == "centre 121 pixel"
+
+
+def test_that_the_centre_of_the_picture_shown_is_taken_over_and_tried(qtbot: Any, show: Callable[..., TrialPanel],
+                                                                     form: Form) -> None:
+    panel = show()
+    panel.values_wanted.connect(lambda values: (form.values.update(values), panel.parameters_changed()))
+    form.values |= {"sweep": True, "cake": True}
+    assert not panel.offer.isVisible()
+    drawn(qtbot, panel, panel.try_now)
+    qtbot.waitUntil(lambda: panel.offer.isVisible(), timeout=PATIENCE_MS)
+    viewer = panel.picture.viewer
+    assert isinstance(viewer, StackView)
+    assert viewer.slider is not None
+    viewer.slider.set_index((3,))
+    assert (panel.offer.text, panel.offer.button.text()) == ("centre 121 pixel", "Use this centre")
+    qtbot.mouseClick(panel.offer.button, Qt.MouseButton.LeftButton)
+    assert form.values == {"sweep": False, "cake": True, "centre": 121.0}
+    assert not panel.offer.isVisible(), "it stands in the form"
+    qtbot.waitUntil(lambda: panel.source.answered_with == {**form.values, "frame": 3}, timeout=PATIENCE_MS)
+
+
+def test_that_a_centre_that_was_found_is_told_and_can_be_kept(qtbot: Any, show: Callable[..., TrialPanel],
+                                                              form: Form) -> None:
+    panel = show()
+    panel.values_wanted.connect(lambda values: (form.values.update(values), panel.parameters_changed()))
+    form.values |= {"cake": True}
+    drawn(qtbot, panel, panel.try_now)
+    qtbot.waitUntil(lambda: panel.offer.text == "centre found: 122.5 pixel", timeout=PATIENCE_MS)
+    drawn(qtbot, panel, lambda: qtbot.mouseClick(panel.offer.button, Qt.MouseButton.LeftButton))
+    assert form.values == {"cake": True, "centre": 122.5}
+    assert not panel.offer.isVisible()
+
+
+@pytest.mark.parametrize("text", [
+    None, 7, "", "[]", "{", '{"parameter": "nowhere", "value": 1}', '{"parameter": ["centre"], "value": 1}',
+    '{"parameter": "cake", "value": 1}', '{"parameter": "centre", "value": "1"}',
+    '{"parameter": "centre", "value": true}', '{"parameter": "centre", "value": NaN}',
+    '{"parameter": "centre", "value": 1, "off": "size"}',
+    '{"parameter": "centre", "value": 1, "off": null}', "[" * 1999])
+def test_that_an_offer_that_does_not_fit_the_recipe_is_none(text: object) -> None:
+    assert offer_of(RECIPE, text) is None
+    assert offer_of(RECIPE, '{"parameter": "points", "value": 7.0}').changes(7.0) == {"points": 7}  # type: ignore[union-attr]
 
 
 def test_that_a_wrong_form_is_not_tried(qtbot: Any, show: Callable[..., TrialPanel], form: Form, near: Near) -> None:

@@ -138,6 +138,11 @@ class SubmitDialog(QDialog):
         with self.history.one_step():
             self.form.set_values(values, note)
 
+    def change_values(self, values: Mapping[str, Any]) -> None:
+        """Fill in these and leave the others; one step that can be undone."""
+        with self.history.one_step():
+            self.form.change_values(values, "taken over from the trial")
+
     def take_spec(self, spec: JobSpec, note: str = "") -> None:
         """Fill all in as an earlier submission had it, except its inputs; ``note`` stands at the values."""
         self._again = spec.again

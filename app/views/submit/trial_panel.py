@@ -33,6 +33,7 @@ from app.session.trial_part import TrialPart, part_value
 from app.session.trial_source import TrialSource, TrialState
 from app.session.vocabulary import Recipe
 from app.views.labels import PlainLabel, set_state
+from app.views.submit.offer_row import OfferRow
 from app.views.submit.submit_dialog import SubmitDialog
 from app.views.submit.trial_picture import TrialPicture
 from app.viz.icons import set_icon
@@ -53,11 +54,13 @@ class TrialPanel(QWidget):
 
     Signals:
         fault_found(parameter name or "", sentence): the program does not like a value; sentence "": it does again.
-        use_requested(): submit the whole with what was tried.
+        use_requested(): submit the whole with what was tried;
+        values_wanted(values by name): an answer's are to stand in the form, as one step that can be undone.
     """
 
     fault_found = Signal(str, str)
     use_requested = Signal()
+    values_wanted = Signal(object)
 
     def __init__(self, session: Session, recipe: Recipe, inputs: tuple[DataReference, ...], spec: Callable[[], JobSpec],
                  check: Callable[[], bool], frame: int | None = None, parent: QWidget | None = None) -> None:
@@ -79,6 +82,9 @@ class TrialPanel(QWidget):
         self.source.changed.connect(self._show_state)
         self.source.answered.connect(self._take_answer)
         self.picture = TrialPicture()
+        self.offer = OfferRow(recipe, lambda: spec().parameters, lambda: self.picture.value)
+        self.offer.taken.connect(self._take_over)
+        self.picture.value_changed.connect(self.offer.mirror)
         self._build(frame or 0)
         data = session.data(self._site)
         if data is not None:
@@ -127,6 +133,7 @@ class TrialPanel(QWidget):
     def parameters_changed(self) -> None:
         """The form's values are others now."""
         self._mirror_answer()
+        self.offer.mirror()
         if self._live.isChecked():
             self.source.want(self.parameters)
 
@@ -138,6 +145,7 @@ class TrialPanel(QWidget):
     def close_trial(self) -> None:
         """The form goes: the trial job ends."""
         self.picture.close_sources()
+        self.offer.forget()
         self.source.close()
 
     # -- building ---------------------------------------------------------------------------------------------------
@@ -202,6 +210,7 @@ class TrialPanel(QWidget):
         column.addWidget(self._status)
         column.addWidget(self._remedy)
         column.addWidget(self.picture, 1)
+        column.addWidget(self.offer)
         column.addLayout(foot)
 
     def _which(self, what: str, frame: int) -> QHBoxLayout:
@@ -302,7 +311,15 @@ class TrialPanel(QWidget):
     def _show(self, answer: TrialAnswer) -> None:
         data = self._session.data(self._site)
         if data is not None:
-            self.picture.show_answer(data, DataReference(self._site, PurePosixPath(answer.file), answer.data_path))
+            reference = DataReference(self._site, PurePosixPath(answer.file), answer.data_path)
+            self.picture.show_answer(data, reference)
+            self.offer.look_at(data, reference)
+
+    def _take_over(self, values: object) -> None:
+        """What the answer offers is filled in, and tried while the trial job runs."""
+        self.values_wanted.emit(values)
+        if self.source.is_running:
+            self.try_now()
 
     def _toggle_compare(self, before: bool) -> None:
         answer = self._before if before else self._now
@@ -331,6 +348,7 @@ def attach_trial(dialog: SubmitDialog, session: Session, frame: int | None = Non
     dialog.finished.connect(panel.close_trial)
     panel.fault_found.connect(dialog.form.tell_fault)
     panel.use_requested.connect(dialog.submit_button.click)
+    panel.values_wanted.connect(dialog.change_values)
     return panel
 
 

@@ -40,11 +40,13 @@ class TrialPicture(QWidget):
     """Shows one answer at a time.
 
     Signals:
-        drawn(): the answer that was asked for last is on screen; failed(exception): it could not be read.
+        drawn(): the answer that was asked for last is on screen; failed(exception): it could not be read;
+        value_changed(): another picture of several is shown, or what it was made with has become known.
     """
 
     drawn = Signal()
     failed = Signal(object)
+    value_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,6 +76,14 @@ class TrialPicture(QWidget):
     @property
     def is_empty(self) -> bool:
         return self.viewer is None
+
+    @property
+    def value(self) -> float | None:
+        """What the picture shown, of several, was made with; ``None``: not known, or there is but one."""
+        viewer, values = self.viewer, self._axis_values
+        if isinstance(viewer, StackView) and values is not None and len(viewer.leading) == 1:
+            return float(values[viewer.leading[0]])
+        return None
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -226,10 +236,11 @@ class TrialPicture(QWidget):
 
     def _name_frame(self) -> None:
         """Beside its number: the centre, the angle … that it is of."""
-        viewer, values = self.viewer, self._axis_values
-        if isinstance(viewer, StackView) and values is not None and len(viewer.leading) == 1:
+        viewer, value = self.viewer, self.value
+        if isinstance(viewer, StackView) and value is not None:
             name, units = leading_axis_name(viewer.description)
-            viewer.set_frame_label(visible(f"{name} {values[viewer.leading[0]]:.6g} {units}".strip()))
+            viewer.set_frame_label(visible(f"{name} {value:.6g} {units}".strip()))
+        self.value_changed.emit()
 
     # -- wishes of the viewer ---------------------------------------------------------------------------------------
 

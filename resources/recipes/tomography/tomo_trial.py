@@ -74,6 +74,8 @@ def _one(file, prepared, row, image, axes):
     data = group.create_dataset("data", data=np.asarray(image, np.float32))
     data.attrs.update(units=prepared.unit, long_name=f"Attenuation ({prepared.unit})", interpretation="image")
     group.attrs.update(NX_class="NXdata", signal="data", y_indices=0, x_indices=1)
+    if prepared.found:
+        group.attrs["beamside_offer"] = json.dumps({"parameter": "centre", "value": round(prepared.centre, 4)})
     group.attrs["axes"] = ["y", "x"]
     for key in ("y", "x"):
         group[key] = axes.x

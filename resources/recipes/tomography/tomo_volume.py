@@ -188,6 +188,7 @@ def write_sweep(file, name, prepared, row, transmission, offsets, step=lambda: N
         group[key] = axes.x[skip:skip + width]
         group[key].attrs.update(units=axes.unit, long_name=f"{key} ({axes.long})")
     data.attrs.update(units=prepared.unit, long_name=f"Attenuation ({prepared.unit})", interpretation="image")
+    group.attrs["beamside_offer"] = json.dumps({"parameter": "centre", "off": "sweep"})     # the picture's
     group.attrs["beamside_about"] = json.dumps({"row": prepared.grid.detector_row(row), "centre": prepared.centre})
     return entry, f"/entry/{name}"
 

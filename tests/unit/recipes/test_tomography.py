@@ -111,6 +111,7 @@ def test_that_a_sweep_shows_one_slice_at_each_centre_and_is_sharpest_at_the_righ
         assert file["entry"].attrs["default"] == "sweep"
         assert list(group.attrs["axes"]) == ["centre", "y", "x"]
         np.testing.assert_allclose(group["centre"][()], np.arange(48.3, 54.31, 0.5))
+        assert json.loads(group.attrs["beamside_offer"]) == {"parameter": "centre", "off": "sweep"}
         stack = group["data"][()]
     truth = TRUTH.slice()
     best = np.argmax([correlation(image, truth) for image in stack])

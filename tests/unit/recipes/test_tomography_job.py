@@ -200,6 +200,13 @@ class Asker:
             image: np.ndarray = group[group.attrs["signal"]][()]
         return image
 
+    def offered(self, answer: dict[str, Any]) -> dict[str, Any] | None:
+        """What the answer offers to take over."""
+        assert "fault" not in answer, answer
+        with h5py.File(self.work.folder / answer["file"]) as file:
+            text = file[answer["data_path"]].attrs.get("beamside_offer")
+        return None if text is None else json.loads(text)
+
     def end(self) -> str:
         with (self.work.folder / "trial" / "questions").open("a") as stream:
             stream.write('{"stop": true}\n')
@@ -213,7 +220,13 @@ def test_that_a_trial_answers_with_the_slice_that_the_job_gives(work: Work, scan
     work.prepare(scan, {})
     asker = Asker(work)
     values = {"rings": "none", "slice": 1, "value_unit": "1/pixel"}
-    image = asker.image(asker.ask(values))
+    answer = asker.ask(values)
+    image, offered = asker.image(answer), asker.offered(answer)
+    assert offered is not None
+    assert offered["parameter"] == "centre"
+    given = asker.ask({**values, "centre": offered["value"]})
+    assert asker.offered(given) is None, "nothing was found"
+    np.testing.assert_allclose(asker.image(given), image, atol=1e-4)
     sharper = asker.image(asker.ask({**values, "filter": "ramp"}))
     moved = scan.rename(scan.with_name("gone.nx"))      # nothing of it is read again for the same slice
     cleaned = asker.image(asker.ask({**values, "rings": "sorting", "ring_size": 7}))
