@@ -1,11 +1,13 @@
 """The composition root: builds everything, shows the window, and ends it all in order.
 
-Order of the end: timers, watchers and questions; then, when the GUI's event loop is over and with a deadline,
-connections, the demo facility and the io threads. What nobody caught is told once, logged, and kept for a report.
+Order of the end: timers, watchers and questions; then, when the GUI's event loop is over and with a deadline, what is
+to be ended at sites (trials), connections, the demo facility and the io threads. What nobody caught is told once,
+logged, and kept for a report.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import faulthandler
 import functools
@@ -50,6 +52,7 @@ from app.viz.theme import apply_theme
 log = logging.getLogger(__name__)
 
 CLOSE_WITHIN_S = 6.0
+OWED_WITHIN_S = 3.0                # for what is to be ended at sites, before connections are closed
 KEEP_EVERY_MS = 60_000
 LOG_BYTES, LOG_FILES = 2_000_000, 3
 
@@ -265,6 +268,7 @@ class Program(QObject):
         self.jobs.polling.stop()
         self.window.job_notices.close()
         self.window.hide()
+        concurrent.futures.wait(self.session.owed, min(OWED_WITHIN_S, within_s / 2))
         connections = self.session.close()
         closers = [threading.Thread(target=functools.partial(connection.close, 3.0), name="closing", daemon=True)
                    for connection in connections]

@@ -66,6 +66,7 @@ class Session(QObject):
         self._pool = pool
         self._links: dict[str, SiteLink] = {}
         self._closing = False
+        self._owed: list[Future[Any]] = []
         self._measure = QTimer(self)
         self._measure.setInterval(MEASURE_EVERY_MS)
         self._measure.timeout.connect(self._measure_links)
@@ -196,6 +197,15 @@ class Session(QObject):
     def submit(self, work: Callable[[], Any]) -> Future[Any]:
         """Do blocking ``work`` on the io pool; watch it with a :class:`FutureWatcher` of your own."""
         return self._pool.submit(work)
+
+    def owe(self, work: Future[Any]) -> None:
+        """The program does not end before this is done at a site, or a moment has passed."""
+        self._owed = [*self.owed, work]
+
+    @property
+    def owed(self) -> list[Future[Any]]:
+        """What is still to be done at sites before connections are closed."""
+        return [work for work in self._owed if not work.done()]
 
     def examination(self, site: str) -> Examination:
         """A look at everything between here and a site's data, not yet begun; the person may be asked."""

@@ -37,6 +37,7 @@ _QUEUED_MS = 2000
 _LOST_MS = 2000
 _IDLE_LOOK_MS = 20_000
 _WAIT_AT_SITE_S = 2.0
+RESTORING = "The connection is being restored; the question is asked again."
 
 
 class TrialState(Enum):
@@ -81,6 +82,7 @@ class TrialSource(QObject):
         self._answer: TrialAnswer | None = None
         self._answered_with: dict[str, Any] | None = None
         self._inputs: tuple[str, ...] = ()
+        self._ended_by_link = False                         # what is said stands only while the link is lost
         self._told: tuple[str, JobState] | None = None
         self._wanted: dict[str, Any] | None = None         # not asked yet
         self._asked: dict[str, Any] | None = None
@@ -92,6 +94,7 @@ class TrialSource(QObject):
         self._again = self._timer(_STARTING_MS, self._look)
         self._retry = self._timer(_LOST_MS, self._resume)
         session.opened.connect(self._site_opened)
+        session.state_changed.connect(self._link_changed)
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -158,6 +161,7 @@ class TrialSource(QObject):
     def close(self) -> None:
         """The form goes: take everything back and end the job."""
         self._session.opened.disconnect(self._site_opened)
+        self._session.state_changed.disconnect(self._link_changed)
         self._leave()
         self._state = TrialState.OFF
 
@@ -178,7 +182,7 @@ class TrialSource(QObject):
             return
         self._trial = trial
         self._say(TrialState.WAITING, "The trial job is being submitted.")
-        self._watch(lambda: trial.begin(wanted), self._take_status, self._not_begun)
+        self._session.owe(self._watch(lambda: trial.begin(wanted), self._take_status, self._not_begun))
 
     def _transport(self) -> Transport:
         connection = self._session.connection(self._site)
@@ -212,6 +216,7 @@ class TrialSource(QObject):
     def _not_begun(self, error: BaseException) -> None:
         self._trial = None
         self._fail(TrialState.ENDED, error)
+        self._ended_by_link = isinstance(error, LinkError)
 
     def _not_seen(self, error: BaseException) -> None:
         """A look that fails says nothing of the job."""
@@ -239,7 +244,7 @@ class TrialSource(QObject):
         self._serial += 1
         serial, self._question = self._serial, None
         self._retry.stop()
-        self._say(TrialState.COMPUTING, "Computing…")
+        self._say_computing()
 
         def ask() -> TrialAnswer:
             question = make()
@@ -268,9 +273,8 @@ class TrialSource(QObject):
         if isinstance(error, TrialOverError):
             self._over(error.status)
         elif isinstance(error, LinkError):
-            self._say(TrialState.COMPUTING, "The connection is lost; the trial goes on without it.",
-                      "It is asked again when the connection is back.")
             self._retry.start()
+            self._say_computing()
         elif isinstance(error, RecipeError):
             self._fault_parameter = fault_parameter(self._recipe, error.summary, {})
             self._say(TrialState.FAULT, visible(error.summary), visible(error.remedy))
@@ -286,6 +290,25 @@ class TrialSource(QObject):
             self._wanted = self._wanted or self._asked
         self._drop()
         self._begin()
+
+    def _link_changed(self, site: str) -> None:
+        """What is known of the link is told at once; the question itself notices much later."""
+        if site != self._site:
+            return
+        if self._state is TrialState.COMPUTING:
+            self._say_computing()
+        elif self._ended_by_link and self._session.state(site) is SiteState.OPEN:
+            self._say(TrialState.OFF, "")
+
+    def _say_computing(self) -> None:
+        state = self._session.state(self._site)
+        if not state.is_held:
+            self._say(TrialState.COMPUTING, "The connection is closed; the trial goes on without it.",
+                      "Connect again: the question is asked again then.")
+        elif state is SiteState.LOST or self._retry.isActive():
+            self._say(TrialState.COMPUTING, RESTORING)
+        else:
+            self._say(TrialState.COMPUTING, "Computing…")
 
     def _resume(self) -> None:
         """Ask again, the very same, what was being asked when the link was lost."""
@@ -314,11 +337,13 @@ class TrialSource(QObject):
             self._say(TrialState.OFF, "")
 
     def _leave(self) -> None:
-        """End the job off the GUI thread; nobody waits for it."""
+        """End the job off the GUI thread; nobody waits for it but the program's end, for a moment."""
         self._drop()
         trial, self._trial, self._wanted = self._trial, None, None
         if trial is not None:
-            self._session.submit(trial.end).add_done_callback(_ended)
+            ending = self._session.submit(trial.end)
+            ending.add_done_callback(_ended)
+            self._session.owe(ending)
 
     def _drop(self) -> None:
         self._stop.set()
@@ -330,7 +355,7 @@ class TrialSource(QObject):
         self._flights.clear()
 
     def _watch(self, work: Callable[[], Any], on_result: Callable[[Any], object],
-               on_error: Callable[[BaseException], object]) -> None:
+               on_error: Callable[[BaseException], object]) -> Future[Any]:
         def settled(then: Callable[[Any], object], outcome: Any) -> None:
             self._flights.remove(watcher)
             then(outcome)
@@ -339,6 +364,7 @@ class TrialSource(QObject):
                                 functools.partial(settled, on_error),
                                 lambda: self._flights.remove(watcher))
         self._flights.append(watcher)
+        return watcher.future
 
     def _fail(self, state: TrialState, error: BaseException) -> None:
         if isinstance(error, BeamsideError):
@@ -350,6 +376,7 @@ class TrialSource(QObject):
     def _say(self, state: TrialState, sentence: str, remedy: str = "") -> None:
         if state is not TrialState.FAULT:
             self._fault_parameter = ""
+        self._ended_by_link = False
         self._state, self._sentence, self._remedy = state, sentence, remedy
         self.changed.emit()
 

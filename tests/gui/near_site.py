@@ -26,6 +26,7 @@ class NearSession(QObject):
         self.link = BreakingLink()
         self.service: OwnJobs | None = jobs
         self.pool = IoPool(4, "near")
+        self.owed: list[Future[Any]] = []
 
     def jobs(self, _site: str) -> Any:
         return self.service
@@ -38,6 +39,9 @@ class NearSession(QObject):
 
     def state(self, _site: str) -> SiteState:
         return SiteState.LOST if self.link.down.is_set() else SiteState.OPEN
+
+    def owe(self, work: Future[Any]) -> None:
+        self.owed.append(work)
 
     def submit(self, work: Callable[[], Any]) -> Future[Any]:
         return self.pool.submit(work)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -331,6 +333,30 @@ def test_that_forms_close_with_the_window_so_that_their_trials_end(qtbot: Any, s
     assert dialog.findChild(TrialPanel) is not None
     with qtbot.waitSignal(dialog.finished):
         program.window.close()
+
+
+def test_that_a_trial_is_ended_at_its_site_before_the_connection_is_closed(qtbot: Any, start: Any,
+                                                                          fake_sites: Any) -> None:
+    program = start(fake_sites)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    closed = fake_sites.opened[-1].closed
+    begun = threading.Event()
+
+    def end() -> bool:
+        begun.set()
+        return bool(closed.wait(0.5))
+
+    ending: Future[bool] = program.session.submit(end)
+    program.session.owe(ending)
+    stuck: Future[bool] = Future()
+    program.window.close()
+    assert begun.wait(10)
+    program.shut_down()
+    assert ending.result(10) is False, "the connection was still there"
+    program.session.owe(stuck)
+    program.shut_down()                # not for ever
+    assert closed.wait(10)
 
 
 def test_that_it_works_by_the_keyboard(qtbot: Any, show: Callable[..., TrialPanel]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import pytest
 
+from app.errors import LinkLostError
 from app.model.trial import TrialAnswer
 from app.remote.trials import session as trials
 from app.session import trial_source
@@ -116,9 +117,48 @@ def test_that_a_lost_link_is_waited_for(qtbot: Any, source: TrialSource, session
     monkeypatch.setattr(trials.TrialSession.ask, "__defaults__", (None, 0.2))
     session.link.down.set()
     source.try_now({"factor": 2.0})
-    qtbot.waitUntil(lambda: "connection is lost" in source.sentence, timeout=PATIENCE_MS)
+    assert source.sentence == "The connection is being restored; the question is asked again."
+    qtbot.waitUntil(source._retry.isActive, timeout=PATIENCE_MS)
+    assert "restored" in source.sentence
     assert source.state is TrialState.COMPUTING
     session.link.down.clear()
+    answered(qtbot, source, 2.0)
+
+
+def test_that_a_link_that_is_lost_while_it_computes_is_told_at_once(qtbot: Any, source: TrialSource,
+                                                                    session: NearSession) -> None:
+    source.try_now({"factor": 2.0, "takes": 1.0})
+    qtbot.waitUntil(lambda: source.state is TrialState.COMPUTING, timeout=PATIENCE_MS)
+    assert source.sentence == "Computing…"
+    session.link.down.set()
+    session.state_changed.emit("elsewhere")
+    assert source.sentence == "Computing…"
+    session.state_changed.emit("near")
+    assert source.sentence == "The connection is being restored; the question is asked again."
+    session.link.down.clear()
+    session.state_changed.emit("near")
+    assert source.sentence == "Computing…"
+    answered(qtbot, source, 2.0)
+
+
+def test_that_a_trial_that_had_no_link_to_begin_with_says_so_until_it_is_back(qtbot: Any, source: TrialSource,
+                                                                              session: NearSession, site: OwnJobs,
+                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_what: object) -> None:
+        raise LinkLostError("There is no connection to the site at the moment.")
+
+    session.link.down.set()
+    submit = site.submit
+    monkeypatch.setattr(site, "submit", refuse)
+    source.try_now({"factor": 2.0})
+    qtbot.waitUntil(lambda: source.state is TrialState.ENDED, timeout=PATIENCE_MS)
+    session.state_changed.emit("near")
+    assert source.sentence == "There is no connection to the site at the moment."
+    monkeypatch.setattr(site, "submit", submit)
+    session.link.down.clear()
+    session.state_changed.emit("near")
+    assert (source.state, source.sentence, source.remedy) == (TrialState.OFF, "", "")
+    source.try_now({"factor": 2.0})
     answered(qtbot, source, 2.0)
 
 
@@ -163,6 +203,7 @@ def test_that_closing_ends_the_job(qtbot: Any, session: NearSession, site: OwnJo
     source.try_now({"factor": 1.0})
     answered(qtbot, source, 1.0)
     source.close()
+    assert not session.owed[-1].done(), "the program's end waits for it"
     qtbot.waitUntil(lambda: site.job("2026-1").state.ended, timeout=PATIENCE_MS)
     qtbot.waitUntil(lambda: not list((tmp_path / "2026-1/trial").glob("answer-*")), timeout=PATIENCE_MS)
 
