@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 
-from app.errors import SubmissionRefusedError
+from app.errors import LinkLostError, SubmissionRefusedError
 from app.model.data import DataReference
 from app.session.session import SiteState
 from app.views.submit.submit_dialog import SubmitDialog
@@ -117,6 +117,21 @@ def test_that_a_refused_submission_stays_with_its_reason(qtbot: Any, dialog: Sub
     qtbot.waitUntil(lambda: dialog.sentence == "The partition “x” does not exist. Choose another.")
     assert dialog.isVisible()
     assert dialog.submit_button.isEnabled()
+
+
+def test_that_a_lost_link_is_told_until_it_is_back(qtbot: Any, program: Any, dialog: SubmitDialog,
+                                                   fake_sites: FakeSites) -> None:
+    fake_sites.batch.refuse = LinkLostError("There is no connection to Far at the moment.", remedy="Wait.")
+    said = "There is no connection to Far at the moment. Wait."
+    qtbot.mouseClick(dialog.submit_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dialog.sentence == said)
+    program.session.state_changed.emit("local")
+    assert dialog.sentence == said
+    program.session.state_changed.emit("far")
+    assert dialog.sentence == ""
+    dialog._say("Something else.", "error")
+    program.session.state_changed.emit("far")
+    assert dialog.sentence == "Something else."
 
 
 def test_that_the_form_with_its_script_fits_the_screen(qtbot: Any, dialog: SubmitDialog) -> None:

@@ -58,6 +58,11 @@ class FormFoot(QWidget):
         self.status.setText(text)
         set_state(self.status, state)
 
+    def unsay(self, text: str) -> None:
+        """This is true no longer; something else that was said since stays."""
+        if self.status.text() == text:
+            self.say("", "")
+
     def set_busy(self, busy: bool) -> None:
         for button in (self.submit, self.look):
             button.setEnabled(not busy)

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
 
+from app.errors import LinkError
 from app.model.jobs import Job, JobSpec
 from app.model.text import visible
 from app.session.future_watcher import FutureWatcher
-from app.session.session import Session
+from app.session.session import Session, SiteState
 from app.session.vocabulary import Draft, JobService
 from app.views.messages import message_of
 
@@ -24,7 +25,7 @@ class HandingIn(QObject):
     Signals:
         said(sentence, state); busy(bool); drafted(Draft): what would be handed in; shown(): it was to be looked at;
         warned(bool): there are warnings, and submitting once more takes no notice of them; accepted(Job);
-        refused(exception).
+        refused(exception); unsaid(sentence): it was of a link that is back.
     """
 
     said = Signal(str, str)
@@ -34,6 +35,7 @@ class HandingIn(QObject):
     warned = Signal(bool)
     accepted = Signal(object)
     refused = Signal(object)
+    unsaid = Signal(str)
 
     def __init__(self, session: Session, service: JobService, spec: Callable[[], JobSpec], parent: QObject) -> None:
         """``spec``: gives what is asked for at the moment."""
@@ -46,6 +48,8 @@ class HandingIn(QObject):
         self._warned: Draft | None = None
         self._working: FutureWatcher | None = None
         self._then_submit = False
+        self._without_link = ""
+        session.state_changed.connect(self._link_changed)
 
     @property
     def is_busy(self) -> bool:
@@ -104,8 +108,15 @@ class HandingIn(QObject):
     def _failed(self, error: BaseException) -> None:
         self._rest()
         message = message_of(error)
-        self.said.emit(f"{message.summary} {message.remedy}".strip(), "error")
+        sentence = f"{message.summary} {message.remedy}".strip()
+        self._without_link = sentence if isinstance(error, LinkError) else ""
+        self.said.emit(sentence, "error")
         self.refused.emit(error)
+
+    def _link_changed(self, site: str) -> None:
+        if self._without_link and site == self._spec().site and self._session.state(site) is SiteState.OPEN:
+            sentence, self._without_link = self._without_link, ""
+            self.unsaid.emit(sentence)
 
     def _work(self, words: str, watcher: FutureWatcher) -> None:
         self._working = watcher

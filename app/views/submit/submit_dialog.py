@@ -252,6 +252,7 @@ class SubmitDialog(QDialog):
             action.triggered.connect(slot)
             self.addAction(action)
         self._handing.said.connect(self._say)
+        self._handing.unsaid.connect(self.foot.unsay)
         self._handing.busy.connect(self.foot.set_busy)
         self._handing.drafted.connect(self.preview.show_draft)
         self._handing.shown.connect(self._show_preview)
