@@ -11,6 +11,7 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
+from app.model.axes import SideAxis
 from app.model.data import Block, DataReference, Statistics
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
@@ -22,6 +23,7 @@ from app.session.link_pace import first_picture
 from app.session.node_source import NodeSource
 from app.session.opening import Opening
 from app.session.picture_marks import PictureMarks
+from app.session.side_axes import SideAxes
 from app.session.snippet import python_snippet
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
@@ -66,6 +68,7 @@ class DatasetTab(ViewerTab):
         self._source: FrameSource | CurveSource | TableSource | None = None
         self._follower: FileFollower | None = None
         self._opening: Opening | None = None
+        self._axes: SideAxes | None = None
         self._node = NodeSource(self)
         self._node.found.connect(self._take_node)
         self._node.failed.connect(self.failed)
@@ -163,6 +166,7 @@ class DatasetTab(ViewerTab):
         if self.answers is not None:
             self.answers.close()
             self.answers = None
+        self._read_axes(None)
         if self.desk is not None:
             self.desk.close_sources()
 
@@ -277,6 +281,7 @@ class DatasetTab(ViewerTab):
                 viewer.set_frame(leading)
         if self._was is None:
             source.expect(viewer.leading)
+        self._read_axes(description)
         self.desk = desk = StackDesk(viewer, self._data, self.reference, self.signal_reference, self._viewed,
                                      self._marks)
         desk.tab_requested.connect(self.tab_requested)
@@ -313,6 +318,20 @@ class DatasetTab(ViewerTab):
         viewer.show_loading()
         source.read()
 
+    def _read_axes(self, description: PlotDescription | None) -> None:
+        """Those of this, when a picture of it is there; ``None``: no more."""
+        if self._axes is not None:
+            self._axes.close()
+            self._axes.deleteLater()
+            self._axes = None
+        if description is not None:
+            self._axes = SideAxes(self._data, self.reference, description, self)
+            self._axes.ready.connect(self._take_axes)
+
+    def _take_axes(self, axes: tuple[SideAxis | None, ...]) -> None:
+        if isinstance(self.viewer, StackView):
+            self.viewer.set_axes(axes)
+
     def _place(self, viewer: QWidget) -> None:
         self._pages.addWidget(viewer)
         self._pages.setCurrentWidget(viewer)
@@ -320,6 +339,7 @@ class DatasetTab(ViewerTab):
 
     def _drop_viewer(self) -> None:
         self._stop_following()
+        self._read_axes(None)
         if isinstance(self._source, FrameSource | CurveSource):
             self._source.close()
         if self._source is not None:
@@ -343,6 +363,8 @@ class DatasetTab(ViewerTab):
         if not isinstance(self.viewer, StackView):
             return
         self.viewer.show_block(block, leading, region)
+        if self._axes is not None:
+            self._axes.ask()
         if region is None:
             self.statistics = block.statistics if block.statistics.count else None     # never another frame's
             self.statistics_changed.emit(block.statistics)
@@ -405,6 +427,7 @@ class DatasetTab(ViewerTab):
                 and same_frames(before, description):
             viewer.take_description(description)
             source.take_description(description)
+            self._read_axes(description)
         elif before is not None and isinstance(source, CurveSource) and same_view(before, description) \
                 and before.shape[:-1] == description.shape[:-1] and description.view is View.CURVE:
             source.refresh()

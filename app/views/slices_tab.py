@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.model.data import Block, DataReference, Selection, Statistics
 from app.model.plot import PlotDescription, View
 from app.session.permuted_data import PermutedData
+from app.session.side_axes import SideAxes
 from app.session.slices_source import PLANES, SlicesSource
 from app.session.stack_snippets import selection_snippet
 from app.session.viewed import Viewed
@@ -28,14 +29,20 @@ class SlicesTab(PictureTab):
     description: PlotDescription
 
     def __init__(self, data: DataService, reference: DataReference, description: PlotDescription,
-                 leading: tuple[int, ...], choices: ViewChoices, viewed: Viewed, parent: QWidget | None = None) -> None:
-        """``reference`` names the dataset itself, ``leading`` the frame on screen, ``choices`` how it is looked at."""
+                 leading: tuple[int, ...], choices: ViewChoices, viewed: Viewed, parent: QWidget | None = None,
+                 *, home: DataReference | None = None) -> None:
+        """``reference`` names the dataset itself, ``leading`` the frame on screen, ``choices`` how it is looked at.
+
+        ``home`` names the file that the description is of, if it is another.
+        """
         super().__init__(reference, viewed, parent)
         self.key = slices_key(reference)
         self.description = replace(description, view=View.VOLUME)
         self._data = data
         self.viewer = SlicesView(self.description, replace(choices, locked=True), leading)
         self._source = self._make_source()
+        self._axes = SideAxes(data, home or reference, self.description, self)
+        self._axes.ready.connect(self.viewer.set_axes)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.viewer)
@@ -89,6 +96,7 @@ class SlicesTab(PictureTab):
 
     def close_sources(self) -> None:
         self._source.close()
+        self._axes.close()
 
     # -- private ----------------------------------------------------------------------------------------------------
 
@@ -116,6 +124,7 @@ class SlicesTab(PictureTab):
 
     def _show_block(self, number: int, block: Block, position: Position, region: object) -> None:
         self.viewer.show_block(number, block, position, region)  # type: ignore[arg-type]
+        self._axes.ask()
 
     def _statistics_changed(self, statistics: Statistics) -> None:
         self.statistics = statistics

@@ -104,7 +104,7 @@ class StackDesk(QWidget):
         """Three slices through the stack as a volume, in a tab of its own."""
         leading = self.viewer.leading
         make = functools.partial(SlicesTab, self._data, self._reference, self.viewer.description, leading,
-                                 self.viewer.choices, self._viewed)
+                                 self.viewer.choices, self._viewed, home=self._home)
         self.tab_requested.emit(TabWish(slices_key(self._reference), make))
 
     def take_node(self, node: NodeInfo) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from app.model.axes import SideAxis
 from app.viz.exactness_words import drawn_note
 from app.viz.image_view import ImageView
-from app.viz.numbers import exact_number
+from app.viz.numbers import exact_number, short_number
 from app.viz.status_line import StatusLine
 
 
@@ -24,13 +25,19 @@ class CursorReadout:
         self._status = status
         self._units = units
         self._dtype = dtype
+        self._down: SideAxis | None = None
+        self._right: SideAxis | None = None
+
+    def set_sides(self, down: SideAxis | None, right: SideAxis | None) -> None:
+        """What rows and columns stand for, told beside their numbers."""
+        self._down, self._right = down, right
 
     def move_to(self, y: int | None, x: int | None) -> None:
         """The cursor is over this frame pixel; ``None``: over none."""
         if y is None or x is None:
             self._status.clear_cursor()
             return
-        self._status.show_position(f"x {x}  y {y}")
+        self._status.show_position(f"x {x}{beside(self._right, x)}  y {y}{beside(self._down, y)}")
         found = self._image.shown_at(y, x)
         if found is None:
             self._status.show_value("")
@@ -50,6 +57,18 @@ class CursorReadout:
             return
         note = " (masked)" if self._image.masked_at(y, x) else ""
         self._status.show_value(exact_number(value), f"{self._units}{note}".strip())
+
+
+def beside(side: SideAxis | None, pixel: int) -> str:
+    """What a pixel stands for, to be written after its number: `` (q 1.25 1/nm)``, or nothing."""
+    if side is None or not 0 <= pixel < side.values.size:
+        return ""
+    return f" ({named_number(side, pixel)})"
+
+
+def named_number(side: SideAxis, pixel: int) -> str:
+    """``q 1.25 1/nm``."""
+    return " ".join(part for part in (side.name, short_number(float(side.values[pixel]), 6), side.units) if part)
 
 
 def _is_sentinel(value: Any, dtype: str) -> bool:

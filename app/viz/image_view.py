@@ -13,6 +13,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from app.model.axes import SideAxis
 from app.model.data import Block
 from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
@@ -50,6 +51,8 @@ class ImageView(Themed):
         self.scale = ColourScale()
         self._orientation = Orientation()
         self._whole_frame = True
+        self._sides: tuple[SideAxis | None, SideAxis | None] | None = None
+        self._expected = (False, False)
 
         self.box = PlotBox(square_pixels=True)
         self.canvas = Canvas(viewBox=self.box, axisItems={"left": PixelAxis("left"), "bottom": PixelAxis("bottom")})
@@ -127,6 +130,19 @@ class ImageView(Themed):
         self.colour_bar.set_scale(scale)
         for layer in (self._base, self._detail):
             self._colour(layer)
+
+    def expect_sides(self, down: bool, right: bool) -> None:
+        """Keep room at the axes for what :meth:`set_sides` will tell, so that the picture need not move then."""
+        self._expected = (down, right)
+        self._label_sides()
+
+    def set_sides(self, down: SideAxis | None, right: SideAxis | None) -> None:
+        """Write what rows (``down``) and columns (``right``) stand for at the axes; ``None``: their numbers.
+
+        Everything else stays in pixels: the zoom, what is asked for, what is marked.
+        """
+        self._sides = (down, right)
+        self._label_sides()
 
     def set_choices(self, choices: ViewChoices) -> None:
         """Orientation, grid, colour bar and aspect; colours come through :meth:`set_scale`."""
@@ -276,9 +292,21 @@ class ImageView(Themed):
     def _apply_orientation(self) -> None:
         self.box.invertX(self._orientation.invert_h)
         self.box.invertY(not self._orientation.invert_v)
+        self._label_sides()
         for layer in (self._base, self._detail):
             layer.place(self._orientation)
         self.geometry_changed.emit()
+
+    def _label_sides(self) -> None:
+        names = ("bottom", "left") if self._orientation.swapped else ("left", "bottom")
+        for name, side, expected in zip(names, self._sides or (None, None), self._expected, strict=True):
+            axis = self.canvas.getAxis(name)
+            if side is not None:
+                axis.set_values(side.values, side.name, side.units)
+            elif self._sides is not None:
+                axis.set_values(None)
+            else:
+                axis.keep_room(expected)
 
     def _update_grid(self) -> None:
         self._grid.setVisible(self.choices.grid)

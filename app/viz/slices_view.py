@@ -7,6 +7,7 @@ Each panel says which slice it shows and how true it is.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from app.model.axes import SideAxis
 from app.model.data import Block, Statistics
 from app.model.limits import LimitsRule, drawable_limits, limits_from, upper_of_drawn
 from app.model.picture import joined_statistics
@@ -22,6 +24,7 @@ from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
 from app.viz.colouring import ColourScale
+from app.viz.cursor_readout import beside
 from app.viz.exactness_words import drawn_note, missing_words
 from app.viz.frame_slider import FrameSlider
 from app.viz.image_toolbar import ImageToolbar
@@ -66,6 +69,7 @@ class SlicesView(QWidget):
         self._limits: tuple[float, float] | None = None
         self._guessed = True
         self._shown_once = False
+        self._sides: tuple[SideAxis | None, ...] = (None, None, None)
         self._active = 0
         self.toolbar = ImageToolbar(choices, self)
         for action in (self.toolbar.flip, self.toolbar.rotate, self.toolbar.one_to_one):
@@ -145,6 +149,12 @@ class SlicesView(QWidget):
         if image.cursor_value_position() == (y, x):
             note = " (masked)" if image.masked_at(y, x) else ""
             self.status.show_value(exact_number(value), f"{self.description.signal_units}{note}".strip())
+
+    def set_axes(self, axes: Sequence[SideAxis | None]) -> None:
+        """What the dimensions of the data stand for, one of each: the last three are the volume's."""
+        self._sides = tuple(axes[-3:])
+        for panel in self.panels:
+            panel.image.set_sides(self._sides[panel.rows], self._sides[panel.columns])
 
     def set_counter_text(self, text: str) -> None:
         self.status.counter.setText(text)
@@ -329,7 +339,8 @@ class SlicesView(QWidget):
             at = list(self.position)
             at[panel.fixed] = panel.wanted if panel.shown_at is None else panel.shown_at
             at[panel.rows], at[panel.columns] = y, x
-            self.status.show_position(f"z {at[0]}  y {at[1]}  x {at[2]}")
+            self.status.show_position("  ".join(
+                f"{name} {n}{beside(side, n)}" for name, n, side in zip("zyx", at, self._sides, strict=True)))
             self._show_drawn_value(panel, y, x)
         self.cursor_moved.emit(number, y, x)
 

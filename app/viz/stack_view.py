@@ -6,6 +6,7 @@ What the user chose stays until the user changes it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PySide6.QtCore import QEvent, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
+from app.model.axes import SideAxis
 from app.model.data import Block, Statistics
 from app.model.limits import LimitsRule, drawable_limits, limits_of_values
 from app.model.marks import Marks
@@ -22,7 +24,7 @@ from app.model.plot import PlotDescription
 from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colouring import ColourScale
-from app.viz.cursor_readout import CursorReadout
+from app.viz.cursor_readout import CursorReadout, named_number
 from app.viz.exactness_words import linked_files, missing_words, shown_sentences, shown_words
 from app.viz.frame_slider import FrameSlider
 from app.viz.image_toolbar import ImageToolbar
@@ -58,10 +60,14 @@ class StackView(QWidget):
         self._drawn: Block | None = None
         self._followed: FollowedLimits | None = None
         self._shown_once = False
+        self.axes: tuple[SideAxis | None, ...] | None = None
+        self._label_is_axis = False
 
         self.toolbar = ImageToolbar(self._choices, self)
         self.image = ImageView(self._frame_shape, self)
         self.image.colour_bar.set_units(description.signal_units)
+        if not self.is_colour:
+            self.image.expect_sides(*promised_sides(description))
         self.slider = FrameSlider(self._stack_shape, leading_names(description), self) if self._stack_shape else None
         self.status = StatusLine(self)
         self.overlay = Overlay(self.image)
@@ -196,6 +202,14 @@ class StackView(QWidget):
         if self.slider is not None:
             self.slider.set_label(text)
 
+    def set_axes(self, axes: Sequence[SideAxis | None]) -> None:
+        """What the dimensions of the data stand for, one of each: at the picture's sides, the cursor and the frame."""
+        self.axes = tuple(axes)
+        sides = (None, None) if self.is_colour or len(axes) < 2 else (axes[-2], axes[-1])
+        self.image.set_sides(*sides)
+        self._readout.set_sides(*sides)
+        self._name_frame()
+
     def show_loading(self) -> None:
         """Say "Loading…" if no block comes in a moment; the old picture stays."""
         self.overlay.show_loading()
@@ -283,6 +297,15 @@ class StackView(QWidget):
 
     # -- private
 
+    def _name_frame(self, _leading: object = None) -> None:
+        """Beside its number: the centre, the angle … that the frame is of."""
+        frames = self.axes[0] if self.axes and len(self._stack_shape) == 1 else None
+        known = frames is not None and self.leading[0] < frames.values.size
+        label = named_number(frames, self.leading[0]) if known and frames is not None else ""
+        if label or (self.axes and self._label_is_axis):
+            self.set_frame_label(label)
+        self._label_is_axis = bool(label)
+
     def _connect(self) -> None:
         self.toolbar.choices_changed.connect(self._choose)
         self.toolbar.fit_requested.connect(self.image.reset_zoom)
@@ -298,6 +321,7 @@ class StackView(QWidget):
         self.overlay.retry_requested.connect(self._on_retry)
         if self.slider is not None:
             self.slider.index_changed.connect(self.frame_requested)
+            self.slider.index_changed.connect(self._name_frame)
 
     def _choose(self, choices: ViewChoices) -> None:
         self.set_choices(choices)
@@ -357,7 +381,6 @@ class StackView(QWidget):
         self.retry_requested.emit()
 
 
-
 def leading_names(description: PlotDescription) -> tuple[str, ...]:
     """What the leading axes are called: by the data that goes with them, else by number; one alone is the frame."""
     count = len(split_shape(description)[1])
@@ -365,6 +388,14 @@ def leading_names(description: PlotDescription) -> tuple[str, ...]:
         return ("Frame",)
     paths = (*description.axes[:count], *(None,) * count)[:count]
     return tuple(visible(path.rsplit("/", 1)[-1]) if path else f"Axis {n}" for n, path in enumerate(paths))
+
+
+def promised_sides(description: PlotDescription) -> tuple[bool, bool]:
+    """Whether the file promises to tell what rows and columns stand for: room is kept for it from the beginning."""
+    rank = len(description.shape)
+    paths, units = ((*of, *("",) * rank)[:rank] for of in (description.axes, description.axes_units))
+    down, right = ([False, False] + [bool(p and u) for p, u in zip(paths, units, strict=True)])[-2:]
+    return down, right
 
 
 def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[int, ...]]:

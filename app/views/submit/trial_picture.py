@@ -22,6 +22,7 @@ from app.session.frame_source import FrameSource, Region, signal_reference
 from app.session.future_watcher import FutureWatcher
 from app.session.opening import Opening
 from app.session.profile_source import axis_values, leading_axis, leading_axis_name
+from app.session.side_axes import SideAxes
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
@@ -57,6 +58,7 @@ class TrialPicture(QWidget):
         self._source: CurveSource | FrameSource | None = None
         self._curve: Curve | None = None
         self._axis: FutureWatcher | None = None
+        self._sides: SideAxes | None = None
         self._axis_values: np.ndarray | None = None
         self._asked: tuple[DataService, DataReference] | None = None
         self._message = PlainLabel("", "muted", wrap=True)
@@ -173,6 +175,9 @@ class TrialPicture(QWidget):
         source.statistics_ready.connect(self._take_statistics)
         source.value_read.connect(shown.show_cursor_value)
         source.failed.connect(self._unread)
+        home = self._asked[1] if self._asked is not None else reference
+        self._sides = sides = SideAxes(data, home, description, self, frames=False)
+        sides.ready.connect(shown.set_axes)
         source.expect(shown.leading)
         source.show_frame(shown.leading)
         if shown.isVisible():
@@ -193,6 +198,8 @@ class TrialPicture(QWidget):
     def _take_block(self, block: Block, leading: tuple[int, ...], region: Region | None) -> None:
         if isinstance(self.viewer, StackView):
             self.viewer.show_block(block, leading, region)
+            if self._sides is not None:
+                self._sides.ask()
             self.drawn.emit()
 
     def _take_statistics(self, statistics: Any, _leading: tuple[int, ...]) -> None:
@@ -270,6 +277,10 @@ class TrialPicture(QWidget):
 
     def _stop(self) -> None:
         self._axis_values = None
+        if self._sides is not None:
+            self._sides.close()
+            self._sides.deleteLater()
+            self._sides = None
         if self._axis is not None:
             self._axis.drop()
             self._axis = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from app.model.axes import SideAxis
 from app.viz.choices import ViewChoices
 from app.viz.colouring import ColourScale, colour_table
 from app.viz.image_axes import PixelAxis
@@ -326,3 +328,34 @@ def test_that_an_axis_tells_round_numbers_of_what_its_pixels_stand_for(qtbot: Qt
     axis.set_frame_extent(100, 2068)
     spacing, places = axis.tickValues(-3000, 5000, 800)[0]
     assert (spacing, places) == (500.0, [0.0, 500.0, 1000.0, 1500.0, 2000.0])
+
+
+def test_that_sides_stand_at_the_axis_they_run_along_however_the_picture_is_turned(view: ImageView) -> None:
+    height, width = view.frame_shape
+    view.set_sides(SideAxis("chi", "deg", np.linspace(-180, 180, height)),
+                   SideAxis("q", "1/nm", np.linspace(0, 2, width)))
+    view.show_block(block_of(frame()))
+    left, bottom = view.canvas.getAxis("left"), view.canvas.getAxis("bottom")
+    assert (left.title, bottom.title) == ("chi (deg)", "q (1/nm)")
+    before = view.visible_region
+    view.set_choices(replace(view.choices, rotation=1))
+    assert (left.title, bottom.title) == ("q (1/nm)", "chi (deg)")
+    view.set_choices(replace(view.choices, rotation=0))
+    assert view.visible_region[:4] == before[:4] == (0, height, 0, width)
+    view.set_sides(None, None)
+    assert (left.title, bottom.title) == ("", "")
+    spacing, places = left.tickValues(0, height, 400)[0]
+    assert left.tickStrings(places, 1, spacing) == [str(round(place)) for place in places]
+
+
+def test_that_an_uneven_axis_tells_pixels_own_numbers_where_round_ones_would_crowd(qtbot: QtBot) -> None:
+    axis = PixelAxis("bottom")
+    axis.set_frame_extent(1000, 10)
+    q = np.geomspace(0.01, 4, 1000)
+    axis.set_values(q, "q", "1/nm")
+    spacing, places = axis.tickValues(0, 1000, 700)[0]
+    apart = np.diff(places) * 0.7
+    assert len(places) > 4
+    assert apart.min() > 40
+    told = [float(text) for text in axis.tickStrings(places, 1, spacing)]
+    np.testing.assert_allclose(told, [q[int(place)] for place in places], rtol=1e-3)

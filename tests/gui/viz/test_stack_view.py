@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
+from app.model.axes import SideAxis
 from app.model.data import Block
 from app.model.limits import LimitsRule
 from app.viz.choices import ViewChoices
@@ -359,3 +360,21 @@ def test_that_a_colour_picture_offers_no_colour_scale(qtbot: QtBot) -> None:
     assert not any(action.isVisible() for action in (tools.log, tools.colormap, tools.limits, tools.colour_bar))
     assert not view.image.colour_bar.isVisible()
     assert tools.fit.isVisible()
+
+
+def test_that_axes_are_told_at_the_sides_the_cursor_and_the_frame(stack: StackView) -> None:
+    stack.show_block(frame(ramp(9)), (0,))
+    stack.set_axes((SideAxis("centre", "pixel", np.linspace(100, 103, 7)),
+                    SideAxis("chi", "deg", np.linspace(-180, 177, 40)), SideAxis("q", "1/nm", np.arange(60) / 4)))
+    point_at(stack, 10, 30)
+    assert stack.status.position.text() == "x 30 (q 7.5 1/nm)  y 10 (chi -88.4615 deg)"
+    assert stack.image.cursor_value_position() == (10, 30)
+    assert stack.slider is not None
+    assert stack.slider.label.text() == "centre 100 pixel"
+    stack.set_frame((2,))
+    assert stack.slider.label.text() == "centre 101 pixel"
+    stack.set_axes((None, None, None))
+    point_at(stack, 11, 31)
+    assert stack.status.position.text() == "x 31  y 11"
+    assert stack.slider.label.text() == ""
+    assert stack.image.canvas.getAxis("left").title == ""
