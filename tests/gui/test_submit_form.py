@@ -89,6 +89,17 @@ def test_that_a_range_is_two_numbers(qtbot: Any, form: SubmitDialog) -> None:
     assert "nm⁻¹" in shown_texts(form.fields["window"])
 
 
+def test_that_a_long_fault_is_shown_whole(qtbot: Any, form: SubmitDialog) -> None:
+    sentence = ("The file /data/visitor/md1001/saxs/20261110/PROCESSED_DATA/calibration/agbh_0001.poni is no "
+                "calibration that pyFAI reads: it says neither a distance nor a detector, so nothing can be computed.")
+    for name in ("npt", "distance"):
+        note = form.fields[name]._note
+        form.form.tell_fault(name, sentence)
+        qtbot.waitUntil(lambda note=note: note.isVisible() and note.height() >= note.heightForWidth(note.width()) > 40)
+        note.setText(f"{sentence} {sentence}")
+        qtbot.waitUntil(lambda note=note: note.height() >= note.heightForWidth(note.width()))
+
+
 def test_that_choices_are_told_in_words_and_units_follow_them(form: SubmitDialog) -> None:
     box = form.fields["radial"].editors[0]
     assert isinstance(box, QComboBox)

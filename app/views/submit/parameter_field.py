@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.model.text import visible
@@ -28,6 +29,34 @@ class Origin(Enum):
     DEFAULT = "default"
     FOUND = "found"
     PERSON = "person"
+
+
+class _Note(PlainLabel):
+    """Lines below a field, never cut: a form's layout keeps the height that it guessed before it knew the width."""
+
+    def __init__(self) -> None:
+        super().__init__("", "muted", wrap=True)
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._fit()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.StyleChange, QEvent.Type.FontChange):
+            self._fit()
+
+    def _fit(self) -> None:
+        """As high as its text is at this width."""
+        self.setMinimumHeight(max(0, self.heightForWidth(self.width())) if self.isVisible() else 0)
 
 
 class ParameterField(QWidget):
@@ -67,7 +96,7 @@ class ParameterField(QWidget):
         row.addWidget(self._unit)
         if parameter.type in _PATHS:
             row.addWidget(self._browse_button(), 0, Qt.AlignmentFlag.AlignTop)
-        self._note = PlainLabel("", "muted", wrap=True)
+        self._note = _Note()
         self._note.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
