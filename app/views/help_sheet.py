@@ -43,6 +43,7 @@ _IN_CURVES = (
 )
 _WITH_JOBS = (
     ("Result, live result or log of the selected job", "Return   or   double click"),
+    ("Ask for all jobs now, on the board", "F5"),
     ("Its steps and tasks", "Right / Left"), ("Cancel the selected job", "Delete"),
     ("In the form of an analysis: undo / redo", "Ctrl+Z / Ctrl+Shift+Z"),
     ("Try what the form says, where it can be tried", "Return   or   Ctrl+T"), ("Submit the form", "Ctrl+Return"),

@@ -364,6 +364,24 @@ def test_that_failing_lines_are_shown_in_place(program: Any, board: JobsDock) ->
     assert board.pane.isVisible()
 
 
+def test_that_f5_and_the_button_ask_now_and_leave_what_is_shown_alone(qtbot: Any, program: Any, board: JobsDock,
+                                                                       fake_sites: FakeSites) -> None:
+    refreshed: list[None] = []
+    action = next(a for a in program.window._actions.all if a.text() == "Refresh")
+    action.triggered.connect(lambda: refreshed.append(None))
+    polling = program.jobs.polling
+    polling.take_answer("far", [job(1, JobState.RUNNING)])
+    polling._stopped = False                     # as it is outside of these tests; the timers stay silent
+    for ask in (lambda: qtbot.keyClick(board.tree, Qt.Key.Key_F5), lambda: qtbot.keyClick(board.search, Qt.Key.Key_F5),
+                lambda: qtbot.mouseClick(board.ask_button, Qt.MouseButton.LeftButton)):
+        qtbot.waitUntil(lambda: not polling._asking)
+        before = fake_sites.batch.polls
+        ask()
+        assert polling._asking == {"far"}
+        qtbot.waitUntil(lambda before=before: fake_sites.batch.polls > before)
+    assert refreshed == []
+
+
 def test_that_words_say_when_and_how_much() -> None:
     noon = time.mktime((2026, 11, 22, 12, 4, 0, 0, 0, -1))
     later = noon + 8160

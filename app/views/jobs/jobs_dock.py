@@ -9,8 +9,8 @@ import functools
 from pathlib import PurePosixPath
 from typing import Any
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence, QResizeEvent
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSplitter,
     QStackedWidget,
+    QToolButton,
     QTreeView,
     QVBoxLayout,
     QWidget,
@@ -83,6 +84,12 @@ class JobsDock(QWidget):
         self._pages.addWidget(self._split)
         self._bar = self._build_bar()
         self._asked = PlainLabel("", "muted")
+        self.ask_button = QToolButton()
+        self.ask_button.setAutoRaise(True)
+        set_icon(self.ask_button, "refresh", "muted")
+        self.ask_button.setToolTip("Ask now (F5)")
+        self.ask_button.setAccessibleName("Ask for all jobs now")
+        self.ask_button.clicked.connect(model.polling.ask_all)
         self._foot = QWidget()
         foot = QHBoxLayout(self._foot)
         foot.setContentsMargins(0, 0, 0, 0)
@@ -94,6 +101,7 @@ class JobsDock(QWidget):
                 foot.addWidget(self._add_button(verb))
         foot.addStretch(1)
         foot.addWidget(self._asked)
+        foot.addWidget(self.ask_button)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._bar)
@@ -258,6 +266,16 @@ class JobsDock(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.pane.setVisible(self.width() >= _PANE_FROM)
+
+    def event(self, event: QEvent) -> bool:
+        """F5 is the board's own where the keys are in it, not that of what is shown above."""
+        if event.type() in (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress) and isinstance(event, QKeyEvent) and (
+                event.key() == Qt.Key.Key_F5 and event.modifiers() == Qt.KeyboardModifier.NoModifier):
+            event.accept()
+            if event.type() == QEvent.Type.KeyPress:
+                self._model.polling.ask_all()
+            return True
+        return super().event(event)
 
     def _show_asked(self) -> None:
         self._asked.setText(self._model.polling.asked_text())
