@@ -39,6 +39,7 @@ _LOG_LINES = 300
 _LOGS_OF_ONE_JOB = 8
 _LOG_FRESH_S = 60.0
 _HISTORY_LAGS_S = 15.0
+_STATUS_LAGS_S = 5.0            # without a history: what the job says of itself was read before the list
 _INTERRUPTED_S = 180.0
 _LITTLE_ROOM_KB = 1024
 _NO_ROOM = ("No space left on device", "Disk quota exceeded")
@@ -84,6 +85,7 @@ class Follower:
         self._past: dict[_PartKey, JobRow] = {}
         self._tails: dict[_PartKey, tuple[float, LogTail]] = {}
         self._unrecorded: set[str] = set()
+        self._first_seen: dict[str, float] = {}
         self._shown: object = None
 
     def take(self, job: Job) -> None:
@@ -259,13 +261,14 @@ class Follower:
         live, past = rows.get(task, rows.get(None)), self._past_row(record.id, step, task)
         tail = self._tails.get((*key, task), (0.0, LogTail()))[1]
         lately = (((live is not None and live.state.ended) or (live is None and key in self._seen_live))
-                  and past is None and self._questions.waiting_s(key) < _HISTORY_LAGS_S and self._questions.kept)
+                  and past is None
+                  and self._questions.waiting_s(key) < (_HISTORY_LAGS_S if self._questions.kept else _STATUS_LAGS_S))
         seen = Evidence(
             record.status.get(stem, {}), record.usage.get(stem, {}), live, past, record.cancelled is not None,
             look.wrong is None, self._questions.kept, lately, dialect.end_told_by_log(tail.text),
             any(words in tail.text for words in _NO_ROOM) or (tail.free_kb is not None
                                                               and tail.free_kb < _LITTLE_ROOM_KB),
-            step.resources.memory_mb)
+            step.resources.memory_mb, known_s=look.now - self._first_seen.setdefault(record.id, look.now))
         return judge(JobPart(step.name, task, JobState.CREATED, scheduler_id), seen, submitted, look.now)
 
     def _read_logs(self, records: Mapping[str, JobRecord], unsure: Mapping[str, list[StepTruth]]) -> None:

@@ -33,7 +33,7 @@ accepted() {            # STEP COMMAND…: gives one step to the batch system; i
   [ "$code" -eq 0 ] || refuse
   after=$(taken_by ".submit/out.$n")
   case $after in
-    '') [ "$n" = "$steps" ] && [ -z "$taken" ] || { cp ".submit/out.$n" .submit/errors; refuse; } ;;
+    '') [ "$n" = "$steps" ] && [ -z "$taken" ] || exit 1 ;;    # taken, but not as what (a full disk): found by its name
   esac
   taken="$taken $after"
 }

@@ -17,6 +17,7 @@ from app.remote.scheduler.states import JobRow, exit_words
 
 _JUST_NOW_S = 60.0
 _NEVER_SUBMITTED_S = 180.0
+_KNOWN_LONG_S = 30.0
 _STOPPED = (143, 137, 130, 140)      # by SIGTERM, SIGKILL, SIGINT or, as a warning, SIGUSR2
 _STOPPING = (15, 9, 2, 12)
 _MEMORY = "the memory limit was exceeded"
@@ -37,6 +38,7 @@ class Evidence:
         no_room: there is no space left where its folder is.
         memory_limit_mb: what it may use.
         ours: it has a folder, where a cancellation with this program is noted.
+        known_s: for how long this program has seen its folder.
     """
 
     status: Mapping[str, Any]
@@ -51,6 +53,7 @@ class Evidence:
     no_room: bool = False
     memory_limit_mb: int | None = None
     ours: bool = True
+    known_s: float = 1e9
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ def _without_trace(truth: PartTruth, seen: Evidence, now: float) -> PartTruth:
     if truth.part.scheduler_id is None:
         if seen.cancelled:
             return _saying(truth, JobState.CANCELLED, "cancelled before it was submitted")
-        if age < _NEVER_SUBMITTED_S:
+        if age < _NEVER_SUBMITTED_S or seen.known_s < _KNOWN_LONG_S:   # clocks of two computers may be hours apart
             return _saying(truth, JobState.CREATED, "being submitted")
         return _saying(truth, JobState.CREATED, "it did not reach the batch system: submit it again")
     if seen.asked and seen.cancelled:

@@ -134,7 +134,7 @@ class SshTransport:
             code = channel.exit_status
             died = not self.alive and not channel.exit_status_ready()
         finally:
-            channel.close()
+            _hang_up(channel)
             for thread in (drain, feed):
                 if thread.ident is not None:
                     thread.join(5)
@@ -176,7 +176,7 @@ class SshTransport:
                 else:
                     channel.exec_command(command)
         except (paramiko.SSHException, EOFError, OSError) as error:
-            channel.close()
+            _hang_up(channel)
             if not self.alive:
                 raise self.lost(error) from None
             raise LinkError(f"{self._host} did not start “{_short(argv)}”.", detail=str(error),
@@ -230,6 +230,12 @@ class SshTransport:
             return self._account
 
 
+def _hang_up(channel: paramiko.Channel) -> None:
+    """Close a channel, also on a link that is no more."""
+    with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
+        channel.close()
+
+
 def _drain(channel: paramiko.Channel, into: bytearray) -> None:
     """Keep what comes on standard error; hang up when it has no end."""
     while not channel.closed or channel.recv_stderr_ready():
@@ -241,7 +247,7 @@ def _drain(channel: paramiko.Channel, into: bytearray) -> None:
             return
         into += data
         if len(into) > _MOST_BYTES:
-            channel.close()
+            _hang_up(channel)
             return
 
 
