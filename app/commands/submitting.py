@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from app.errors import BatchError, DataError, LinkLostError, UsageError
 from app.model.data import DataReference
 from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
+from app.recipes.companions import CompanionSearch
 from app.recipes.fitting import why_not
 from app.recipes.parameters import parse_assignments
 from app.recipes.recipe import Recipe
@@ -22,6 +24,8 @@ from app.remote.analyses.metadata_defaults import input_metadata
 from app.remote.jobs.draft import Draft
 from app.remote.jobs.service import JobService
 
+_log = logging.getLogger(__name__)
+_MOST_FOLDERS = 12                      # that are looked into for what lies beside the data
 SOONEST_S, LATEST_S = 1.0, 15.0         # between two looks at a job that is waited for
 
 
@@ -36,6 +40,7 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
     service = context.jobs(site)
     _warn_of_misfits(recipe, context.reference(arguments.targets[0]), context)
+    _warn_of_companions(recipe, values, context.reference(arguments.targets[0]), context)
     spec = JobSpec(site, recipe.name, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time),
                    name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
@@ -127,6 +132,23 @@ def _warn_of_misfits(recipe: Recipe, first: DataReference, context: Context) -> 
         return
     if wrong := why_not(recipe, facts):
         context.output.event("warning", {"summary": wrong}, wrong)
+
+
+def _warn_of_companions(recipe: Recipe, values: Mapping[str, object], first: DataReference, context: Context) -> None:
+    """Name calibrations and masks beside the data that nobody set: the form takes them, a command what it is told."""
+    search = CompanionSearch(first.file_path, [p for p in recipe.parameters if values.get(p.name) is None])
+    for _ in range(_MOST_FOLDERS):
+        folder = search.next_folder()
+        if folder is None:
+            return
+        try:
+            listing = wait(context.data(first.site).list_folder(folder))
+        except DataError as error:
+            _log.info("%s was not looked into for companions: %s", folder, error.summary)
+            continue
+        for parameter, path in search.take(listing):
+            told = f"{parameter.title}: {path} lies beside the data and is not used; add: --set {parameter.name}={path}"
+            context.output.event("warning", {"summary": told}, told)
 
 
 def _recipe(name: str, site: str, context: Context) -> Recipe:

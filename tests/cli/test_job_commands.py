@@ -80,10 +80,15 @@ def test_that_data_that_does_not_fit_is_told_before_it_is_handed_in(facility: De
         out["entry"].attrs["NX_class"] = "NXentry"
     argv = ["submit", "azimuthal-integration", f"demo:{tomo}::/entry/data", "--dry-run"]
     ada.ok(*submit(facility, "--dry-run"))
-    assert [event for event in ada.events if event.get("event") == "warning"] == []
+    assert not [told for told in warnings(ada) if "does not take" in told or "poni=" in told]
     ada.ok(*argv)
-    (warning,) = (event for event in ada.events if event.get("event") == "warning")
-    assert "does not take NXtomo data" in warning["summary"]
+    assert [told for told in warnings(ada) if "does not take NXtomo data" in told]
+    calibration = scan.with_suffix(".poni")
+    assert [told for told in warnings(ada) if told.endswith(f"is not used; add: --set poni={calibration}")]
+
+
+def warnings(user: Commands) -> list[str]:
+    return [event["summary"] for event in user.events if event.get("event") == "warning"]
 
 
 def test_that_the_work_is_divided_by_the_number_of_frames(facility: DemoFacility, ada: Commands) -> None:
