@@ -83,6 +83,24 @@ def test_that_what_was_tried_is_what_the_run_gives_and_the_result_leads_back(qtb
     compile(copied, "copied.py", "exec")
 
 
+@pytest.mark.timeout(400)
+def test_that_a_trial_that_is_open_when_the_window_closes_is_ended(qtbot: Any, start: Any, tmp_path: Path) -> None:
+    demo = DemoFacility(tmp_path / "facility", ("data=small", "poll_s=1"))
+    program = start(Sites(), demo=demo)
+    program.window.resize(1480, 980)
+    qtbot.mouseClick(program.window.start_page.demo_button, Qt.MouseButton.LeftButton)
+    _sign_in(qtbot, program, demo)
+    _open_from_tree(qtbot, program)
+    _, panel = _open_form(qtbot, program)
+    _drawn(qtbot, panel, lambda: qtbot.mouseClick(panel.try_button, Qt.MouseButton.LeftButton))
+    folder = Path(next(job for job in program.jobs.jobs_at("demo") if job.kind is JobKind.TRIAL).folder, "trial")
+    assert list(folder.glob("answer-*"))
+    program.window.close()
+    program.shut_down()
+    assert '"stop"' in (folder / "questions").read_text().splitlines()[-1]
+    assert not list(folder.glob("answer-*")), "it had ended, and its answers were removed"
+
+
 def _open_form(qtbot: Any, program: Any) -> tuple[SubmitDialog, TrialPanel]:
     """By the inspector's button, with what lies beside the data filled in."""
     button = next(b for b in program.window.inspector.findChildren(QPushButton)

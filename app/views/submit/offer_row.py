@@ -75,6 +75,9 @@ class OfferRow(QWidget):
         offer, values = self._source.offer, self._values()
         if offer is not None and values:
             self._show(offer, values)
+            policy = self.sizePolicy()
+            policy.setRetainSizeWhenHidden(True)         # the picture does not jump with every answer from now on
+            self.setSizePolicy(policy)
         self.setVisible(bool(values))
 
     # -- inside -----------------------------------------------------------------------------------------------------
