@@ -119,7 +119,7 @@ class PixelAxis(pg.AxisItem):
         if self.orientation == "left":
             low, high = sorted((start.y(), stop.y()))
             low, high = max(low, seen.top()), min(high, seen.bottom())
-            edge = min(rect.left() for rect, _, _ in textSpecs) - line - 2
+            edge = min(rect.right() - metrics.horizontalAdvance(text) for rect, _, text in textSpecs) - line - 6
             p.save()
             p.translate(max(edge, self.mapRectFromItem(view, seen).left() - self.width() + 1), (low + high) / 2)
             p.rotate(-90)
