@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from app.model.data import DataReference
 from app.model.jobs import JobSpec
@@ -333,6 +333,22 @@ def test_that_forms_close_with_the_window_so_that_their_trials_end(qtbot: Any, s
     assert dialog.findChild(TrialPanel) is not None
     with qtbot.waitSignal(dialog.finished):
         program.window.close()
+
+
+def test_that_enter_in_the_form_tries_what_it_says(qtbot: Any, start: Any, fake_sites: Any,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    program = start(fake_sites)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    recipe = next(r for r in program.session.recipes("far") if r.trial is not None)
+    dialog = program.window.submit(recipe, DataReference("far", PurePosixPath("/data/scan.h5"), "/entry/data/data"))
+    tried: list[Any] = []
+    monkeypatch.setattr(dialog.findChild(TrialPanel).source, "try_now", tried.append)
+    field = next(f for f in dialog.fields.values() if isinstance(f.editors[0], QLineEdit))
+    qtbot.keyClick(field.editors[0], Qt.Key.Key_Return)
+    assert len(tried) == 1
+    assert fake_sites.batch.submitted == []
+    assert "as Ctrl+T" in dialog.submit_button.toolTip()
 
 
 def test_that_a_trial_is_ended_at_its_site_before_the_connection_is_closed(qtbot: Any, start: Any,
