@@ -219,7 +219,9 @@ def check(site: SlurmFacility, client: Client, drafts: list[Draft], run: set[str
             assert job.state is JobState.COMPLETED, job
         else:
             assert job.state is JobState.QUEUED, job
-    there = {name: found[0] for name in queued.keys() | accounted.keys() if (found := job_of(name))}
+    earliest = min(draft.id for draft in drafts)        # others used this Slurm before, and removed their folders
+    there = {name: found[0] for name in queued.keys() | accounted.keys()
+             if (found := job_of(name)) and found[0] >= earliest}
     assert not [name for name, job_id in there.items() if job_id not in index], "a job without its folder"
     assert not [name for name, job_id in there.items() if job_id in ours and name not in wanted], "a step too many"
     assert all(job.ours for job in known.values() if job_of(job.name))

@@ -65,6 +65,8 @@ _STATES = {"PENDING": JobState.QUEUED, "REQUEUED": JobState.QUEUED, "REQUEUE_FED
            "FAILED": JobState.FAILED, "TIMEOUT": JobState.FAILED, "DEADLINE": JobState.FAILED,
            "OUT_OF_MEMORY": JobState.FAILED, "NODE_FAIL": JobState.FAILED, "BOOT_FAIL": JobState.FAILED,
            "PREEMPTED": JobState.FAILED, "LAUNCH_FAILED": JobState.FAILED, "RECONFIG_FAIL": JobState.FAILED}
+# What the history keeps of a job's waiting says nothing of its end.
+_WAITED = frozenset(("JobHeldUser", "JobHeldAdmin", "Priority", "Resources", "Dependency", "BeginTime"))
 _STATE_WORDS = {"TIMEOUT": "the time limit was reached", "DEADLINE": "its deadline passed",
                 "OUT_OF_MEMORY": "the memory limit was exceeded", "NODE_FAIL": "a node failed",
                 "BOOT_FAIL": "a node did not start", "PREEMPTED": "it was preempted by another job",
@@ -157,7 +159,8 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
             return exit_words(None, int(raised[1]))
         if signal or (exit_code is None and reason == "JobLaunchFailure"):
             return exit_words(None, signal)     # Slurm calls a script that was killed a launch failure, too
-        return _REASONS.get(reason.partition(",")[0], "") or exit_words(exit_code, signal)
+        last = reason.partition(",")[0]
+        return ("" if last in _WAITED else _REASONS.get(last, "")) or exit_words(exit_code, signal)
     if word in ("COMPLETED", "RUNNING", "RESIZING", "SIGNALING", "UPDATE_DB"):
         return ""
     if word not in _STATES:

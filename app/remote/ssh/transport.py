@@ -28,6 +28,7 @@ CHANNEL_OPEN_S = 20.0
 # Said first on both outputs, so that what a start-up file prints is told apart from what the command prints.
 MARK = b"\x1ebeamside\x1e\n"
 _PROLOGUE = "printf '\\036beamside\\036\\n'; printf '\\036beamside\\036\\n' >&2; exec \"$@\""
+_DYING_S = 0.5
 _SLICE_S = 0.5
 _CHUNK = 65536
 _MOST_BYTES = 256 * 10**6     # of one output of a command that is run to its end
@@ -138,6 +139,8 @@ class SshTransport:
             for thread in (drain, feed):
                 if thread.ident is not None:
                     thread.join(5)
+        if code == -1:
+            self._link.join(_DYING_S)       # no exit code: a signal, or the link is dying and does not know it yet
         if died or (code == -1 and not self.alive):
             raise self.lost()
         if max(len(output), len(errors)) > _MOST_BYTES:

@@ -6,6 +6,7 @@ import pytest
 
 from app.errors import SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
 from app.model.jobs import Account, JobState, Resources
+from app.remote.scheduler import slurm_words
 from app.remote.scheduler.dialect import dialect_for
 from app.remote.scheduler.fields import US
 from app.remote.scheduler.slurm import Slurm
@@ -304,3 +305,8 @@ def test_that_a_job_cancelled_before_its_start_has_no_start() -> None:
     (ended,) = slurm.parse_history(past(state="CANCELLED by 1001").replace("cn1", "None assigned"))
     assert row.started is ended.started is None
     assert ended.ended == 1795343009.0
+
+
+@pytest.mark.parametrize("waited", ["JobHeldUser", "Dependency", "Priority"])
+def test_that_what_a_job_once_waited_for_is_no_reason_of_its_failure(waited: str) -> None:
+    assert slurm_words.reason_words("FAILED", waited, 7, 0) == "exit code 7"
