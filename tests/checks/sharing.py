@@ -17,6 +17,7 @@ GROUPS = {"slurm_states": "tests/system (Slurm states)", "SlurmFacility": "tests
 # These wait long, or compute long; the more, the earlier.
 LONGEST = (
     "tests/cli/test_contract_facility.py", "tests/system (Slurm)", "tests/system (Slurm states)",
+    "tests/system (Grid Engine)", "tests/unit/recipes/test_azimuthal_array.py",
     "tests/cli/test_contract.py", "tests/system (Moonshot)", "tests/cli/test_contract_get.py",
     "tests/unit/agent_hdf5/test_statistics.py",
     "tests/gui/test_answers_local.py", "tests/contract/test_data_service_contract.py",

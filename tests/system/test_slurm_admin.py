@@ -15,7 +15,7 @@ def submitted(site: SlurmFacility, command: str, *options: str) -> str:
 def test_that_memory_is_limited_as_the_nature_says(slurm_states: SlurmFacility) -> None:
     greedy = submitted(slurm_states, "python3 -c 'b = bytearray(400_000_000); import time; time.sleep(60)'",
                        "--mem=100M")
-    wait_for("the end", 30, lambda: slurm_states.admin.job_state(greedy) in ("OUT_OF_MEMORY", "FAILED"))
+    wait_for("the end", 60, lambda: slurm_states.admin.job_state(greedy) in ("OUT_OF_MEMORY", "FAILED"))
     assert slurm_states.nature.cgroups is has_memory_cgroups()
     assert (slurm_states.admin.job_state(greedy) == "OUT_OF_MEMORY") is slurm_states.nature.cgroups
 
@@ -37,4 +37,4 @@ def test_that_a_drained_node_takes_no_jobs_until_it_is_resumed(slurm_states: Slu
     wait_for("the reason", 20, lambda: f"UnavailableNodes:{node}" in slurm_states.run(
         "squeue", "-h", "-j", waiting, "-o", "%r").stdout)
     slurm_states.admin.resume(node)
-    wait_for("the end", 20, lambda: slurm_states.admin.job_state(waiting) == "COMPLETED")
+    wait_for("the end", 60, lambda: slurm_states.admin.job_state(waiting) == "COMPLETED")
