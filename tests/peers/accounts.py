@@ -1,4 +1,8 @@
-"""Two accounts of this machine for visitors of a facility on it, with homes below one folder. Needs root."""
+"""Accounts of this machine for visitors of a facility on it. Needs root.
+
+Test programs and checkouts beside each other share one password file: whoever adds to it or removes from it holds the
+lock of this module, from looking which names are free until the homes are there.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,67 @@ import contextlib
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
+import filelock
+
+_ALONE = filelock.FileLock(Path(tempfile.gettempdir()) / "beamside-test-accounts.lock")
+_LOCKED_ATTEMPTS = 100
+
 
 def make_accounts(root: Path, stack: contextlib.ExitStack) -> tuple[str, str]:
-    """Two accounts, bsvisitor1 and bsvisitor2 unless another facility has them; removed on the way out."""
+    """Two accounts, bsvisitor1 and bsvisitor2 unless another facility has them, with homes in ``root``; removed on the
+    way out.
+    """
     made: list[str] = []
-    for number in range(1, 100):
-        user, home = f"bsvisitor{number}", root / "home" / f"bsvisitor{number}"
-        with contextlib.suppress(KeyError):
-            if Path(pwd.getpwnam(user).pw_dir).exists():
-                continue                                          # in use by another facility
-            _account("userdel", "-f", user)                       # left by one that was killed
-        home.parent.mkdir(exist_ok=True)
-        # '*' and not '!': without PAM sshd refuses accounts that are locked
-        _account("useradd", "--create-home", "--home-dir", str(home), "--shell", "/bin/bash", "--password", "*", user)
-        stack.callback(_account, "userdel", "-f", user)
-        made.append(user)
-        if len(made) == 2:
-            return made[0], made[1]
+    (root / "home").mkdir(exist_ok=True)
+    with _ALONE:
+        for number in range(1, 100):
+            user, home = f"bsvisitor{number}", root / "home" / f"bsvisitor{number}"
+            with contextlib.suppress(KeyError):
+                if Path(pwd.getpwnam(user).pw_dir).exists():
+                    continue                                      # in use by another facility
+                _change("userdel", "-f", user)                    # left by one that was killed
+            _add(user, home)
+            stack.callback(remove_account, user)
+            made.append(user)
+            if len(made) == 2:
+                return made[0], made[1]
     raise RuntimeError("no free bsvisitor account names")
 
 
-def _account(*argv: str) -> None:
-    """useradd and userdel, again while somebody else has the password file locked."""
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    for _attempt in range(20):
+def make_account(user: str, stack: contextlib.ExitStack, home: Path | None = None, shell: str = "/bin/bash") -> None:
+    """One account, with a home of its own or none; removed on the way out.
+
+    Raises:
+        RuntimeError: useradd's words, for example that there is one of that name.
+    """
+    with _ALONE:
+        _add(user, home, shell)
+    stack.callback(remove_account, user)
+
+
+def remove_account(user: str, *options: str) -> None:
+    """Remove an account where there is one (``-r``: with its home)."""
+    with _ALONE:
+        _change("userdel", "-f", *options, user)
+
+
+def _add(user: str, home: Path | None, shell: str = "/bin/bash") -> None:
+    # '*' and not '!': without PAM sshd refuses accounts that are locked
+    place = ("--create-home", "--home-dir", str(home)) if home else ("--no-create-home",)
+    done = _change("useradd", *place, "--shell", shell, "--password", "*", user)
+    if done.returncode:
+        raise RuntimeError(f"{shutil.which('useradd')}: {done.stderr.strip()}")
+
+
+def _change(*argv: str) -> subprocess.CompletedProcess[str]:
+    """useradd and userdel, again while a program that is not ours has the password file locked."""
+    for _attempt in range(_LOCKED_ATTEMPTS):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
         if "lock" not in done.stderr:
             break
         time.sleep(0.2)
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
-    if done.returncode and argv[0] == "useradd":
-        raise RuntimeError(f"{shutil.which(argv[0])}: {done.stderr.strip()}")
+    return done

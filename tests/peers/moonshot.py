@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from app.model.site import IdentityMethod, IdentitySettings, MoonshotSettings, SiteProfile, SshSettings
 from tests.checks.secrets import register
 from tests.peers import moonshot_config as config
+from tests.peers.accounts import make_account
 from tests.peers.moonshot_config import Member
 from tests.peers.need import missing, need_program
 from tests.peers.sshd import public_line, write_private
@@ -280,16 +281,9 @@ def _openssl(folder: Path, *argv: str) -> None:
 
 
 def _make_account(folder: Path, stack: contextlib.ExitStack) -> tuple[str, Path]:
-    """A local account whose home is in the folder; '*' and not '!', since sshd without PAM refuses locked accounts."""
+    """A local account whose home is in the folder."""
     name, home = f"moon{secrets.token_hex(4)}", folder / "home"
-    for _attempt in range(20):
-        done = subprocess.run(["useradd", "--create-home", "--home-dir", str(home), "--shell", "/bin/bash",
-                               "--password", "*", name], capture_output=True, text=True, timeout=30, check=False)
-        if "lock" not in done.stderr:
-            break
-        time.sleep(0.2)
-    assert done.returncode == 0, done.stderr
-    stack.callback(subprocess.run, ["userdel", "-f", name], capture_output=True, timeout=30, check=False)
+    make_account(name, stack, home)
     return name, home
 
 

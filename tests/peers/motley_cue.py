@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import filelock
 
+from tests.peers.accounts import remove_account
 from tests.peers.need import missing, need_program
 from tests.peers.openid_provider import OpenIdProvider
 from tests.peers.pki import Pki
@@ -49,9 +49,7 @@ class MotleyCuePeer:
 
     def forget(self, user: str) -> None:
         """Remove an account."""
-        with contextlib.suppress(KeyError):
-            pwd.getpwnam(user)
-            subprocess.run(["userdel", "-r", user], capture_output=True, check=False)
+        remove_account(user, "-r")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from app.remote.ssh.authority.certificate import check, read
 from app.remote.ssh.authority.holder import CertificateHolder
 from app.remote.ssh.connect import open_ssh
 from app.remote.ssh.login import Credentials, log_in
+from tests.peers.accounts import make_account
 from tests.peers.certificate_endpoint import checked_by, endpoint
 from tests.peers.interaction import FakePerson
 from tests.peers.openid_provider import OpenIdProvider, openid_provider
@@ -164,10 +166,9 @@ def public_folder() -> Iterator[Path]:
 @pytest.fixture
 def oinit_user() -> Iterator[str]:
     """The account that oinit's certificates log in as."""
-    subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", "--password", "*", "oinit"], check=True,
-                   timeout=30, capture_output=True)
-    yield "oinit"
-    subprocess.run(["userdel", "-f", "oinit"], check=False, timeout=30, capture_output=True)
+    with contextlib.ExitStack() as stack:
+        make_account("oinit", stack, shell="/bin/sh")
+        yield "oinit"
 
 
 def profile_for(server: Sshd, provider: OpenIdProvider, authority: CertificateAuthority) -> SiteProfile:
