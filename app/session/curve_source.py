@@ -14,8 +14,8 @@ from PySide6.QtCore import QObject, Signal
 from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription
 from app.remote.seams import DataService
-from app.session.frame_source import signal_reference
 from app.session.future_watcher import FutureWatcher
+from app.session.picture_keys import signal_reference
 from app.session.viewed import Viewed
 
 TABLE_ROWS, TABLE_COLUMNS = 2000, 200

@@ -1,10 +1,10 @@
 """What an image panel shows, fetched so that the newest wish wins and the link is never idle meanwhile.
 
 GUI thread only; never waits. What is wanted is looked at anew whenever something arrives or is wished for
-(``_advance``): the whole frame first, with a coarse picture before it where the link is slow, then a zoomed region,
-exact at 1:1, in tiles where it is large. Somebody who moves through the stack gets as many requests under way as the
-link is long, and pictures as coarse as it is slow; who stops gets the full one. A picture is shown only under the frame
-it was asked for, and never after a newer one.
+(``_advance``; ``frame_requests`` sends what is missing): the whole frame first, with a coarse picture before it where
+the link is slow, then a zoomed region, exact at 1:1, in tiles where it is large. Somebody who moves through the stack
+gets as many requests under way as the link is long, and pictures as coarse as it is slow; who stops gets the full one.
+A picture is shown only under the frame it was asked for, and never after a newer one.
 """
 
 from __future__ import annotations
@@ -19,23 +19,19 @@ from app.model.data import Block, DataReference, Exactness
 from app.model.plot import PlotDescription
 from app.remote.seams import DataService
 from app.session.cursor_value import CursorValue
-from app.session.fetch_ahead import FetchAhead
 from app.session.file_watch import FileWatch
-from app.session.flights import Ask, Flights, Purpose
+from app.session.flights import Ask, Purpose
+from app.session.frame_requests import VISIBLE, FrameRequests
 from app.session.link_pace import LinkPace
 from app.session.motion import Motion
-from app.session.picture_keys import FrameGeometry, Key, Region, signal_reference
+from app.session.picture_keys import FrameGeometry, Key
 from app.session.picture_memory import PictureMemory
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.zoomed_part import ZoomedPart
 
-__all__ = ["FrameSource", "Region", "signal_reference"]
-
 LOADING_AFTER_MS = 150
 LOOK_AGAIN_MS = 1000          # whether a link that was slow has become better
-HURRY_NEAR, HURRY_FAR = 12.0, 40.0       # frames per second
-VISIBLE = (Purpose.DRAFT, Purpose.PICTURE)
 
 _panels = itertools.count(1)
 Leading = tuple[int, ...]
@@ -64,10 +60,9 @@ class FrameSource(QObject):
     def __init__(self, data: DataService, reference: DataReference, description: PlotDescription,
                  viewed: Viewed | None = None, parent: QObject | None = None, *,
                  streaming: Streaming | None = None) -> None:
-        """``reference`` names the signal itself (see :func:`signal_reference`)."""
+        """``reference`` names the signal itself (see :func:`~app.session.picture_keys.signal_reference`)."""
         super().__init__(parent)
         self._data = data
-        self._reference = reference
         self._viewed = viewed
         self._streaming = streaming or Streaming(parent=self)
         self._streaming.quality_changed.connect(self._advance)
@@ -76,10 +71,8 @@ class FrameSource(QObject):
         self._motion = Motion()
         self._memory = PictureMemory(reference, self._streaming.memory)
         view = f"panel-{next(_panels)}"
-        self._flights = Flights(data, view, self, self)
-        self._ahead = FetchAhead(self._geometry, self._pace, self._motion,
-                                 None if reference.site == "local" else self._streaming.budget,
-                                 self._there, self._fetch_ahead, self)
+        self._requests = FrameRequests(data, reference, self._geometry, self._pace, self._motion, self._memory,
+                                       self._streaming, view, self, self)
         self._part = ZoomedPart(self._geometry, self._memory, self, self.block_ready.emit, self._advance)
         self._cursor = CursorValue(data, reference, view, self, self._part.value, self.value_read.emit)
         self._watch = FileWatch(data, reference.file_path, self, self._outdated)
@@ -87,11 +80,9 @@ class FrameSource(QObject):
         self._opening: Leading | None = None
         self._visible: tuple[float, float, float, float] | None = None
         self._device = self._whole_device = (0, 0)
-        self._serial = self._epoch = 0
         self._failed_serial = -1
         self._changed = False
         self._newest: tuple[int, int] | None = None      # that a change was told of
-        self._unreadable: set[Leading] = set()
         self._shown: Key | None = None               # the whole frame on screen
         self._shown_serial = -1
         self._loading = _single_shot(self, LOADING_AFTER_MS, self._say_loading)
@@ -103,16 +94,14 @@ class FrameSource(QObject):
     def show_frame(self, leading: object) -> None:
         """Want this frame: one index per leading axis."""
         wanted = tuple(int(i) for i in leading)  # type: ignore[attr-defined]
-        self._serial += 1
+        self._requests.serial += 1
         jump = self._motion.wish(wanted, time.monotonic())
         self._leading = wanted
         if jump:
-            self._epoch += 1
-            self._flights.drop(lambda ask: ask.key.leading != wanted)
+            self._requests.jump_to(wanted)
         else:
-            slow = bool(self._device[0]) and self._moving_picture()[1]
-            self._flights.drop(lambda ask: ask.key.leading != wanted and (
-                ask.purpose in (Purpose.DETAIL, Purpose.STATISTICS) or (slow and ask.purpose is Purpose.PICTURE)))
+            slow = bool(self._device[0]) and self._pace.moving_picture(self._pace.whole_factor(self._whole_device))[1]
+            self._requests.move_to(wanted, slow)
         self._advance()
 
     def see_region(self, y0: float, y1: float, x0: float, x1: float, height: int, width: int) -> None:
@@ -133,8 +122,8 @@ class FrameSource(QObject):
 
     def retry(self) -> None:
         """Ask again after an error."""
-        self._serial += 1
-        self._unreadable.clear()
+        self._requests.serial += 1
+        self._requests.unreadable.clear()
         self._advance()
 
     def refresh(self) -> None:
@@ -150,16 +139,15 @@ class FrameSource(QObject):
     def take_description(self, description: PlotDescription) -> None:
         """What the changed file holds now: go on with it."""
         self._geometry = FrameGeometry(description)
-        self._ahead.take_geometry(self._geometry)
+        self._requests.take_geometry(self._geometry)
         self._part.take_geometry(self._geometry)
         self._changed, self._opening = False, None
         self.retry()
 
     def close(self) -> None:
         """Nobody looks any more: take back every request."""
-        self._flights.drop_all()
+        self._requests.drop_all()
         self._cursor.close()
-        self._ahead.stop()
         self._watch.close()
         self._leading = None
         for timer in (self._loading, self._still, self._better):
@@ -181,9 +169,9 @@ class FrameSource(QObject):
         if last:
             self._opening = None
             self._pace.learn(key, block)
-        self._keep(Ask(key, Purpose.PICTURE, self._serial), block, key)
+        self._keep(Ask(key, Purpose.PICTURE, self._requests.serial), block, key)
         if self._leading is None or not self._device[0]:         # before the view is laid out
-            self._show_whole(key, self._memory.get(key) or block, self._serial)
+            self._show_whole(key, self._memory.get(key) or block, self._requests.serial)
 
     def end_opening(self) -> None:
         """Nothing more of it comes: if that was not all, ask for it."""
@@ -203,79 +191,27 @@ class FrameSource(QObject):
         final = self._memory.whole(self._leading, factor)
         best = final or self._memory.coarse(self._leading, factor)
         if best is not None:
-            self._show_whole(*best, self._serial)
+            self._show_whole(*best, self._requests.serial)
         if (self._shown is None or self._shown.leading != self._leading) and not self._loading.isActive():
             self._loading.start()
-        if self._failed_serial == self._serial or self._opening == self._leading:
+        if self._failed_serial == self._requests.serial or self._opening == self._leading:
             return
         moving = self._motion.moving(time.monotonic())
         if moving:
             self._still.start(self._motion.still_in_ms(time.monotonic()))
-        wanted = self._whole_wanted(factor, moving, final is not None)
+        wanted = self._requests.whole_wanted(self._leading, factor, moving)
         if wanted is not None:
-            self._send_whole(wanted, moving)
-        elif final is not None and (not moving or self._pace.near) and not self._send_detail(final) \
-                and not moving and self._memory.statistics(self._leading) is None:
-            self._send_statistics(factor)
-        self._look_ahead(factor, moving, wanted)
+            self._requests.send_whole(wanted, moving)
+        elif final is not None and (not moving or self._pace.near) and not self._detail_missing(final) and not moving:
+            self._requests.send_statistics(self._leading, factor)
+        self._requests.look_ahead(self._leading, factor, moving, wanted)
 
-    def _whole_wanted(self, factor: int, moving: bool, final: bool) -> Key | None:
-        """The picture of the whole frame still to be had, or ``None``."""
-        assert self._leading is not None
-        if final:
-            return None
-        wanted = Key(self._leading, None, factor)
-        if moving:
-            coarse, draft = self._pace.moving_picture(factor)
-            have = self._memory.coarse(self._leading, factor)
-            if (coarse, draft) != (factor, False):
-                wanted = Key(self._leading, None, coarse, draft)
-                if have is not None and have[0].factor <= coarse:
-                    return None                  # enough in passing; the full one when nobody moves any more
-        return wanted
-
-    def _send_whole(self, key: Key, moving: bool) -> None:
-        purpose = Purpose.DRAFT if key.draft else Purpose.PICTURE
-        if self._flights.adopt(key, purpose, self._serial):
-            return
-        if not moving:                           # nobody passes by any more: what is for other frames only delays it
-            self._flights.drop(lambda ask: ask.key.leading != key.leading and ask.purpose is Purpose.DRAFT)
-        if self._flights.count(*VISIBLE) >= self._pace.under_way(key.factor, key.draft):
-            return                               # looked at again when one arrives: then the newest wish is sent
-        statistics = self._memory.statistics(key.leading) is None and not (moving and self._hurried(key))
-        preview = None if moving or self._memory.coarse(key.leading, key.factor) else \
-            self._pace.preview_factor(key.factor)
-        request = self._geometry.request(self._reference, key, statistics, preview)
-        self._flights.send(Ask(key, purpose, self._serial), request, self._epoch)
-
-    def _send_detail(self, whole: tuple[Key, Block]) -> int:
+    def _detail_missing(self, whole: tuple[Key, Block]) -> int:
         """Show and ask for the part that is zoomed into; how many pictures of it are still missing."""
         assert self._leading is not None
         wanted = self._part.look(self._leading, self._visible, self._device, whole, self._pace.oversampling)
-        self._flights.drop(lambda ask: ask.purpose is Purpose.DETAIL and ask.key not in wanted)
-        for key in wanted:
-            if self._flights.find(key) is None:
-                request = self._geometry.request(self._reference, key, statistics=False)
-                self._flights.send(Ask(key, Purpose.DETAIL, self._serial), request, self._epoch)
+        self._requests.send_detail(wanted)
         return len(wanted)
-
-    def _send_statistics(self, factor: int) -> None:
-        """Of a frame that came without, while somebody moved."""
-        assert self._leading is not None
-        key = Key(self._leading, None, self._geometry.coarser(factor, 64))
-        if self._flights.find(key) is None:
-            request = self._geometry.request(self._reference, key, statistics=True)
-            self._flights.send(Ask(key, Purpose.STATISTICS, self._serial), request, self._epoch)
-
-    def _look_ahead(self, factor: int, moving: bool, wanted: Key | None) -> None:
-        assert self._leading is not None
-        if moving:
-            coarse, draft = self._pace.moving_picture(factor)
-            places = self._pace.under_way(coarse, draft) - len(self._flights.asks())
-            if wanted is None or self._flights.find(wanted) is not None:
-                self._ahead.move(self._leading, coarse, draft, places)
-        elif wanted is None and not self._flights.count(*VISIBLE, Purpose.DETAIL):
-            self._ahead.rest(self._leading, factor, self._streaming.memory.limit_bytes // 2)
 
     # -- what arrives -----------------------------------------------------------------------------------------------
 
@@ -293,21 +229,22 @@ class FrameSource(QObject):
     def read_failed(self, ask: Ask, error: BaseException) -> None:
         """Told if it is about what is wanted now; what was fetched ahead is told when it is wanted."""
         if ask.purpose is Purpose.AHEAD:
-            self._unreadable.add(ask.key.leading)
-        elif ask.serial >= self._serial or (ask.key.leading == self._leading and ask.purpose is Purpose.DETAIL):
-            self._failed_serial = self._serial
+            self._requests.unreadable.add(ask.key.leading)
+        elif ask.serial >= self._requests.serial or (
+                ask.purpose is Purpose.DETAIL and ask.key.leading == self._leading):
+            self._failed_serial = self._requests.serial
             self._loading.stop()
             self.failed.emit(error)
             return
         self._advance()
 
     def read_cancelled(self, ask: Ask) -> None:
-        if ask.serial < self._serial:
+        if ask.serial < self._requests.serial:
             self._advance()
 
     def bytes_streamed(self, ask: Ask, received_bytes: int) -> None:
         if ask.purpose is Purpose.AHEAD:
-            self._ahead.spend(ask.key.leading, received_bytes)
+            self._requests.ahead.spend(ask.key.leading, received_bytes)
         if self._viewed is not None:
             self._viewed.stream(received_bytes)
 
@@ -343,7 +280,7 @@ class FrameSource(QObject):
         self._shown = key
         if not same_frame:
             self._part.clear()
-            self._ahead.seen(key.leading)
+            self._requests.ahead.seen(key.leading)
             if self._viewed is not None:
                 self._viewed.look_at(block)
         self._loading.stop()
@@ -359,10 +296,9 @@ class FrameSource(QObject):
         self.file_changed.emit(generation)
 
     def _forget(self) -> None:
-        self._flights.drop_all()
-        self._ahead.stop()
+        self._requests.drop_all()
         self._memory.forget()
-        self._unreadable.clear()
+        self._requests.unreadable.clear()
         self._shown = None
         self._part.clear()
 
@@ -372,24 +308,6 @@ class FrameSource(QObject):
         status = self._data.status()
         self._pace.quality = self._streaming.quality
         self._pace.measure(status.get("latency_s"), status.get("rate_bytes_s"))
-
-    def _moving_picture(self) -> tuple[int, bool]:
-        return self._pace.moving_picture(self._pace.whole_factor(self._whole_device))
-
-    def _hurried(self, key: Key) -> bool:
-        """Too fast for statistics to be counted: they follow when nobody moves any more."""
-        return key.draft or self._motion.frames_per_s > (HURRY_NEAR if self._pace.near else HURRY_FAR)
-
-    def _there(self, key: Key) -> bool:
-        """In memory, under way, or known not to be readable."""
-        if key.leading in self._unreadable or self._flights.find(key) is not None:
-            return True
-        return key in self._memory or self._memory.whole(key.leading, key.factor) is not None
-
-    def _fetch_ahead(self, key: Key) -> None:
-        resting = not self._motion.moving(time.monotonic())
-        request = self._geometry.request(self._reference, key, statistics=resting)
-        self._flights.send(Ask(key, Purpose.AHEAD), request, 0)
 
     def _say_loading(self) -> None:
         if self._shown is None or self._shown.leading != self._leading:

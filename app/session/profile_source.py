@@ -15,9 +15,9 @@ from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription
 from app.model.stack import PixelPoint, PixelRegion, StackProfile, StackProgress
 from app.remote.seams import DataService
-from app.session.frame_source import signal_reference
 from app.session.future_watcher import FutureWatcher, Mailbox
 from app.session.newest_answer import NewestAnswer
+from app.session.picture_keys import signal_reference
 from app.session.projection_source import RemainingTime
 
 _panels = itertools.count(1)

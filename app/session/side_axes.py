@@ -15,8 +15,8 @@ from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.remote.seams import DataService
-from app.session.frame_source import signal_reference
 from app.session.future_watcher import FutureWatcher
+from app.session.picture_keys import signal_reference
 
 PRIORITY = 4                           # after every picture and its statistics
 LONGEST = 1 << 15                      # numbers; 256 kB

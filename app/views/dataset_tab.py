@@ -18,10 +18,11 @@ from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.session.curve_source import CurveSource, TableSource
 from app.session.file_follower import FileFollower, same_frames, same_view
-from app.session.frame_source import FrameSource, Region, signal_reference
+from app.session.frame_source import FrameSource
 from app.session.link_pace import first_picture
 from app.session.node_source import NodeSource
 from app.session.opening import Opening
+from app.session.picture_keys import Region, signal_reference
 from app.session.picture_marks import PictureMarks
 from app.session.side_axes import SideAxes
 from app.session.snippet import python_snippet

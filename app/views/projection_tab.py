@@ -16,9 +16,10 @@ from app.model.data import Block, DataReference
 from app.model.plot import PlotDescription, View
 from app.model.stack import StackOperation, StackProgress, StackProjection
 from app.model.text import visible
-from app.session.frame_source import FrameSource, Region
+from app.session.frame_source import FrameSource
 from app.session.future_watcher import FutureWatcher
 from app.session.held_picture import HeldPicture, save_projection, screen_reduction
+from app.session.picture_keys import Region
 from app.session.projection_source import ProjectionSource, partial_block, projected_dtype
 from app.session.stack_snippets import projection_snippet
 from app.session.viewed import Viewed

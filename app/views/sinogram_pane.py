@@ -14,9 +14,10 @@ from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
-from app.session.frame_source import FrameSource, Region, signal_reference
+from app.session.frame_source import FrameSource
 from app.session.future_watcher import FutureWatcher
 from app.session.permuted_data import PermutedData, permuted_description
+from app.session.picture_keys import Region, signal_reference
 from app.session.profile_source import axis_values, leading_axis, leading_axis_name
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService

@@ -80,7 +80,7 @@ def test_that_a_preview_is_shown_until_the_picture_is_there(qtbot: Any, source: 
     panel = Panel(source)
     data.hold = True
     source.show_frame((3,))
-    ask = source._flights.asks()[0]
+    ask = source._requests.flights.asks()[0]
     coarse = Block(data.frames[3, ::8, ::8], REFERENCE, Selection.frame((3,)), SHAPE[1:], Exactness.POOLED, (8, 8),
                    generation=data.generation, bytes_received=500)
     source.part_arrived(ask, coarse)
@@ -205,7 +205,7 @@ def test_that_neighbours_are_fetched_outward_until_the_budget_is_spent(qtbot: An
     qtbot.waitUntil(lambda: len(asked(data, Purpose.AHEAD)) == 2, timeout=3000)
     assert [request.selection.items[0] for request in asked(data, Purpose.AHEAD)] == [11, 9]
     qtbot.waitUntil(lambda: streaming.prefetched_bytes >= 6_000_000)
-    qtbot.waitUntil(lambda: not source._ahead._trickle.isActive(), timeout=3000)
+    qtbot.waitUntil(lambda: not source._requests.ahead._trickle.isActive(), timeout=3000)
     assert len(asked(data, Purpose.AHEAD)) == 2
 
 

@@ -18,9 +18,10 @@ from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.session.curve_source import CurveSource
-from app.session.frame_source import FrameSource, Region, signal_reference
+from app.session.frame_source import FrameSource
 from app.session.future_watcher import FutureWatcher
 from app.session.opening import Opening
+from app.session.picture_keys import Region, signal_reference
 from app.session.profile_source import axis_values, leading_axis, leading_axis_name
 from app.session.side_axes import SideAxes
 from app.session.streaming import Streaming
