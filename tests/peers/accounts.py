@@ -7,6 +7,7 @@ lock of this module, from looking which names are free until the homes are there
 from __future__ import annotations
 
 import contextlib
+import grp
 import pwd
 import shutil
 import subprocess
@@ -61,6 +62,9 @@ def remove_account(user: str, *options: str) -> None:
 def _add(user: str, home: Path | None, shell: str = "/bin/bash") -> None:
     # '*' and not '!': without PAM sshd refuses accounts that are locked
     place = ("--create-home", "--home-dir", str(home)) if home else ("--no-create-home",)
+    with contextlib.suppress(KeyError):
+        grp.getgrnam(user)
+        _change("groupdel", user)                                 # its account is gone: a userdel was killed half-way
     done = _change("useradd", *place, "--shell", shell, "--password", "*", user)
     if done.returncode:
         raise RuntimeError(f"{shutil.which('useradd')}: {done.stderr.strip()}")
