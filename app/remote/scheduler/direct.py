@@ -14,10 +14,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.errors import BeamsideError, SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
+from app.errors import BeamsideError, SchedulerUnavailableError, SubmissionRefusedError
 from app.model.jobs import Account, JobState, Partition, Resources
 from app.remote.scheduler.fields import fields, number, plain
 from app.remote.scheduler.options import checked_ids, checked_name, checked_names, checked_script, positive
+from app.remote.scheduler.refusals import refused
 from app.remote.scheduler.states import AFTER, JobRow, StepWish, exit_words
 
 PARTITION = "direct"
@@ -89,12 +90,7 @@ class Direct:
     def refusal(self, errors: str, resources: Resources) -> BeamsideError:
         if _is_missing(errors):
             return self.unreachable(127, errors)
-        if re.search(r"No space left|quota exceeded", errors, re.I):
-            return StorageFullError("There is no space left where the job was to be written.", errors.strip(),
-                                    "Free some space or quota and submit again.")
-        told = _told(errors)
-        return SubmissionRefusedError(told or "The machine refused the job.", errors.strip(),
-                                      "Change what is asked for and submit again.")
+        return refused(_told(errors) or "The machine refused the job.", errors)
 
     def may_have_accepted(self, errors: str) -> bool:
         """A command that failed has made no job: it tells the id last."""

@@ -214,7 +214,7 @@ class GridEngine:
 
     def has_no_history(self, errors: str) -> bool:
         return bool(re.search(r"accounting.*(No such file|Permission denied)|no jobs running since startup", errors)
-                    ) or words.is_missing(errors)
+                    ) or words.REFUSALS.is_missing(errors)
 
     def end_told_by_log(self, log_tail: str) -> JobRow | None:
         """Grid Engine writes nothing into a job's log."""
@@ -274,4 +274,4 @@ class GridEngine:
                 if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@+-]*", name)]
 
     def unreachable(self, exit_code: int, errors: str) -> SchedulerUnavailableError:
-        return words.unreachable(exit_code, errors)
+        return words.REFUSALS.unreachable(exit_code, errors)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from app.errors import BeamsideError, SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
+from app.errors import BeamsideError
 from app.model.jobs import JobState, Resources
 from app.remote.scheduler.fields import duration, plain
+from app.remote.scheduler.refusals import Refusals
 
 _UNREACHABLE = re.compile(r"commlib error|unable to (send message to|contact) qmaster|failed receiving gdi request|"
                           r"can't connect to service|qmaster is not running|got (select|send|read) error", re.I)
@@ -36,6 +37,7 @@ _REFUSALS = (
      "Use input files from another folder, or another place for results."),
     (r"no suitable queues", "No queue of the site would ever run the job.", "Ask for less, or choose another queue."),
 )
+REFUSALS = Refusals("Grid Engine", _UNREACHABLE, _MISSING, _REFUSALS)
 # Of accounting(5): what had failed, besides the program itself.
 _FAILED = {25: "put back into the queue", 24: "moved to another host", 30: "put back into the queue",
            26: "its log could not be opened", 27: "its shell was not found", 28: "its folder could not be entered",
@@ -101,38 +103,12 @@ def failure(code: int, exit_status: int | None, wallclock: float, limit_s: int |
 
 def refusal(errors: str, resources: Resources) -> BeamsideError:
     """The error for a ``qsub`` that failed."""
-    if _UNREACHABLE.search(errors) or is_missing(errors):
-        return unreachable(1, errors)
-    if re.search(r"No space left|quota exceeded", errors, re.I):
-        return StorageFullError("There is no space left where the job was to be written.", errors.strip(),
-                                "Free some space or quota and submit again.")
-    for pattern, summary, remedy in _REFUSALS:
-        if re.search(pattern, errors, re.I):
-            summary = summary.format(partition=resources.partition or "(any)", account=resources.account or "(none)",
-                                     minutes=resources.time_limit_min, memory=resources.memory_mb or "default",
-                                     cpus=resources.cpus or 1, gpus=resources.gpus or 0)
-            return SubmissionRefusedError(summary, errors.strip(), remedy)
+    asked = {"partition": resources.partition or "(any)", "account": resources.account or "(none)",
+             "minutes": resources.time_limit_min, "memory": resources.memory_mb or "default",
+             "cpus": resources.cpus or 1, "gpus": resources.gpus or 0}
     lines = [line.strip() for line in errors.splitlines() if line.strip() and line.strip() != "Exiting."]
     said = re.sub(r"^(Unable to run job: )?(job rejected: |denied: |error: )?", "", lines[0]) if lines else ""
-    said = f": {plain(said)}" if said else "."
-    return SubmissionRefusedError(f"Grid Engine refused the job{said}",
-                                  errors.strip(), "Change what is asked for and submit again.")
-
-
-def is_missing(errors: str) -> bool:
-    """Whether the commands were not found, or do not know of which Grid Engine they are."""
-    return bool(_MISSING.search(errors))
-
-
-def unreachable(exit_code: int, errors: str) -> SchedulerUnavailableError:
-    """The error for a command that got no answer."""
-    if exit_code in (126, 127) or is_missing(errors):
-        return SchedulerUnavailableError(
-            "Grid Engine's commands were not found at the site.", errors.strip(),
-            "If they need a login shell or a module, set [batch] login_shell = true in the site's profile.")
-    return SchedulerUnavailableError(
-        "Grid Engine does not answer at the moment; jobs that were submitted are not lost.", errors.strip(),
-        "Try again in a minute.")
+    return REFUSALS.refusal(errors, asked, plain(said))
 
 
 def queue_limits(text: str) -> dict[str, int | None]:

@@ -177,7 +177,7 @@ class Slurm:
         return rows
 
     def has_no_history(self, errors: str) -> bool:
-        return bool(re.search("accounting storage is disabled", errors, re.I)) or words.is_missing(errors)
+        return bool(re.search("accounting storage is disabled", errors, re.I)) or words.REFUSALS.is_missing(errors)
 
     def end_told_by_log(self, log_tail: str) -> JobRow | None:
         return words.end_told_by_log(log_tail)
@@ -239,7 +239,7 @@ class Slurm:
                 for name, where in sorted(partitions.items())]
 
     def unreachable(self, exit_code: int, errors: str) -> SchedulerUnavailableError:
-        return words.unreachable(exit_code, errors)
+        return words.REFUSALS.unreachable(exit_code, errors)
 
 
 def _tasks(text: str) -> list[tuple[str, int | None]]:

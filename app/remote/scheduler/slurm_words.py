@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
-from app.errors import BeamsideError, SchedulerUnavailableError, StorageFullError, SubmissionRefusedError
+from app.errors import BeamsideError
 from app.model.jobs import JobState, Resources
 from app.remote.scheduler.fields import plain
+from app.remote.scheduler.refusals import Refusals
 from app.remote.scheduler.states import JobRow, exit_words
 
 _UNREACHABLE = re.compile(r"Unable to contact slurm controller|Socket timed out|Connection (refused|timed out)|"
@@ -53,6 +54,7 @@ _REFUSALS = (
     (r"Job dependency problem", "The job that this one was to wait for does not exist any more.",
      "Submit it without waiting, or submit the other job again."),
 )
+REFUSALS = Refusals("Slurm", _UNREACHABLE, _MISSING, _REFUSALS)
 _STATES = {"PENDING": JobState.QUEUED, "REQUEUED": JobState.QUEUED, "REQUEUE_FED": JobState.QUEUED,
            "REQUEUE_HOLD": JobState.HELD, "SPECIAL_EXIT": JobState.HELD, "RESV_DEL_HOLD": JobState.HELD,
            "EXPEDITING": JobState.QUEUED,
@@ -216,36 +218,10 @@ def said(errors: str) -> str:
 
 def refusal(errors: str, resources: Resources) -> BeamsideError:
     """The error for an ``sbatch`` that failed."""
-    if _UNREACHABLE.search(errors) or is_missing(errors):
-        return unreachable(1, errors)
-    if re.search(r"No space left|quota exceeded", errors, re.I):
-        return StorageFullError("There is no space left where the job was to be written.", errors.strip(),
-                                "Free some space or quota and submit again.")
-    for pattern, summary, remedy in _REFUSALS:
-        if re.search(pattern, errors, re.I):
-            summary = summary.format(partition=resources.partition or "(the default)",
-                                     account=resources.account or "(the default)", gpus=resources.gpus,
-                                     minutes=resources.time_limit_min, memory=resources.memory_mb,
-                                     cpus=resources.cpus)
-            return SubmissionRefusedError(summary, errors.strip(), remedy)
-    words = said(errors)
-    return SubmissionRefusedError(f"Slurm refused the job: {words}" if words else "Slurm refused the job.",
-                                  errors.strip(), "Change what is asked for and submit again.")
-
-
-def is_missing(errors: str) -> bool:
-    """Whether the shell did not find Slurm's commands."""
-    return bool(_MISSING.search(errors))
-
-
-def unreachable(exit_code: int, errors: str) -> SchedulerUnavailableError:
-    """The error for a command that got no answer."""
-    if exit_code in (126, 127) or is_missing(errors):
-        return SchedulerUnavailableError(
-            "Slurm's commands were not found at the site.", errors.strip(),
-            "If they need a login shell or a module, set [batch] login_shell = true in the site's profile.")
-    return SchedulerUnavailableError("Slurm does not answer at the moment; jobs that were submitted are not lost.",
-                                     errors.strip(), "Try again in a minute.")
+    asked = {"partition": resources.partition or "(the default)", "account": resources.account or "(the default)",
+             "minutes": resources.time_limit_min, "memory": resources.memory_mb, "cpus": resources.cpus,
+             "gpus": resources.gpus}
+    return REFUSALS.refusal(errors, asked, said(errors))
 
 
 def end_told_by_log(log_tail: str) -> JobRow | None:
