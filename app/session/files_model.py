@@ -79,6 +79,24 @@ class FilesModel(QAbstractItemModel):
         if data is not None:
             self.fetchMore(QModelIndex())
 
+    def go_stale(self) -> None:
+        """The site is out of reach: what is listed stays, nothing more is asked until a root is set again."""
+        self._drop_watchers()
+        self._data = None
+        for row in [row for row in self._rows.values() if row.fetch is Fetch.RUNNING]:
+            self._clear(row)
+            row.fetch = Fetch.NO
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what is listed can be asked for anew."""
+        return self._data is not None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is anything of a site to look at."""
+        return any(row.kind not in (RowKind.LOADING, RowKind.MESSAGE) for row in self._root.children)
+
     @property
     def root_path(self) -> PurePosixPath:
         return self._root.path

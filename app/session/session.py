@@ -89,6 +89,10 @@ class Session(QObject):
     def error(self, site: str) -> BaseException | None:
         return self._site(site).error
 
+    def seen_at(self, site: str) -> float | None:
+        """When the site last answered, in seconds since the epoch; ``None``: it answers now, or never did."""
+        return self._site(site).seen_at
+
     def progress(self, site: str) -> str:
         """What opening the site is at, in one sentence; ``""``: nothing to tell."""
         return self._site(site).progress

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -93,6 +94,7 @@ class SiteLink(QObject):
         self._account = ""
         self._interaction: WindowInteraction | None = None
         self._error: BaseException | None = None
+        self._seen_at: float | None = None
         self._link = Link()
         self._said = ""
         self._told = ""
@@ -114,6 +116,11 @@ class SiteLink(QObject):
     def error(self) -> BaseException | None:
         """Why there is no connection; ``None``: nothing is wrong."""
         return self._error
+
+    @property
+    def seen_at(self) -> float | None:
+        """When it last answered, in seconds since the epoch; ``None``: it answers now, or never did."""
+        return self._seen_at
 
     @property
     def progress(self) -> str:
@@ -343,6 +350,10 @@ class SiteLink(QObject):
             self._set_state(state)
 
     def _set_state(self, state: SiteState) -> None:
+        if state is SiteState.OPEN:
+            self._seen_at = None
+        elif self._state is SiteState.OPEN:
+            self._seen_at = time.time()
         self._state = state
         if state is not SiteState.LOST:
             self._count.stop()

@@ -13,6 +13,7 @@ from PySide6.QtGui import QGuiApplication
 from app.errors import NotFoundError
 from app.model.data import DataReference
 from app.model.plot import PlotDescription
+from app.model.target import Target
 from app.model.text import visible
 from app.session.kept import Kept
 from app.session.places import Places
@@ -62,6 +63,7 @@ class DataDesk(QObject):
         navigator.opened.connect(files_panel.reveal)
         files_panel.open_requested.connect(navigator.open)
         files_panel.folder_requested.connect(navigator.go_to_folder)
+        files_panel.unreachable.connect(self._offer_to_connect)
         files_panel.recipe_requested.connect(jobs.submit)
         inspector.recipe_requested.connect(self._submit_shown)
         tabs.currentChanged.connect(self._tab_changed)
@@ -77,7 +79,8 @@ class DataDesk(QObject):
                 known.reload()                                 # it may be there now
             return known
         data = self._session.data(reference.site)
-        if data is None:
+        if data is None or not self._session.state(reference.site).is_held:
+            self._navigator.offer_to_connect(_target(reference))
             return None
         tab = DatasetTab(data, reference, self._viewed, self._jobs.maker_of(reference), streaming=self._streaming)
         tab.told.connect(self._messages.say)
@@ -90,7 +93,10 @@ class DataDesk(QObject):
     def refresh(self) -> None:
         """Read anew what is in front, or the tree where the keys are."""
         tab = self._tabs.current
-        if tab is not None and not self._files_panel.isAncestorOf(QGuiApplication.focusObject()):  # type: ignore[arg-type]
+        here = tab.reference.site if tab is not None else self._navigator.site
+        if not self._session.state(here).is_held:
+            self._navigator.connect_offered.emit(here, "")     # what is on screen is better than nothing
+        elif tab is not None and not self._files_panel.isAncestorOf(QGuiApplication.focusObject()):  # type: ignore[arg-type]
             tab.reload()
         else:
             self._files_panel.refresh()
@@ -111,6 +117,12 @@ class DataDesk(QObject):
             QGuiApplication.clipboard().setText(text)
 
     # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _offer_to_connect(self, reference: DataReference | None) -> None:
+        if reference is not None:
+            self._navigator.offer_to_connect(_target(reference))
+        else:
+            self._navigator.connect_offered.emit(self._navigator.site, "")
 
     def _shown_reference(self) -> DataReference | None:
         tab = self._tabs.current
@@ -172,3 +184,7 @@ class DataDesk(QObject):
         if tab is not None:
             slider = tab.viewer.slider if isinstance(tab.viewer, StackView) else None
             self._jobs.submit(recipe, tab.signal_reference, frame=slider.frame_number if slider is not None else 0)
+
+
+def _target(reference: DataReference) -> Target:
+    return Target(reference.site, str(reference.file_path), reference.data_path or None)

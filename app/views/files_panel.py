@@ -29,6 +29,7 @@ from app.session.fitting_data import Offer
 from app.session.snippet import python_snippet
 from app.session.vocabulary import Recipe
 from app.views.analyses.analyses_menu import add_analyses
+from app.views.away_bar import AwayBar
 from app.views.files_proxy import FilesProxy
 from app.views.files_tree import FilesTree
 from app.views.labels import ElidedLabel, PlainLabel, empty_layout, set_state
@@ -47,13 +48,15 @@ class FilesPanel(QWidget):
 
     Signals:
         open_requested(DataReference); folder_requested(PurePosixPath);
-        recipe_requested(Recipe, DataReference); catalogue_requested(DataReference, shape or None, dtype).
+        recipe_requested(Recipe, DataReference); catalogue_requested(DataReference, shape or None, dtype);
+        unreachable(DataReference or None): this was to be looked into, or all to be read anew, while the site is away.
     """
 
     open_requested = Signal(object)
     folder_requested = Signal(object)
     recipe_requested = Signal(object, object)
     catalogue_requested = Signal(object, object, str)
+    unreachable = Signal(object)
 
     def __init__(self, model: FilesModel, parent: QWidget | None = None, *, with_head: bool = True) -> None:
         """``with_head`` False: whoever embeds the panel shows its title and ``buttons``."""
@@ -79,6 +82,11 @@ class FilesPanel(QWidget):
         self._tree.setToolTip(plain_tip(visible(title)))
         self._show_path()
 
+    def show_away(self, sentence: str, button: str = "", icon: str = "") -> None:
+        """What is listed is not of now: say so, and what can be done about it; ``""``: it is."""
+        self.away.say(sentence, button, icon)
+        self._tree.viewport().update()
+
     def set_offers(self, offers: Offers) -> None:
         """Who says which analyses there are for a row."""
         self._offers = offers
@@ -103,6 +111,9 @@ class FilesPanel(QWidget):
 
     def refresh(self, _checked: bool = False) -> None:
         """Ask again for the level that is selected."""
+        if not self._model.is_live:
+            self.unreachable.emit(None)
+            return
         index = self._tree.currentIndex()
         self._model.refresh(self._proxy.mapToSource(index.siblingAtColumn(0)) if index.isValid() else QModelIndex())
 
@@ -168,6 +179,7 @@ class FilesPanel(QWidget):
         self._filter.setClearButtonEnabled(True)
         self._filter_note = PlainLabel(wrap=True)
         self._filter_note.hide()
+        self.away = AwayBar()
         self._tree = FilesTree(self._proxy)
         header = self._tree.header()
         header.setStretchLastSection(True)
@@ -185,6 +197,7 @@ class FilesPanel(QWidget):
         column.addWidget(self._crumb_bar)
         column.addWidget(self._filter)
         column.addWidget(self._filter_note)
+        column.addWidget(self.away)
         column.addWidget(self._tree, 1)
         self._show_path()
 
@@ -192,6 +205,7 @@ class FilesPanel(QWidget):
         self._filter.textChanged.connect(self._filter_changed)
         self._filter.returnPressed.connect(self._tree.setFocus)
         self._tree.activated.connect(self._activated)
+        self._tree.expanded.connect(self._expanded)
         self._tree.customContextMenuRequested.connect(self._menu_at)
         self._model.root_changed.connect(self._show_path)
         self._model.level_loaded.connect(self._walk)
@@ -251,6 +265,13 @@ class FilesPanel(QWidget):
             self._tree.setExpanded(index.siblingAtColumn(0), not self._tree.isExpanded(index.siblingAtColumn(0)))
         elif kind in _OPENABLE:
             self.open_requested.emit(reference)
+
+    def _expanded(self, index: QModelIndex) -> None:
+        """What was never listed cannot be looked into while the site is away."""
+        source = self._proxy.mapToSource(index)
+        if not self._model.is_live and not self._model.is_loaded(source) and not self._model.rowCount(source):
+            self._tree.collapse(index)
+            self.unreachable.emit(self._model.reference(source))
 
     def _at(self, index: QModelIndex) -> tuple[DataReference | None, RowKind | None]:
         first = index.siblingAtColumn(0)

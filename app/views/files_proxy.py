@@ -32,6 +32,7 @@ class FilesProxy(QSortFilterProxyModel):
         super().__init__(parent)
         self._pattern: re.Pattern[str] | None = None
         self._shows_hidden = False
+        self._model = model
         self.setSourceModel(model)
 
     def set_filter(self, text: str) -> str:
@@ -69,7 +70,8 @@ class FilesProxy(QSortFilterProxyModel):
             return self._icon(index)
         if role == Qt.ItemDataRole.ForegroundRole:
             theme = theme_of(QApplication.palette())
-            name = _STATE_COLOUR.get(super().data(index, Role.STATE)) or ("muted" if index.column() else "")
+            away = not self._model.is_live
+            name = _STATE_COLOUR.get(super().data(index, Role.STATE)) or ("muted" if index.column() or away else "")
             return QColor(str(getattr(theme, name))) if name else None
         if role == Qt.ItemDataRole.ToolTipRole:
             return plain_tip(str(super().data(index, role) or ""))

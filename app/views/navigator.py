@@ -23,12 +23,14 @@ class Navigator(QObject):
 
     Signals:
         site_shown(name): this site is browsed from now on; opened(DataReference): show it in a tab;
-        failed(exception).
+        failed(exception); connect_offered(site, what): this is out of reach until the person connects again, and is
+        gone to then; no ``what``: it was only to be read anew.
     """
 
     site_shown = Signal(str)
     opened = Signal(object)
     failed = Signal(object)
+    connect_offered = Signal(str, str)
 
     def __init__(self, session: Session, files: FilesModel, places: Places, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -40,11 +42,17 @@ class Navigator(QObject):
         self._then: dict[str, Target] = {}
         session.opened.connect(self._site_opened)
         session.left.connect(self._site_left)
+        session.state_changed.connect(self._site_changed)
 
     @property
     def site(self) -> str:
         """The site that is browsed."""
         return self._site
+
+    @property
+    def files(self) -> FilesModel:
+        """What is listed of it."""
+        return self._files
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -53,7 +61,7 @@ class Navigator(QObject):
         if self._session.state(name).is_held:
             self._browse(name)
             return
-        if self._session.data(name) is None:
+        if self._session.data(name) is None and (name != self._site or self._data is None):
             self._show_no_files(name)
             self.site_shown.emit(name)
         self._session.open_site(name)
@@ -84,7 +92,7 @@ class Navigator(QObject):
         site = reference.site
         if site == self._site:
             return
-        if self._session.data(site) is not None:
+        if self._session.state(site).is_held:
             self._show_folder(site, reference.file_path.parent)
         else:
             self._show_no_files(site)
@@ -92,14 +100,26 @@ class Navigator(QObject):
 
     def go_to_folder(self, path: PurePosixPath) -> None:
         """Show a folder of the site that is browsed."""
-        self._show_folder(self._site, path)
+        if self._session.state(self._site).is_held:
+            self._show_folder(self._site, path)
+        else:
+            self.offer_to_connect(Target(self._site, str(path)))
 
     def open(self, reference: DataReference) -> None:
         """Show a file or node in a tab and remember the place."""
         self._places.visit(str(reference))
         self.opened.emit(reference)
 
+    def offer_to_connect(self, target: Target) -> None:
+        """Go there once the person has connected to its site, which is left to them."""
+        self._then[target.site] = target
+        self.connect_offered.emit(target.site, PurePosixPath(target.data_path or target.file).name)
+
     # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _site_changed(self, name: str) -> None:
+        if name == self._site and self._files.is_live and not self._session.state(name).is_held:
+            self._files.go_stale()
 
     def _site_opened(self, name: str) -> None:
         target = self._then.pop(name, None)
@@ -107,7 +127,7 @@ class Navigator(QObject):
             self._arrive(target)
         elif name != self._site or self._data is None:
             self._browse(name)
-        elif self._session.data(name) is not self._data:          # connected anew
+        elif not self._files.is_live or self._session.data(name) is not self._data:          # connected anew
             self.go_to_folder(self._files.root_path)
             self.site_shown.emit(name)
 

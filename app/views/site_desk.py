@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal
+import time
+
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAction
 
 from app.model.site import LOCAL_NAME
-from app.session.session import Session
+from app.model.text import visible
+from app.model.times import clock
+from app.session.link_words import verb_words
+from app.session.session import Session, SiteState
 from app.session.site_list import SiteList
 from app.session.site_probing import SiteProbing
 from app.views.files_panel import FilesPanel
@@ -45,6 +50,7 @@ class SiteDesk(QObject):
         self._hang_up: QAction | None = None
         self._clean: QAction | None = None
         self._edit: QAction | None = None
+        self._wanted: dict[str, str] = {}            # what is opened once a site is connected to, by its name
         session.opened.connect(self._site_opened)
         session.failed.connect(self._site_failed)
         probing.learned.connect(self._site_learned)
@@ -53,6 +59,8 @@ class SiteDesk(QObject):
         session.state_changed.connect(self._mirror)
         session.identity_changed.connect(self._mirror)
         navigator.site_shown.connect(self._site_shown)
+        navigator.connect_offered.connect(self._offer_to_connect)
+        files_panel.away.pressed.connect(top_bar.act)
         start_page.site_chosen.connect(self.choose)
         start_page.place_chosen.connect(self.go_to_place)
         start_page.demo_requested.connect(self.demo_requested)
@@ -154,9 +162,36 @@ class SiteDesk(QObject):
         if current is not None and current.reference.site == name:
             self._files_panel.reveal(current.reference)        # the tree was listed anew
 
+    def _offer_to_connect(self, name: str, what: str) -> None:
+        if what:
+            self._wanted[name] = what
+        if name == self._navigator.site:
+            self._mirror_away(name)
+            self._files_panel.away.button.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _mirror_away(self, name: str) -> None:
+        """Files of a site that is not connected are of when it last answered."""
+        state, files = self._session.state(name), self._navigator.files
+        local = self._session.profile(name).is_local
+        if state.is_held or (local and state is SiteState.OPENING):
+            self._wanted.pop(name, None)
+            self._files_panel.show_away("")
+            return
+        where = "this computer" if local else visible(self._session.title(name))
+        words = [f"Connecting to {where}…" if state is SiteState.OPENING else f"Not connected to {where}."]
+        seen = self._session.seen_at(name)
+        if files.has_rows and seen is not None:
+            words.append(f"What is listed was last seen at {clock(seen, time.time())}.")
+        if name in self._wanted:
+            what = visible(self._wanted[name])
+            words.append(f"“{what}” is opened then." if state is SiteState.OPENING else f"Connect to open “{what}”.")
+        icon = "cancel" if state is SiteState.OPENING else "plug"
+        self._files_panel.show_away(" ".join(words), verb_words(state, self._session.error(name)), icon)
+
     def _mirror(self, name: str) -> None:
         if name != self._navigator.site:
             return
+        self._mirror_away(name)
         if self._sign_out is not None:
             self._sign_out.setEnabled(self._session.identity(name) is not None)
         if self._sign_out_everywhere is not None:

@@ -28,17 +28,15 @@ class StaleMarks(QObject):
         super().__init__(parent)
         self._session = session
         self._tabs = tabs
-        self._since: dict[str, float] = {}
         session.state_changed.connect(self._mirror)
         session.link_measured.connect(self._mirror)
 
     def _mirror(self, site: str) -> None:
         state = self._session.state(site)
         if state is SiteState.OPEN or self._session.profile(site).is_local:
-            self._since.pop(site, None)
             self._tabs.for_site(site, _unmark)
             return
-        since = self._since.setdefault(site, time.time())
+        since = self._session.seen_at(site) or time.time()
         how = state.value if state.is_held else SiteState.CLOSED.value
         words = f"as of {time.strftime('%H:%M:%S', time.localtime(since))} · {how}"
         tip = f"{self._session.title(site)} does not answer now. What is shown here may have changed there since."

@@ -19,12 +19,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.errors import SignInError
 from app.model.site import LOCAL_NAME
 from app.model.text import visible
 from app.model.units import left_text, rate_text
 from app.session.link_pace import Quality
-from app.session.link_words import attempt_words
+from app.session.link_words import attempt_words, verb_words
 from app.session.places import Places
 from app.session.session import Session, SiteState
 from app.session.site_list import SiteList
@@ -119,7 +118,7 @@ class TopBar(QWidget):
         use.setProperty("role", "bare")
         self._act = QPushButton()
         self._act.setProperty("role", "link")
-        self._act.clicked.connect(self._act_pressed)
+        self._act.clicked.connect(self.act)
         self.go_to = QLineEdit()
         self.go_to.setAccessibleName("Go to a path, a dataset or a command")
         self.go_to.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -269,9 +268,7 @@ class TopBar(QWidget):
             parts = [state.value + "…" if left is None else attempt_words(left)]
         self._link.setText(" · ".join(parts) or visible(self._session.progress(site)) or state.value)
         error = self._session.error(site)
-        again = "Sign in again" if isinstance(error, SignInError) else "Connect again"
-        self._act.setText({SiteState.OPENING: "Cancel", SiteState.FAILED: again, SiteState.CLOSED: "Connect",
-                           SiteState.LOST: "Try now", SiteState.UNRESPONSIVE: "Connect anew"}.get(state, ""))
+        self._act.setText(verb_words(state, error))
         self._act.setVisible(bool(self._act.text()))
         tip = state.value if error is None else f"{state.value}\n{message_of(error).summary}"
         self._link.setToolTip(plain_tip(tip))
@@ -309,7 +306,8 @@ class TopBar(QWidget):
         self._sites.setCurrentIndex(max(0, self._sites.findData(self._site)))
         self.sites_wanted.emit()
 
-    def _act_pressed(self, _checked: bool = False) -> None:
+    def act(self, _checked: bool = False) -> None:
+        """What the button beside the link says: connect, try now, cancel."""
         if self._session.state(self._site) is SiteState.OPENING:
             self._session.cancel_opening(self._site)
         elif self._session.state(self._site).is_held:
