@@ -19,6 +19,7 @@ import pytest
 
 from app import cli
 from tests.cli.running import InProcess, Shell, finished
+from tests.peers.ports import free_port
 
 LATER = ("doctor",)
 
@@ -139,8 +140,7 @@ def test_that_a_bug_is_exit_code_1_and_no_traceback(run: InProcess, monkeypatch:
 
 
 def test_that_no_connection_is_exit_code_4(shell: Shell, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     assert shell("sites", "add", str(write_site(tmp_path / "s.toml", port)), "--json").code == 0
     done = shell("ls", "silent:", "--json")
     assert done.code == 4
@@ -148,8 +148,7 @@ def test_that_no_connection_is_exit_code_4(shell: Shell, tmp_path: Path) -> None
 
 
 def test_that_a_sign_in_that_cannot_be_is_exit_code_5(shell: Shell, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = free_port()
     profile = tmp_path / "s.toml"
     profile.write_text(f'schema = 1\nname = "nobody"\ntitle = "N"\nverified = "test"\n[identity]\nmethod = "oidc"\n'
                        f'issuer = "https://127.0.0.1:{port}/"\nclient_id = "beamside"\n[ssh]\nhost = "127.0.0.1"\n',

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import zipfile
@@ -31,6 +30,7 @@ from app.model.site import IdentityMethod, IdentitySettings
 from app.remote.seams import DeviceCode
 from tests.peers.kept import cannot_get, kept_folder
 from tests.peers.pki import Pki
+from tests.peers.ports import free_port
 
 VERSION = "26.4.7"
 SHA512 = ("f9d4e0ced49976932e173abc8d2f6ff4169c125fe3b14e69ebaa0ccc4dea822e"
@@ -98,8 +98,7 @@ class Keycloak:
 def keycloak(folder: Path, pki: Pki, **realm: Any) -> Iterator[Keycloak]:
     """Start a server below ``folder`` and stop it. ``realm``: changes to the facility's realm."""
     distribution = install()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     running = Keycloak(f"https://127.0.0.1:{port}", pki)
     home = folder / "keycloak"
     shutil.copytree(distribution, home, symlinks=True, ignore=shutil.ignore_patterns("data"))

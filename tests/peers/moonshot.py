@@ -37,6 +37,7 @@ from tests.peers import moonshot_config as config
 from tests.peers.accounts import make_account
 from tests.peers.moonshot_config import Member
 from tests.peers.need import missing, need_program
+from tests.peers.ports import free_port
 from tests.peers.sshd import public_line, write_private
 
 _RADSEC_CONF = b"/etc/radsec.conf\0"
@@ -124,7 +125,7 @@ class MoonshotFacility:
         program = program or (str(self.folder / "sshd-eap") if eap else need_program("sshd", "openssh-server"))
         key = Ed25519PrivateKey.generate()
         write_private(key, folder / "ssh/host_key")
-        port = _free_port()
+        port = free_port()
         (folder / "sshd_config").write_text(config.sshd_config(folder, port, options))
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         with (folder / "sshd.log").open("ab") as log:
@@ -216,7 +217,7 @@ def moonshot_facility() -> Iterator[MoonshotFacility]:
         folder.chmod(0o755)
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         login, home = _make_account(folder, stack)
-        site = MoonshotFacility(folder, login, home, _free_port(), _free_port())
+        site = MoonshotFacility(folder, login, home, free_port(), free_port())
         site.members = {member.identity.partition("@")[0]: member for member in _members(login)}
         for member in site.members.values():
             register(member.password, f"the password of {member.identity}")
@@ -318,12 +319,6 @@ def _kill(pids: Sequence[int]) -> None:
 
 def _marks() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("BEAMSIDE_TEST")}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _descendants(pid: int) -> list[int]:

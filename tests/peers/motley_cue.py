@@ -23,6 +23,7 @@ from tests.peers.accounts import remove_account
 from tests.peers.need import missing, need_program
 from tests.peers.openid_provider import OpenIdProvider
 from tests.peers.pki import Pki
+from tests.peers.ports import free_port
 
 _REQUIREMENTS = Path(__file__).parent / "motley" / "requirements.txt"
 _INSTALLED = Path(__file__).parent.parent.parent / ".run" / "peers" / "motley-cue"
@@ -81,7 +82,7 @@ def motley_cue(folder: Path, provider: OpenIdProvider, *, pki: Pki | None = None
         "[username_generator]\nmode = friendly\n[login_info]\ndescription = Test\nssh_host = 127.0.0.1\n"
         "[backend.local_unix]\nshell = /bin/bash\ndeploy_user_ssh_keys = no\n")
     (folder / "flaat.conf").write_text("[ops]\nops_that_support_jwt = [\n    ]\nops_that_support_audience = [\n    ]\n")
-    port = port or _free_port()
+    port = port or free_port()
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "REQUESTS_CA_BUNDLE": str(provider.pki.ca),
                    "MOTLEY_CUE_CONFIG": str(folder / "motley_cue.conf"), "PYTHONDONTWRITEBYTECODE": "1",
                    "FEUDAL_ADAPTER_CONFIG": str(folder / "feudal_adapter.conf"),
@@ -120,11 +121,6 @@ def install() -> Path:
                     raise RuntimeError(f"motley-cue could not be installed:\n{result.stderr[-2000:]}")
             shutil.copy(_REQUIREMENTS, done)
     return python
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_listening(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

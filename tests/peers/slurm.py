@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.peers.accounts import make_accounts
 from tests.peers.need import need_program
+from tests.peers.ports import free_port
 from tests.peers.slurm_admin import SlurmAdmin
 from tests.peers.slurm_config import (
     SlurmLayout,
@@ -131,8 +132,7 @@ def slurm_facility(*, accounting: bool = True, nodes: int = 1, cpus: int = 4, gp
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
         layout = SlurmLayout(root)
-        free = _free_ports(3 + nodes)
-        ports = SlurmPorts(free[0], free[1], free[2], tuple(free[3:]))
+        ports = SlurmPorts(free_port(), free_port(), free_port(), tuple(free_port() for _ in range(nodes)))
         users = make_accounts(root, stack)
         _write_configuration(layout, ports, nature)
         server = stack.enter_context(sshd(root / "ssh", options=[
@@ -235,14 +235,6 @@ def _write_configuration(layout: SlurmLayout, ports: SlurmPorts, nature: SlurmNa
 def _own_folder(folder: Path, owner: str) -> None:
     folder.mkdir(mode=0o755, parents=True)
     shutil.chown(folder, owner)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 if __name__ == "__main__":

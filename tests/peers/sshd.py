@@ -1,4 +1,4 @@
-"""A real OpenSSH server on an ephemeral loopback port, for any test that wants one.
+"""A real OpenSSH server on a loopback port of its own, for any test that wants one.
 
 It runs as the user who runs the tests and lets that user in; as root it may let others in too. Everything is below one
 folder. ``StrictModes no`` since that folder is usually in a world-writable place.
@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.model.site import SshSettings
 from tests.checks.secrets import register_key
+from tests.peers.ports import free_port
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
 START_S = 10.0
@@ -154,7 +155,7 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
     (folder / "home").mkdir(exist_ok=True)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    port = port or _free_port(address)
+    port = port or free_port()
     config = folder / "sshd_config"
     config.write_text("\n".join([
         *options, f"Port {port}", f"ListenAddress {address}", f"HostKey {folder / 'host_key'}",
@@ -175,12 +176,6 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait(10)
-
-
-def _free_port(address: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_listening(place: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:

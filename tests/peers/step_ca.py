@@ -12,7 +12,6 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from cryptography.x509.oid import NameOID
 from app.model.site import CertificateAuthority
 from tests.peers.kept import cannot_get, kept_folder
 from tests.peers.openid_provider import OpenIdProvider
+from tests.peers.ports import free_port
 from tests.peers.sshd import UserAuthority, write_private
 
 VERSION = "0.30.2"
@@ -58,8 +58,7 @@ def step_ca(folder: Path, provider: OpenIdProvider, client_id: str = "beamside")
     """Start a step-ca that takes ID tokens of ``provider`` for ``client_id``, and stop it."""
     program = install()
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     running = StepCa(f"https://127.0.0.1:{port}", folder / "root.pem", folder / "step-ca.log")
     _write_keys(folder, running.authority)
     config = folder / "ca.json"

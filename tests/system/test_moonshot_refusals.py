@@ -34,6 +34,7 @@ from app.remote.sites import Sites
 from tests.peers import moonshot_config as config
 from tests.peers.interaction import FakePerson
 from tests.peers.moonshot import GssSshd, MoonshotFacility, silent_radius
+from tests.peers.ports import free_port
 
 PASSWORDS = ("correct horse", "battery staple", "paper clip", "swordfish")
 _ALICE = ("alice@facility.example", "correct horse")
@@ -56,15 +57,11 @@ def nothing(site: MoonshotFacility) -> contextlib.AbstractContextManager[object]
 
 
 def federation_down(site: MoonshotFacility) -> contextlib.AbstractContextManager[object]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return site.radius_route(config.radsec(site.folder, probe.getsockname()[1]))
+    return site.radius_route(config.radsec(site.folder, free_port()))
 
 
 def radius_down(site: MoonshotFacility) -> contextlib.AbstractContextManager[object]:
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return site.radius_route(config.radius_over_udp(probe.getsockname()[1]))
+    return site.radius_route(config.radius_over_udp(free_port()))
 
 
 def no_configuration(site: MoonshotFacility) -> contextlib.AbstractContextManager[object]:

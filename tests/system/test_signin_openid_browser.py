@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +16,7 @@ from app.remote.sites import Sites
 from tests.peers.interaction import FakePerson
 from tests.peers.openid_provider import OpenIdProvider, openid_provider
 from tests.peers.pki import Pki, make_pki
+from tests.peers.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,7 @@ def test_that_a_person_signs_in_stays_and_signs_out(pki: Pki, prefix: str) -> No
 
 
 def test_that_a_profile_may_fix_the_port(provider: OpenIdProvider) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = free_port()
     person = at_the_browser(provider)
     OidcSession("here", provider.settings(redirect_port=port)).sign_in(person)
     assert parse_qs(urlsplit(person.pages[0]).query)["redirect_uri"] == [f"http://127.0.0.1:{port}/cb"]

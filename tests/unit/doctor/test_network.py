@@ -18,6 +18,7 @@ from app.remote.ssh import dial
 from app.remote.ssh.route import Stop
 from tests.peers.http_proxy import http_proxy
 from tests.peers.interaction import FakePerson
+from tests.peers.ports import free_port
 
 NEVER = threading.Event()
 
@@ -138,8 +139,7 @@ def test_that_a_silent_server_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_that_a_refused_connection_offers_port_443_where_ssh_answers_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        closed = free.getsockname()[1]
+    closed = free_port()
     found = network.look_at_addresses(at(closed), NEVER)
     assert found.summary.endswith("cannot be reached: connection refused.")
     assert "443" not in found.remedy

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from app.errors import UnreachableError, UsageError
 from app.model.site import SiteProfile, SshSettings
 from app.remote.sites import Sites
 from tests.peers.interaction import FakePerson
+from tests.peers.ports import free_port
 
 PROFILE = 'schema = 1\nname = "esrf"\n[ssh]\nhost = "h.example"\n'
 
@@ -43,9 +43,7 @@ def test_that_only_own_sites_are_removed() -> None:
 
 
 def test_that_a_demo_that_is_not_running_is_told_so() -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
+    port = free_port()
     sites = Sites((SiteProfile(name="demo", ssh=SshSettings(host="127.0.0.1", port=port, user="visitor1")),))
     with pytest.raises(UnreachableError, match="The demo facility is not running") as caught:
         sites.transport("demo", FakePerson())

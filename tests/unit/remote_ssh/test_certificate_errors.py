@@ -21,6 +21,7 @@ from app.remote.ssh.authority.holder import holder_of
 from tests.peers.certificate_endpoint import KINDS, Answer, Endpoint, endpoint
 from tests.peers.interaction import FakePerson
 from tests.peers.pki import Pki, make_pki
+from tests.peers.ports import free_port
 from tests.peers.sshd import UserAuthority
 from tests.unit.remote_ssh.authorities import ISSUER, FakeTokens
 
@@ -148,8 +149,7 @@ def test_that_an_authority_that_is_not_trusted_gets_nothing(authority: Endpoint,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_that_an_authority_that_is_down_is_told(authority: Endpoint, kind: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     told = error_of(profile(authority, kind, url=f"https://127.0.0.1:{port}"))
     assert told.summary == f"The certificate authority at 127.0.0.1:{port} cannot be reached."
     told = error_of(profile(authority, kind, url="https://no-such-host.invalid"))

@@ -32,6 +32,7 @@ from app.remote.ssh.unlocked_keys import UNLOCKED
 from app.remote.ssh.user_names import UserNames
 from tests.peers.interaction import FakePerson
 from tests.peers.need import need_program
+from tests.peers.ports import free_port
 from tests.peers.sshd import Sshd, public_line, write_private
 
 Connect = Callable[..., SshTransport]
@@ -294,8 +295,7 @@ def test_that_a_cancelled_login_ends(connect: Connect) -> None:
 
 
 def test_that_nobody_listening_is_said_so(connect: Connect) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(UnreachableError, match=f"127.0.0.1, port {port} cannot be reached: connection refused"):
         connect(port=port)
 

@@ -20,6 +20,7 @@ from app.remote.ssh.motley_cue import LONG_TOKEN, MotleyCue
 from app.remote.ssh.token_login import TokenLogin
 from tests.peers.interaction import FakePerson
 from tests.peers.pki import Pki
+from tests.peers.ports import free_port
 from tests.unit.remote_ssh.authorities import FakeTokens
 
 ISSUER = "https://issuer.example"
@@ -212,8 +213,7 @@ def test_that_a_broken_service_does_not_keep_us_out(service: Service, pki: Pki) 
 
 
 def test_that_without_a_service_the_token_itself_is_the_answer(monkeypatch: pytest.MonkeyPatch, pki: Pki) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     monkeypatch.setattr(motley_cue, "PORTS", (port,))
     assert token_of(pki, "the-token").answer("ada", FakePerson()) == "the-token"
 

@@ -24,6 +24,7 @@ from tests.peers.http_proxy import http_proxy
 from tests.peers.interaction import FakePerson
 from tests.peers.need import need_program
 from tests.peers.pki import Pki
+from tests.peers.ports import free_port
 from tests.peers.sshd import Sshd
 from tests.unit.remote_ssh.test_ssh_config import write
 
@@ -114,8 +115,7 @@ def test_that_other_answers_of_a_proxy_are_told(connect: Connect, answer: bytes,
 
 
 def test_that_a_proxy_that_is_not_there_is_told(connect: Connect) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     proxies.choose(f"http://127.0.0.1:{port}")
     with pytest.raises(UnreachableError, match=f"The proxy 127.0.0.1:{port} cannot be reached: conn") as e:
         connect()

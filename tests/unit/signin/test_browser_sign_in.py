@@ -19,6 +19,7 @@ from tests.peers.fake_provider import FakeProvider, fake_provider
 from tests.peers.interaction import FakePerson
 from tests.peers.keyrings import FakeKeyring
 from tests.peers.pki import Pki
+from tests.peers.ports import free_port
 
 
 def session_at(provider: FakeProvider, **changes: object) -> OidcSession:
@@ -75,8 +76,7 @@ def test_that_an_issuer_without_a_path_works(pki: Pki, os_keyring: FakeKeyring) 
 
 
 def test_that_the_port_of_the_profile_is_used(provider: FakeProvider) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = free_port()
     person = at_the_browser(provider)
     session_at(provider, redirect_port=port).sign_in(person)
     assert parse_qs(urlsplit(person.pages[0]).query)["redirect_uri"] == [f"http://127.0.0.1:{port}/cb"]

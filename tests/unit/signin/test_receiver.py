@@ -11,6 +11,7 @@ import pytest
 
 from app.errors import ProviderError
 from app.remote.signin.receiver import Receiver, _Handler
+from tests.peers.ports import free_port
 
 
 @pytest.fixture
@@ -111,8 +112,7 @@ def test_that_a_busy_port_is_named() -> None:
 
 
 def test_that_a_fixed_port_can_be_used_again_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
+    port = free_port()
     for _ in range(2):
         with Receiver(port) as receiver:
             receiver.expect("s")
