@@ -1,4 +1,4 @@
-"""One opened dataset: asks how it wants to be shown, builds that viewer and feeds it. GUI thread; never waits.
+"""One opened dataset: asks how it wants to be shown, and shows it on a page of that kind. GUI thread; never waits.
 
 States facts for the inspector through signals; holds no application state of its own beyond what it shows.
 """
@@ -7,32 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from app.model.axes import SideAxis
 from app.model.data import Block, DataReference, Statistics
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
-from app.session.curve_source import CurveSource, TableSource
-from app.session.file_follower import FileFollower, same_frames, same_view
-from app.session.frame_source import FrameSource
+from app.session.file_follower import FileFollower
 from app.session.link_pace import first_picture
 from app.session.node_source import NodeSource
 from app.session.opening import Opening
 from app.session.picture_keys import Region, signal_reference
-from app.session.picture_marks import PictureMarks
-from app.session.side_axes import SideAxes
 from app.session.snippet import python_snippet
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
+from app.views.dataset_page import CurvePage, DatasetPage, TablePage
 from app.views.labels import PlainLabel
-from app.views.messages import ErrorPanel, Message, message_of
-from app.views.picture_answers import PictureAnswers
-from app.views.stack_desk import Below, StackDesk
+from app.views.messages import ErrorPanel, Message
+from app.views.picture_page import KeptPicture, PicturePage
+from app.views.stack_desk import StackDesk
 from app.views.viewer_tab import ViewerTab
 from app.viz.choices import ViewChoices
 from app.viz.curve_view import CurveView
@@ -44,7 +39,7 @@ _AROUND_PICTURE = (156, 138)            # screen pixels beside it and above it: 
 
 
 class DatasetTab(ViewerTab):
-    """A viewer with its source.
+    """A dataset, on the page that shows data of its kind.
 
     Signals:
         told(sentence): what happened to the file, in passing.
@@ -65,16 +60,13 @@ class DatasetTab(ViewerTab):
         self.reference = reference
         self.viewer = None
         self.answers = None
-        self._marks: PictureMarks | None = None
-        self._source: FrameSource | CurveSource | TableSource | None = None
+        self._page: DatasetPage | None = None
+        self._kept: KeptPicture | None = None
         self._follower: FileFollower | None = None
         self._opening: Opening | None = None
-        self._axes: SideAxes | None = None
         self._node = NodeSource(self)
         self._node.found.connect(self._take_node)
         self._node.failed.connect(self.failed)
-        self._was: tuple[tuple[int, ...], ViewChoices] | None = None
-        self._below = Below()
         self._closed = False
         self._error = ErrorPanel()
         self._error.retry_requested.connect(self.reload)
@@ -86,7 +78,6 @@ class DatasetTab(ViewerTab):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._pages)
-        viewed.changed.connect(self._show_counter)
         self.reload()
 
     # -- facts ------------------------------------------------------------------------------------------------------
@@ -127,10 +118,9 @@ class DatasetTab(ViewerTab):
 
     def reload(self) -> None:
         """Ask again how the data wants to be shown, and show it: the same frame, looked at in the same way."""
-        if isinstance(self.viewer, StackView):
-            self._was = (self.viewer.leading, self.viewer.choices)
-            self._below = self.desk.below if self.desk is not None else Below()
-        self._drop_viewer()
+        if isinstance(self._page, PicturePage):
+            self._kept = self._page.kept
+        self._drop_page()
         self._pages.setCurrentWidget(self._loading)
         self._stop_asking()
         QTimer.singleShot(0, self, self._ask)          # when it is laid out: the picture's size is asked for
@@ -162,26 +152,19 @@ class DatasetTab(ViewerTab):
         self._closed = True
         self._stop_asking()
         self._stop_following()
-        if isinstance(self._source, FrameSource | CurveSource):
-            self._source.close()
-        if self.answers is not None:
-            self.answers.close()
-            self.answers = None
-        self._read_axes(None)
-        if self.desk is not None:
-            self.desk.close_sources()
+        self._close_page()
 
     # -- the description arrives, and the picture with it -----------------------------------------------------------
 
     def _ask(self) -> None:
         """Description and first picture in one round trip."""
-        if self._closed or self._opening is not None or self.viewer is not None:
+        if self._closed or self._opening is not None or self._page is not None:
             return
         self._opening = opening = Opening(self._data, self.reference, self._viewed, self)
         opening.described.connect(self._described)
         opening.picture.connect(self._take_first_picture)
         opening.ended.connect(self._opening_ended)
-        if self._was is not None:                      # another frame than the one a file begins with
+        if self._kept is not None:                     # another frame than the one a file begins with
             opening.plot()
             return
         status = self._data.status()
@@ -206,16 +189,16 @@ class DatasetTab(ViewerTab):
         return (round(max(100, self.height() - around_y) * ratio), round(max(100, self.width() - around_x) * ratio))
 
     def _take_first_picture(self, block: Block, last: bool) -> None:
-        if isinstance(self._source, FrameSource):
-            self._source.take_opening(block, last)
+        if isinstance(self._page, PicturePage):
+            self._page.take_opening(block, last)
 
     def _opening_ended(self, description: PlotDescription | None, error: BaseException | None) -> None:
         if self._opening is not None:
             self._opening.drop()
             self._opening = None
         self.description = description or self.description
-        if isinstance(self._source, FrameSource):
-            self._source.end_opening()                 # if it did not come: asked for by itself, and told if that fails
+        if isinstance(self._page, PicturePage):
+            self._page.end_opening()
         elif error is not None:
             self._undescribed(error)
 
@@ -228,9 +211,9 @@ class DatasetTab(ViewerTab):
         elif description.view in _PICTURES:
             self._show_pictures(description)
         elif description.view in (View.CURVE, View.SCATTER):
-            self._show_curves(description)
+            self._show(CurvePage(self._data, self.reference, description, self._viewed, self))
         else:
-            self._show_table(description)
+            self._show(TablePage(self._data, self.signal_reference, description, self._viewed, self.title, self))
         self.described.emit(description)
         self.retitled.emit(self.title)
         self._node.ask(self._data, self.signal_reference)
@@ -253,186 +236,90 @@ class DatasetTab(ViewerTab):
                                          "If it is still being written, its values appear here when they come.",
                                          severity="info"))
         self._pages.setCurrentWidget(self._error)
-        self._follow(own_watch=True)
+        self._follow(watch=True)
 
     def _show_pictures(self, description: PlotDescription) -> None:
-        viewer = StackView(description)
-        source = FrameSource(self._data, self.signal_reference, description, self._viewed, self,
-                             streaming=self._streaming)
-        self.viewer, self._source = viewer, source
-        source.block_ready.connect(self._show_block)
-        source.statistics_ready.connect(self._show_statistics)
-        source.loading_started.connect(viewer.show_loading)
-        source.failed.connect(self._reading_failed)
-        source.file_changed.connect(self._follow(own_watch=False).changed)
-        source.value_read.connect(viewer.show_cursor_value)
-        viewer.frame_requested.connect(source.show_frame)
-        viewer.region_changed.connect(source.see_region)
-        viewer.cursor_moved.connect(source.read_value)
-        viewer.retry_requested.connect(self._retry)
-        viewer.limits_changed.connect(self.limits_changed)
-        viewer.choices_changed.connect(self._choices_changed)
-        self.answers = PictureAnswers(self._data, self.signal_reference, viewer, self._marks, self._viewed, self)
-        self._marks = self.answers.marks
-        source.block_ready.connect(self.answers.block_shown)
-        if self._was is not None:
-            leading, choices = self._was
-            viewer.set_choices(choices)
-            if len(leading) == len(viewer.leading):
-                viewer.set_frame(leading)
-        if self._was is None:
-            source.expect(viewer.leading)
-        self._read_axes(description)
-        self.desk = desk = StackDesk(viewer, self._data, self.reference, self.signal_reference, self._viewed,
-                                     self._marks)
-        desk.tab_requested.connect(self.tab_requested)
-        desk.failed.connect(self.failed)
-        self._place(desk)
-        desk.restore(self._below)
-        self._show_counter()
+        page = PicturePage(self._data, self.reference, self.signal_reference, description, self._viewed,
+                           self._streaming, self._kept, self)
+        page.block_drawn.connect(self._drawn)
+        page.statistics_drawn.connect(self._take_statistics)
+        page.viewer.limits_changed.connect(self.limits_changed)
+        page.viewer.choices_changed.connect(self._choices_changed)
+        page.desk.tab_requested.connect(self.tab_requested)
+        page.desk.failed.connect(self.failed)
+        self.answers, self.desk = page.answers, page.desk
+        follower = self._show(page)
+        page.file_changed.connect(follower.changed)
+        page.look_again_requested.connect(follower.look_again)
 
-    def _show_curves(self, description: PlotDescription) -> None:
-        viewer = CurveView(description)
-        source = CurveSource(self._data, self.reference, description, self._viewed, self)
-        self.viewer, self._source = viewer, source
-        source.curve_ready.connect(viewer.show_curve)
-        source.scatter_ready.connect(viewer.show_scatter)
-        source.loading_started.connect(viewer.show_loading)
-        source.failed.connect(self._reading_failed)
-        self._follow(own_watch=True)
-        if description.view is View.SCATTER:
-            viewer.retry_requested.connect(source.read_scatter)
-            source.read_scatter()
-        else:
-            viewer.frame_requested.connect(source.show_frame)
-            viewer.retry_requested.connect(source.retry)
-        self._place(viewer)
+    def _show(self, page: DatasetPage) -> FileFollower:
+        page.failed.connect(self.failed)
+        page.unreadable.connect(self._undescribed)
+        self._page, self.viewer = page, page.viewer
+        follower = self._follow(page.needs_watch)
+        self._pages.addWidget(page.widget)
+        self._pages.setCurrentWidget(page.widget)
+        page.widget.setFocus(Qt.FocusReason.OtherFocusReason)
+        page.begin()
+        return follower
 
-    def _show_table(self, description: PlotDescription) -> None:
-        viewer = TableView()
-        source = TableSource(self._data, self.signal_reference, description.shape, self._viewed, self)
-        self.viewer, self._source = viewer, source
-        source.table_ready.connect(self._show_values)
-        source.failed.connect(self._unread_table)
-        self._follow(own_watch=True)
-        self._place(viewer)
-        viewer.show_loading()
-        source.read()
+    def _close_page(self) -> None:
+        """Its numbers are no longer wanted; what is on screen stays."""
+        if self._page is not None:
+            self._page.close()
+            self._page.deleteLater()
+        self._page = self.answers = None
 
-    def _read_axes(self, description: PlotDescription | None) -> None:
-        """Those of this, when a picture of it is there; ``None``: no more."""
-        if self._axes is not None:
-            self._axes.close()
-            self._axes.deleteLater()
-            self._axes = None
-        if description is not None:
-            self._axes = SideAxes(self._data, self.reference, description, self)
-            self._axes.ready.connect(self._take_axes)
-
-    def _take_axes(self, axes: tuple[SideAxis | None, ...]) -> None:
-        if isinstance(self.viewer, StackView):
-            self.viewer.set_axes(axes)
-
-    def _place(self, viewer: QWidget) -> None:
-        self._pages.addWidget(viewer)
-        self._pages.setCurrentWidget(viewer)
-        viewer.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def _drop_viewer(self) -> None:
+    def _drop_page(self) -> None:
         self._stop_following()
-        self._read_axes(None)
-        if isinstance(self._source, FrameSource | CurveSource):
-            self._source.close()
-        if self._source is not None:
-            self._source.deleteLater()
-        if self.answers is not None:
-            self.answers.close()
-            self.answers.deleteLater()
-            self.answers = None
-        page = self.desk or self.viewer
-        if self.desk is not None:
-            self.desk.close_sources()
-            self.desk = None
-        if page is not None:
-            self._pages.removeWidget(page)
-            page.deleteLater()
-        self.viewer = self._source = None
+        self._close_page()
+        widget = self.desk or self.viewer
+        if widget is not None:
+            self._pages.removeWidget(widget)
+            widget.deleteLater()
+        self.viewer = self.desk = None
 
     # -- numbers arrive ---------------------------------------------------------------------------------------------
 
-    def _show_block(self, block: Block, leading: tuple[int, ...], region: Region | None) -> None:
-        if not isinstance(self.viewer, StackView):
-            return
-        self.viewer.show_block(block, leading, region)
-        if self._axes is not None:
-            self._axes.ask()
+    def _drawn(self, block: Block, _leading: tuple[int, ...], region: Region | None) -> None:
         if region is None:
             self.statistics = block.statistics if block.statistics.count else None     # never another frame's
             self.statistics_changed.emit(block.statistics)
 
-    def _show_statistics(self, statistics: Statistics, leading: tuple[int, ...]) -> None:
-        """Those of the picture that is on screen already."""
-        if isinstance(self.viewer, StackView):
-            self.viewer.show_statistics(statistics)
-            self.statistics = statistics
-            self.statistics_changed.emit(statistics)
-
-    def _show_values(self, values: np.ndarray, whole: tuple[int, ...] | None) -> None:
-        if isinstance(self.viewer, TableView):
-            self.viewer.show_values(values, title=self.title, truncated_from=whole)
-
-    def _reading_failed(self, error: BaseException) -> None:
-        if isinstance(self.viewer, StackView | CurveView):
-            message = message_of(error)
-            self.viewer.show_error(message.summary, message.remedy)
-        self.failed.emit(error)
-
-    def _unread_table(self, error: BaseException) -> None:
-        self._undescribed(error)
+    def _take_statistics(self, statistics: Statistics) -> None:
+        self.statistics = statistics
+        self.statistics_changed.emit(statistics)
 
     def _choices_changed(self, choices: ViewChoices) -> None:
         self.choices_made.emit(self.description, choices)
 
-    def _show_counter(self) -> None:
-        if isinstance(self.viewer, StackView):
-            self.viewer.set_counter_text(self._viewed.text)
-
     # -- the file changes -------------------------------------------------------------------------------------------
 
-    def _follow(self, own_watch: bool) -> FileFollower:
-        """Be told of changes; ``own_watch``: the source does not hear of them by itself."""
+    def _follow(self, watch: bool) -> FileFollower:
+        """Be told of changes; ``watch``: no source hears of them by itself."""
         self._follower = follower = FileFollower(self._data, self.reference, self)
         follower.described.connect(self._described_again)
         follower.gone.connect(self._file_gone)
-        follower.failed.connect(self._reading_failed)
-        if own_watch:
+        follower.failed.connect(self._following_failed)
+        if watch:
             follower.watch(self.signal_reference.file_path)
         return follower
 
-    def _retry(self) -> None:
-        if isinstance(self._source, FrameSource):
-            if self._source.is_outdated and self._follower is not None:
-                self._follower.look_again()
-            else:
-                self._source.retry()
+    def _following_failed(self, error: BaseException) -> None:
+        if self._page is not None:
+            self._page.tell_failure(error)
+        else:
+            self.failed.emit(error)
 
     def _file_gone(self) -> None:
-        if isinstance(self.viewer, StackView | CurveView):
-            self.viewer.show_error("The file is gone: it was removed or renamed.",
-                                   "What is still on screen was read before. If the file is back, press Retry.")
+        if self._page is not None:
+            self._page.show_error("The file is gone: it was removed or renamed.",
+                                  "What is still on screen was read before. If the file is back, press Retry.")
 
     def _described_again(self, description: PlotDescription) -> None:
         before, self.description = self.description, description
-        source, viewer, name = self._source, self.viewer, visible(self.reference.file_path.name)
-        if before is not None and isinstance(source, FrameSource) and isinstance(viewer, StackView) \
-                and same_frames(before, description):
-            viewer.take_description(description)
-            source.take_description(description)
-            self._read_axes(description)
-        elif before is not None and isinstance(source, CurveSource) and same_view(before, description) \
-                and before.shape[:-1] == description.shape[:-1] and description.view is View.CURVE:
-            source.refresh()
-        else:
+        name = visible(self.reference.file_path.name)
+        if before is None or self._page is None or not self._page.take_description(before, description):
             self.told.emit(f"{name} has changed and holds something else now.")
             self.reload()
             return
@@ -447,8 +334,8 @@ class DatasetTab(ViewerTab):
         self.node = node
         if node is not None:
             self.node_known.emit(node)
-            if self.desk is not None:
-                self.desk.take_node(node)
+            if self._page is not None:
+                self._page.take_node(node)
 
     def keyPressEvent(self, event: Any) -> None:
         if self.viewer is not None and event.key() in (Qt.Key.Key_PageUp, Qt.Key.Key_PageDown):

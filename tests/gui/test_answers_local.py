@@ -170,12 +170,12 @@ def test_that_a_draft_leaves_no_number_of_the_whole_frame(qtbot: Any, program: A
     assert tab.statistics is not None
     whole = replace(whole, statistics=tab.statistics)          # they may have come after the picture
     draft = replace(whole, exactness=Exactness.QUANTISED, max_error=0.5, statistics=Statistics(limits=(1.0, 9.0)))
-    tab._show_block(draft, (0,), None)
+    tab._page.show_block(draft, (0,), None)
     assert viewer.status.shown.text().endswith("±0.5")
     assert set(inspector._frame.shown.values()) == {"…"}
     assert inspector._levels_of.text() == "Histogram: frame, … valid pixels"
     check(tab.answers.numbers(tab.answers.marks.marks.regions[0]), values[0], tab.answers.marks.marks.regions[0])
-    tab._show_block(whole, (0,), None)
+    tab._page.show_block(whole, (0,), None)
     assert inspector._frame.shown["maximum"].replace("\u202f", "") == "5000"
 
 

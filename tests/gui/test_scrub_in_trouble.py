@@ -42,9 +42,9 @@ class WatchedTab(DatasetTab):
         self.seen: list[tuple[Block, tuple[int, ...], float]] = []
         super().__init__(*args, **more)
 
-    def _show_block(self, block: Block, leading: tuple[int, ...], region: Any) -> None:
+    def _drawn(self, block: Block, leading: tuple[int, ...], region: Any) -> None:
         self.seen.append((block, leading, time.monotonic()))
-        super()._show_block(block, leading, region)
+        super()._drawn(block, leading, region)
 
 
 def write_stack(file: Path, tag: int, frames: int = FRAMES) -> None:
