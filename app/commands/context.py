@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path, PurePosixPath
@@ -175,7 +175,7 @@ class TerminalInteraction:
     def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool:
         return False
 
-    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
+    def confirm(self, site: str, title: str, text: str, accept: str, still: Callable[[], bool] | None = None) -> bool:
         if sys.stdin is None or not sys.stdin.isatty():
             self.unanswered = f"{site} asks: {title}"
             return False

@@ -62,9 +62,9 @@ class NotedPerson:
         self._note()          # without prompts too: the person is told to do something, such as to press a button
         return self._interaction.answer_prompts(host, title, instructions, prompts, within_s, conversation)
 
-    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
+    def confirm(self, site: str, title: str, text: str, accept: str, still: Callable[[], bool] | None = None) -> bool:
         self.was_asked = True         # no sign-in
-        return self._interaction.confirm(site, title, text, accept)
+        return self._interaction.confirm(site, title, text, accept, still)
 
     def _note(self) -> None:
         if not self.was_asked:

@@ -64,7 +64,10 @@ def provide(transport: Transport, profile: SiteProfile, lack: NoUsablePythonErro
     size, unpacked = sum(wheel.bytes for wheel in wheels), sum(wheel.unpacked_bytes for wheel in wheels)
     _check_room(place, size + unpacked, title)
     if not interaction.confirm(profile.name, f"Put a private Python environment at {title}?",
-                               _question(place, size, unpacked, title), "Install it there"):
+                               _question(place, size, unpacked, title), "Install it there", lambda: transport.alive):
+        if not transport.alive:
+            raise LinkLostError(f"The connection to {title} was lost while you were asked about a private Python.",
+                                remedy="Nothing was put there. Connect again.")
         if interaction.cancelled.is_set():
             raise CancelledByUserError("Connecting was cancelled.")
         raise NoUsablePythonError(lack.summary, lack.detail, lack.remedy)

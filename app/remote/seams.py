@@ -135,7 +135,8 @@ class Interaction(Protocol):
     the person wants the code instead. ``answer_prompts``: ``within_s`` is how long the server waits (0: unknown);
     those of one ``conversation`` belong together, and one that is over is given up. Without prompts it shows what the
     server says, until the next question of that conversation or its end, and does not block.
-    ``confirm``: a yes or no about something that costs or changes something; no is the default.
+    ``confirm``: a yes or no about something that costs or changes something; no is the default. ``still`` is asked
+    again and again meanwhile, on that thread: once it says False, what the question is about is gone, and so is it.
     """
 
     @property
@@ -150,4 +151,5 @@ class Interaction(Protocol):
     def answer_prompts(self, host: str, title: str, instructions: str, prompts: Sequence[tuple[str, bool]],
                        within_s: float = 0.0,
                        conversation: Conversation | None = None) -> list[str] | None: ...  # (prompt, echo); None: no
-    def confirm(self, site: str, title: str, text: str, accept: str) -> bool: ...   # accept: the button's words
+    def confirm(self, site: str, title: str, text: str, accept: str,       # accept: the button's words
+                still: Callable[[], bool] | None = None) -> bool: ...

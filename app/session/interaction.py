@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,12 +35,14 @@ class Question:
             self._answered.set()
 
     def wait(self, cancelled: threading.Event, limit_s: float = ANSWER_WITHIN_S,
-             over: threading.Event | None = None) -> Any:
-        """Worker thread: the answer, or ``None`` when cancelled, ``over`` or after the limit."""
+             over: threading.Event | None = None, still: Callable[[], bool] | None = None) -> Any:
+        """Worker thread: the answer, or ``None`` when cancelled, ``over``, no ``still`` or after the limit."""
         waited = 0.0
         while not self._answered.wait(0.1):
             waited += 0.1
             if cancelled.is_set() or waited > limit_s or (over is not None and over.is_set()):
+                return None
+            if still is not None and not still():
                 return None
         return self._value
 
@@ -96,7 +98,7 @@ class WindowInteraction(QObject):
     Signals (delivered on the GUI thread):
         said(text), browser_shown(BrowserPage), browser_done(), code_shown(DeviceCode), code_settled(),
         host_key_asked(HostKeyQuestion), prompts_asked(PromptsQuestion), prompts_over(Conversation),
-        confirm_asked(ConfirmQuestion), was_cancelled().
+        confirm_asked(ConfirmQuestion), confirm_over(ConfirmQuestion), was_cancelled().
 
     Attributes:
         way: how the person likes to sign in, "browser" or "code".
@@ -107,6 +109,7 @@ class WindowInteraction(QObject):
     browser_shown = Signal(object)
     browser_done = Signal()
     confirm_asked = Signal(object)
+    confirm_over = Signal(object)
     code_shown = Signal(object)
     code_settled = Signal()
     host_key_asked = Signal(object)
@@ -118,6 +121,7 @@ class WindowInteraction(QObject):
     _browser_shown = Signal(object)
     _browser_done = Signal()
     _confirm_asked = Signal(object)
+    _confirm_over = Signal(object)
     _code_shown = Signal(object)
     _code_settled = Signal()
     _host_key_asked = Signal(object)
@@ -136,6 +140,7 @@ class WindowInteraction(QObject):
         self._browser_shown.connect(self.browser_shown, queued)
         self._browser_done.connect(self.browser_done, queued)
         self._confirm_asked.connect(self.confirm_asked, queued)
+        self._confirm_over.connect(self.confirm_over, queued)
         self._code_shown.connect(self.code_shown, queued)
         self._code_settled.connect(self.code_settled, queued)
         self._host_key_asked.connect(self.host_key_asked, queued)
@@ -204,7 +209,9 @@ class WindowInteraction(QObject):
             answer = question.wait(self._cancelled, over=conversation.over) if prompts else ()
         return list(answer) if answer is not None else None
 
-    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
+    def confirm(self, site: str, title: str, text: str, accept: str, still: Callable[[], bool] | None = None) -> bool:
         question = ConfirmQuestion(site=site, title=title, text=text, accept=accept)
         self._confirm_asked.emit(question)
-        return bool(question.wait(self._cancelled))
+        agreed = bool(question.wait(self._cancelled, still=still))
+        self._confirm_over.emit(question)              # whatever ended it: nothing is asked any more
+        return agreed

@@ -99,6 +99,7 @@ class ConfirmDialog(QDialog):
                  parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._question = question
+        interaction.confirm_over.connect(self._over)
         title = cut(visible(question.title))
         self.setWindowTitle(title)
         self.setAccessibleName(title)
@@ -124,6 +125,11 @@ class ConfirmDialog(QDialog):
         self.accepted.connect(lambda: self._question.answer(True))
         self.rejected.connect(lambda: self._question.answer(False))
         interaction.was_cancelled.connect(self.reject)
+
+    def _over(self, question: ConfirmQuestion) -> None:
+        """What it was about is gone, or it was answered; why is told by who asked."""
+        if question is self._question:
+            self.reject()
 
 
 def cut(text: str) -> str:

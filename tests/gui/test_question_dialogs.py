@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QLabel, QPushButton
 
+from app.errors import LinkLostError
 from app.remote.conversation import Conversation
 from app.session.interaction import ConfirmQuestion, HostKeyQuestion, PromptsQuestion, WindowInteraction
 from app.session.session import SiteState
@@ -212,6 +213,32 @@ def test_that_a_confirmation_says_no_unless_told_otherwise(qtbot: Any, interacti
     else:
         qtbot.keyClick(dialog, Qt.Key.Key_Return)
     assert asked.wait(threading.Event()) is agrees
+
+
+def test_that_a_consent_dialog_closes_with_the_link_it_is_about_and_one_sentence_says_why(
+        qtbot: Any, start: Any, fake_sites: Any) -> None:
+    link = threading.Event()
+    answers: list[bool] = []
+
+    def ask(person: Any) -> None:
+        answers.append(person.confirm("far", "Put it there?", "It takes 182 MB.", "Put it there", link.is_set))
+        if not link.is_set():
+            raise LinkLostError("The connection to far was lost while you were asked.", remedy="Connect again.")
+
+    program = start(fake_sites)
+    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
+    fake_sites.during_open = ask
+    dialogs: list[Any] = []
+    program.window.asking.dialog_shown.connect(dialogs.append)
+    link.set()
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: bool(dialogs) and _alive(dialogs[0]))
+    assert isinstance(dialogs[0], ConfirmDialog)
+    link.clear()
+    qtbot.waitUntil(lambda: not _alive(dialogs[0]))
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.FAILED)
+    assert answers == [False]
+    assert program.window.notice.text == "The connection to far was lost while you were asked. Connect again."
 
 
 def test_that_the_window_keeps_one_dialog_per_login(qtbot: Any, start: Any, fake_sites: Any) -> None:

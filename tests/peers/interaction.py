@@ -105,6 +105,6 @@ class FakePerson:
                 register(answer, f"the answer to {prompt!r}")
         return answers
 
-    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
+    def confirm(self, site: str, title: str, text: str, accept: str, still: Callable[[], bool] | None = None) -> bool:
         self.confirmations.append((title, text, accept))
         return self.agrees

@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app import paths
-from app.errors import AgentError, CancelledByUserError, LinkError, StorageFullError
+from app.errors import AgentError, CancelledByUserError, LinkError, LinkLostError, StorageFullError
 from app.model.data import DataReference, ReadRequest
 from app.model.site import AgentSettings, SiteProfile, SshSettings
 from app.remote.connection import Connection
@@ -34,6 +35,24 @@ from tests.peers.sshd import Sshd, public_line, sshd, write_private
 pytestmark = pytest.mark.system
 DEADLINE_S = 60.0
 OPENED_S = 300.0
+
+
+class ThinkingPerson(FakePerson):
+    """Is asked, and meanwhile the server dies."""
+
+    def __init__(self, server: Sshd) -> None:
+        super().__init__(agrees=True)
+        self._server = server
+        self.let_go = threading.Event()
+
+    def confirm(self, site: str, title: str, text: str, accept: str, still: Callable[[], bool] | None = None) -> bool:
+        assert still is not None
+        assert still()
+        self._server.cut()
+        while still() and not self.cancelled.wait(0.05):
+            pass
+        self.let_go.set()
+        return False
 
 
 class Watcher(FakePerson):
@@ -140,6 +159,17 @@ def test_that_nothing_is_put_there_without_consent(server: Sshd, bare_python: Pa
     assert isinstance(error, NoUsablePythonError)
     assert error.summary == "No Python with numpy and h5py was found at Site X."
     assert "ask the facility" in error.remedy
+    assert left_at(tmp_path / "cache") == []
+
+
+def test_that_a_link_that_dies_while_the_person_thinks_takes_the_question_along(server: Sshd, bare_python: Path,
+                                                                               tmp_path: Path) -> None:
+    person = ThinkingPerson(server)
+    error = refused(site(server, bare_python, tmp_path / "cache"), person)
+    assert person.let_go.is_set()
+    assert isinstance(error, LinkLostError)
+    assert error.summary == "The connection to Site X was lost while you were asked about a private Python."
+    assert error.remedy == "Nothing was put there. Connect again."
     assert left_at(tmp_path / "cache") == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.model.text import visible
 from app.remote.conversation import Conversation
@@ -57,8 +57,8 @@ class Listening:
             self.unanswered = f"{host} asks for {visible(prompts[0][0]).strip().rstrip(':') or 'an answer'}"
         return answers
 
-    def confirm(self, site: str, title: str, text: str, accept: str) -> bool:
-        return self._person.confirm(site, title, text, accept)
+    def confirm(self, site: str, title: str, text: str, accept: str, still: Callable[[], bool] | None = None) -> bool:
+        return self._person.confirm(site, title, text, accept, still)
 
 
 class Unasked(Listening):
