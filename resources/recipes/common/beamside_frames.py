@@ -79,9 +79,8 @@ class Source:
             if self.dataset is None:
                 values = self._image(number)
             else:
-                place = self.part(number)
-                self._check_written(number, place)
-                values = self.dataset[place]
+                self.check_written(number)
+                values = self.dataset[self.part(number)]
         except (OSError, RuntimeError, ValueError, EOFError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise Fault("Frame {} of {} cannot be read: {}.".format(number, self.name, said.rstrip("."))) from None
@@ -111,20 +110,24 @@ class Source:
         if self.file is not None:
             self.file.close()
 
-    def _check_written(self, number, place):
+    def place(self, number):
+        """(file, number in it) of a frame that is an image."""
+        if self._each == 1:
+            return self.files[number], 0
+        which = int(np.searchsorted(self._starts, number, "right")) - 1
+        return self.files[which], number - int(self._starts[which])
+
+    def check_written(self, number):
         """A frame that was never written reads as zeros: refuse that."""
         if self.dataset.chunks is None or getattr(self.dataset, "is_virtual", False) \
                 or not hasattr(self.dataset.id, "get_chunk_info_by_coord"):
             return      # not chunked, or h5py before 3.0
-        if self.dataset.id.get_chunk_info_by_coord((*place, 0, 0)).byte_offset is None:
+        if self.dataset.id.get_chunk_info_by_coord((*self.part(number), 0, 0)).byte_offset is None:
             raise Fault(f"Frame {number} of {self.name} was never written: the scan may have been stopped.")
 
     def _image(self, number):
-        if self._each == 1:
-            return open_image(self.files[number]).data
-        which = int(np.searchsorted(self._starts, number, "right")) - 1
-        image = open_image(self.files[which])
-        place = number - int(self._starts[which])
+        file, place = self.place(number)
+        image = open_image(file)
         return image.getframe(place).data if image.nframes > 1 else image.data
 
 

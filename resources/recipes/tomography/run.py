@@ -13,6 +13,7 @@ import os
 
 import h5py
 from beamside_job import Fault, main, now, whole_file
+from tomo_rows import memory_bytes
 
 MEMORY_SHARE = 0.35     # of the job's memory for a block of sinograms; as much again is needed while it is worked on
 BATCH = 4               # slices for each processor
@@ -98,12 +99,7 @@ def progress_beat(progress):
 def block_size(prepared, cpus):
     """How many slices' sinograms fit into the job's memory."""
     each = 4 * len(prepared.scan.projections) * prepared.grid.columns
-    limit = 4000
-    for variable, count in (("SLURM_MEM_PER_NODE", 1), ("SLURM_MEM_PER_CPU", cpus)):
-        if os.environ.get(variable, "").isdigit() and int(os.environ[variable]):
-            limit = int(os.environ[variable]) * count
-            break
-    return max(1, int(MEMORY_SHARE * limit * 1e6 / each))
+    return max(1, int(MEMORY_SHARE * memory_bytes(cpus) / each))
 
 
 def merge(task):

@@ -38,8 +38,7 @@ def find_centre(projections, values, half, cpus):
     middle = (grid.columns - 1) / 2
     if method == "half-turn pairs" and not half:
         return _checked(by_half_turn(projections, middle, reach), grid, reach, middle)
-    row = values.get("centre_row")
-    row = grid.rows // 2 if row is None else grid.slice_of(row)
+    row = row_of(grid, values)
     sinogram = -np.log(projections.sinograms(row, row + 1)[0])
     if half:
         return by_overlap(sinogram, angles)
@@ -54,6 +53,12 @@ def find_centre(projections, values, half, cpus):
                                       f" by {abs(refined - centre) * grid.bin:.1f} pixels or more: the sinogram's is"
                                       " taken.")
     return centre
+
+
+def row_of(grid, values):
+    """The slice in whose sinogram the axis is looked for."""
+    row = values.get("centre_row")
+    return grid.rows // 2 if row is None else grid.slice_of(row)
 
 
 def _checked(centre, grid, reach, middle):

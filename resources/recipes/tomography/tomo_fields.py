@@ -25,26 +25,10 @@ class Fields:
 
     @classmethod
     def of(cls, scan, values, step=lambda: None):
-        """Average them, as ``values["average"]`` says: ``mean`` or ``median``."""
-        kind = values.get("correction") or "flats and darks"
-        if not kind.startswith("flats"):
-            return cls(kind)
-        rows, columns = scan.shape
-        dark = np.zeros((rows, columns), np.float32)
-        if kind == "flats and darks":
-            dark = np.mean([_averaged(item, rows, columns, values, step) for item in scan.darks], axis=0,
-                           dtype=np.float32)
-        flats = np.stack([_averaged(item, rows, columns, values, step) for item in scan.flats])
-        known = [item.position is not None for item in scan.flats]
-        if len(flats) > 1 and all(known) and values.get("interpolate_flats", True):
-            positions = np.array([item.position for item in scan.flats])
-            order = np.argsort(positions)
-            flats, positions = flats[order], positions[order]
-        else:
-            flats, positions = flats.mean(axis=0, keepdims=True), np.zeros(1)
-        if not (np.nanmax(flats) > 0 and (flats.mean(axis=0) > dark).mean() > 0.01):
-            raise Fault(f"The flat fields of {scan.name} are not brighter than its dark fields: they may be exchanged.")
-        return cls(kind, dark, flats, positions)
+        """Average all of them, as ``values["average"]`` says: ``mean`` or ``median``."""
+        fields = FieldsAsNeeded(scan, values)
+        fields.average(0, scan.shape[0], step)
+        return fields
 
     def save(self, group):
         group["correction"] = self.kind
@@ -95,20 +79,76 @@ class Fields:
         return self.flats[after - 1, first:last] * (1 - part) + self.flats[after, first:last] * part
 
 
-def _averaged(item, rows, columns, values, step):
+class FieldsAsNeeded(Fields):
+    """Rows of flats and darks are read and averaged when a projection's are first asked for."""
+
+    def __init__(self, scan, values):
+        self._scan, self._values = scan, values
+        super().__init__(values.get("correction") or "flats and darks")
+        self._known = np.zeros(scan.shape[0], bool)
+        if not self.kind.startswith("flats"):
+            self._known[:] = True
+            return
+        known = [item.position is not None for item in scan.flats]
+        self._apart = len(known) > 1 and all(known) and values.get("interpolate_flats", True)
+        self.positions = np.array([item.position for item in scan.flats]) if self._apart else np.zeros(1)
+        self._order = np.argsort(self.positions)
+        self.positions = self.positions[self._order]
+        self.dark = np.zeros(scan.shape, np.float32)
+        self.flats = np.zeros((len(self.positions), *scan.shape), np.float32)
+        self._block = max([1, *(item.frames.come_along() for item in (*scan.flats, *scan.darks))])
+        self._checked = False
+
+    def transmission(self, frame, position, first, last):
+        if not self._known[first:last].all():
+            self.average(first - first % self._block,
+                         min((last + self._block - 1) // self._block * self._block, len(self._known)))
+        return super().transmission(frame, position, first, last)
+
+    def average(self, first, last, step=lambda: None):
+        """Read and average the rows ``first`` to ``last``; ``step`` is called for each frame.
+
+        Raises:
+            Fault: they cannot be read, or flats are not brighter than darks.
+        """
+        if self._known[first:last].all():
+            return
+        scan, part = self._scan, (first, last, self._values, step)
+        if self.kind == "flats and darks":
+            self.dark[first:last] = np.mean([_averaged(item, *part) for item in scan.darks], axis=0, dtype=np.float32)
+        flats = np.stack([_averaged(item, *part) for item in scan.flats])
+        self.flats[:, first:last] = flats[self._order] if self._apart else flats.mean(axis=0, keepdims=True)
+        self._known[first:last] = True
+        if not self._checked:
+            self._check(step)
+
+    def _check(self, step):
+        """Of the whole detector only where these rows alone would be wrong: they may lie outside the beam."""
+        flats, dark = self.flats[:, self._known], self.dark[self._known]
+        if np.nanmax(flats) > 0 and (flats.mean(axis=0) > dark).mean() > 0.01:
+            self._checked = True
+        elif not self._known.all():
+            self.average(0, len(self._known), step)
+        else:
+            raise Fault(f"The flat fields of {self._scan.name} are not brighter than its dark fields: they may be"
+                        " exchanged.")
+
+
+def _averaged(item, first, last, values, step):
     """(rows, columns) float32: the mean or the median of a set, read by blocks of rows for the median."""
-    count = len(item.frames)
+    count, columns = len(item.frames), item.frames.items[0][0].shape[1]
     if values.get("average") != "median" or count < 3:
-        total = np.zeros((rows, columns), np.float64)
+        total = np.zeros((last - first, columns), np.float64)
         for number in range(count):
-            total += item.frames.rows(number, 0, rows)
+            total += item.frames.rows(number, first, last)
             step()
         return (total / count / item.divide_by).astype(np.float32)
-    out = np.empty((rows, columns), np.float32)
-    block = max(1, min(rows, MEMORY // (4 * count * columns)))
-    for first in range(0, rows, block):
-        last = min(rows, first + block)
-        out[first:last] = np.median([item.frames.rows(n, first, last) for n in range(count)], axis=0) / item.divide_by
+    out = np.empty((last - first, columns), np.float32)
+    block = max(1, min(last - first, MEMORY // (4 * count * columns)))
+    for low in range(first, last, block):
+        high = min(last, low + block)
+        out[low - first:high - first] = np.median([item.frames.rows(n, low, high) for n in range(count)],
+                                                  axis=0) / item.divide_by
     for _ in range(count):
         step()
     return out

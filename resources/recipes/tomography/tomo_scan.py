@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import tomo_rows
 from beamside_job import Fault, Source
 
 DEGREES = {"deg", "degree", "degrees", "°"}
 RADIANS = {"rad", "radian", "radians"}
-HELD_BYTES = 256 << 20
+KEPT_BYTES = 1 << 30        # of rows that are kept only because somebody may ask for them
 MILLIRADIANS = {"mrad", "milliradian", "milliradians"}
 
 
@@ -22,6 +23,7 @@ class Frames:
     def __init__(self, items):
         self.items = list(items)
         self._held = (None, None)       # what was read together, and what for
+        self._bands = []                # (first, last, rows of all frames): see `hold`
 
     @classmethod
     def of(cls, source, numbers=None):
@@ -36,39 +38,83 @@ class Frames:
         Raises:
             Fault: the frame cannot be read.
         """
+        for low, high, values in self._bands:
+            if low <= first and last <= high:
+                return values[index, first - low:last - low].astype(np.float32)
         source, number = self.items[index]
-        together = _together(source, last - first)
+        together = tomo_rows.together(source, last - first)
         if together == 1:
-            return _read(source, number, number + 1, first, last)[0]
+            return tomo_rows.read_rows(source, number, number + 1, first, last)[0].astype(np.float32)
         start = number - number % together
         if self._held[0] != (source, start, first, last):
             self._held = (None, None)       # its memory is needed
             stop = min(start + together, len(source))
-            self._held = ((source, start, first, last), _read(source, start, stop, first, last))
+            self._held = ((source, start, first, last),
+                          tomo_rows.read_rows(source, start, stop, first, last).astype(np.float32))
         return self._held[1][number - start]
 
+    def come_along(self):
+        """How many rows of a frame are read at the cost of one."""
+        return tomo_rows.come_along(self.items[0][0])
 
-def _together(source, rows):
-    """How many frames are best read at once: those that share the chunks of their data set, which would be read and
-    decompressed again for each of them."""
-    chunks = getattr(source.dataset, "chunks", None)
-    if source.dataset is None or not chunks or len(source.leading) != 1:
-        return 1
-    return max(1, min(chunks[0], HELD_BYTES // (4 * rows * source.shape[1])))
+    def hold(self, spans, limit):
+        """Read the rows ``spans`` (first, last) of all frames in one go and keep them in memory, with neighbours that
+        are read at no further cost; nothing is kept if they are more than ``limit`` bytes.
+
+        Raises:
+            Fault: a frame cannot be read.
+        """
+        source = self.items[0][0]
+        each = len(self) * source.shape[1] * source.dtype.itemsize
+        self._bands = [band for band in self._bands if any(band[0] <= a and b <= band[1] for a, b in spans)]
+        missing = [(a, b) for a, b in spans if not any(low <= a and b <= high for low, high, _ in self._bands)]
+        needed = sum(b - a for a, b in missing) * each
+        if not missing or needed + sum(values.nbytes for _, _, values in self._bands) > limit:
+            return
+        block = self.come_along()
+        more = max(0, min(limit, KEPT_BYTES) - needed) // each // (2 * len(missing))
+        bands = [(a, b, np.empty((len(self), b - a, source.shape[1]), source.dtype))
+                 for a, b in _joined([_widened(a, b, more, block, source.shape[0]) for a, b in missing], 1)]
+        self._fill(bands, _joined([(a, b) for a, b, _ in bands], block))
+        self._bands += bands
+
+    def _fill(self, bands, spans):
+        """Copy into the ``bands`` what is read once for each of the ``spans`` that hold them."""
+        groups = {}
+        for index, (source, number) in enumerate(self.items):
+            at_once = tomo_rows.together(source, max(b - a for a, b in spans))
+            groups.setdefault((id(source), number - number % at_once), (source, at_once, []))[2].append(index)
+        for (_, start), (source, at_once, members) in groups.items():
+            for first, last in spans:
+                read = tomo_rows.read_rows(source, start, min(start + at_once, len(source)), first, last)
+                for low, high, values in bands:
+                    if first <= low and high <= last:
+                        for index in members:
+                            values[index] = read[self.items[index][1] - start, low - first:high - first]
+
+    def take_over(self, other):
+        """What ``other`` holds in memory, if it is of the same frames, whatever their order."""
+        places = {(source.name, number): place for place, (source, number) in enumerate(other.items)}
+        order = [places.get((source.name, number)) for source, number in self.items]
+        if None not in order:
+            same = order == list(range(len(other)))
+            self._bands = [(a, b, values if same else values[order]) for a, b, values in other._bands]
 
 
-def _read(source, start, stop, first, last):
-    """(stop - start, last - first, columns) float32."""
-    if source.dataset is None or (stop - start == 1 and source.shape[0] == last - first):
-        return source.raw(start)[None, first:last].astype(np.float32)
-    place = (slice(start, stop),) if len(source.leading) == 1 else np.unravel_index(start, source.leading)
-    try:
-        read = source.dataset[(*place, slice(first, last))].astype(np.float32)
-    except (OSError, RuntimeError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        what = f"Frame {start}" if stop - start == 1 else f"One of the frames {start} to {stop - 1}"
-        raise Fault(f"{what} of {source.name} cannot be read: {said}.") from None
-    return read.reshape(stop - start, last - first, source.shape[1])
+def _joined(spans, rows):
+    """The spans, sorted; those that share a block of ``rows`` rows, which is read anyway, are one."""
+    out = []
+    for first, last in sorted(spans):
+        if out and first // rows <= (out[-1][1] - 1) // rows:
+            out[-1] = (out[-1][0], max(last, out[-1][1]))
+        else:
+            out.append((first, last))
+    return out
+
+
+def _widened(first, last, more, rows, height):
+    """With up to ``more`` rows on both sides, all of them from the blocks of ``rows`` rows that are read anyway."""
+    return (max(first - more, first - first % rows), min(last + more, (last + rows - 1) // rows * rows, height))
 
 
 class FrameSet:

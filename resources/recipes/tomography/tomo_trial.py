@@ -1,5 +1,7 @@
-"""One slice, answered in seconds: flats and darks, the axis and the slice's sinogram are kept between questions.
+"""One slice, answered in seconds: what was read and found is kept between questions.
 
+Only the rows that the slice depends on are read of projections, flats and darks, and all in one go with those that the
+axis is looked for in; rows which share chunks with them are kept, too, so that a neighbour slice is not read again.
 `trial` is called by `beamside_trial` for each question. What is kept depends on the parameters that it is made with, so
 that a question which changes only the ring removal, the filter or the centre reads nothing again. Python 3.8.
 """
@@ -9,17 +11,21 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import tomo_centre
 import tomo_methods
 import tomo_prepared
 from beamside_job import now
-from tomo_fields import Fields
+from tomo_fields import Fields, FieldsAsNeeded
 from tomo_prepared import chosen_row, provenance
+from tomo_rows import memory_bytes
 from tomo_volume import Axes, sweep_offsets, write_sweep
 
-FIELDS = ("flats", "darks", "correction", "average", "interpolate_flats", "angles_file", "angle_start", "angle_stop",
-          "angle_stop_included", "rotation", "energy", "distance", "pixel_size")
-PROJECTIONS = (*FIELDS, "rows", "columns", "binning", "zinger_threshold", "zinger_size", "phase", "delta_beta")
+FIELDS = ("flats", "darks", "correction", "average", "interpolate_flats")
+SCAN = (*FIELDS, "angles_file", "angle_start", "angle_stop", "angle_stop_included", "rotation", "energy", "distance",
+        "pixel_size")
+PROJECTIONS = (*SCAN, "rows", "columns", "binning", "zinger_threshold", "zinger_size", "phase", "delta_beta")
 CENTRE = (*PROJECTIONS, "field_of_view", "centre_method", "centre_row", "centre_range")
+MEMORY_SHARE = 0.35     # of the job's memory for rows that are kept
 _KEPT = {}
 
 tomo_methods.warm_up()      # at import: the trial says that it is ready when it is
@@ -29,15 +35,17 @@ def trial(task):
     """Write the slice (or the sweep of centres) that the question asks for; its path in the answer."""
     started, values, name = now(), task.parameters, task.inputs[0]
     tomo_methods.check_method(values)
-    scan, fields = _kept("fields", (name, values, FIELDS), lambda: _opened(name, values))
+    scan = _scan(name, values)
+    fields = _kept("fields", (name, values, FIELDS), lambda: FieldsAsNeeded(scan, values))
     prepared = tomo_prepared.Prepared(scan, fields, values)
+    row = chosen_row(prepared, values.get("slice"))
+    _read(prepared, name, row, task.cpus)
     if values.get("centre") is not None:
         prepared.find_centre(task.cpus)
     else:
         prepared.centre = _kept("centre", (name, values, CENTRE), lambda: prepared.find_centre(task.cpus))
         prepared.found = True
-    row = chosen_row(prepared, values.get("slice"))
-    transmission = _kept("sinogram", (name, dict(values, row=row), (*PROJECTIONS, "row")),
+    transmission = _kept("sinogram", _for_slice(name, values, row),
                          lambda: prepared.projections.sinograms(row, row + 1)[0])
     offsets = sweep_offsets(values)
     if len(offsets):
@@ -49,18 +57,51 @@ def trial(task):
     return path
 
 
-def _opened(name, values):
-    scan = tomo_prepared.opened(name, values)
-    tomo_prepared.Prepared(scan, Fields("transmission"), values)     # what is wrong is told before frames are read
-    return scan, Fields.of(scan, values)
+def _scan(name, values):
+    """The scan with the parameters' angles and numbers; frames that are in memory stay there."""
+    before = _KEPT.get("scan", (None, None))[1]
+
+    def opened():
+        scan = tomo_prepared.opened(name, values)
+        tomo_prepared.Prepared(scan, Fields("transmission"), values)     # what is wrong is told before frames are read
+        if before is not None:
+            scan.projections.take_over(before.projections)
+        return scan
+    return _kept("scan", (name, values, SCAN), opened)
+
+
+def _read(prepared, name, row, cpus):
+    """Read what the question needs of the projections and is not there yet, in one go."""
+    values, projections, spans = prepared.values, prepared.projections, []
+    if not _is_kept("sinogram", _for_slice(name, values, row)):
+        spans.append(projections.needed(row, row + 1))
+    if values.get("centre") is None and not _is_kept("centre", (name, values, CENTRE)) \
+            and (values.get("centre_method") != "half-turn pairs" or prepared.half):
+        middle = tomo_centre.row_of(prepared.grid, values)
+        spans.append(projections.needed(middle, middle + 1))
+    if spans:
+        prepared.scan.projections.hold(spans, int(MEMORY_SHARE * memory_bytes(cpus)))
+
+
+def _for_slice(name, values, row):
+    return name, dict(values, row=row), (*PROJECTIONS, "row")
+
+
+def _is_kept(what, made_of):
+    return _KEPT.get(what, ("",))[0] == _key(made_of)
+
+
+def _key(made_of):
+    name, values, keys = made_of
+    if keys != SCAN and values.get("phase") != "paganin":       # what only phase retrieval looks at
+        keys = [key for key in keys if key not in ("energy", "distance", "pixel_size", "delta_beta")]
+    return json.dumps([name, {k: values.get(k) for k in keys}], sort_keys=True)
 
 
 def _kept(what, made_of, make):
-    name, values, keys = made_of
-    key = json.dumps([name, {k: values.get(k) for k in keys}], sort_keys=True)
-    if _KEPT.get(what, ("",))[0] != key:
+    if not _is_kept(what, made_of):
         _KEPT.pop(what, None)       # its memory is needed for the new one
-        _KEPT[what] = (key, make())
+        _KEPT[what] = (_key(made_of), make())
     return _KEPT[what][1]
 
 

@@ -225,6 +225,7 @@ from tomo_scan import Frames
 class Counted:
     def __init__(self, dataset): self.dataset, self.reads = dataset, 0
     chunks = property(lambda self: self.dataset.chunks)
+    id = property(lambda self: self.dataset.id)
     def __getitem__(self, what):
         self.reads += 1
         return self.dataset[what]
