@@ -19,6 +19,18 @@ class TrialPhase(Enum):
     ENDED = "ended"
 
 
+class TrialState(Enum):
+    """Where a form's trial is. OFF: nobody asked for it yet. FAULT: the newest question was answered by a fault."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    READY = "ready"
+    COMPUTING = "computing"
+    ANSWERED = "answered"
+    FAULT = "fault"
+    ENDED = "ended"
+
+
 @dataclass(frozen=True)
 class TrialStatus:
     """How the trial job does, in one sentence and with what to do about it (``remedy``, may be empty)."""

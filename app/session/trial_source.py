@@ -2,7 +2,7 @@
 
 GUI thread only; never waits. What blocks (:class:`app.remote.trials.session.TrialSession`) runs on the io pool in
 bounded pieces. The newest wish wins: what was asked before is given up, at the site too. A link that is lost is
-waited for, and the trial taken up again.
+waited for, and the trial taken up again. A trial that failed over a question is started anew with the next one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from enum import Enum
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -21,11 +20,12 @@ from app.errors import BeamsideError, LinkError, LinkLostError, RecipeError
 from app.model.jobs import JobSpec, JobState
 from app.model.text import visible
 from app.model.trial import TrialAnswer, TrialPhase, TrialStatus
+from app.model.trial import TrialState as TrialState
 from app.recipes.fault_words import fault_parameter
 from app.recipes.recipe import Recipe
 from app.remote.seams import Transport
 from app.remote.trials.folder import Question
-from app.remote.trials.session import TrialOverError, TrialSession
+from app.remote.trials.session import TrialOverError, TrialSession, new_form
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session, SiteState
 
@@ -37,19 +37,9 @@ _QUEUED_MS = 2000
 _LOST_MS = 2000
 _IDLE_LOOK_MS = 20_000
 _WAIT_AT_SITE_S = 2.0
+_MOST_FALLS = 3                # in a row are followed by a new trial without being told to
 RESTORING = "The connection is being restored; the question is asked again."
-
-
-class TrialState(Enum):
-    """Where a trial is. OFF: nobody asked for it yet. FAULT: the newest question was answered by a fault."""
-
-    OFF = "off"
-    WAITING = "waiting"
-    READY = "ready"
-    COMPUTING = "computing"
-    ANSWERED = "answered"
-    FAULT = "fault"
-    ENDED = "ended"
+GOES_ON = "Change the parameters or press Try: the next question starts another trial job."
 
 
 class TrialSource(QObject):
@@ -74,6 +64,7 @@ class TrialSource(QObject):
         self._recipe = recipe
         self._site = site
         self._spec = spec
+        self._form = new_form()
         self._trial: TrialSession | None = None
         self._service: object | None = None
         self._state = TrialState.OFF
@@ -83,6 +74,8 @@ class TrialSource(QObject):
         self._answered_with: dict[str, Any] | None = None
         self._inputs: tuple[str, ...] = ()
         self._ended_by_link = False                         # what is said stands only while the link is lost
+        self._falls = 0                                     # of trial jobs, since the last answer
+        self._goes_on = False                               # the next question starts another
         self._told: tuple[str, JobState] | None = None
         self._wanted: dict[str, Any] | None = None         # not asked yet
         self._asked: dict[str, Any] | None = None
@@ -135,8 +128,11 @@ class TrialSource(QObject):
     # -- verbs ------------------------------------------------------------------------------------------------------
 
     def try_now(self, parameters: Mapping[str, Any]) -> None:
-        """Ask with these parameters at once; starts the trial job if there is none."""
+        """Ask with these parameters at once; starts the trial job if there is none. What is being asked is not asked
+        twice."""
         self._leave_other_data()
+        if self._state is TrialState.COMPUTING and parameters == self._asked and not self._retry.isActive():
+            return
         self._wanted = dict(parameters)
         self._pause.stop()
         if not self.is_running:
@@ -145,9 +141,13 @@ class TrialSource(QObject):
             self._ask()
 
     def want(self, parameters: Mapping[str, Any]) -> None:
-        """Ask with these parameters when nobody changed them for a moment; nothing is started for it."""
+        """Ask with these parameters when nobody changed them for a moment; a trial job is started for it only where one
+        failed over other parameters."""
         self._leave_other_data()
-        if self.is_running and not (self._state is TrialState.ANSWERED and parameters == self._answered_with):
+        if self._goes_on and parameters != self._asked:
+            self._wanted = dict(parameters)
+            self._pause.start()
+        elif self.is_running and not (self._state is TrialState.ANSWERED and parameters == self._answered_with):
             self._wanted = dict(parameters)
             if self._state is not TrialState.WAITING:
                 self._pause.start()
@@ -176,7 +176,7 @@ class TrialSource(QObject):
         self._inputs = spec.inputs
         try:
             trial = TrialSession(service, self._transport, self._recipe, spec,
-                                 self._session.profile(self._site).batch.trial_partition)
+                                 self._session.profile(self._site).batch.trial_partition, self._form)
         except RecipeError as error:
             self._say(TrialState.ENDED, error.summary, error.remedy)
             return
@@ -233,6 +233,8 @@ class TrialSource(QObject):
     def _ask(self) -> None:
         """The newest wish; what was asked before is given up."""
         trial = self._trial
+        if self._goes_on:
+            self._begin()
         if trial is None or self._wanted is None or not self.is_running:
             return
         self._asked, self._wanted = self._wanted, None
@@ -263,7 +265,7 @@ class TrialSource(QObject):
             self._fault_parameter = answer.parameter
             self._say(TrialState.FAULT, visible(answer.fault))
         else:
-            self._answer, self._answered_with = answer, self._asked
+            self._answer, self._answered_with, self._falls = answer, self._asked, 0
             self._say(TrialState.ANSWERED, "")
             self.answered.emit(answer)
 
@@ -326,9 +328,13 @@ class TrialSource(QObject):
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _over(self, status: TrialStatus) -> None:
+        asked = self._state is TrialState.COMPUTING
         self._drop()
         self._trial = None
-        self._say(TrialState.ENDED, visible(status.sentence), visible(status.remedy))
+        self._falls += status.failed
+        goes_on = status.failed and asked and self._falls <= _MOST_FALLS
+        self._say(TrialState.ENDED, visible(status.sentence), visible(GOES_ON if goes_on else status.remedy))
+        self._goes_on = goes_on
 
     def _leave_other_data(self) -> None:
         """A trial is of its inputs: those of other data need one of their own."""
@@ -376,7 +382,7 @@ class TrialSource(QObject):
     def _say(self, state: TrialState, sentence: str, remedy: str = "") -> None:
         if state is not TrialState.FAULT:
             self._fault_parameter = ""
-        self._ended_by_link = False
+        self._ended_by_link = self._goes_on = False
         self._state, self._sentence, self._remedy = state, sentence, remedy
         self.changed.emit()
 

@@ -19,6 +19,7 @@ from tests.gui.near_site import NearSession
 from tests.unit.jobs.trial_site import RECIPE, OwnJobs, spec
 
 PATIENCE_MS = 20_000
+CRASH = {"factor": 1e9}         # the program dies of a segmentation fault
 
 
 @pytest.fixture
@@ -196,6 +197,74 @@ def test_that_a_job_that_dies_is_told_and_another_can_be_started(qtbot: Any, sou
     source.try_now({"factor": 3.0})
     answered(qtbot, source, 3.0)
     assert len(site.submitted) == 2
+
+
+def test_that_parameters_the_program_crashes_on_are_told_and_others_start_another_trial(
+        qtbot: Any, source: TrialSource, site: OwnJobs) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    source.want(CRASH)
+    qtbot.waitUntil(lambda: source.state is TrialState.ENDED, timeout=PATIENCE_MS)
+    assert source.sentence == "The trial job failed (exit code 139): Segmentation fault"
+    assert source.remedy == "Change the parameters or press Try: the next question starts another trial job."
+    source.want(CRASH)
+    assert not source._pause.isActive(), "the same again would crash again"
+    source.want({"factor": 2.0})
+    answered(qtbot, source, 2.0)
+    assert len(site.submitted) == 2
+
+
+def test_that_a_program_that_crashes_on_everything_is_not_started_for_ever(
+        qtbot: Any, source: TrialSource, site: OwnJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial_source, "_MOST_FALLS", 1)
+    source.try_now(CRASH)
+    qtbot.waitUntil(lambda: source.state is TrialState.ENDED, timeout=PATIENCE_MS)
+    source.want({**CRASH, "takes": 0.01})
+    qtbot.waitUntil(lambda: len(site.submitted) == 2 and source.state is TrialState.ENDED, timeout=PATIENCE_MS)
+    source.want({**CRASH, "takes": 0.02})
+    assert not source._pause.isActive()
+    assert "Try" in source.remedy
+
+
+def test_that_two_forms_have_trials_of_their_own(qtbot: Any, session: NearSession, source: TrialSource, site: OwnJobs,
+                                                 tmp_path: Path) -> None:
+    other = TrialSource(session, RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))      # type: ignore[arg-type]
+    source.try_now({"factor": 1.0})
+    other.try_now({"factor": 2.0})
+    answered(qtbot, source, 1.0)
+    answered(qtbot, other, 2.0)
+    source.try_now({"factor": 3.0, "takes": 0.5})
+    other.try_now({"factor": 4.0})
+    answered(qtbot, other, 4.0)
+    answered(qtbot, source, 3.0)
+    other.close()
+    source.try_now({"factor": 5.0})
+    answered(qtbot, source, 5.0)
+    assert len(site.submitted) == 2
+    source.stop()
+    qtbot.waitUntil(lambda: all(job.state.ended for job in site.jobs()), timeout=PATIENCE_MS)
+
+
+def test_that_two_hundred_quick_questions_cost_little(qtbot: Any, session: NearSession, source: TrialSource,
+                                                      tmp_path: Path) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    before = session.link.commands
+    for number in range(200):
+        source.want({"factor": float(number)})
+    answered(qtbot, source, 199.0)
+    assert session.link.commands - before <= 3, "a slider that is dragged asks when it rests"
+    for number in range(200):
+        source.try_now({"factor": 1000.0 + number, "takes": 0.05})
+        qtbot.wait(1)
+    answered(qtbot, source, 1199.0)
+    for _ in range(200):
+        source.try_now({"factor": 3.0, "takes": 0.5})
+    answered(qtbot, source, 3.0)
+    assert session.link.commands - before <= 210
+    assert len((tmp_path / "2026-1/trial/questions").read_text().splitlines()) <= 203
+    assert len(list((tmp_path / "2026-1/trial").iterdir())) <= 10
+    assert len(list((tmp_path / "2026-1").iterdir())) <= 20
 
 
 def test_that_closing_ends_the_job(qtbot: Any, session: NearSession, site: OwnJobs, tmp_path: Path) -> None:

@@ -199,18 +199,6 @@ def test_that_a_trial_outlives_the_link(client: Client, trial: TrialSession) -> 
     assert trial.ask({"factor": 6.0}).fault == ""
 
 
-def test_that_another_computer_takes_the_trial_up(trial: TrialSession, new_client: Callable[..., Client],
-                                                  scan: Path) -> None:
-    trial.ask({"factor": 1.0})
-    other = new_client().trial(DOUBLING, scan)
-    ready(other)
-    assert other.job is not None
-    assert trial.job is not None
-    assert other.job.id == trial.job.id
-    assert other.ask({"factor": 2.0}).parameters["factor"] == 2.0
-    assert trial.ask({"factor": 3.0}).parameters["factor"] == 3.0
-
-
 def test_that_a_trial_that_is_told_to_ends_well(client: Client, trial: TrialSession) -> None:
     answer = trial.ask({"factor": 1.0})
     trial.end()

@@ -1,15 +1,17 @@
 """“Try small, then run all”: a kept short job answers questions on one frame while parameters are tuned.
 
 Blocking; any thread, never Qt's. The job is one of the batch system, in the recipe's own environment; the agent has no
-part in it. It is found again by its folder: after a lost link, by a form that is opened anew, on another computer.
-A question is put again with the same number when the link was lost; the newest one wins. The job ends when it is told
-to, when nobody asks for a while, and at its time limit.
+part in it. Each form has a job of its own, so that no question, crash or end of one disturbs another; it is found again
+by its folder after a lost link. A form whose job nobody uses any more (its program was killed) leaves it to the next
+form of the same recipe and inputs, on another computer, too. A question is put again with the same number when the link
+was lost; the newest one wins. The job ends when it is told to, when nobody asks for a while, and at its time limit.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +42,11 @@ _ASK_AGAIN_S = (1.0, 15.0)     # the batch system, while nothing happens: at fir
 _LONGEST_FAULT = 2000
 
 
+def new_form() -> str:
+    """How a form is called at the site: like no other."""
+    return secrets.token_hex(8)
+
+
 class TrialOverError(BatchError):
     """The trial job is no more; ``status`` says how it ended."""
 
@@ -66,10 +73,11 @@ class TrialSession:
         recipe: it has a ``trial``.
         spec: inputs, and the resources that a run would get: its partition and account are the trial's.
         partition: the site's for small jobs, which is taken by the jobs of the site instead; ``""``: there is none.
+        form: hexadecimal digits by which one form finds its own trial again; ``""``: new ones.
     """
 
     def __init__(self, jobs: Jobs, transport: Callable[[], Transport], recipe: Recipe, spec: JobSpec,
-                 partition: str = "") -> None:
+                 partition: str = "", form: str = "") -> None:
         if recipe.trial is None:
             raise RecipeError(f"{recipe.title} cannot be tried on a small part of the data.",
                               remedy="Submit it on a few frames instead.")
@@ -78,6 +86,7 @@ class TrialSession:
         self._recipe = recipe
         self._spec = spec
         self._partition = partition
+        self._form = form or new_form()
         self._lock = threading.Lock()      # guards what follows
         self._folder: TrialFolder | None = None
         self._job: Job | None = None
@@ -93,7 +102,7 @@ class TrialSession:
         return self._job
 
     def begin(self, parameters: Mapping[str, Any]) -> TrialStatus:
-        """Take up the trial of this recipe and these inputs that runs or waits already, else submit one.
+        """Take up this form's trial, or one of this recipe and these inputs that was left behind; else submit one.
 
         Args:
             parameters: as in a :class:`JobSpec`; the job is submitted with them, each question brings its own.
@@ -106,7 +115,7 @@ class TrialSession:
         job, told = self._running() or (self._submit(parameters), None)
         with self._lock:
             self._job, self._over, self._judged = job, None, None
-            self._folder = TrialFolder(self._transport, PurePosixPath(job.folder))
+            self._folder = self._folder_of(job)
             left = self._left
         _log.info("trial job %s at %s", job.id, job.site)
         if left:
@@ -206,7 +215,7 @@ class TrialSession:
 
     def end(self) -> None:
         """End the job: it is told to, and cancelled if it does not end by itself; its answers are removed. A trial that
-        is just being submitted ends when it is.
+        is just being submitted ends when it is; one that another form has taken up goes on.
 
         Raises:
             LinkError, BatchError: it ends by itself when nobody asks any more.
@@ -218,7 +227,10 @@ class TrialSession:
             return
         if self._over is None:
             started = job.state not in (JobState.CREATED, JobState.QUEUED, JobState.HELD)
-            if folder.stop(_STOP_S if started else 0.0).told is not Told.ENDED:
+            told = folder.stop(_STOP_S if started else 0.0).told
+            if told is Told.TAKEN:
+                return
+            if told is not Told.ENDED:
                 self._jobs.cancel(job.id)
         folder.clean()
 
@@ -285,20 +297,23 @@ class TrialSession:
                            float(seconds) if isinstance(seconds, (int, float)) else None)
 
     def _running(self) -> tuple[Job, Told] | None:
-        """The newest trial of this recipe and these inputs that takes questions or will."""
+        """The newest trial of this recipe and these inputs that takes questions or will, and no other form uses."""
         home = self._transport().home
         wanted = [absolute(text, home) for text in self._spec.inputs]
         for job in self._jobs.jobs():
             if job.kind is not JobKind.TRIAL or job.state.ended or job.stale or not job.ours \
                     or (job.recipe, job.version) != (self._recipe.name, self._recipe.version):
                 continue
-            folder = TrialFolder(self._transport, PurePosixPath(job.folder))
+            folder = self._folder_of(job)
             if folder.asked_for().get("inputs") != wanted:
                 continue
-            reply = folder.look(0.0)
+            reply = folder.take()
             if reply.told in (Told.READY, Told.WAITING) and '"stop"' not in reply.line:
                 return job, reply.told
         return None
+
+    def _folder_of(self, job: Job) -> TrialFolder:
+        return TrialFolder(self._transport, PurePosixPath(job.folder), self._form)
 
     def _submit(self, parameters: Mapping[str, Any]) -> Job:
         resources = replace(self._spec.resources, time_limit_min=None, cpus=None, memory_mb=None, gpus=None,

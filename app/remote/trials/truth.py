@@ -10,12 +10,13 @@ from app.recipes.recipe import Recipe
 from app.remote.trials.folder import Told
 
 _AGAIN = "Press Try to start another one."
-_BY_ITSELF = "It starts by itself; meanwhile the form can be filled in, or another partition chosen for it."
+_BY_ITSELF = ("It starts by itself. Meanwhile the form can be filled in, another partition chosen for it, or the whole "
+              "submitted without a trial.")
 
 
 def status_of(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
     """What is true of the trial, from what the batch system says of its job and what its folder says."""
-    if job.state.ended or told in (Told.ENDED, Told.GONE):
+    if job.state.ended or told in (Told.ENDED, Told.GONE, Told.TAKEN):
         return _ended(job, told, recipe)
     if told is Told.READY and job.state not in (JobState.QUEUED, JobState.HELD):     # requeued: it was ready before
         return TrialStatus(TrialPhase.READY, f"The trial job is ready{_where(job)}.", job=job)
@@ -38,6 +39,9 @@ def _ended(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
     idle = recipe.trial.idle_min if recipe.trial is not None else 0
     if told is Told.GONE:
         return TrialStatus(TrialPhase.ENDED, "The folder of the trial job is gone from the site.", _AGAIN, job, True)
+    if told is Told.TAKEN and not job.state.ended:
+        return TrialStatus(TrialPhase.ENDED, "Another form has taken this trial job up, since this one was not heard "
+                           "of for more than a minute.", _AGAIN, job)
     reason = job.reason.lower()
     if job.state is JobState.COMPLETED or (not job.state.ended and told is Told.ENDED):
         ended = f"The trial job has ended, as nothing was asked for {idle} min." if idle else "The trial job has ended."
@@ -48,7 +52,8 @@ def _ended(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
     if job.state is JobState.CANCELLED:
         return TrialStatus(TrialPhase.ENDED, f"The trial job was cancelled{_why(job)}.", _AGAIN, job)
     last = next((line.strip() for line in reversed(job.last_lines) if line.strip()), "")
-    return TrialStatus(TrialPhase.ENDED, f"The trial job failed{_why(job)}." + (f" It said: {last}" if last else ""),
+    why = f" ({job.reason.rstrip('.')}): {last}" if last and job.reason else f": {last}" if last else f"{_why(job)}."
+    return TrialStatus(TrialPhase.ENDED, f"The trial job failed{why}",
                        "Look at its last lines in the list of jobs, then press Try again.", job, True)
 
 

@@ -165,23 +165,11 @@ def test_that_asking_can_be_given_up(trial: TrialSession) -> None:
             asking.result(20)
 
 
-def test_that_a_trial_is_taken_up_again(trial: TrialSession, new: Callable[[], TrialSession], site: OwnJobs) -> None:
-    trial.ask({"factor": 1.0})
-    trial.ask({"factor": 2.0})
-    again = new()
-    assert again.begin({"factor": 7.0}).phase is TrialPhase.READY
-    assert len(site.submitted) == 1
-    assert again.ask({"factor": 3.0}).parameters["factor"] == 3.0
-    assert trial.ask({"factor": 4.0}).parameters["factor"] == 4.0, "both count on from the newest question"
-
-
-def test_that_two_forms_never_get_each_others_answers(trial: TrialSession, new: Callable[[], TrialSession]) -> None:
-    other = new()
-    other.begin({})
+def test_that_a_newer_question_of_the_form_takes_the_place_of_an_older_one(trial: TrialSession) -> None:
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(trial.ask, {"factor": 1.0, "takes": 0.5})
         eventually(lambda: (folder(trial) / "computed").exists())
-        assert other.ask({"factor": 2.0}).parameters["factor"] == 2.0
+        assert trial.ask({"factor": 2.0}).parameters["factor"] == 2.0
         with pytest.raises(CancelledError):
             first.result(20)
 

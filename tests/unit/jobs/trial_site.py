@@ -33,6 +33,8 @@ def trial(task):
     end = time.monotonic() + task.parameters["takes"]
     while time.monotonic() < end:
         time.sleep(0.01)
+    if task.parameters["factor"] == 1e9:
+        os.kill(os.getpid(), 11)
     if task.parameters["factor"] < 0:
         raise Fault(f"The factor ({'factor'}) is negative: choose one above 0.")
     group = task.answer.create_group("entry")
@@ -51,7 +53,7 @@ class OwnJobs:
     """Runs trial jobs at once, as processes."""
 
     def __init__(self, root: Path, recipe: Recipe = RECIPE, idle_min: float = 10.0) -> None:
-        self._root = root
+        self.root = root
         self._recipe = recipe
         self._idle_min = idle_min
         self._runs: dict[str, tuple[Job, subprocess.Popen[bytes]]] = {}
@@ -60,7 +62,7 @@ class OwnJobs:
     def submit(self, what: JobSpec) -> Job:
         self.submitted.append(what)
         job_id = f"2026-{len(self.submitted)}"
-        folder = self._root / job_id
+        folder = self.root / job_id
         folder.mkdir()
         for source in resource_path("recipes", "common").glob("*.py"):
             (folder / source.name).write_text(source.read_text())
@@ -115,10 +117,12 @@ class BreakingLink(LocalTransport):
         super().__init__()
         self.down = threading.Event()
         self.lose_replies = 0
+        self.commands = 0
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 30.0) -> CommandResult:
         if self.down.is_set():
             raise LinkLostError("The connection is lost.")
+        self.commands += 1
         result = super().run(argv, stdin=stdin, timeout_s=timeout_s)
         if self.lose_replies:
             self.lose_replies -= 1
