@@ -257,7 +257,7 @@ class Program(QObject):
             writer.close()
 
     def _quit_on_signal(self, *_what: object) -> None:
-        self.window.close()
+        self.window.leave()
         self._app.quit()
 
     def shut_down(self, within_s: float = CLOSE_WITHIN_S) -> None:

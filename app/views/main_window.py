@@ -44,6 +44,7 @@ from app.views.labels import panel
 from app.views.messages import Messages, MessagesDock, NoticeBar
 from app.views.navigator import Navigator
 from app.views.site_desk import SiteDesk
+from app.views.site_editor import SiteEditor
 from app.views.site_forms import SiteForms
 from app.views.site_notices import SiteNotices
 from app.views.stale_marks import StaleMarks
@@ -274,7 +275,21 @@ class MainWindow(QMainWindow):
             if dock.isFloating():
                 QTimer.singleShot(0, dock, dock.raise_)        # it was shown first and would lie behind
 
+    def leave(self) -> None:
+        """Close without a question: the program is told to end."""
+        for editor in self._changed_editors():
+            editor.discard()
+        self.close()
+
+    def _changed_editors(self) -> list[SiteEditor]:
+        return [editor for editor in self.findChildren(SiteEditor) if editor.isVisible() and editor.is_changed]
+
     def closeEvent(self, event: QCloseEvent) -> None:
+        changed = self._changed_editors()
+        if changed:
+            changed[0].ask_about_changes(then=self.close)
+            event.ignore()
+            return
         for form in self.findChildren(SubmitDialog):
             form.close()                                       # what was tried in it ends at the site, too
         for tab in self._tabs.viewers():

@@ -2,12 +2,14 @@
 
 Both show the same profile. The text is the truth: the form writes it anew only when something in the form was changed,
 so that a text that is edited as such keeps its comments. What is wrong is said at its field, in the parser's words.
+It is not closed over edits without a question.
 """
 
 from __future__ import annotations
 
 import contextlib
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -34,6 +36,7 @@ from app.session.site_words import ProfileError, faults_in, line_of, profile_tex
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
 from app.views.site_fields import HOPS, SECTIONS, YES_NO, FieldEdit
+from app.views.unsaved_dialog import UnsavedDialog
 from app.viz.theme import theme_of
 
 _FORM, _TEXT = 0, 1
@@ -55,11 +58,15 @@ class SiteEditor(QDialog):
         super().__init__(parent)
         self._sites = sites
         self._name = profile.name
-        self._text = text or profile_text(profile)
+        self._text = self._was = text or profile_text(profile)
+        self._label = visible(profile.label)
+        self._saving = False
+        self._question: UnsavedDialog | None = None
+        self._then: Callable[[], object] | None = None
         self._table: dict[str, Any] = {}
         self._faults: list[ProfileError] = []
         self.fields: dict[str, FieldEdit] = {}
-        self.setWindowTitle(f"Edit {visible(profile.label)}")
+        self.setWindowTitle(f"Edit {self._label}")
         self.resize(QSize(760, 720).boundedTo(self.screen().availableGeometry().size() - QSize(20, 60)))
         self._build()
         self._show_sources(profile)
@@ -79,6 +86,16 @@ class SiteEditor(QDialog):
     def sentence(self) -> str:
         """What is said at the foot."""
         return self._status.text()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether closing would lose something; what the form wrote anew says the same as before."""
+        if self._text == self._was:
+            return False
+        try:
+            return self._text != table_text(self._table) or self._table != tomllib.loads(self._was)
+        except tomllib.TOMLDecodeError:
+            return True
 
     @property
     def tabs(self) -> QTabWidget:
@@ -244,18 +261,64 @@ class SiteEditor(QDialog):
             marks.append(mark)
         self.raw.setExtraSelections(marks)
 
+    # -- closing ----------------------------------------------------------------------------------------------------
+
+    def reject(self) -> None:
+        """Esc, Cancel and the window's cross: close, unless that would lose something."""
+        if self._saving:
+            return                                     # it closes by itself, or says why it could not be saved
+        if self.is_changed:
+            self.ask_about_changes()
+        else:
+            self.discard()
+
+    def discard(self) -> None:
+        """Close, whatever was changed."""
+        super().reject()
+        self._go_on()
+
+    def ask_about_changes(self, then: Callable[[], object] | None = None) -> UnsavedDialog:
+        """Save, discard, or keep editing; ``then`` is called once the editor has closed."""
+        self._then = then
+        if self._question is None:
+            fault = visible(self._faults[0].sentence) if self._faults else ""
+            self._question = question = UnsavedDialog(f"the profile of {self._label}", fault, self)
+            question.save_wanted.connect(self.save)
+            question.discard_wanted.connect(self.discard)
+            question.rejected.connect(self._keep_editing)
+            question.finished.connect(self._answered)
+            question.open()
+        self._question.raise_()
+        self._question.activateWindow()
+        return self._question
+
+    def _answered(self, _result: int) -> None:
+        self._question = None
+
+    def _keep_editing(self) -> None:
+        self._then = None
+
+    def _go_on(self) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
     # -- saving -----------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Keep it among the user's own."""
+        self._saving = True
         self.save_button.setEnabled(False)
         self._sites.save(self._text, self._done, self._failed, replaces=self._name)
 
     def _done(self, profile: SiteProfile) -> None:
+        self._saving = False
         self.saved.emit(profile.name)
         self.accept()
+        self._go_on()
 
     def _failed(self, error: BaseException) -> None:
+        self._saving, self._then = False, None
         self.save_button.setEnabled(True)
         self._status.setText(message_of(error).summary)
         set_state(self._status, "error")
