@@ -20,7 +20,8 @@ from app.session.region_statistics import RegionNumbers, RegionStatistics
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.messages import message_of
-from app.viz.stack_view import StackView, split_shape
+from app.viz.side_names import split_shape
+from app.viz.stack_view import StackView
 
 
 class PictureAnswers(QObject):

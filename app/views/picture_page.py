@@ -23,7 +23,8 @@ from app.views.dataset_page import DatasetPage
 from app.views.picture_answers import PictureAnswers
 from app.views.stack_desk import Below, StackDesk
 from app.viz.choices import ViewChoices
-from app.viz.stack_view import StackView, split_shape
+from app.viz.side_names import split_shape
+from app.viz.stack_view import StackView
 
 
 @dataclass(frozen=True)

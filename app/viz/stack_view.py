@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.model.axes import SideAxis
 from app.model.data import Block, Statistics
-from app.model.limits import LimitsRule, drawable_limits, limits_of_values
+from app.model.limits import LimitsRule, drawable_limits
 from app.model.marks import Marks
 from app.model.plot import PlotDescription
 from app.model.text import visible
@@ -29,14 +29,13 @@ from app.viz.exactness_words import linked_files, missing_words, shown_sentences
 from app.viz.frame_slider import FrameSlider
 from app.viz.image_toolbar import ImageToolbar
 from app.viz.image_view import ImageView, Region
-from app.viz.limits_origin import FollowedLimits, estimated_limits, followed_limits
 from app.viz.line_pane import LinePane
 from app.viz.overlay import Overlay
 from app.viz.picture_export import PictureExport
+from app.viz.picture_limits import PictureLimits
 from app.viz.picture_marker import PictureMarker
+from app.viz.side_names import is_colour, leading_names, promised_sides, split_shape
 from app.viz.status_line import StatusLine
-
-_COLOUR_INTERPRETATIONS = ("rgb-image", "rgba-image")
 
 
 class StackView(QWidget):
@@ -55,10 +54,7 @@ class StackView(QWidget):
         self.description = description
         self._frame_shape, self._stack_shape = split_shape(description)
         self._choices = ViewChoices.for_plot(description)
-        self._limits: tuple[float, float] | None = description.limits
-        self._statistics: Statistics | None = None
-        self._drawn: Block | None = None
-        self._followed: FollowedLimits | None = None
+        self._limits = PictureLimits(description.limits, self._choices, self)
         self._shown_once = False
         self.axes: tuple[SideAxis | None, ...] | None = None
         self._label_is_axis = False
@@ -111,29 +107,22 @@ class StackView(QWidget):
     @property
     def limits(self) -> tuple[float, float] | None:
         """The colour limits in use."""
-        return self._limits
+        return self._limits.now
 
     @property
     def limits_origin(self) -> tuple[str, str]:
         """What the colour limits follow from: a few words, and sentences where there is more to say."""
-        if self._choices.rule is LimitsRule.MANUAL:
-            return "chosen by you", ""
-        if self._followed is None and self._statistics is not None:
-            return "none, as nothing valid is there", ""
-        if self._followed is None:
-            return "estimated from the reduced picture", "The numbers of the whole frame are on their way."
-        locked = "locked, " if self._choices.locked else ""
-        return locked + self._followed.words, self._followed.sentences
+        return self._limits.origin
 
     @property
     def is_colour(self) -> bool:
         """Whether the pixels are colours, not numbers."""
-        return self.description.interpretation in _COLOUR_INTERPRETATIONS and len(self.description.shape) >= 3
+        return is_colour(self.description)
 
     @property
     def statistics(self) -> Statistics | None:
         """Those of the frame shown, over all its pixels."""
-        return self._statistics
+        return self._limits.statistics
 
     @property
     def visible_region(self) -> tuple[float, float, float, float, int, int]:
@@ -146,13 +135,11 @@ class StackView(QWidget):
         self.image.set_stale(False)
         whole = region is None or tuple(region) == (0, self._frame_shape[0], 0, self._frame_shape[1])
         if whole:
-            self._drawn = block
+            self._limits.take_whole(block)
+        else:
+            self._limits.take_part(block)
         if whole and block.statistics.count:
-            self.show_statistics(block.statistics)
-        elif whole and block.statistics.limits is not None:
-            self._estimate_limits(block.statistics.limits)
-        elif self._limits is None:
-            self._use_limits(limits_of_values(block, self._choices.normalization))
+            self.statistics_changed.emit(block.statistics)
         self.image.show_block(block, None if whole else region, leading)
         self._say_what_is_shown(block)
         if self.slider is not None:
@@ -160,9 +147,7 @@ class StackView(QWidget):
 
     def show_statistics(self, statistics: Statistics) -> None:
         """Take a frame's statistics (full resolution); unless locked or manual, the limits follow."""
-        self._statistics = statistics
-        if not (self._choices.locked and self._limits is not None):
-            self._follow_rule()
+        self._limits.take_statistics(statistics)
         self.statistics_changed.emit(statistics)
 
     def show_cursor_value(self, y: int, x: int, value: Any) -> None:
@@ -234,12 +219,8 @@ class StackView(QWidget):
 
     def set_choices(self, choices: ViewChoices) -> None:
         """Apply stored choices; ``choices_changed`` stays silent."""
-        rule_changed = choices.rule is not self._choices.rule or choices.normalization != self._choices.normalization
         self._choices = choices
-        if choices.rule is LimitsRule.MANUAL and choices.limits is not None:
-            self._use_limits(drawable_limits(*choices.limits, choices.normalization))
-        elif rule_changed or not choices.locked or self._limits is None:
-            self._follow_rule()
+        self._limits.take_choices(choices)
         self.image.set_choices(replace(choices, colour_bar=choices.colour_bar and not self.is_colour))
         self.line_pane.set_logarithmic(choices.normalization == "log")
         self._recolour()
@@ -252,7 +233,7 @@ class StackView(QWidget):
         """Back to limits that follow the frame."""
         described = ViewChoices.for_plot(self.description).rule
         rule = LimitsRule.PERCENTILE_1_99 if described is LimitsRule.MANUAL else described
-        self._choose(_with_rule(self._choices, rule))
+        self._choose(replace(self._choices, rule=rule, limits=None, locked=False))
 
     def reset_zoom(self) -> None:
         self.image.reset_zoom()
@@ -307,6 +288,7 @@ class StackView(QWidget):
         self._label_is_axis = bool(label)
 
     def _connect(self) -> None:
+        self._limits.changed.connect(self._on_limits_changed)
         self.toolbar.choices_changed.connect(self._choose)
         self.toolbar.fit_requested.connect(self.image.reset_zoom)
         self.toolbar.pixel_for_pixel_requested.connect(self.image.zoom_one_to_one)
@@ -330,34 +312,14 @@ class StackView(QWidget):
     def _request_first_frame(self) -> None:
         self.frame_requested.emit(self.leading)
 
-    def _follow_rule(self) -> None:
-        if self._statistics is None:
-            return
-        followed = followed_limits(self._statistics, self._choices.rule, self._choices.normalization, self._drawn)
-        self._followed = followed
-        if followed is not None:
-            self._use_limits(followed.limits)
-
-    def _estimate_limits(self, guess: tuple[float, float]) -> None:
-        """The statistics of this frame follow: until then its limits are a guess."""
-        self._statistics = None
-        free = self._choices.rule is not LimitsRule.MANUAL and not self._choices.locked
-        better = estimated_limits(guess, self._limits, self._choices.normalization)
-        if better is not None and (free or self._limits is None):
-            self._followed = None
-            self._use_limits(better)
-
-    def _use_limits(self, limits: tuple[float, float]) -> None:
-        changed = limits != self._limits
-        self._limits = limits
+    def _on_limits_changed(self, limits: tuple[float, float]) -> None:
         self._recolour()
-        if changed:
-            self.limits_changed.emit(limits)
+        self.limits_changed.emit(limits)
 
     def _recolour(self) -> None:
-        low, high = drawable_limits(*(self._limits or (0.0, 1.0)), self._choices.normalization)
+        low, high = drawable_limits(*(self._limits.now or (0.0, 1.0)), self._choices.normalization)
         self.image.set_scale(ColourScale(self._choices.colormap, self._choices.normalization, low, high))
-        self.toolbar.show_choices(self._choices, self._limits)
+        self.toolbar.show_choices(self._choices, self._limits.now)
 
     def _on_cursor_moved(self, y: int | None, x: int | None) -> None:
         self._readout.move_to(y, x)
@@ -379,35 +341,3 @@ class StackView(QWidget):
     def _on_retry(self) -> None:
         self.overlay.clear()
         self.retry_requested.emit()
-
-
-def leading_names(description: PlotDescription) -> tuple[str, ...]:
-    """What the leading axes are called: by the data that goes with them, else by number; one alone is the frame."""
-    count = len(split_shape(description)[1])
-    if count == 1:
-        return ("Frame",)
-    paths = (*description.axes[:count], *(None,) * count)[:count]
-    return tuple(visible(path.rsplit("/", 1)[-1]) if path else f"Axis {n}" for n, path in enumerate(paths))
-
-
-def promised_sides(description: PlotDescription) -> tuple[bool, bool]:
-    """Whether the file promises to tell what rows and columns stand for: room is kept for it from the beginning."""
-    rank = len(description.shape)
-    paths, units = ((*of, *("",) * rank)[:rank] for of in (description.axes, description.axes_units))
-    down, right = ([False, False] + [bool(p and u) for p, u in zip(paths, units, strict=True)])[-2:]
-    return down, right
-
-
-def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[int, ...]]:
-    """(height, width) of a frame and the lengths of the leading axes."""
-    shape = description.shape
-    picture_axes = 3 if description.interpretation in _COLOUR_INTERPRETATIONS and len(shape) >= 3 else 2
-    if len(shape) < picture_axes:
-        return (1, max(1, *shape) if shape else 1), ()
-    height, width = shape[len(shape) - picture_axes], shape[len(shape) - picture_axes + 1]
-    return (max(1, height), max(1, width)), tuple(shape[:len(shape) - picture_axes])
-
-
-def _with_rule(choices: ViewChoices, rule: LimitsRule) -> ViewChoices:
-    return ViewChoices(**{**vars(choices), "rule": rule, "limits": None, "locked": False})
-

@@ -122,7 +122,7 @@ def test_that_complex_numbers_have_limits_and_say_that_they_are_drawn_as_moduli(
 
 def test_that_a_picture_without_a_valid_number_does_not_promise_limits(qtbot: QtBot) -> None:
     view = shown(qtbot)
-    view._limits = None
+    view._limits.now = None
     view.show_block(block_of(np.full((40, 60), np.nan), statistics=Statistics(count=2400, non_finite=2400)), (0,))
     assert view.limits_origin[0] == "none, as nothing valid is there"
 
