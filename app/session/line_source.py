@@ -7,12 +7,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 
 from app.model.data import DataReference, LineProfile
 from app.model.marks import ProfileLine
 from app.remote.seams import DataService
 from app.session.frame_answers import FrameAnswers, Leading
+from app.session.frame_questions import FrameQuestions
 from app.session.newest_answer import NewestAnswer
 
 PRIORITY = 0
@@ -27,25 +28,22 @@ class _Question:
     line: ProfileLine
 
 
-class LineSource(QObject):
+class LineSource(FrameQuestions):
     """Asks for the profile of one line; gives out only what belongs to the line as it is and the frame on screen.
 
     Signals:
         changed(): another profile, or none, is known.
     """
 
-    changed = Signal()
+    _answers: FrameAnswers[_Question, LineProfile]
 
     def __init__(self, data: DataService, reference: DataReference, parent: QObject | None = None) -> None:
         """``reference`` names the dataset that is shown."""
-        super().__init__(parent)
-        self._data = data
-        self._reference = reference
+        super().__init__(data, reference, _KEPT, parent)
         self._view = f"line-{next(_panels)}"
         self._line: ProfileLine | None = None
-        self._answers: FrameAnswers[_Question, LineProfile] = FrameAnswers(_KEPT)
         self._asker = NewestAnswer(self._ask, self)
-        self._asker.answered.connect(self._answered)
+        self._asker.answered.connect(self._keep)
         self._asker.failed.connect(self._failed)
 
     # -- what is asked ----------------------------------------------------------------------------------------------
@@ -58,36 +56,12 @@ class LineSource(QObject):
             self._advance()
             self.changed.emit()
 
-    def show_frame(self, leading: object) -> None:
-        """The slider stands here: ask for this frame."""
-        self._answers.want(leading)  # type: ignore[arg-type]
-        self._advance()
-
-    def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0), self_contained: bool = True) -> None:
-        """The picture on screen is of this frame, read from the file of this ``generation``.
-
-        ``self_contained``: no other file has a part in it; else numbers are kept no longer than their frame is shown.
-        """
-        if self._answers.show(leading, generation, self_contained):
-            self.changed.emit()
-        self._advance()
-
-    def refresh(self) -> None:
-        """Forget every profile and ask again."""
-        self._answers.clear()
-        self._advance()
-        self.changed.emit()
-
     def close(self) -> None:
         """Nobody looks any more."""
         self._line = None
         self._asker.close()
 
     # -- what is known ----------------------------------------------------------------------------------------------
-
-    @property
-    def shown_frame(self) -> Leading | None:
-        return self._answers.shown
 
     @property
     def profile(self) -> LineProfile | None:
@@ -115,13 +89,3 @@ class LineSource(QObject):
         line = question.line
         return self._data.line(self._reference, question.leading, line.start, line.end, width=line.width,
                                priority=PRIORITY, view=self._view, epoch=epoch)
-
-    def _answered(self, question: _Question, profile: LineProfile) -> None:
-        self._answers.keep(question, profile)
-        self._advance()
-        self.changed.emit()
-
-    def _failed(self, question: _Question, error: BaseException) -> None:
-        self._answers.fail(question, error)
-        self._advance()
-        self.changed.emit()

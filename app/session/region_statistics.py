@@ -12,13 +12,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 
 from app.errors import AgentError
 from app.model.data import Block, DataReference, ReadRequest, Selection, Statistics
 from app.model.marks import Bounds, Region
 from app.remote.seams import DataService
 from app.session.frame_answers import FrameAnswers, Leading
+from app.session.frame_questions import FrameQuestions
 from app.session.newest_answer import NewestAnswer
 from app.session.viewed import Viewed
 
@@ -56,26 +57,23 @@ class RegionNumbers:
                    block.missing, block.generation)
 
 
-class RegionStatistics(QObject):
+class RegionStatistics(FrameQuestions):
     """Asks for the numbers of every region of one picture.
 
     Signals:
         changed(): other numbers, or none, are known for some region.
     """
 
-    changed = Signal()
+    _answers: FrameAnswers[_Question, RegionNumbers]
 
     def __init__(self, data: DataService, reference: DataReference, viewed: Viewed | None = None,
                  parent: QObject | None = None) -> None:
         """``reference`` names the dataset that is shown."""
-        super().__init__(parent)
-        self._data = data
-        self._reference = reference
+        super().__init__(data, reference, _KEPT, parent)
         self._viewed = viewed
         self._view = f"regions-{next(_panels)}"
         self._regions: tuple[Region, ...] = ()
         self._askers: dict[int, NewestAnswer] = {}
-        self._answers: FrameAnswers[_Question, RegionNumbers] = FrameAnswers(_KEPT)
 
     # -- what is asked ----------------------------------------------------------------------------------------------
 
@@ -88,26 +86,6 @@ class RegionStatistics(QObject):
             asker.deleteLater()
         self._advance()
 
-    def show_frame(self, leading: object) -> None:
-        """The slider stands here: ask for this frame."""
-        self._answers.want(leading)  # type: ignore[arg-type]
-        self._advance()
-
-    def frame_shown(self, leading: Leading, generation: tuple[int, int] = (0, 0), self_contained: bool = True) -> None:
-        """The picture on screen is of this frame, read from the file of this ``generation``.
-
-        ``self_contained``: no other file has a part in it; else numbers are kept no longer than their frame is shown.
-        """
-        if self._answers.show(leading, generation, self_contained):
-            self.changed.emit()
-        self._advance()
-
-    def refresh(self) -> None:
-        """Forget every number and ask again."""
-        self._answers.clear()
-        self._advance()
-        self.changed.emit()
-
     def close(self) -> None:
         """Nobody looks any more: take back every question."""
         self._regions = ()
@@ -116,11 +94,6 @@ class RegionStatistics(QObject):
         self._askers.clear()
 
     # -- what is known ----------------------------------------------------------------------------------------------
-
-    @property
-    def shown_frame(self) -> Leading | None:
-        """The frame that all numbers given out belong to."""
-        return self._answers.shown
 
     def numbers(self, region: Region) -> RegionNumbers | None:
         """Those of the region as given in the frame on screen; ``None``: not known yet."""
@@ -164,14 +137,7 @@ class RegionStatistics(QObject):
             return
         if self._viewed is not None:
             self._viewed.add(block)
-        self._answers.keep(question, RegionNumbers.of(question.leading, question.bounds, block))
-        self._advance()
-        self.changed.emit()
-
-    def _failed(self, question: _Question, error: BaseException) -> None:
-        self._answers.fail(question, error)
-        self._advance()
-        self.changed.emit()
+        self._keep(question, RegionNumbers.of(question.leading, question.bounds, block))
 
 
 def _in_frame(place: tuple[int, ...] | None, bounds: Bounds) -> tuple[int, int] | None:
