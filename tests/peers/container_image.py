@@ -1,7 +1,8 @@
 """A container image as ch-run takes it: a root file system with Debian's python3, numpy and h5py, built once, reused.
 
 Built by mmdebstrap from the distribution's own packages (20 s, 290 MB), kept below ``/opt/beamside-test``, readable by
-the jobs of any user. ``python -m tests.peers.container_image`` prints its path.
+the jobs of any user; by one program at a time, while others wait for it. ``python -m tests.peers.container_image``
+prints its path.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import filelock
 
 _DEFAULT = "/opt/beamside-test/containers"
 _PACKAGES = "python3-minimal,python3-numpy,python3-h5py"
@@ -25,11 +28,17 @@ def container_image(folder: str | None = None) -> Path:
     """
     kept = Path(folder or os.environ.get("BEAMSIDE_CONTAINERS") or _DEFAULT)
     root = kept / f"{_release()}-python"
-    if (root / "etc/beamside-complete").exists():
-        return root
     kept.mkdir(parents=True, exist_ok=True)
     kept.chmod(0o755)
-    part = kept / f".{root.name}.{os.getpid()}"
+    with filelock.FileLock(kept / f".{root.name}.lock"):
+        if not (root / "etc/beamside-complete").exists():
+            _build(root)
+    return root
+
+
+def _build(root: Path) -> None:
+    part = root.with_name(f".{root.name}.part")
+    shutil.rmtree(part, ignore_errors=True)           # of one that was killed
     done = subprocess.run(
         ["mmdebstrap", "--variant=minbase", f"--include={_PACKAGES}", "--mode=root", "--format=directory",
          _release(), str(part)], capture_output=True, text=True, timeout=900, check=False, stdin=subprocess.DEVNULL)
@@ -43,7 +52,6 @@ def container_image(folder: str | None = None) -> Path:
     if root.exists():
         shutil.rmtree(root)
     part.rename(root)
-    return root
 
 
 def _release() -> str:

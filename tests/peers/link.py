@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -60,9 +61,9 @@ def emulated_link(rate_mbit: float, round_trip_ms: float, *, queue_ms: float = 6
                   loss_percent: float = 0) -> Iterator[EmulatedLink]:
     """Bring the link up and take it down with everything that runs in its namespaces."""
     ip, compiler = need_program("ip", "iproute2"), need_program("gcc", "gcc")
-    number = os.getpid() % 10000
-    names = (f"bs-home{number}", f"bs-site{number}")
-    devices = (f"bsA{number}", f"bsB{number}")
+    word = secrets.token_hex(4)                    # nobody else's, and not of one that was killed
+    names = (f"bs-home-{word}", f"bs-site-{word}")
+    devices = (f"bsA{word}", f"bsB{word}")
 
     with contextlib.ExitStack() as stack:
         program = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bs-link-"))) / "linkemu"

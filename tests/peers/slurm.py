@@ -128,7 +128,8 @@ def slurm_facility(*, accounting: bool = True, nodes: int = 1, cpus: int = 4, gp
     stem = f"n{secrets.token_hex(2)}x" if cgroups else "cn"      # a cgroup has its node's name, whoever's node it is
     nature = SlurmNature(
         socket.gethostname().split(".")[0], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 * 9 // 10,
-        tuple(f"{stem}{i + 1}" for i in range(nodes)), cpus, gpus, accounting, min_job_age_s, cgroups, node_timeout_s)
+        tuple(f"{stem}{i + 1}" for i in range(nodes)), cpus, gpus, accounting, min_job_age_s, cgroups, node_timeout_s,
+        1_000_000 + 1000 * secrets.randbelow(60_000))
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, root, ignore_errors=True)
         layout = SlurmLayout(root)

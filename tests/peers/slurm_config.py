@@ -61,6 +61,7 @@ class SlurmNature:
         cgroups: memory is limited by a cgroup (v1), so that a job that takes too much ends OUT_OF_MEMORY; else by
             sampling, and it ends FAILED 0:9.
         node_timeout_s: a node that is silent for about so long is down.
+        first_job: its number; jobs with the same, of two clusters on one machine, would have the same names in /tmp.
     """
 
     hostname: str
@@ -72,6 +73,7 @@ class SlurmNature:
     min_job_age_s: int = 300
     cgroups: bool = False
     node_timeout_s: int = 20
+    first_job: int = 1
 
 
 def slurm_conf(layout: SlurmLayout, ports: SlurmPorts, nature: SlurmNature) -> str:
@@ -123,6 +125,7 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=2,sched_min_interval=0,defer_batch
 MinJobAge={nature.min_job_age_s}
+FirstJobId={nature.first_job}
 KillWait=2
 SlurmctldTimeout=10
 MessageTimeout={4 if nature.node_timeout_s < 20 else 10}
