@@ -7,6 +7,8 @@ it is known. Roles: ``JOB`` the Job, ``PART`` the JobPart or ``None``, ``STATE``
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from enum import IntEnum
 from typing import Any
 
@@ -105,9 +107,7 @@ class JobsModel(QAbstractItemModel):
             if node.job.site == site and node.job != fresh[node.job.id]:
                 self._renew(node, fresh[node.job.id])
         there = {node.job.id for node in self._nodes if node.job.site == site}
-        for job in jobs:
-            if job.id not in there:
-                self._insert(job)
+        self._insert([job for job in jobs if job.id not in there])
         self._order()
         if self.active != active:
             self.active_changed.emit()
@@ -122,24 +122,33 @@ class JobsModel(QAbstractItemModel):
                     self.job_ended.emit(job)
 
     def _remove(self, gone: set[str], site: str) -> None:
-        for row in range(len(self._nodes) - 1, -1, -1):
-            node = self._nodes[row]
-            if node.job.site == site and node.job.id in gone:
-                self.beginRemoveRows(_ROOT, row, row)
-                del self._nodes[row]
+        rows = [row for row, node in enumerate(self._nodes) if node.job.site == site and node.job.id in gone]
+        for first, last in reversed(_runs(rows)):
+            self.beginRemoveRows(_ROOT, first, last)
+            taken = self._nodes[first:last + 1]
+            del self._nodes[first:last + 1]
+            for node in taken:
                 self._forget(node)
-                self._number_rows()
-                self.endRemoveRows()
+            self._number_rows()
+            self.endRemoveRows()
 
-    def _insert(self, job: Job) -> None:
-        node = JobNode(job)
-        node.children = part_nodes(node, job)
-        row = next((at for at, other in enumerate(self._nodes) if _age(other.job) < _age(job)), len(self._nodes))
-        self.beginInsertRows(_ROOT, row, row)
-        self._nodes.insert(row, node)
-        self._know(node)
-        self._number_rows()
-        self.endInsertRows()
+    def _insert(self, jobs: list[Job]) -> None:
+        """Neighbours come at once: views look at all rows after each change, and there may be thousands."""
+        fresh = sorted(jobs, key=_age, reverse=True)
+        ages = [-_age(node.job) for node in self._nodes]
+        shift = 0
+        for row, together in itertools.groupby(fresh, key=lambda job: bisect.bisect_right(ages, -_age(job))):
+            nodes = [JobNode(job) for job in together]
+            for node in nodes:
+                node.children = part_nodes(node, node.job)
+            at = row + shift
+            shift += len(nodes)
+            self.beginInsertRows(_ROOT, at, at + len(nodes) - 1)
+            self._nodes[at:at] = nodes
+            for node in nodes:
+                self._know(node)
+            self._number_rows()
+            self.endInsertRows()
 
     def _renew(self, node: JobNode, job: Job) -> None:
         if stays(node.job, job):
@@ -279,6 +288,17 @@ class JobsModel(QAbstractItemModel):
             if recipe.name == node.job.recipe:
                 return next((visible(step.title) for step in recipe.steps if step.name == node.step), node.step)
         return visible(node.step)
+
+
+def _runs(rows: list[int]) -> list[tuple[int, int]]:
+    """First and last of each run of neighbours; ``rows`` ascend."""
+    runs: list[tuple[int, int]] = []
+    for row in rows:
+        if runs and runs[-1][1] == row - 1:
+            runs[-1] = (runs[-1][0], row)
+        else:
+            runs.append((row, row))
+    return runs
 
 
 def _age(job: Job) -> float:

@@ -78,6 +78,25 @@ def test_that_the_job_table_keeps_qts_rules_and_its_selection(qtbot: Any, progra
     assert tester is not None
 
 
+def test_that_a_thousand_jobs_come_and_go_at_once_and_in_their_order(qtbot: Any, program: Any) -> None:
+    model: JobsModel = program.jobs
+    tester = QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.QtTest)
+    changes: list[tuple[int, int]] = []
+    model.rowsInserted.connect(lambda _parent, first, last: changes.append((first, last)))
+    model.rowsRemoved.connect(lambda _parent, first, last: changes.append((first, last)))
+    model.polling.take_answer("far", [job(number, JobState.QUEUED) for number in range(1, 1001)])
+    assert changes == [(0, 999)]
+    some = [job(number, JobState.QUEUED) for number in range(1, 1001) if not 400 < number <= 500]
+    changes.clear()
+    model.polling.take_answer("far", [*some, job(450, JobState.QUEUED), job(2000, JobState.QUEUED)])
+    assert sorted(changes) == [(0, 0), (500, 549), (551, 599)]
+    assert [model.index(row, 0).data() for row in (0, 1, 500, 501, 502)] == ["2000", "1000", "501", "450", "400"]
+    changes.clear()
+    model.polling.take_answer("far", [])
+    assert changes == [(0, 901)]
+    assert tester is not None
+
+
 def test_that_a_failed_poll_never_makes_a_job_failed(program: Any, fake_sites: FakeSites) -> None:
     model: JobsModel = program.jobs
     model.polling.take_answer("far", [job(1, JobState.RUNNING)])
