@@ -18,7 +18,8 @@ def job_json(job: Job, *, details: bool = False) -> dict[str, Any]:
     if job.kind is not JobKind.RUN:
         value["kind"] = job.kind.value
     for name, said in (("expected_start", job.expected_start), ("stale", job.stale), ("preview", job.preview),
-                       ("after", list(job.after)), ("parts", [part_json(part) for part in job.parts])):
+                       ("after", list(job.after)), ("rest_of", job.rest_of),
+                       ("parts", [part_json(part) for part in job.parts])):
         if said or details:
             value[name] = said
     if details:

@@ -144,6 +144,7 @@ class Job:
         memory_mb, memory_limit_mb: the most it has used so far, and what it may use.
         preview: TARGET of an intermediate result, which may be followed while the job runs.
         after: ids of jobs it waits for.
+        rest_of: id of the job whose completed parts it took over, to run the others again.
     """
 
     id: str
@@ -177,6 +178,17 @@ class Job:
     memory_limit_mb: float | None = None
     preview: str = ""
     after: tuple[str, ...] = ()
+    rest_of: str = ""
+
+    @property
+    def unfinished(self) -> tuple[JobPart, ...]:
+        """The parts that did not complete, where others did and nothing of it waits or runs any more: they can be run
+        again without the others."""
+        over = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN)
+        if not self.ours or self.state not in over or any(part.state not in over for part in self.parts):
+            return ()
+        left = tuple(part for part in self.parts if part.state is not JobState.COMPLETED)
+        return left if len(left) < len(self.parts) or self.rest_of else ()
 
     def as_json(self) -> dict[str, Any]:
         """The job object of the command line's contract."""

@@ -17,12 +17,14 @@ _RULE = "# -- {} "
 
 @dataclass(frozen=True)
 class Earlier:
-    """Parts that have to have succeeded: ``tasks`` (0: it is no array) of the step with that stem in ``folder``."""
+    """Parts that have to have succeeded: ``tasks`` (0: it is no array) of the step with that stem in ``folder``, or
+    ``only`` some of them."""
 
     folder: PurePosixPath
     stem: str
     tasks: int
     title: str
+    only: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class StepScript:
         image: that container's image, for the record.
         earlier: what the script has to look at itself, where the batch system's dependencies do not know success.
         records: it writes ``environment.json``.
+        only: the tasks that run: the batch system's first is the first of them; empty: all.
     """
 
     header: str
@@ -55,16 +58,18 @@ class StepScript:
     image: str = ""
     earlier: Sequence[Earlier] = ()
     records: bool = True
+    only: Sequence[int] = ()
 
     def text(self) -> str:
         """The text of ``job.sh``, ``job-2.sh`` …"""
         site = [*self.setup, *([self.environment] if self.environment else [])]
         python = f"{self.container.strip()} python3".strip()
+        number = [_INDEX, *([self._numbers()] if self.only else []), _NAMES]
         parts = ["#!/bin/bash", self.header.rstrip("\n"), "\n" + _title("What this is"),
                  f"BEAMSIDE_FOLDER={shlex.quote(str(self.folder))}",
                  f"BEAMSIDE_STEP={shlex.quote(self.name)}", f"BEAMSIDE_STEM={shlex.quote(self.stem)}",
                  f"BEAMSIDE_TASKS={max(self.tasks, 1)}", f"BEAMSIDE_IMAGE={shlex.quote(self.image)}",
-                 self.variables.strip("\n"), _NAMES, "\n" + _title("Its own record"), _STATUS, _USAGE]
+                 self.variables.strip("\n"), *number, "\n" + _title("Its own record"), _STATUS, _USAGE]
         if self.earlier:
             parts += ["\n" + _title("What has to have succeeded before"), _EARLIER,
                       *(self._check(each) for each in self.earlier)]
@@ -74,18 +79,27 @@ class StepScript:
             parts += ["\n" + _title("What it runs with"), _RECORD.replace("@PYTHON@", python)]
         return "\n".join(parts) + "\n\n" + _title("The analysis") + "\n" + _RUN.replace("@PYTHON@", python)
 
+    def _numbers(self) -> str:
+        """The number of this task, from its place among those that run."""
+        return (f"set -- {' '.join(str(int(n)) for n in self.only)}\n"
+                'shift "$((${BEAMSIDE_TASK:-1} - 1))"\nBEAMSIDE_TASK=$1\nset --')
+
     @staticmethod
     def _check(each: Earlier) -> str:
         place = shlex.quote(str(each.folder / f"status{each.stem}"))
-        return f"beamside_earlier {place} {each.tasks} {shlex.quote(each.title)}"
+        tasks = " ".join(str(int(n)) for n in each.only) if each.only else (
+            f"$(seq {int(each.tasks)})" if each.tasks else '""')
+        return f"beamside_earlier {place} {shlex.quote(each.title)} {tasks}"
 
 
 def _title(text: str) -> str:
     return (_RULE.format(text)).ljust(100, "-")
 
 
-_NAMES = r"""case $BEAMSIDE_TASK in undefined|0) BEAMSIDE_TASK= ;; esac
-[ -z "$BEAMSIDE_TASK" ] || BEAMSIDE_STEM="$BEAMSIDE_STEM.$BEAMSIDE_TASK"
+_INDEX = r"""case $BEAMSIDE_TASK in undefined|0) BEAMSIDE_TASK= ;; esac
+beamside_index=$BEAMSIDE_TASK"""
+
+_NAMES = r"""[ -z "$BEAMSIDE_TASK" ] || BEAMSIDE_STEM="$BEAMSIDE_STEM.$BEAMSIDE_TASK"
 OMP_NUM_THREADS="${BEAMSIDE_CPUS:=1}"
 export BEAMSIDE_FOLDER BEAMSIDE_STEP BEAMSIDE_STEM BEAMSIDE_TASK BEAMSIDE_TASKS BEAMSIDE_JOB_ID BEAMSIDE_CPUS
 export OMP_NUM_THREADS"""
@@ -139,11 +153,10 @@ _USAGE = r"""beamside_usage() {
 beamside_usage </dev/null >/dev/null 2>&1 &
 beamside_sampler=$!"""
 
-# The files of other nodes may come a little late. Arguments: files' stem, number of tasks, what the step is called.
+# The files of other nodes may come a little late. Arguments: files' stem, what the step is called, its tasks.
 # What was cancelled before it started leaves no file at all.
 _EARLIER = r"""beamside_earlier() {
   beamside_tries=0
-  if [ "$2" -gt 0 ]; then set -- "$1" "$3" $(seq "$2"); else set -- "$1" "$3" ""; fi
   beamside_stem=$1 beamside_title=$2
   shift 2
   for beamside_n; do
@@ -183,7 +196,7 @@ print(json.dumps({
 }
 beamside_recorder=
 export BEAMSIDE_IMAGE
-case $BEAMSIDE_TASK in
+case $beamside_index in
   ''|1) beamside_record </dev/null 2>/dev/null &
         beamside_recorder=$! ;;
 esac"""

@@ -12,13 +12,15 @@ from app.errors import RecipeError
 from app.model.jobs import JobKind, JobSpec, Resources
 from app.recipes.recipe import Recipe
 from app.remote.jobs.names import QUESTIONS, SUBMISSION
+from app.remote.jobs.rest import Rest
 
 _RESOURCES = ("partition", "account", "time_limit_min", "cpus", "memory_mb", "gpus")
 
 
 @dataclass(frozen=True)
 class StepDraft:
-    """One step as it will run: ``script`` is the text of ``script_file``. ``tasks`` 0: it is no array."""
+    """One step as it will run: ``script`` is the text of ``script_file``. ``tasks`` 0: it is no array; ``only``: those
+    of them that run, empty: all."""
 
     name: str
     title: str
@@ -27,6 +29,7 @@ class StepDraft:
     resources: Resources
     tasks: int = 0
     at_once: int | None = None
+    only: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Draft:
         submission: text of ``submit.sh``, which gives the steps to the batch system.
         spec: what was asked for.
         after: ids of our jobs that it waits for: those of ``spec.after`` that have not completed yet.
+        rest: the job whose completed parts it takes over; ``None``: it begins anew.
         warnings: sentences about what may go wrong; nothing in them forbids it.
     """
 
@@ -55,6 +59,7 @@ class Draft:
     created: float
     after: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    rest: Rest | None = None
 
     @property
     def kind(self) -> JobKind:
@@ -104,7 +109,8 @@ def folder_files(draft: Draft) -> dict[str, str]:
         "title": recipe.title, "site": draft.site, "kind": spec.kind.value, "created": draft.created,
         "inputs": list(draft.inputs), "resources": resources_json(draft.resources),
         "steps": [{"name": s.name, "title": s.title, "tasks": s.tasks, "at_once": s.at_once, "script": s.script_file,
-                   "resources": resources_json(s.resources)} for s in draft.steps],
+                   "resources": resources_json(s.resources), **({"only": list(s.only)} if s.only else {})}
+                  for s in draft.steps],
         "outputs": [{"title": o.title, "file": o.file, "data_path": o.data_path, "live": o.live}
                     for o in recipe.outputs_for(draft.parameters)],
         "after": list(draft.after), "again": spec.again, "hold": spec.hold,
@@ -112,6 +118,8 @@ def folder_files(draft: Draft) -> dict[str, str]:
                   "step_resources": {name: resources_json(r) for name, r in spec.step_resources.items()},
                   "extents": [{"shape": list(e.shape), "itemsize": e.itemsize, "nbytes": e.nbytes}
                               for e in spec.extents]}}
+    if draft.rest is not None:
+        job["rest_of"] = {"id": draft.rest.job_id, "folder": str(draft.rest.folder)}
     told = {k: job[k] for k in ("id", "name", "recipe", "version", "title", "site")}
     if spec.kind is JobKind.TRIAL and recipe.trial is not None:
         told["idle_min"] = recipe.trial.idle_min

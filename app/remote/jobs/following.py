@@ -20,7 +20,7 @@ from app.recipes.recipe import Recipe
 from app.remote.jobs.batch_system import BatchSystem
 from app.remote.jobs.foreign import ForeignJobs, Rows
 from app.remote.jobs.history_questions import HistoryQuestions
-from app.remote.jobs.names import is_keeper, job_name, job_of, log_file, part_stem
+from app.remote.jobs.names import is_keeper, job_name, job_of, part_stem
 from app.remote.jobs.pace import Pace
 from app.remote.jobs.parts import StepTruth, combine, failing
 from app.remote.jobs.reading import JobReader, JobRecord
@@ -147,7 +147,7 @@ class Follower:
         for row in rows:
             key = job_of(row.name)
             if key is not None and key[0] in self.records:
-                live.setdefault(key, {})[row.task] = row
+                live.setdefault(key, {})[self._task(key, row)] = row
             elif key is not None and row.scheduler_id not in self._unrecorded:
                 unrecorded.add(row.scheduler_id)
             elif not is_keeper(row.name):
@@ -181,8 +181,18 @@ class Follower:
             if not row.name and row.state is JobState.CANCELLED:
                 key = by_id.get(row.scheduler_id)       # before it started: its name never came, and will not
             if key is not None and row.state.ended:
-                self._past[*key, row.task] = row
+                self._past[*key, self._task(key, row)] = row
         self._foreign.learn((row for row in told.rows if row.scheduler_id in strangers), strangers)
+
+    def _task(self, key: _Key, row: JobRow) -> int | None:
+        """The task a row is about, which is not its number at the batch system where only some tasks run."""
+        step = self._recorded(key)
+        return step.task_of(row.task) if step is not None else row.task
+
+    def _recorded(self, key: _Key) -> RecordedStep | None:
+        record = self.records.get(key[0])
+        steps = recorded_steps(record) if record is not None else ()
+        return steps[key[1] - 1] if key[1] <= len(steps) else None
 
     def _left(self, record: JobRecord, step: RecordedStep, rows: Rows) -> bool:
         """Whether the end of a step, or of some of its tasks, is to be asked for."""
@@ -287,7 +297,8 @@ class Follower:
                     count += 1
                     if count <= _LOGS_OF_ONE_JOB and now - self._tails.get(key, (-1e9, LogTail()))[0] > _LOG_FRESH_S:
                         wanted.append(key)
-        logs = [records[job_id].folder / log_file(step, task) for job_id, step, task in wanted]
+        logs = [records[job_id].folder / recorded_steps(records[job_id])[step - 1].log(task)
+                for job_id, step, task in wanted]
         for key, tail in zip(wanted, self._store.log_tails(logs, _LOG_LINES), strict=True):
             self._tails[key] = (now, tail)
 

@@ -48,7 +48,7 @@ def combine(job: Job, steps: Sequence[StepTruth], record: JobRecord) -> tuple[Jo
     now = next((step for step in steps if step.state is not JobState.COMPLETED), steps[-1])
     everything = [part for step in steps for part in step.parts]
     fate = _telling(now)
-    several = len(everything) > 1
+    several = len(everything) > 1 or bool(job.rest_of)
     started = [p.part.started for p in everything if p.part.started]
     ended = [p.part.ended for p in everything if p.part.ended]
     memory = [p.memory_mb for p in everything if p.memory_mb]
@@ -145,7 +145,7 @@ def _with_progress(job: Job, now: StepTruth, steps: Sequence[StepTruth], record:
                  key=lambda p: reading(p.get("time")) or 0.0, default=None)
     preview = below(record.folder, job.site, str(newest["preview"])) if newest else ""
     if now.step.tasks:
-        text = f"{len(now.of(JobState.COMPLETED))} of {now.step.tasks} tasks"
+        text = f"{len(now.of(JobState.COMPLETED))} of {len(now.parts)} tasks"
     else:
         said = record.progress.get(part_stem(now.step.number, None), {})
         done, total = reading(said.get("done")), reading(said.get("total"))

@@ -18,6 +18,7 @@ from app.remote.jobs.batch_system import BatchSystem
 from app.remote.jobs.draft import Draft, StepDraft, absolute, count_inputs, file_of
 from app.remote.jobs.names import job_name, new_job_id, script_file, step_stem
 from app.remote.jobs.place import home_folder, inside, job_place, raw_place
+from app.remote.jobs.rest import Rest
 from app.remote.jobs.site_room import look_at_room, room_warning
 from app.remote.jobs.steps import ResolvedStep, Room, resolve_steps
 from app.remote.jobs.store import JobStore, PathState
@@ -38,8 +39,11 @@ class Preparation:
         self._batch = batch
 
     def draft(self, spec: JobSpec, recipe: Recipe, after: Sequence[Predecessor],
-              transport: Transport) -> Draft:
+              transport: Transport, rest: Rest | None = None) -> Draft:
         """Check what is asked for against recipe, files, place and partitions, and write the scripts.
+
+        Args:
+            rest: only this is run, with what an earlier job completed.
 
         Raises:
             RecipeError: the recipe or a parameter does not fit.
@@ -59,6 +63,7 @@ class Preparation:
         partitions = self._partitions_if_known()
         steps, told = resolve_steps(recipe, spec, extents, Room(
             self._profile.label, partitions, self._profile.batch.account, self._profile.batch.trial_partition))
+        steps = rest.of(steps) if rest is not None else steps
         for step in steps:
             self._check_account(step.resources.account, step.resources.partition)
         if spec.kind is JobKind.RUN:
@@ -71,12 +76,13 @@ class Preparation:
             self._check_image(recipe, folder, [file for file, _ in files], home)
         drafts = self._scripts(job_id, folder, recipe, spec, steps, after, [file for file, _ in files], home)
         name = spec.name.strip() or f"{recipe.title} of {file_of(inputs[0]).name}"
+        name = rest.name(name) if rest is not None else name
         dialect = self._batch.dialect
         held = (len(steps) > 1 or spec.hold) and can_hold(dialect)
         submission = submission_text(dialect, len(steps), [p.scheduler_id for p in after], held and not spec.hold,
-                                     self._batch.in_login_shell)
+                                     self._batch.in_login_shell, rest.folder if rest is not None else None)
         return Draft(job_id, self._profile.name, name, recipe, folder, drafts, submission, spec, inputs, parameters,
-                     time.time(), tuple(p.job.id for p in after), (*warnings, *told))
+                     time.time(), tuple(p.job.id for p in after), (*warnings, *told), rest)
 
     def _place(self, home: PurePosixPath,
                files: Sequence[tuple[PurePosixPath, str]]) -> tuple[PurePosixPath, list[PathState], list[str]]:
@@ -112,18 +118,20 @@ class Preparation:
             earlier: list[Earlier] = []
             if not dialect.waits_for_success and number == 1:
                 earlier = [Earlier(PurePosixPath(p.job.folder), step_stem(p.last.number), p.last.tasks,
-                                   f"the job {p.job.id}") for p in after]
+                                   f"the job {p.job.id}", p.last.only) for p in after]
             elif not dialect.waits_for_success:
                 before = steps[number - 2]
-                earlier = [Earlier(folder, step_stem(number - 1), before.tasks, f"the step “{before.title}”")]
+                earlier = [Earlier(folder, step_stem(number - 1), before.tasks, f"the step “{before.title}”",
+                                   before.only)]
             header = dialect.header(StepWish(job_name(job_id, number), f"job{step_stem(number)}", step.resources,
-                                             step.tasks, step.at_once, hold and number == 1))
+                                             step.submitted_tasks, step.at_once if step.submitted_tasks else None,
+                                             hold and number == 1))
             image, words = self._container(recipe, folder, files, home, bool(step.resources.gpus))
             script = StepScript(header, folder, step.name, step_stem(number), step.tasks, dialect.variables,
                                 software.setup, software.environments.get(recipe.environment, ""), words, image,
-                                earlier, records=number == 1)
+                                earlier, records=number == 1, only=step.only)
             out.append(StepDraft(step.name, step.title, script_file(number), script.text(), step.resources, step.tasks,
-                                 step.at_once))
+                                 step.at_once, step.only))
         return tuple(out)
 
     def _container(self, recipe: Recipe, folder: PurePosixPath, files: Sequence[PurePosixPath], home: PurePosixPath,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,7 +11,7 @@ from app.model.jobs import InputExtent, Job, JobKind, JobPart, JobSpec, JobState
 from app.model.target import Target
 from app.recipes.recipe import Recipe
 from app.remote.jobs.draft import resources_from
-from app.remote.jobs.names import ONLY_STEP
+from app.remote.jobs.names import ONLY_STEP, log_file
 from app.remote.jobs.reading import JobRecord
 from app.remote.jobs.words import moment, reading
 
@@ -21,17 +21,36 @@ _PART = ("step", "task", "scheduler_id", "reason", "exit_code", "signal", "node"
 
 @dataclass(frozen=True)
 class RecordedStep:
-    """One step as ``job.json`` has it. ``number`` counts from 1; ``tasks`` 0: it is no array."""
+    """One step as ``job.json`` has it.
+
+    Attributes:
+        number: counts from 1.
+        tasks: 0: it is no array.
+        only: the tasks that this job runs, ascending: the others were done by an earlier one; empty: all.
+    """
 
     number: int
     name: str
     title: str
     tasks: int
     resources: Resources
+    only: tuple[int, ...] = ()
 
-    def parts(self) -> Iterator[int | None]:
-        """The numbers of its tasks; ``None`` for a step that is no array."""
-        return iter(range(1, self.tasks + 1)) if self.tasks else iter((None,))
+    def parts(self) -> Sequence[int | None]:
+        """The numbers of its tasks that run; ``None`` for a step that is no array."""
+        return self.only or (range(1, self.tasks + 1) if self.tasks else (None,))
+
+    def task_of(self, index: int | None) -> int | None:
+        """The task that the batch system knows by this number in its array; ``None``: the step as a whole."""
+        if not self.only or index is None:
+            return index
+        return self.only[index - 1] if 0 < index <= len(self.only) else None
+
+    def log(self, task: int | None) -> str:
+        """The name of the log of one of its parts, which goes by the batch system's number."""
+        if self.only and task in self.only:
+            return log_file(self.number, self.only.index(task) + 1 if len(self.only) > 1 else None)
+        return log_file(self.number, task)
 
 
 def recorded_steps(record: JobRecord) -> tuple[RecordedStep, ...]:
@@ -46,7 +65,7 @@ def recorded_steps(record: JobRecord) -> tuple[RecordedStep, ...]:
         tasks = min(max(_whole(step.get("tasks")) or 0, 0), left)
         left -= tasks
         out.append(RecordedStep(number, _text(step.get("name")), _text(step.get("title")) or _text(step.get("name")),
-                                tasks, resources_from(_mapping(step.get("resources")))))
+                                tasks, resources_from(_mapping(step.get("resources"))), _only(step.get("only"), tasks)))
     return tuple(out)
 
 
@@ -60,7 +79,8 @@ def base_job(record: JobRecord, site: str, now: float) -> Job:
         version=_text(said.get("version")), state=JobState.CREATED, submitted=moment(said.get("created")),
         folder=str(record.folder), as_of=now, partition=first.partition,
         time_limit_s=first.time_limit_min * 60 if first.time_limit_min else None, kind=kind_of(record),
-        memory_limit_mb=first.memory_mb, after=tuple(str(i) for i in after) if isinstance(after, list) else ())
+        memory_limit_mb=first.memory_mb, after=tuple(str(i) for i in after) if isinstance(after, list) else (),
+        rest_of=_text(_mapping(said.get("rest_of")).get("id")))
 
 
 def kind_of(record: JobRecord) -> JobKind:
@@ -141,6 +161,11 @@ def _part(said: Mapping[str, Any]) -> JobPart:
                    _text(said.get("scheduler_id")) or None, _text(said.get("reason")), _whole(said.get("exit_code")),
                    _whole(said.get("signal")), _text(said.get("node")), moment(said.get("started")),
                    moment(said.get("ended")))
+
+
+def _only(value: Any, tasks: int) -> tuple[int, ...]:
+    numbers = value if isinstance(value, list) else []
+    return tuple(sorted({n for n in map(_whole, numbers) if n is not None and 0 < n <= tasks}))
 
 
 def _extent(said: Mapping[str, Any]) -> InputExtent:

@@ -25,7 +25,9 @@ from app.remote.jobs.names import log_file
 from app.remote.jobs.pace import Pace
 from app.remote.jobs.preparation import Preparation
 from app.remote.jobs.record import asked_for, recorded_steps
+from app.remote.jobs.rest import rest_of
 from app.remote.jobs.site_room import look_at_room
+from app.remote.jobs.steps import overlaid
 from app.remote.jobs.store import JobStore
 from app.remote.jobs.submission import send
 from app.remote.jobs.waiting import Predecessor, predecessors
@@ -150,6 +152,30 @@ class JobService:
         return self.prepare(replace(spec, parameters={**spec.parameters, **(parameters or {})},
                                     resources=spec.resources if resources is None else resources))
 
+    def finish(self, job_id: str, resources: Resources | None = None, spec: JobSpec | None = None) -> Draft:
+        """The draft of a job that runs the failed parts of another again, with what its completed parts left;
+        :meth:`submit` it. A step that joins the parts finds all of them.
+
+        Args:
+            resources: what the first step that runs asks for, where it says something.
+            spec: what the job came from (:meth:`spec_of`), with another name, or held, or after other jobs.
+
+        Raises:
+            BatchError, RecipeError: there are no such parts, or they would not fit together any more.
+            as :meth:`spec_of` and :meth:`prepare`.
+        """
+        self._batch.check()
+        spec = spec or self.spec_of(job_id)
+        job, recipe = self.job(job_id), self._recipe(spec.recipe)
+        rest = rest_of(job, recorded_steps(self._follower.records[job.id]), recipe)
+        first, asked = rest.steps[0].name, resources or Resources()
+        wishes = {**spec.step_resources, first: overlaid(asked, spec.step_resources.get(first, Resources()))}
+        placed = replace(spec.resources, partition=asked.partition or spec.resources.partition,
+                         account=asked.account or spec.resources.account)
+        return Preparation(self._profile, self._store, self._batch).draft(
+            replace(spec, resources=placed, step_resources=wishes), recipe, self._predecessors(spec.after),
+            self._transport(), rest)
+
     # -- Submission ---------------------------------------------------------------------------------------------------
 
     def submit(self, what: JobSpec | Draft) -> Job:
@@ -214,10 +240,10 @@ class JobService:
         if not job.ours:
             return ""
         part = part or _telling(job)
-        names = [step.name for step in recorded_steps(self._follower.records[job.id])] \
-            if part is not None and job.id in self._follower.records else []
-        step = names.index(part.step) + 1 if part is not None and part.step in names else 1
-        log = PurePosixPath(job.folder) / log_file(step, part.task if part is not None else None)
+        steps = recorded_steps(self._follower.records[job.id]) if job.id in self._follower.records else ()
+        found = next((step for step in steps if part is not None and step.name == part.step), None)
+        task = part.task if part is not None else None
+        log = PurePosixPath(job.folder) / (found.log(task) if found is not None else log_file(1, task))
         return self._store.log_tails([log], lines)[0].text
 
     # -- What may be done to a job ------------------------------------------------------------------------------------

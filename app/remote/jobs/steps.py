@@ -18,13 +18,19 @@ from app.remote.jobs.names import ONLY_STEP, TRIAL_STEP
 
 @dataclass(frozen=True)
 class ResolvedStep:
-    """One step as it will be submitted. ``tasks`` 0: it is no array."""
+    """One step as it will be submitted. ``tasks`` 0: it is no array; ``only``: the tasks of it that run, empty: all."""
 
     name: str
     title: str
     resources: Resources
     tasks: int = 0
     at_once: int | None = None
+    only: tuple[int, ...] = ()
+
+    @property
+    def submitted_tasks(self) -> int:
+        """Tasks of the array that the batch system gets; 0: none, also where a single task is left."""
+        return (len(self.only) if len(self.only) > 1 else 0) if self.only else self.tasks
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def resolve_steps(recipe: Recipe, spec: JobSpec, extents: Sequence[InputExtent],
     if spec.kind is JobKind.TRIAL:
         if recipe.trial is None:
             raise RecipeError(f"{recipe.title} cannot be tried on a part of the data.", remedy="Run it as a whole.")
-        asked = _over(spec.step_resources.get(TRIAL_STEP, Resources()), spec.resources)
+        asked = overlaid(spec.step_resources.get(TRIAL_STEP, Resources()), spec.resources)
         if room.trial_partition and any(p.name == room.trial_partition for p in room.partitions or ()):
             asked = replace(asked, partition=asked.partition or room.trial_partition)
         resources = resources_of(recipe.trial.rule, asked, size, room, warnings)
@@ -71,7 +77,7 @@ def resolve_steps(recipe: Recipe, spec: JobSpec, extents: Sequence[InputExtent],
         divided = tasks_of(step, spec.tasks, frames_of(extents))
         asked = spec.step_resources.get(step.name, Resources())
         if number == 0:
-            asked = _over(asked, spec.resources)
+            asked = overlaid(asked, spec.resources)
         else:       # charged and placed as the first step, unless the recipe knows better
             asked = replace(asked, account=asked.account or spec.resources.account,
                             partition=asked.partition or step.rule.base.partition or spec.resources.partition)
@@ -149,7 +155,7 @@ def _grown(base: int | None, more: float) -> int | None:
     return base + (math.ceil(more) if grows else 0)
 
 
-def _over(first: Resources, second: Resources) -> Resources:
+def overlaid(first: Resources, second: Resources) -> Resources:
     """What ``first`` says, else what ``second`` does."""
     def given(one: int | None, other: int | None) -> int | None:
         return one if one is not None else other

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from app.errors import BatchError, BeamsideError, PermissionError_, StorageFullError
+from app.errors import BatchError, BeamsideError, NotFoundError, PermissionError_, StorageFullError
 from app.remote.jobs.names import SUBMISSION
 from app.remote.seams import CommandResult, Transport
 
@@ -226,6 +226,15 @@ def not_written(folder: PurePosixPath, errors: str) -> BeamsideError:
                                 "Ask the facility for the right to write there; nothing was submitted.")
     return BatchError(f"The job's folder {folder} could not be written.", errors.strip(),
                       "Look at the details, or show them to the facility's support.")
+
+
+def not_taken(job_id: str, folder: PurePosixPath, errors: str) -> BeamsideError:
+    """Why an earlier job's completed parts could not be taken over, as an error to raise."""
+    if re.search(r"no space left|quota exceeded", errors, re.I):
+        return StorageFullError(f"There is no space left for the completed parts of the job {job_id}.", errors.strip(),
+                                "Free some space or quota there and submit again; nothing was submitted.")
+    return NotFoundError(f"The completed parts of the job {job_id} in {folder} could not be taken over.",
+                         errors.strip(), "Submit the whole job again; nothing was submitted.")
 
 
 def after_mark(result: CommandResult) -> bytes:

@@ -25,8 +25,8 @@ from app.model.jobs import Job, JobState
 from app.remote.jobs.batch_system import BatchSystem
 from app.remote.jobs.draft import Draft, folder_files
 from app.remote.jobs.names import job_of
-from app.remote.jobs.store import JobStore, Submission
-from app.remote.jobs.submission_text import BETWEEN, LEFT
+from app.remote.jobs.store import JobStore, Submission, not_taken
+from app.remote.jobs.submission_text import BETWEEN, LEFT, NOT_TAKEN
 from app.remote.scheduler.states import JobRow
 
 _log = logging.getLogger(__name__)
@@ -83,6 +83,9 @@ def _deliver(draft: Draft, store: JobStore, kept: bool) -> Submission:
 def _after_refusal(draft: Draft, job: Job, errors: str, store: JobStore, batch: BatchSystem) -> Job:
     """A refusal is raised and its folder removed, unless something of the job exists: that is looked for."""
     dialect = batch.dialect
+    if draft.rest is not None and any(line.startswith(NOT_TAKEN) for line in errors.splitlines()):
+        store.remove(draft.folder)
+        raise not_taken(draft.rest.job_id, draft.rest.folder, errors)
     left = [line.removeprefix(LEFT).strip() for line in errors.splitlines() if line.startswith(LEFT)]
     error = dialect.refusal(errors, draft.resources)
     if left:

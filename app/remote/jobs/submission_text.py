@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
 
 from app.remote.jobs.names import script_file
 from app.remote.scheduler.dialect import Dialect
@@ -16,6 +17,7 @@ from app.remote.scheduler.states import AFTER
 
 BETWEEN = "\x1d"        # separates the answers in ``submitted``
 LEFT = "beamside: could not be cancelled: "     # begins a line in ``refused``: something is left at the batch system
+NOT_TAKEN = "beamside: not taken over: "            # begins a line in ``refused``: before anything was submitted
 _STAND_IN = "4" * 18    # an id, where a dialect wants to see one; no batch system is likely to use it
 
 _TEXT = r"""#!/bin/sh
@@ -54,6 +56,35 @@ release() {
   @RELEASE@
 }
 """
+# What the completed parts of an earlier job left: its files but those of its record, as links where the file system has
+# them (results are renamed into place, nothing is written into them), and its very program. A link costs no room, and
+# the earlier job's folder may go.
+_TAKE_OVER = r"""
+old=@OLD@
+take_over() {
+  if [ -L "$old" ] || [ ! -d "$old" ] || [ ! -O "$old" ]; then
+    printf '@NOT_TAKEN@the folder %s is not there any more, or is not yours\n' "$old" >&2
+    return 1
+  fi
+  for from in "$old"/*; do
+    name=${from##*/}
+    case $name in
+      job.json | parameters.json | submit.sh | submitted | refused | cancelled | final.json | environment.json | \
+      job.sh | job-[0-9]*.sh | job.log | job.[0-9]*.log | job-[0-9]*.log | trial | __pycache__ | \
+      status.* | status-[0-9]* | progress.* | progress-[0-9]* | usage.* | usage-[0-9]*) continue ;;
+      *.py) rm -f -- "$name" && cp -p -- "$from" . || return 1
+        continue ;;
+    esac
+    [ -e "$from" ] || [ -L "$from" ] || continue
+    cp -al -- "$from" . 2>/dev/null && continue
+    rm -rf -- "./$name" && cp -a -- "$from" . || return 1
+  done
+}
+if ! take_over 2>.submit/errors; then
+  printf '@NOT_TAKEN@%s\n' "$old" >>.submit/errors
+  refuse
+fi
+"""
 _RELEASE = r"""
 tries=0 released=
 after=$first
@@ -72,17 +103,21 @@ done >.submit/all && { chmod go-w .submit/all; mv -f .submit/all submitted; }
 
 
 def submission_text(dialect: Dialect, scripts: int, after: Sequence[str], held: bool,
-                    wrap: Callable[[Sequence[str]], list[str]]) -> str:
+                    wrap: Callable[[Sequence[str]], list[str]], taken_from: PurePosixPath | None = None) -> str:
     """The program for a job of ``scripts`` steps.
 
     Args:
         after: the batch system's ids that the first step waits for.
         held: the first step is held until the rest is accepted.
         wrap: puts a command into a login shell, where the site needs one.
+        taken_from: the folder of an earlier job, whose completed parts this one goes on with.
     """
     first = wrap(dialect.submit_argv(script_file(1), bool(after)))
     waits = dialect.between_ids.join(after)
-    lines = [f"steps={scripts}", f"accepted 1 {shlex.join(word.replace(AFTER, waits) for word in first)}"]
+    lines = [f"steps={scripts}"]
+    if taken_from is not None:
+        lines.append(_TAKE_OVER.strip("\n").replace("@OLD@", shlex.quote(str(taken_from))))
+    lines.append(f"accepted 1 {shlex.join(word.replace(AFTER, waits) for word in first)}")
     if held:
         lines.append("first=$after")
     for number in range(2, scripts + 1):
@@ -90,7 +125,7 @@ def submission_text(dialect: Dialect, scripts: int, after: Sequence[str], held: 
     end = [*([_RELEASE.strip("\n")] if held else []), _END.strip("\n")]
     return (_TEXT.replace("@LEFT@", LEFT).replace("@CANCEL@", _with_id(dialect.cancel_argv, wrap))
             .replace("@RELEASE@", _with_id(dialect.release_argv, wrap) if held else ":")
-            + "\n".join([*lines, *end]) + "\n")
+            + "\n".join([*lines, *end]).replace("@NOT_TAKEN@", NOT_TAKEN) + "\n")
 
 
 def can_hold(dialect: Dialect) -> bool:
