@@ -21,6 +21,7 @@ _KEPT_PROCESSES = ("multiprocessing.resource_tracker", "multiprocessing.forkserv
 
 
 _of_peers: set[int] = set()
+_foreign: set[int] = set()     # once seen without our mark: nobody gets it later, and looking at all costs 5 ms a time
 
 
 def belongs_to_a_peer(pid: int) -> None:
@@ -62,15 +63,21 @@ def _threads() -> frozenset[threading.Thread]:
 
 def _processes() -> frozenset[tuple[int, str]]:
     found = set()
-    for entry in Path("/proc").glob("[0-9]*"):
+    there = {int(name) for name in os.listdir("/proc") if name.isdigit()} if os.path.isdir("/proc") else set()
+    _foreign.intersection_update(there)
+    for pid in there - _foreign - _of_peers - {os.getpid()}:
         try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             state, parent, started = fields[0], int(fields[1]), fields[19]
-            ours = parent == os.getpid() or (_MARK.encode() in (entry / "environ").read_bytes().split(b"\0"))
+            if parent in (0, 2):             # the system's first process, and threads of the kernel
+                _foreign.add(pid)
+                continue
+            environment = b"" if parent == os.getpid() else Path(f"/proc/{pid}/environ").read_bytes()
         except (OSError, ValueError):
             continue                         # it ended while we looked, or is not ours to look at
-        pid = int(entry.name)
-        if not ours or pid == os.getpid() or pid in _of_peers or (state == "Z" and parent != os.getpid()):
+        if parent != os.getpid() and (state == "Z" or _MARK.encode() not in environment.split(b"\0")):
+            if environment:                  # empty for a moment while a program begins
+                _foreign.add(pid)
             continue
         if not any(kept in _command(pid) for kept in _KEPT_PROCESSES):
             found.add((pid, started))

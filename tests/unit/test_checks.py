@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -54,6 +55,17 @@ def test_that_an_orphaned_grandchild_is_named() -> None:
     parent.stdin.close()                      # the orphan's input ends, and so does it
     parent.stdout.close()
     assert before.what_is_new(deadline_s=10) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_that_a_child_that_nobody_waited_for_is_named() -> None:
+    before = Leftovers.now()
+    child = subprocess.Popen(["true"], env={})
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    left = before.what_is_new(deadline_s=0.05)
+    child.wait(10)
+    assert left == [f"process {child.pid} (ended, never waited for: true)"]
+    assert before.what_is_new(deadline_s=5) == []
 
 
 @pytest.mark.logs_errors("full|unexpected")
