@@ -12,6 +12,7 @@ from matplotlib.colors import AsinhNorm, Colormap, LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from app.errors import DataError, StorageFullError
+from app.model.axes import titled
 from app.model.data import Block, Exactness
 from app.model.limits import LimitsRule, drawable_limits, limits_from, limits_of_values, upper_of_drawn
 from app.model.plot import PlotDescription
@@ -141,12 +142,9 @@ def _title(axes: Axes, description: PlotDescription) -> None:
 
 
 def _label_axes(axes: Axes, description: PlotDescription) -> None:
-    axis = description.axes[-1] if description.axes else None
-    units = description.axes_units[-1] if description.axes_units else ""
-    name = axis.rsplit("/", 1)[-1] if axis else "index"
-    signal = (description.signal or "").rsplit("/", 1)[-1]
-    axes.set_xlabel(f"{name} ({units})" if units else name, parse_math=False)
-    axes.set_ylabel(f"{signal} ({description.signal_units})" if description.signal_units else signal, parse_math=False)
+    name, units = description.axis_words(-1)
+    axes.set_xlabel(titled(name or "index", units), parse_math=False)
+    axes.set_ylabel(titled(*description.signal_words), parse_math=False)
     _title(axes, description)
 
 

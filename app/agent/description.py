@@ -64,6 +64,8 @@ class Description:
             "shape": list(self.shape), "dtype": _dtype_text(self.dataset), "title": self._title(),
             "signal_units": get_text(self.dataset, "units"),
             "axes_units": [get_text(axis.node, "units") if axis else "" for axis in self.axes],
+            "signal_name": get_text(self.dataset, "long_name"),
+            "axes_names": [get_text(axis.node, "long_name") if axis else "" for axis in self.axes],
             "reduction": "max" if technique == "counts" else "mean",
         }
 
@@ -224,7 +226,8 @@ def nothing(found: Found) -> Dict[str, Any]:
     return {"view": "none", "signal": None, "axes": [], "errors": None, "auxiliary_signals": [],
             "interpretation": None, "x_scale": "linear", "y_scale": "linear", "colormap": None, "normalization": None,
             "limits": None, "limits_rule": None, "frame": None, "rule": found.rule, "missing": list(found.missing),
-            "shape": [], "dtype": "", "title": "", "signal_units": "", "axes_units": [], "reduction": "max"}
+            "shape": [], "dtype": "", "title": "", "signal_units": "", "axes_units": [],
+            "signal_name": "", "axes_names": [], "reduction": "max"}
 
 
 def _entry_of(group: links.Place) -> Any:

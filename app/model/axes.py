@@ -6,6 +6,7 @@ axis and an uneven one are told in the same way, and both truly.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +20,51 @@ class SideAxis:
     name: str
     units: str
     values: np.ndarray
+    long_name: str = ""
 
     @property
     def title(self) -> str:
-        """``q (1/nm)``."""
-        return f"{self.name} ({self.units})" if self.name and self.units else self.name or self.units
+        """``Azimuth χ (deg)``; without a long name ``chi (deg)``."""
+        return titled(self.long_name or self.name, self.units)
 
 
-def side_axis(values: Any, length: int, name: str, units: str, *, monotonic: bool = True) -> SideAxis | None:
+def titled(name: str, units: str) -> str:
+    """``q (1/nm)``."""
+    return f"{name} ({units})" if name and units else name or units
+
+
+def words_for(path: str | None, long_name: str, units: str) -> tuple[str, str]:
+    """(name, units) of a dataset, as a title says them: NeXus' ``long_name``, else the last part of its path.
+
+    A ``long_name`` may end with the units, which are then not told twice: ``q (1/Å)`` with ``1/angstrom`` is ``q`` and
+    ``1/Å``.
+    """
+    long_name, units = " ".join(long_name.split()), " ".join(units.split())
+    if not long_name:
+        return (path or "").rsplit("/", 1)[-1], units
+    ending = _UNITS_AT_THE_END.fullmatch(long_name)
+    if ending and units and _plain(ending["units"]) == _plain(units):
+        return ending["name"], ending["units"]
+    return long_name, units
+
+
+_UNITS_AT_THE_END = re.compile(r"(?P<name>\S.*?)\s*[(\[/]\s*(?P<units>[^()\[\]]+?)\s*[)\]]?")
+_SPELLINGS = (("angstroms", "a"), ("angstrom", "a"), ("ångström", "a"), ("å", "a"), ("µ", "u"), ("μ", "u"),
+              ("micrometer", "um"), ("micron", "um"), ("degrees", "deg"), ("degree", "deg"), ("°", "deg"),
+              ("⁻¹", "^-1"))
+
+
+def _plain(units: str) -> str:
+    """Units in one spelling, to compare them."""
+    text = units.lower().replace(" ", "")
+    for spelling, plain in _SPELLINGS:
+        text = text.replace(spelling, plain)
+    found = re.fullmatch(r"([a-z]+)\*{0,2}\^?-1", text)
+    return f"1/{found[1]}" if found else text
+
+
+def side_axis(values: Any, length: int, name: str, units: str, long_name: str = "", *,
+              monotonic: bool = True) -> SideAxis | None:
     """An axis of ``length`` pixels, or ``None`` where pixel numbers tell more: nothing usable is there.
 
     Args:
@@ -48,4 +86,4 @@ def side_axis(values: Any, length: int, name: str, units: str, *, monotonic: boo
         return None
     if not units.strip() and (steps == 1).all() and flat[0] in (0.0, 0.5, 1.0):
         return None
-    return SideAxis(name, units, flat)
+    return SideAxis(name, units, flat, long_name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from app.model.axes import words_for
+
 
 class View(Enum):
     IMAGE = "image"
@@ -23,6 +25,7 @@ class PlotDescription:
     ``signal`` is the path of the dataset that holds the data (``FILE::/path`` in another file). ``axes`` has one
     path or ``None`` per dimension of the signal. ``shape``/``dtype`` are the signal's. ``limits`` belong to
     ``frame`` (index along each leading axis joined flat: the frame number) and follow ``limits_rule``.
+    ``signal_name`` and ``axes_names`` are NeXus' ``long_name``, as the file has them; empty: it has none.
     """
 
     view: View
@@ -45,4 +48,19 @@ class PlotDescription:
     title: str = ""
     signal_units: str = ""
     axes_units: tuple[str, ...] = ()
+    signal_name: str = ""
+    axes_names: tuple[str, ...] = ()
     reduction: str = "max"
+
+    @property
+    def signal_words(self) -> tuple[str, str]:
+        """What the values are called, and their units, for people."""
+        return words_for(self.signal, self.signal_name, self.signal_units)
+
+    def axis_words(self, dimension: int) -> tuple[str, str]:
+        """What the axis along a dimension (negative: from the last) is called, and its units; ``""``: there is none."""
+        rank = max(len(self.axes), len(self.shape))
+        at = dimension % rank if rank else 0
+        path, name, units = (of[at] or "" if at < len(of) else ""
+                             for of in (self.axes, self.axes_names, self.axes_units))
+        return words_for(path, name, units) if path else ("", "")

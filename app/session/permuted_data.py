@@ -79,6 +79,7 @@ def permuted_description(description: PlotDescription, order: tuple[int, ...], *
 
     units = tuple(unit or "" for unit in along(description.axes_units))
     return replace(description, shape=along(description.shape), axes=along(description.axes), axes_units=units,
+                   axes_names=tuple(name or "" for name in along(description.axes_names)),
                    frame=None, limits=None, **changes)
 
 

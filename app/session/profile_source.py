@@ -155,9 +155,11 @@ def axis_values(values: np.ndarray, description: PlotDescription) -> np.ndarray 
 
 
 def leading_axis_name(description: PlotDescription) -> tuple[str, str]:
-    """(name, units) of the leading axis; ``("", "")``: it has none."""
-    path = leading_axis(description)
-    if path is None:
-        return "", ""
-    units = description.axes_units[0] if description.axes_units else ""
-    return path.rsplit("/", 1)[-1], units
+    """(name, units) of the leading axis, for a title; ``("", "")``: it has none."""
+    return ("", "") if leading_axis(description) is None else description.axis_words(0)
+
+
+def leading_number_words(description: PlotDescription, value: float) -> str:
+    """``centre 120.5 um``: a number of the leading axis, with the short name of its dataset."""
+    name = (leading_axis(description) or "").rsplit("/", 1)[-1]
+    return f"{name} {value:.6g} {leading_axis_name(description)[1]}".strip()

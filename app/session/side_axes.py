@@ -67,10 +67,10 @@ class SideAxes(QObject):
     def _arrived(self, dimension: int, block: Block) -> None:
         described = self._description
         path = described.axes[dimension] or ""
-        units = described.axes_units[dimension] if dimension < len(described.axes_units) else ""
+        long_name, units = described.axis_words(dimension)
         frames = described.view is not View.VOLUME and dimension < len(described.shape) - _picture_axes(described)
         self._found[dimension] = side_axis(block.values, described.shape[dimension],
-                                           visible(path.rsplit("/", 1)[-1]), visible(units),
+                                           visible(path.rsplit("/", 1)[-1]), visible(units), visible(long_name),
                                            monotonic=not frames)
         self._ended(dimension, None)
 

@@ -21,6 +21,7 @@ from app.session.future_watcher import FutureWatcher
 from app.session.held_picture import HeldPicture, save_projection, screen_reduction
 from app.session.picture_keys import Region
 from app.session.projection_source import ProjectionSource, partial_block, projected_dtype
+from app.session.side_axes import SideAxes
 from app.session.stack_snippets import projection_snippet
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
@@ -47,8 +48,11 @@ class ProjectionTab(PictureTab):
 
     def __init__(self, data: DataService, reference: DataReference, description: PlotDescription,
                  operation: StackOperation, choices: ViewChoices | None, viewed: Viewed,
-                 parent: QWidget | None = None) -> None:
-        """``reference`` names the dataset itself, ``description`` is the stack's; ``choices``: how it is looked at."""
+                 parent: QWidget | None = None, *, home: DataReference | None = None) -> None:
+        """``reference`` names the dataset itself, ``description`` is the stack's; ``choices``: how it is looked at.
+
+        ``home`` names the file that the description is of, if it is another.
+        """
         super().__init__(reference, viewed, parent)
         self.operation = operation
         self.key = projection_key(reference, operation)
@@ -62,6 +66,8 @@ class ProjectionTab(PictureTab):
         self._shown: StackProjection | None = None
         self._is_outdated = False
         self._held: FrameSource | None = None
+        self._axes = SideAxes(data, home or reference, self.description, self, frames=False)
+        self._axes.ready.connect(self.viewer.set_axes)
         self._source = ProjectionSource(data, reference, operation, description, viewed, self)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 4, 0, 0)
@@ -115,6 +121,7 @@ class ProjectionTab(PictureTab):
 
     def close_sources(self) -> None:
         self._source.close()
+        self._axes.close()
         if self._held is not None:
             self._held.close()
 
@@ -151,6 +158,7 @@ class ProjectionTab(PictureTab):
         self._shown = projection
         height, width = self.description.shape[-2:]
         self.viewer.show_block(partial_block(projection, (height, width)))
+        self._axes.ask()
         self._say_what_is_shown()
 
     def _show_whole(self, projection: StackProjection) -> None:
@@ -174,6 +182,7 @@ class ProjectionTab(PictureTab):
 
     def _show_block(self, block: Block, leading: tuple[int, ...], region: Region | None) -> None:
         self.viewer.show_block(block, leading, region)
+        self._axes.ask()
         if region is None:
             self.statistics = block.statistics
             self.statistics_changed.emit(block.statistics)
@@ -261,7 +270,8 @@ def frame_count(description: PlotDescription) -> int:
 def described_projection(description: PlotDescription, operation: StackOperation) -> PlotDescription:
     """How a projection wants to be shown: as the stack does, without its frames."""
     shape, axes, units = description.shape[-2:], description.axes[-2:], description.axes_units[-2:]
-    return replace(description, view=View.IMAGE, shape=shape, axes=axes, axes_units=units, frame=None, limits=None,
+    return replace(description, view=View.IMAGE, shape=shape, axes=axes, axes_units=units,
+                   axes_names=description.axes_names[-2:], frame=None, limits=None,
                    limits_rule=None if operation is StackOperation.STD else description.limits_rule, missing=(),
                    dtype=projected_dtype(operation, description.dtype))
 

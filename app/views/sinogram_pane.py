@@ -18,7 +18,7 @@ from app.session.frame_source import FrameSource
 from app.session.future_watcher import FutureWatcher
 from app.session.permuted_data import PermutedData, permuted_description
 from app.session.picture_keys import Region, signal_reference
-from app.session.profile_source import axis_values, leading_axis, leading_axis_name
+from app.session.profile_source import axis_values, leading_axis, leading_axis_name, leading_number_words
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.labels import PlainLabel
@@ -26,7 +26,6 @@ from app.views.messages import message_of
 from app.viz.choices import ViewChoices
 from app.viz.guides import Guides
 from app.viz.icons import set_icon
-from app.viz.numbers import short_number
 from app.viz.stack_view import StackView
 
 _HEAD = 34                             # as high as the profile's, beside which it stands
@@ -175,8 +174,7 @@ class SinogramPane(QWidget):
         if y is not None:
             words = f"frame {y}"
             if self._axis is not None and y < self._axis.size:
-                name, units = leading_axis_name(self._stack)
-                words += f" · {visible(name)} {short_number(float(self._axis[y]), 6)} {visible(units)}".rstrip()
+                words += f" · {visible(leading_number_words(self._stack, float(self._axis[y])))}"
         self.viewer.set_cursor_extra(words)
 
 

@@ -97,7 +97,7 @@ class StackDesk(QWidget):
         """All frames in one, in a tab of its own."""
         description, choices = self.viewer.description, self.viewer.choices
         make = functools.partial(ProjectionTab, self._data, self._reference, description, operation, choices,
-                                 self._viewed)
+                                 self._viewed, home=self._home)
         self.tab_requested.emit(TabWish(projection_key(self._reference, operation), make))
 
     def open_slices(self) -> None:

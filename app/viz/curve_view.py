@@ -259,10 +259,9 @@ class CurveView(Themed):
 
     def _title_axes(self) -> None:
         description = self.description
-        axis = description.axes[-1] if description.axes else None
-        axis_units = description.axes_units[-1] if description.axes_units else ""
-        self.x_axis.set_title(_last_part(axis) or "index", axis_units)
-        self.y_axis.set_title(_last_part(description.signal), description.signal_units)
+        name, units = description.axis_words(-1)
+        self.x_axis.set_title(name or "index", units)
+        self.y_axis.set_title(*description.signal_words)
 
     def _request_first_frame(self) -> None:
         self.frame_requested.emit(self.leading)

@@ -302,7 +302,7 @@ class ImageView(Themed):
         for name, side, expected in zip(names, self._sides or (None, None), self._expected, strict=True):
             axis = self.canvas.getAxis(name)
             if side is not None:
-                axis.set_values(side.values, side.name, side.units)
+                axis.set_values(side.values, side.long_name or side.name, side.units)
             elif self._sides is not None:
                 axis.set_values(None)
             else:

@@ -11,10 +11,13 @@ import pytest
 from PySide6.QtCore import Qt
 
 from app.model.data import DataReference
+from app.model.stack import StackOperation
 from app.session.side_axes import axes_to_read
 from app.views.dataset_tab import DatasetTab
+from app.views.projection_tab import ProjectionTab
 from app.views.slices_tab import SlicesTab
 from app.views.submit.trial_picture import TrialPicture
+from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
 from tests.gui.local_window import go, open_local
 
@@ -44,6 +47,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
                    y=(np.arange(72) * 0.65, "um"), x=(np.arange(90) * 0.65, "um"))
         data_group(file, "detector", values, frame=(np.arange(5), ""), y=(np.zeros(72), "mm"),
                    x=(np.r_[0:50, 40:80], "mm"))
+        data_group(file, "named", values, frame=(np.arange(5), ""), chi=(CHI, "deg"), q=(Q, "1/angstrom"))
+        for name, long_name in (("I", "Intensity"), ("chi", "Azimuth χ (deg)"), ("q", "q (1/Å)")):
+            file["named"][name].attrs["long_name"] = long_name
+        data_group(file, "curve", values[0], group=(np.arange(72), ""), q=(Q, "1/angstrom"))
+        file["curve/I"].attrs.update(interpretation="spectrum", long_name="Intensity (a. u.)", units="counts")
+        file["curve/q"].attrs["long_name"] = "Scattering vector / Å⁻¹"
         data_group(file, "volume", values, z=(np.arange(5) * 2.5, "um"), y=(np.arange(72) * 0.65, "um"),
                    x=(np.arange(90) * 0.65, "um"))
     return folder
@@ -76,6 +85,32 @@ def test_that_a_cake_is_over_its_azimuth_and_q(qtbot: Any, program: Any, name: s
     assert viewer.visible_region[:4] == (0, 72, 0, 90)                 # all else is in pixels
     if viewer.slider is not None:
         assert viewer.slider.label.text() == ""                        # a frame's number is all that it is
+
+
+def test_that_axes_are_called_by_their_long_names_with_the_units_once(qtbot: Any, program: Any) -> None:
+    viewer = opened(qtbot, program, "named").viewer
+    qtbot.waitUntil(lambda: titles(viewer.image) == ("Azimuth χ (deg)", "q (1/Å)"), timeout=PATIENCE_MS)
+    viewer.image.point_at(viewer.image.scene_point(36.5, 45.5))
+    assert viewer.status.position.text() == f"x 45 (q {Q[45]:.6g} 1/Å)  y 36 (chi 2.5 deg)"     # short: it is read fast
+
+
+def test_that_a_curves_axes_are_called_by_their_long_names(qtbot: Any, program: Any) -> None:
+    tab = go(qtbot, program, "axes.h5::/curve")
+    qtbot.waitUntil(lambda: isinstance(tab.viewer, CurveView), timeout=PATIENCE_MS)
+    assert (tab.viewer.x_axis.title, tab.viewer.y_axis.title) == ("Scattering vector (Å⁻¹)",
+                                                                  "Intensity (a. u.) (counts)")
+
+
+@pytest.mark.parametrize("operation", [StackOperation.SUM, StackOperation.MEAN, StackOperation.MAX])
+def test_that_the_projection_of_cakes_is_over_the_axes_of_the_cakes(qtbot: Any, program: Any,
+                                                                    operation: StackOperation) -> None:
+    tab = opened(qtbot, program, "named")
+    tab.desk.open_projection(operation)
+    made = program.window.current_tab
+    assert isinstance(made, ProjectionTab)
+    qtbot.waitUntil(lambda: titles(made.viewer.image) == ("Azimuth χ (deg)", "q (1/Å)"), timeout=PATIENCE_MS)
+    made.viewer.image.point_at(made.viewer.image.scene_point(36.5, 45.5))
+    assert made.viewer.status.position.text() == f"x 45 (q {Q[45]:.6g} 1/Å)  y 36 (chi 2.5 deg)"
 
 
 def test_that_a_sweeps_picture_is_named_by_what_it_was_made_with(qtbot: Any, program: Any) -> None:

@@ -22,7 +22,7 @@ from app.session.frame_source import FrameSource
 from app.session.future_watcher import FutureWatcher
 from app.session.opening import Opening
 from app.session.picture_keys import Region, signal_reference
-from app.session.profile_source import axis_values, leading_axis, leading_axis_name
+from app.session.profile_source import axis_values, leading_axis, leading_number_words
 from app.session.side_axes import SideAxes
 from app.session.streaming import Streaming
 from app.session.viewed import Viewed
@@ -130,7 +130,8 @@ class TrialPicture(QWidget):
         leading = description.shape[:-1]
         single = math.prod(leading) == 1
         wanted = replace(description, shape=description.shape[-1:], axes=description.axes[-1:],
-                         axes_units=description.axes_units[-1:]) if single else description
+                         axes_units=description.axes_units[-1:],
+                         axes_names=description.axes_names[-1:]) if single else description
         if not isinstance(self.viewer, CurveView) or not _same_axes(self.viewer.description, wanted):
             self._drop_viewer()
             self._place(CurveView(wanted))
@@ -246,8 +247,7 @@ class TrialPicture(QWidget):
         """Beside its number: the centre, the angle … that it is of."""
         viewer, value = self.viewer, self.value
         if isinstance(viewer, StackView) and value is not None:
-            name, units = leading_axis_name(viewer.description)
-            viewer.set_frame_label(visible(f"{name} {value:.6g} {units}".strip()))
+            viewer.set_frame_label(visible(leading_number_words(viewer.description, value)))
         self.value_changed.emit()
 
     # -- wishes of the viewer ---------------------------------------------------------------------------------------
@@ -305,6 +305,7 @@ class TrialPicture(QWidget):
 def _same_axes(before: PlotDescription, now: PlotDescription) -> bool:
     """Whether the curves of both belong into one diagram."""
     def axes(of: PlotDescription) -> tuple[object, ...]:
-        return (of.signal, of.axes, of.signal_units, of.axes_units, of.x_scale, of.y_scale, of.shape[:-1])
+        return (of.signal, of.signal_words, of.axes, of.axes_units, of.axes_names, of.x_scale, of.y_scale,
+                of.shape[:-1])
 
     return axes(before) == axes(now)
