@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from app.commands.context import Context, wait
 from app.commands.job_text import job_json, job_line
@@ -20,7 +21,9 @@ from app.recipes.companions import CompanionSearch
 from app.recipes.fitting import why_not
 from app.recipes.parameters import parse_assignments
 from app.recipes.recipe import Recipe
+from app.recipes.selections import beyond_the_inputs
 from app.remote.analyses.metadata_defaults import input_metadata
+from app.remote.analyses.refill import fitting_parameters
 from app.remote.jobs.draft import Draft
 from app.remote.jobs.service import JobService
 
@@ -40,28 +43,48 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
     service = context.jobs(site)
     _warn_of_misfits(recipe, context.reference(arguments.targets[0]), context)
+    _warn_of_ranges(recipe, values, arguments.targets, context)
     _warn_of_companions(recipe, values, context.reference(arguments.targets[0]), context)
     spec = JobSpec(site, recipe.name, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time),
                    name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
                    extents=_extents(recipe, [context.reference(text) for text in arguments.targets], context),
                    after=tuple(_predecessor(text, site, context) for text in arguments.after))
-    return _hand_in(service, spec, arguments, context)
+    return _hand_in(service, service.prepare(spec), arguments, context)
 
 
 def run_resubmit(arguments: argparse.Namespace, context: Context) -> int:
     """What is not named stays as it was; an empty value (``--set key=``) leaves it to the recipe again."""
     service, job = find(arguments.id, context)
     spec = service.spec_of(job.id)
-    changes = parse_assignments(_recipe(spec.recipe, job.site, context), arguments.set)
-    values = {name: value for name, value in {**spec.parameters, **changes}.items() if value is not None}
+    spec = replace(spec, name=arguments.name or spec.name, hold=arguments.hold,
+                   after=tuple(_predecessor(text, job.site, context) for text in arguments.after))
+    if arguments.failed:
+        return _finish(service, job, spec, arguments, context)
+    recipe = _recipe(spec.recipe, job.site, context)
+    changes = parse_assignments(recipe, arguments.set)
+    kept, sentences = fitting_parameters(recipe, job.version, spec.parameters)
+    for sentence in sentences:
+        context.output.event("warning", {"summary": sentence}, sentence)
+    values = {name: value for name, value in {**kept, **changes}.items() if value is not None}
     old = spec.resources
     resources = replace(old, partition=arguments.partition or old.partition, account=arguments.account or old.account,
                         time_limit_min=arguments.time or old.time_limit_min)
-    spec = replace(spec, parameters=values, resources=resources, name=arguments.name or spec.name,
-                   tasks=arguments.tasks or spec.tasks, hold=arguments.hold,
-                   after=tuple(_predecessor(text, job.site, context) for text in arguments.after))
-    return _hand_in(service, spec, arguments, context)
+    spec = replace(spec, parameters=values, resources=resources, tasks=arguments.tasks or spec.tasks)
+    file, _, inside = spec.inputs[0].partition("::")
+    reference = DataReference(job.site, PurePosixPath(file), inside)
+    _warn_of_misfits(recipe, reference, context)
+    _warn_of_companions(recipe, values, reference, context)
+    return _hand_in(service, service.prepare(spec), arguments, context)
+
+
+def _finish(service: JobService, job: Job, spec: JobSpec, arguments: argparse.Namespace, context: Context) -> int:
+    """Only the parts that failed, as they were."""
+    if arguments.set or arguments.tasks:
+        raise UsageError("With --failed the parts run again with the job's own values, divided as they were.",
+                         remedy="Leave --set and --tasks out, or submit the whole again without --failed.")
+    wishes = Resources(arguments.partition or "", arguments.account or "", arguments.time)
+    return _hand_in(service, service.finish(job.id, wishes, spec), arguments, context)
 
 
 def follow(service: JobService, job: Job, context: Context) -> Job:
@@ -78,8 +101,7 @@ def follow(service: JobService, job: Job, context: Context) -> Job:
     return job
 
 
-def _hand_in(service: JobService, spec: JobSpec, arguments: argparse.Namespace, context: Context) -> int:
-    draft = service.prepare(spec)
+def _hand_in(service: JobService, draft: Draft, arguments: argparse.Namespace, context: Context) -> int:
     for warning in draft.warnings:
         context.output.event("warning", {"summary": warning}, warning)
     if arguments.dry_run:
@@ -91,7 +113,7 @@ def _hand_in(service: JobService, spec: JobSpec, arguments: argparse.Namespace, 
     except LinkLostError as error:             # this draft is gone with the command
         raise LinkLostError(error.summary, error.detail, "Look for it in the list of jobs before you submit again: "
                             "that would be another job.") from error
-    ends = context.sites.outlives(spec.site, time.time() + 60 * (draft.resources.time_limit_min or 0))
+    ends = context.sites.outlives(draft.site, time.time() + 60 * (draft.resources.time_limit_min or 0))
     if ends:
         context.output.say(ends)
     if arguments.wait:
@@ -106,21 +128,34 @@ def _show(draft: Draft, context: Context) -> None:
     steps = [{"name": step.name, "title": step.title, "tasks": step.tasks, "script": step.script,
               "partition": step.resources.partition, "account": step.resources.account,
               "time_limit_min": step.resources.time_limit_min, "cpus": step.resources.cpus,
-              "memory_mb": step.resources.memory_mb} for step in draft.steps]
+              "memory_mb": step.resources.memory_mb, **({"only": list(step.only)} if step.only else {})}
+             for step in draft.steps]
     context.output.result({**job_json(job), "script": draft.script, "parameters": draft.parameters, "steps": steps,
                            "warnings": list(draft.warnings)}, draft.script)
 
 
 def _extents(recipe: Recipe, inputs: Sequence[DataReference], context: Context) -> tuple[InputExtent, ...]:
     """How large the inputs are, where the recipe divides its work by that; empty: not known."""
-    if not any(step.frames_per_task for step in recipe.steps):
-        return ()
+    return _sizes(inputs, context) if any(step.frames_per_task for step in recipe.steps) else ()
+
+
+def _sizes(inputs: Sequence[DataReference], context: Context) -> tuple[InputExtent, ...]:
     try:
         found = [InputExtent.of(wait(context.data(reference.site).plot(reference))) for reference in inputs]
     except DataError as error:
         context.output.say(f"How large the data is could not be found out: {error.summary}")
         return ()
     return tuple(extent for extent in found if extent is not None) if None not in found else ()
+
+
+def _warn_of_ranges(recipe: Recipe, values: Mapping[str, object], targets: Sequence[str], context: Context) -> None:
+    """Say which ranges of frames, rows or columns reach beyond the data, as the form does."""
+    chosen = [parameter for parameter in recipe.parameters if parameter.selects and values.get(parameter.name)]
+    if chosen:
+        extents = _sizes([context.reference(text) for text in targets], context)
+        for parameter in chosen:
+            if told := beyond_the_inputs(parameter, values[parameter.name], extents):
+                context.output.event("warning", {"summary": told, "parameter": parameter.name}, told)
 
 
 def _warn_of_misfits(recipe: Recipe, first: DataReference, context: Context) -> None:

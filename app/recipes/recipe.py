@@ -42,6 +42,7 @@ class Parameter:
         minimum, maximum: inclusive bounds of a number, of both numbers of a RANGE.
         choice_titles: what people read for each of the choices, in their order; empty: the choices themselves.
         unit_from: name of a CHOICE parameter whose title of its value stands for the unit.
+        selects: a TEXT as ``0:100`` that chooses among the input's ``frames``, ``rows`` or ``columns``; ``""``: none.
         pattern: a regular expression a TEXT value has to match as a whole.
         from_metadata: where a value may be taken from in the input's file, the first that is there: an NX class and a
             field (``NXdetector/distance``) or a whole path (``/exchange/theta``); see remote.metadata_defaults.
@@ -62,6 +63,7 @@ class Parameter:
     choice_titles: tuple[str, ...] = ()
     unit_from: str = ""
     pattern: str = ""
+    selects: str = ""
     from_metadata: tuple[str, ...] = ()
     group: str = ""
     advanced: bool = False

@@ -27,6 +27,7 @@ from app.recipes.recipe import (
     ResourceRule,
     Trial,
 )
+from app.recipes.selections import COUNTED
 from app.recipes.toml_reader import TomlReader
 
 SCHEMA = 1
@@ -147,9 +148,13 @@ def _parameter(reader: TomlReader) -> Parameter:
         required=reader.flag("required"), minimum=reader.number("minimum"), maximum=reader.number("maximum"),
         choices=reader.texts("choices"), choice_titles=reader.texts("choice_titles"),
         unit_from=reader.text("unit_from", default=""), pattern=reader.text("pattern", default=""),
+        selects=reader.text("selects", default=""),
         from_metadata=reader.texts("from_metadata"), group=reader.line("group", default=""),
         advanced=reader.flag("advanced"))
     reader.close()
+    if parameter.selects and (parameter.type is not ParameterType.TEXT or parameter.selects not in COUNTED):
+        raise reader.fault("selects", f"is “{parameter.selects[:80]}”",
+                           f"one of {', '.join(COUNTED)}, of a parameter of the type “str”")
     if (parameter.type is ParameterType.CHOICE) != bool(parameter.choices):
         raise reader.fault("choices", "does not fit the type", "choices for the type “choice” and for no other")
     if parameter.choice_titles and len(parameter.choice_titles) != len(parameter.choices):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from app.recipes.availability import Availability, SoftwareState
 from app.recipes.parameters import problem, text_of, value_of
 from app.recipes.recipe import Parameter, ParameterType, Recipe
+from app.recipes.selections import beyond_the_inputs
+from app.remote.analyses.refill import fitting_parameters
 from app.remote.conversation import Conversation
 from app.remote.jobs.draft import Draft
 from app.remote.jobs.service import JobService
@@ -12,4 +14,6 @@ from app.remote.jobs.steps import ResolvedStep
 from app.remote.seams import DataService, DeviceCode
 
 __all__ = ["Availability", "Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter",
-           "ParameterType", "Recipe", "ResolvedStep", "SoftwareState", "problem", "text_of", "value_of"]
+           "fitting_parameters",
+           "ParameterType", "Recipe", "ResolvedStep", "SoftwareState", "beyond_the_inputs", "problem", "text_of",
+           "value_of"]

@@ -16,7 +16,7 @@ from app.model.jobs import Job, JobState, Resources, Space
 from app.recipes.recipe import Parameter, ParameterType, Recipe, RecipeStep, ResourceRule
 from app.session.session import SiteState
 from app.views.submit.submit_dialog import SubmitDialog
-from tests.gui.fakes import FakeSites, folder, stack
+from tests.gui.fakes import FakeJobs, FakeSites, folder, stack
 
 ONE = DataReference("far", PurePosixPath("/data/raw/scan.h5"), "/entry/data/data")
 TWO = DataReference("far", PurePosixPath("/data/raw/other.h5"), "/entry/data/data")
@@ -30,6 +30,8 @@ RECIPE = Recipe(
         Parameter("window", ParameterType.RANGE, "Window", unit="nm⁻¹", minimum=0, group="Result", help="What counts."),
         Parameter("method", ParameterType.CHOICE, "Method", choices=("fast", "exact"), default="fast", group="Result"),
         Parameter("flats", ParameterType.FILES, "Flat fields", group="Corrections"),
+        Parameter("frames", ParameterType.TEXT, "Frames", selects="frames", group="Corrections",
+                  pattern=r"-?\d*:?-?\d*(,-?\d+)?"),
         Parameter("solid", ParameterType.BOOLEAN, "Solid angle", default=True, group="Corrections"),
         Parameter("distance", ParameterType.FLOAT, "Distance", unit="m", group="Geometry", advanced=True, minimum=0.1,
                   from_metadata=("NXdetector/distance",))),
@@ -65,6 +67,55 @@ def line(form: SubmitDialog, name: str, number: int = 0) -> QLineEdit:
 
 def shown_texts(widget: QWidget) -> str:
     return "\n".join(label.text() for label in widget.findChildren(QLabel) if label.isVisible())
+
+
+# -- ranges ------------------------------------------------------------------------------------------------------------
+
+
+def test_that_a_range_beyond_the_data_is_told_at_its_field_and_may_be_submitted(form: SubmitDialog) -> None:
+    field = form.fields["frames"]
+    form.fields["frames"].set_value("3500:4000")
+    assert field.note_text == "The data has 3600 frames: of “3500:4000”, 3500 to 3599 are used."
+    assert field.fault == ""
+    assert form.check(), "odd is not wrong"
+    form.fields["frames"].set_value("3500:3600")
+    assert field.note_text == ""
+    form.fields["frames"].set_value("5000:")
+    assert field.note_text == "The data has 3600 frames, counted from 0: “5000:” selects none of them."
+    form.fields["frames"].set_value("no")
+    assert "expected" in field.note_text, "what is wrong comes first"
+    form.fields["frames"].set_value(None)
+    assert field.note_text == ""
+
+
+def test_that_a_range_is_told_of_the_inputs_that_are_there_now(qtbot: Any, form: SubmitDialog,
+                                                               fake_sites: FakeSites) -> None:
+    form.fields["frames"].set_value("0:3000")
+    assert form.fields["frames"].note_text == ""
+    short = dataclasses.replace(TWO, file_path=PurePosixPath("/data/raw/short.h5"))
+    fake_sites.data.plots[str(short)] = stack(shape=(100, 64, 48))
+    form.inputs_field.add(short)
+    qtbot.waitUntil(lambda: form.fields["frames"].note_text ==
+                    "Input 2 has 100 frames: of “0:3000”, 0 to 99 are used.")
+
+
+def test_that_a_form_of_a_site_that_is_left_says_so_and_is_handed_in_over_the_next_connection(
+        qtbot: Any, program: Any, form: SubmitDialog, fake_sites: FakeSites) -> None:
+    line(form, "npt").setText("77")
+    line(form, "npt").textEdited.emit("77")
+    program.session.close_site("far")
+    said = "Not connected to Far Light Source. What is typed here stays: connect again, then submit."
+    qtbot.waitUntil(lambda: form.sentence == said)
+    form.submit_button.click()
+    assert form.sentence == said
+    assert not fake_sites.batch.submitted
+    fake_sites.batch = FakeJobs()
+    fake_sites.batch.known_recipes = {"reduce": RECIPE}
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: form.sentence == "")
+    form.submit_button.click()
+    qtbot.waitUntil(lambda: bool(fake_sites.batch.submitted))
+    assert fake_sites.batch.submitted[0].parameters == {"npt": 77}
 
 
 # -- values ------------------------------------------------------------------------------------------------------------

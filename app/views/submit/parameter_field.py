@@ -5,7 +5,7 @@ What the person wrote is never overwritten: the program may fill in only what is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any
 
@@ -78,6 +78,7 @@ class ParameterField(QWidget):
         self._origin = Origin.DEFAULT
         self._told_fault = False
         self._found: tuple[Any, str] | None = None
+        self._advice: Callable[[Any], str] = _nothing_to_say
         self._editor = editor_for(parameter)
         self._editor.put(parameter.default)
         self._editor.edited.connect(self._edited)
@@ -187,13 +188,19 @@ class ParameterField(QWidget):
             self.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def check(self) -> bool:
-        """Show the fault, if any; True if there is none."""
+        """Show the fault, if any, else what is odd about the value; True if there is no fault."""
         fault = self.fault
-        if fault or self._note.property("state") == "error":
-            self._say(fault, "error" if fault else "idle")
+        advice = "" if fault or self.value is None else self._advice(self.value)
+        if fault or advice or self._note.property("state") in ("error", "warning"):
+            self._say(fault or advice, "error" if fault else "warning" if advice else "idle")
         for widget in self._editor.widgets:
             set_state(widget, "error" if fault else "")
         return not fault
+
+    def set_advice(self, advice: Callable[[Any], str]) -> None:
+        """What is to be said of a value that is right but odd, in one sentence; ``""``: nothing."""
+        self._advice = advice
+        self.check()
 
     def tell_fault(self, sentence: str) -> None:
         """What the program found wrong with the value when it was tried; ``""``: nothing any more."""
@@ -225,7 +232,7 @@ class ParameterField(QWidget):
 
     def _edited(self) -> None:
         self._origin = Origin.PERSON
-        if self._note.property("state") != "error":
+        if self._note.property("state") not in ("error", "warning"):
             self._say("", "idle")
         self.check()
         self.edited.emit()
@@ -238,3 +245,7 @@ class ParameterField(QWidget):
         self._note.setText(visible(text))
         self._note.setVisible(bool(text))
         set_state(self._note, state)
+
+
+def _nothing_to_say(_value: Any) -> str:
+    return ""

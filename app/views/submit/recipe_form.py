@@ -6,14 +6,15 @@ It knows no site: files are chosen and defaults found by whoever shows it.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from app.model.jobs import InputExtent
 from app.model.text import visible
-from app.session.vocabulary import Parameter, Recipe
+from app.session.vocabulary import Parameter, Recipe, beyond_the_inputs
 from app.views.labels import PlainLabel
 from app.views.submit.form_history import FormHistory
 from app.views.submit.form_layout import FoldedSection, form_layout, row_label
@@ -103,6 +104,12 @@ class RecipeForm(QWidget):
         if sentence and name in self._sections:
             self._sections[name].unfold()
 
+    def take_extents(self, extents: Sequence[InputExtent]) -> None:
+        """How large the inputs are: ranges that reach beyond them are told at their fields."""
+        for field in self.fields.values():
+            if field.parameter.selects:
+                field.set_advice(functools.partial(_beyond, field.parameter, tuple(extents)))
+
     def watch(self, history: FormHistory) -> None:
         """Let what is edited here be undone."""
         for field in self.fields.values():
@@ -141,3 +148,7 @@ class RecipeForm(QWidget):
                 section.unfold()
         wrong[0].setFocus(Qt.FocusReason.OtherFocusReason)
         return wrong[0].fault
+
+
+def _beyond(parameter: Parameter, extents: Sequence[InputExtent], value: Any) -> str:
+    return beyond_the_inputs(parameter, value, extents)

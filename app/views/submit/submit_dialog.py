@@ -276,6 +276,7 @@ class SubmitDialog(QDialog):
 
     def _extents_changed(self) -> None:
         self.inputs_field.set_note(self.facts.text)
+        self.form.take_extents(self.facts.extents)
         self._changed()
 
     # -- wishes -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 from averages import Running
-from beamside_job import Fault, Source, now, read_ahead, select_frames, sources, whole_file
+from beamside_job import Fault, Source, beyond, now, read_ahead, select_frames, sources, whole_file
 from corrections import Corrections, place_of
 from geometry import Geometry, describe
 from results import Part, merge, preview
@@ -93,6 +93,8 @@ class Reducer:
                 said[name] = getattr(self.corrections, name)
         if self.background is not None:
             said["background_intensity"] = self.background[0]
+        if told := left_out(self.source, self.parameters):
+            said["notes"] = [told]
         return said
 
 
@@ -141,10 +143,18 @@ def plan(task):
     return [(source, select_frames(task.parameters["frames"], len(source), source.name)) for source in found]
 
 
+def left_out(source, parameters, inputs=1):
+    """What the parameter ``frames`` names that the source does not have, in one sentence; empty: nothing."""
+    return beyond(parameters["frames"], len(source), "frames", source.name if inputs > 1 else "The data")
+
+
 def integrate(task):
     """The step: this task's share of all frames, in blocks, into its part; a single task makes the result as well."""
     started = now()
     planned = plan(task)
+    for source, _ in planned:
+        if told := left_out(source, task.parameters, len(planned)):
+            print(told, flush=True)
     share = task.share(sum(len(chosen) for _, chosen in planned))
     progress = task.progress(len(share), "frames")
     os.makedirs("parts", exist_ok=True)

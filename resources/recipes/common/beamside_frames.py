@@ -235,6 +235,30 @@ def select_frames(chosen, count, name):
     return out
 
 
+def beyond(chosen, count, what="frames", name="The data"):
+    """One sentence if the text names anything that the ``count`` of ``what`` do not have, which is then left out; else
+    an empty text. The form and the command line say the same before a job is submitted."""
+    there = "{} has {} {}".format(name, count, what if count != 1 else what[:-1])
+    for piece in (chosen or "").split(","):
+        try:
+            numbers = [int(n) if n.strip() else None for n in piece.split(":")]
+        except ValueError:
+            continue
+        if len(numbers) == 1:
+            if numbers[0] is not None and not -count <= numbers[0] < count:
+                return f"{there}, counted from 0: there is no {numbers[0]}."
+            continue
+        if len(numbers) > 3 or 0 in numbers[2:]:
+            continue
+        used = range(count)[slice(*numbers)]
+        if not used:
+            return f"{there}, counted from 0: “{piece.strip()}” selects none of them."
+        if any(n is not None and not -count <= n <= count for n in numbers[:2]):
+            last = f"{used[0]} to {used[-1]} are" if len(used) > 1 else f"only {used[0]} is"
+            return f"{there}: of “{piece.strip()}”, {last} used."
+    return ""
+
+
 def open_hdf5(path):
     """The file, read-only and not locked (its detector may be writing)."""
     try:

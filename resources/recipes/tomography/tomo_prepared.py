@@ -15,7 +15,7 @@ import tomo_centre
 import tomo_layouts
 import tomo_methods
 import tomo_scan
-from beamside_job import Fault, whole_file, write_provenance
+from beamside_job import Fault, beyond, whole_file, write_provenance
 from tomo_fields import Fields
 from tomo_projections import Projections
 
@@ -115,7 +115,10 @@ class Prepared:
 
 def opened(name, values):
     """The scan of an input, checked and completed with the parameters."""
-    return tomo_scan.complete(tomo_layouts.open_scan(name, values), values)
+    scan = tomo_scan.complete(tomo_layouts.open_scan(name, values), values)
+    for what, count in zip(("rows", "columns"), scan.shape):
+        scan.notes += filter(None, [beyond(values.get(what), count, what)])
+    return scan
 
 
 def prepare(task, cpus, progress=None):

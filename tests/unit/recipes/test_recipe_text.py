@@ -177,6 +177,7 @@ def test_that_a_recipe_without_steps_whose_size_counts_is_one_step() -> None:
     (('["curves", "cakes (2-D)"]', '["curves"]'), "“choice_titles” has 1 texts; expected 2, one for each"),
     (('["curves", "cakes (2-D)"]', '["curves", " "]'), "one line of text for each"),
     (('unit_from = "how"', 'unit_from = "distance"'), "“unit_from” is “distance”; expected the name of a parameter"),
+    (('unit_from = "how"', 'selects = "frames"'), "“selects” is “frames”; expected one of frames, rows, columns, of a"),
     (('"NXtomo", "bliss"', '"tomo"'), "“made_for” has “tomo”; expected names such as NXtomo, or data-exchange"),
     (('["NXprocess"]', '"NXprocess"'), "“excludes” is 'NXprocess'"),
     (("rank_minimum = 2", "rank_minimum = 5"), "no more than “rank_maximum”"),
