@@ -28,7 +28,7 @@ class JobPolling(QObject):
     Signals:
         jobs_known(site, tuple of Job, {id: JobState} before or None): an answer arrived, or a job changed by what was
         done here; ``None``: it is the first answer of that site, so nothing in it is news.
-        polled(site): an answer arrived or did not; tick(): a second has gone by.
+        polled(site): an answer arrived or did not, or asking began or ended; tick(): a second has gone by.
     """
 
     jobs_known = Signal(str, object, object)
@@ -75,6 +75,18 @@ class JobPolling(QObject):
         calls = "one call for all jobs" if len(self._asked_at) == 1 else "one call for all jobs of a site"
         return f"asked {ago} s ago · {calls}"
 
+    def nothing_text(self) -> str:
+        """Why no job is known, where none is."""
+        if not self._timers:
+            return ("No site with a batch system is connected. Connect to one to see its jobs: they go on without "
+                    "this window.")
+        if self._failures:
+            return self.asked_text()
+        if not self._answered:
+            return "Asking for the jobs…"
+        return ("No jobs yet. Open a dataset and choose an analysis; its job appears here and is found again from any "
+                "computer.")
+
     # -- verbs ------------------------------------------------------------------------------------------------------
 
     def watch_site(self, site: str) -> None:
@@ -89,6 +101,7 @@ class JobPolling(QObject):
             self._timers[site] = timer
         self._second.start()
         self.ask(site)
+        self.polled.emit(site)
 
     def ask(self, site: str) -> None:
         """One call for all jobs of a site; at most one at a time."""
@@ -166,6 +179,7 @@ class JobPolling(QObject):
             self._asked_at.pop(site, None)
             self._answered.discard(site)
             self._take(site, (), first=True)
+            self.polled.emit(site)
 
     def _timer_rang(self) -> None:
         for site, timer in self._timers.items():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QTreeView
@@ -95,6 +96,61 @@ def test_that_a_thousand_jobs_come_and_go_at_once_and_in_their_order(qtbot: Any,
     model.polling.take_answer("far", [])
     assert changes == [(0, 901)]
     assert tester is not None
+
+
+def test_that_an_empty_board_says_why_it_is_empty(qtbot: Any, program: Any, board: JobsDock,
+                                                  fake_sites: FakeSites) -> None:
+    polling = program.jobs.polling
+    assert board._empty.text().startswith("No jobs yet.")
+    polling.fail_answer("far", BatchError("The scheduler does not answer."))
+    assert board._empty.text().startswith("The scheduler does not answer. · last known ")
+    polling.take_answer("far", [job(1, JobState.RUNNING)])
+    assert not board._empty.isVisible()
+    program.session.close_site("far")
+    qtbot.waitUntil(lambda: board._empty.isVisible())
+    assert board._empty.text().startswith("No site with a batch system is connected. Connect to one")
+    answered = threading.Event()
+
+    def jobs() -> list[Job]:
+        answered.wait(20)
+        return []
+
+    fake_sites.batch.jobs = jobs  # type: ignore[method-assign]
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: board._empty.text() == "Asking for the jobs…")
+    answered.set()
+    qtbot.waitUntil(lambda: board._empty.text().startswith("No jobs yet."))
+
+
+def test_that_what_cannot_be_done_with_a_job_says_why(board: JobsDock, program: Any) -> None:
+    program.jobs.polling.take_answer("far", [job(1, JobState.COMPLETED), job(2, JobState.RUNNING, folder="/out/j2")])
+    board.tree.setCurrentIndex(QModelIndex())
+    assert {button.toolTip() for button in board.buttons.values() if button.isVisible()} == {"Select a job first."}
+    board.select("far", "j2")
+    assert not board.buttons[Wish.RESULT].isEnabled()
+    assert board.buttons[Wish.RESULT].toolTip() == "Only a job that is completed has a result."
+    assert board.buttons[Wish.HOLD].toolTip() == "Only a job that waits can be held back."
+    assert board.buttons[Wish.CANCEL].toolTip() == "Cancel job (Del)"
+    board.select("far", "j1")
+    assert board.buttons[Wish.CANCEL].toolTip() == "The job has ended."
+    assert all(button.toolTip() for button in board.buttons.values() if button.isVisible() and not button.isEnabled())
+
+
+def test_that_return_goes_from_the_words_to_what_was_found(qtbot: Any, board: JobsDock, program: Any) -> None:
+    program.jobs.polling.take_answer("far", [job(11, JobState.COMPLETED), job(22, JobState.RUNNING)])
+    board.search.setFocus()
+    board.search.setText("11")
+    qtbot.keyClick(board.search, Qt.Key.Key_Return)
+    assert program.window.focusWidget() is board.tree
+    assert board.selected is not None
+    assert board.selected.id == "j11"
+
+
+def test_that_what_is_wanted_of_a_job_without_a_connection_is_told(program: Any, board: JobsDock) -> None:
+    program.session.close_site("far")
+    program.window.job_desk.do(Wish.HOLD, job(1, JobState.QUEUED))
+    assert program.messages.all[-1].summary == "Far Light Source is not connected, so nothing can be asked of it."
+    assert program.messages.all[-1].remedy == "Connect to it, then try again."
 
 
 def test_that_a_failed_poll_never_makes_a_job_failed(program: Any, fake_sites: FakeSites) -> None:

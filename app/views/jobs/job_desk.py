@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,9 +20,10 @@ from app.session.analysis_text import result_python
 from app.session.future_watcher import FutureWatcher
 from app.session.jobs_model import JobsModel
 from app.session.session import Session
-from app.session.vocabulary import JobService, Recipe
+from app.session.vocabulary import JobService, Recipe, fitting_parameters
 from app.views.docks import PanelDock
 from app.views.jobs.cancel_dialog import CancelDialog, is_worth_asking
+from app.views.jobs.finish_dialog import FinishDialog
 from app.views.jobs.job_log_dialog import JobLogDialog
 from app.views.jobs.job_notices import JobNotices
 from app.views.jobs.job_wish import Wish
@@ -51,7 +53,8 @@ class JobDesk(QObject):
         self._window = window
         self._done: dict[Wish, Callable[[Job, JobPart | None], Any]] = {
             Wish.RESULT: self._open_result, Wish.PREVIEW: self._open_preview, Wish.LOG: self.show_log,
-            Wish.AGAIN: self._submit_again, Wish.PYTHON: self._copy_python, Wish.HOLD: self._hold,
+            Wish.AGAIN: self._submit_again, Wish.FINISH: self._finish, Wish.PYTHON: self._copy_python,
+            Wish.HOLD: self._hold,
             Wish.RELEASE: self._release, Wish.CANCEL: self._cancel, Wish.SHOW_FOLDER: self._show_folder,
             Wish.COPY_FOLDER: self._copy_folder, Wish.FORGET: self._forget}
         model.active_changed.connect(self._show_active)
@@ -130,11 +133,16 @@ class JobDesk(QObject):
 
     def _service(self, site: str) -> JobService | None:
         service = self._session.jobs(site)
-        if service is None or not service.available:
-            self._messages.tell(BeamsideError("This site has no batch system, so nothing can be computed there.",
+        if service is not None and service.available:
+            return service
+        title = visible(self._session.title(site))
+        if service is None and not self._session.state(site).is_held:
+            self._messages.tell(BeamsideError(f"{title} is not connected, so nothing can be asked of it.",
+                                              remedy="Connect to it, then try again."))
+        else:
+            self._messages.tell(BeamsideError(f"{title} has no batch system, so nothing can be computed there.",
                                               remedy="Choose a facility whose profile names one."))
-            return None
-        return service
+        return None
 
     def _show_form(self, service: JobService, recipe: Recipe, inputs: tuple[DataReference, ...],
                    frame: int | None = None) -> SubmitDialog:
@@ -162,7 +170,19 @@ class JobDesk(QObject):
                           functools.partial(self._again, job), self._messages.tell)
 
     def _again(self, job: Job, spec: JobSpec) -> None:
-        self.submit_like(job.site, spec, f"as in job {job.scheduler_id or job.id}")
+        recipe = next((r for r in self._session.recipes(job.site) if r.name == spec.recipe), None)
+        kept, sentences = fitting_parameters(recipe, job.version, spec.parameters) if recipe else (spec.parameters, [])
+        dialog = self.submit_like(job.site, replace(spec, parameters=kept), f"as in job {job.scheduler_id or job.id}")
+        if dialog is not None:
+            dialog.tell(" ".join(sentences))
+
+    def _finish(self, job: Job, _part: JobPart | None) -> None:
+        service = self._service(job.site)
+        if service is not None:
+            dialog = FinishDialog(self._session, service, job, self._window)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            dialog.submitted.connect(self._submitted)
+            dialog.open()
 
     def _copy_python(self, job: Job, _part: JobPart | None) -> None:
         service = self._service(job.site)
@@ -199,13 +219,13 @@ class JobDesk(QObject):
         question.open()
 
     def _control(self, job: Job, work: Callable[[JobService], Job]) -> None:
-        service = self._session.jobs(job.site)
+        service = self._service(job.site)
         if service is not None:
             FutureWatcher(self._session.submit(lambda: work(service)), self, self._model.polling.take_job,
                           self._messages.tell)
 
     def _forget(self, job: Job, _part: JobPart | None) -> None:
-        service = self._session.jobs(job.site)
+        service = self._service(job.site)
         if service is not None:
             FutureWatcher(self._session.submit(functools.partial(service.forget, job.id)), self,
                           functools.partial(self._forgotten, job), self._messages.tell)

@@ -19,6 +19,7 @@ class Verb:
         quick: it has a button below the board.
         key: shortcut while the board has the keys.
         ends_group: the menu draws a line after it.
+        why_not: where it is not allowed, the reason in a sentence.
     """
 
     wish: Wish
@@ -28,6 +29,7 @@ class Verb:
     quick: bool = False
     key: str = ""
     ends_group: bool = False
+    why_not: str = ""
 
 
 def _has_result(job: Job, _part: JobPart | None) -> bool:
@@ -71,15 +73,24 @@ def _can_repeat(job: Job, _part: JobPart | None) -> bool:
     return job.ours and job.kind is JobKind.RUN and bool(job.folder)
 
 
+def _can_finish(job: Job, _part: JobPart | None) -> bool:
+    return _can_repeat(job, None) and bool(job.unfinished)
+
+
 VERBS = (
-    Verb(Wish.RESULT, "Open result", "image", _has_result, quick=True),
+    Verb(Wish.RESULT, "Open result", "image", _has_result, quick=True,
+         why_not="Only a job that is completed has a result."),
     Verb(Wish.PREVIEW, "Open live result", "image", _has_preview),
-    Verb(Wish.LOG, "Log", "table", _has_log, quick=True, ends_group=True),
-    Verb(Wish.AGAIN, "Submit again…", "refresh", _can_repeat, quick=True),
+    Verb(Wish.LOG, "Log", "table", _has_log, quick=True, ends_group=True,
+         why_not="It has not begun, or was started by hand: its log is not known here."),
+    Verb(Wish.AGAIN, "Submit again…", "refresh", _can_repeat, quick=True,
+         why_not="Only an analysis that was submitted with Beamside can be submitted again."),
+    Verb(Wish.FINISH, "Run the failed parts again…", "refresh", _can_finish),
     Verb(Wish.PYTHON, "Copy as Python", "copy", _can_repeat),
-    Verb(Wish.HOLD, "Hold", "pause", _can_hold, quick=True),
-    Verb(Wish.RELEASE, "Release", "play", _can_release, quick=True),
-    Verb(Wish.CANCEL, "Cancel job", "cancel", _can_cancel, quick=True, key="Del", ends_group=True),
+    Verb(Wish.HOLD, "Hold", "pause", _can_hold, quick=True, why_not="Only a job that waits can be held back."),
+    Verb(Wish.RELEASE, "Release", "play", _can_release, quick=True, why_not="Only a job that is held can be released."),
+    Verb(Wish.CANCEL, "Cancel job", "cancel", _can_cancel, quick=True, key="Del", ends_group=True,
+         why_not="The job has ended."),
     Verb(Wish.SHOW_FOLDER, "Show folder in Files", "folder-open", _has_folder),
     Verb(Wish.COPY_FOLDER, "Copy folder", "copy", _has_folder, ends_group=True),
     Verb(Wish.FORGET, "Take off the list", "close", _can_forget),

@@ -43,7 +43,7 @@ from app.viz.tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 _WIDTHS = (84, 230, 140, 102, 260, 126, 104, 118, 86)
-_PANE_FROM = 1180                    # narrower, the table needs all the room
+_PANE_FROM = 1300                    # narrower, the table needs all the room: reasons come before facts
 
 
 class _Rows(JobsFilter):
@@ -69,8 +69,7 @@ class JobsDock(QWidget):
         self._model = model
         self._shown = _Rows(model, self)
         self._build_tree()
-        self._empty = PlainLabel("No jobs yet. Open a dataset and choose an analysis; its job appears here and is "
-                                 "found again from any computer.", "muted", wrap=True)
+        self._empty = PlainLabel(model.polling.nothing_text(), "muted", wrap=True)
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.pane = JobPane()
         self._split = QSplitter(Qt.Orientation.Horizontal)
@@ -148,6 +147,7 @@ class JobsDock(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setFixedWidth(240)
         self.search.textChanged.connect(self._filter)
+        self.search.returnPressed.connect(self._focus_rows)
         self.states = QComboBox()
         self.states.addItems(list(CHOICES))
         self.states.setAccessibleName("States that are shown")
@@ -243,6 +243,7 @@ class JobsDock(QWidget):
     def _mirror(self, *_what: Any) -> None:
         there = bool(self._model.rowCount())
         self._pages.setCurrentIndex(1 if there else 0)
+        self._empty.setText(self._model.polling.nothing_text())
         for part in (self._bar, self._foot):
             part.setVisible(there)
         self.tree.setColumnHidden(Column.SITE, self._model.sites_count < 2)
@@ -256,12 +257,25 @@ class JobsDock(QWidget):
             button = self.buttons.get(verb.wish)
             if button is not None:
                 button.setEnabled(allowed)
+                button.setToolTip(self._tip(verb, allowed))
         held = self.selected is not None and self.selected.state is JobState.HELD
         self.buttons[Wish.RELEASE].setVisible(held)
         self.buttons[Wish.HOLD].setVisible(not held)
         self.pane.show_job(self.selected, self.selected_part)
         self.pane.setVisible(self.width() >= _PANE_FROM)
         self._show_asked()
+
+    def _tip(self, verb: Verb, allowed: bool) -> str:
+        """The key of what can be done, the reason why something cannot."""
+        if allowed:
+            return f"{verb.words} ({verb.key})" if verb.key else ""
+        return verb.why_not if self.selected is not None else "Select a job first."
+
+    def _focus_rows(self) -> None:
+        """From the words to what was found with them."""
+        if not self.tree.currentIndex().isValid():
+            self.tree.setCurrentIndex(self._shown.index(0, 0))
+        self.tree.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
