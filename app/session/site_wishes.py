@@ -56,6 +56,7 @@ class SiteWishes(QObject):
         self._settled.setInterval(_SETTLED_MS)
         self._settled.timeout.connect(self._ask_start)
         self.partitions_known.connect(self._keep_partitions)
+        session.opened.connect(self._connected_anew)
 
     @property
     def partitions(self) -> list[Partition]:
@@ -84,6 +85,13 @@ class SiteWishes(QObject):
             return (*resolve_steps(recipe, spec, spec.extents, room), "")
         except BeamsideError as error:
             return [], [], f"{error.summary} {error.remedy}".strip()
+
+    def _connected_anew(self, site: str) -> None:
+        service = self._session.jobs(site)
+        if site == self.site and service is not None:
+            self._service = service
+            if not self._partitions:
+                self.ask()
 
     def _keep_partitions(self, partitions: list[Partition]) -> None:
         self._partitions = partitions

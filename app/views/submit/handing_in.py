@@ -37,12 +37,14 @@ class HandingIn(QObject):
     refused = Signal(object)
     unsaid = Signal(str)
 
-    def __init__(self, session: Session, service: JobService, spec: Callable[[], JobSpec], parent: QObject) -> None:
-        """``spec``: gives what is asked for at the moment."""
+    def __init__(self, session: Session, service: JobService, spec: Callable[[], JobSpec], parent: QObject,
+                 drafting: Callable[[JobService, JobSpec], Draft] | None = None) -> None:
+        """``spec``: gives what is asked for at the moment; ``drafting``: makes a draft of it, else the service does."""
         super().__init__(parent)
         self._session = session
         self._service = service
         self._spec = spec
+        self._drafting = drafting
         self._draft: Draft | None = None
         self._draft_spec: JobSpec | None = None
         self._warned: Draft | None = None
@@ -75,11 +77,18 @@ class HandingIn(QObject):
             return
         self._then_submit = then_submit
         spec = self._spec()
+        service = self._session.jobs(spec.site)
+        if service is None:
+            self._away(spec.site, "error")
+            return
+        self._service = service                    # another one since the site was connected to anew
         if self._draft is not None and self._draft_spec == spec:
             self._prepared(spec, self._draft)
             return
-        self._work("Checking…", FutureWatcher(self._session.submit(functools.partial(self._service.prepare, spec)),
-                                              self, functools.partial(self._prepared, spec), self._failed))
+        drafting = functools.partial(self._service.prepare, spec) if self._drafting is None \
+            else functools.partial(self._drafting, self._service, spec)
+        self._work("Checking…", FutureWatcher(self._session.submit(drafting), self,
+                                              functools.partial(self._prepared, spec), self._failed))
 
     def _prepared(self, spec: JobSpec, draft: Draft) -> None:
         self._rest()
@@ -114,9 +123,16 @@ class HandingIn(QObject):
         self.refused.emit(error)
 
     def _link_changed(self, site: str) -> None:
+        if site == self._spec().site and self._session.state(site) is SiteState.CLOSED and self._working is None:
+            self._away(site, "warning")
         if self._without_link and site == self._spec().site and self._session.state(site) is SiteState.OPEN:
             sentence, self._without_link = self._without_link, ""
             self.unsaid.emit(sentence)
+
+    def _away(self, site: str, state: str) -> None:
+        title = visible(self._session.title(site))
+        self._without_link = f"Not connected to {title}. What is typed here stays: connect again, then submit."
+        self.said.emit(self._without_link, state)
 
     def _work(self, words: str, watcher: FutureWatcher) -> None:
         self._working = watcher
