@@ -64,9 +64,3 @@ def test_that_imports_follow_the_picture(source: Path) -> None:
     if part in ("agent", "protocol"):
         foreign = {m.split(".")[0] for m in imports} - sys.stdlib_module_names - FACILITY_PYTHON - {"app", "__main__"}
         assert not foreign, f"{part} runs on a facility's own Python, without {sorted(foreign)}"
-
-
-@pytest.mark.parametrize("source", [s for s in SOURCES if {"agent", "protocol"} & set(s.parts)],
-                         ids=lambda s: str(s.relative_to(ROOT)))
-def test_that_what_runs_at_the_facility_parses_as_python_3_8(source: Path) -> None:
-    ast.parse(source.read_text(encoding="utf-8"), feature_version=(3, 8))
