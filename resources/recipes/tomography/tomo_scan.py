@@ -13,7 +13,6 @@ from beamside_job import Fault, Source
 
 DEGREES = {"deg", "degree", "degrees", "°"}
 RADIANS = {"rad", "radian", "radians"}
-KEPT_BYTES = 1 << 30        # of rows that are kept only because somebody may ask for them
 MILLIRADIANS = {"mrad", "milliradian", "milliradians"}
 
 
@@ -66,17 +65,23 @@ class Frames:
         """
         source = self.items[0][0]
         each = len(self) * source.shape[1] * source.dtype.itemsize
-        self._bands = [band for band in self._bands if any(band[0] <= a and b <= band[1] for a, b in spans)]
         missing = [(a, b) for a, b in spans if not any(low <= a and b <= high for low, high, _ in self._bands)]
         needed = sum(b - a for a, b in missing) * each
-        if not missing or needed + sum(values.nbytes for _, _, values in self._bands) > limit:
+        if needed + self._held_bytes > limit:
+            self._bands = [band for band in self._bands if any(band[0] <= a and b <= band[1] for a, b in spans)]
+        spare = limit - self._held_bytes - needed
+        if not missing or spare < 0:
             return
         block = self.come_along()
-        more = max(0, min(limit, KEPT_BYTES) - needed) // each // (2 * len(missing))
+        more = spare // each // (2 * len(missing))
         bands = [(a, b, np.empty((len(self), b - a, source.shape[1]), source.dtype))
                  for a, b in _joined([_widened(a, b, more, block, source.shape[0]) for a, b in missing], 1)]
         self._fill(bands, _joined([(a, b) for a, b, _ in bands], block))
         self._bands += bands
+
+    @property
+    def _held_bytes(self):
+        return sum(values.nbytes for _, _, values in self._bands)
 
     def _fill(self, bands, spans):
         """Copy into the ``bands`` what is read once for each of the ``spans`` that hold them."""
