@@ -234,6 +234,7 @@ def _add_job_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     _add_wishes(submit)
     again = add("resubmit", run_resubmit, "submit a job once more, with changes")
     again.add_argument("id", metavar="ID")
+    again.add_argument("--failed", action="store_true", help="only the parts that failed; the others are taken over")
     _add_wishes(again)
     add("jobs", run_jobs, "list your jobs").add_argument("site", metavar="SITE", nargs="?")
     job = add("job", run_job, "show one job")

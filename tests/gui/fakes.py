@@ -16,7 +16,7 @@ from app.errors import NotFoundError
 from app.model.data import Block, DataReference, Exactness, ReadRequest, Selection, Statistics
 from app.model.findings import Findings
 from app.model.identity import SignedOut
-from app.model.jobs import Account, Job, JobPart, JobSpec, JobState, Partition, Space
+from app.model.jobs import Account, Job, JobPart, JobSpec, JobState, Partition, Resources, Space
 from app.model.nodes import EntryKind, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.plot import PlotDescription, View
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings, SshSettings
@@ -219,6 +219,15 @@ class FakeJobs:
         return Draft(id="20261122-1", site=spec.site, name="ai", folder=PurePosixPath("/data/out/20261122-1"),
                      steps=steps, submission="#!/bin/sh\nsbatch job.sh\n", spec=spec, parameters=dict(spec.parameters),
                      inputs=spec.inputs, recipe=recipe, created=1.0, warnings=self.warnings)
+
+    def finish(self, job_id: str, resources: Resources | None = None) -> Draft:
+        self.done.append(("finish", job_id))
+        asked = resources or Resources()
+        draft = self.prepare(replace(self.specs[job_id], resources=Resources(
+            time_limit_min=asked.time_limit_min or 20, memory_mb=asked.memory_mb or 4000)))
+        first, *others = draft.steps
+        return replace(draft, name=f"ai (tasks 2, 4 again) of {job_id}",
+                       steps=(replace(first, tasks=5, only=(2, 4)), *others))
 
     def submit(self, draft: Draft) -> Job:
         self.submitted.append(draft)

@@ -50,7 +50,7 @@ def refill(provenance: Provenance, recipes: Sequence[Recipe], jobs: Specs, data:
     if not provenance.inputs:
         raise RecipeError("The result does not say what it was made from.",
                           remedy="Choose the data and open the form of the recipe there.")
-    parameters, sentences = fitting_parameters(recipe, provenance)
+    parameters, sentences = fitting_parameters(recipe, provenance.version, provenance.parameters)
     if missing := _missing(provenance, data):
         shown = ", ".join(visible(str(path)) for path in missing[:_NAMED])
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
@@ -60,13 +60,17 @@ def refill(provenance: Provenance, recipes: Sequence[Recipe], jobs: Specs, data:
     return Refill(_with_resources(spec, provenance, jobs), tuple(sentences))
 
 
-def fitting_parameters(recipe: Recipe, provenance: Provenance) -> tuple[dict[str, Any], list[str]]:
-    """Those of the result's parameters that this version of the recipe takes, and what became of the others."""
+def fitting_parameters(recipe: Recipe, version: str, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Those of a result's or a job's parameters that this version of the recipe takes, and what became of the others.
+
+    Args:
+        version: of the recipe they were for; ``""``: not known.
+    """
     known = {p.name: p for p in recipe.parameters}
     trial = recipe.trial.parameter if recipe.trial is not None else ""
     kept: dict[str, Any] = {}
     gone, unfit = [], []
-    for name, value in provenance.parameters.items():
+    for name, value in parameters.items():
         if value is None or name == trial:
             continue
         if name not in known:
@@ -76,8 +80,8 @@ def fitting_parameters(recipe: Recipe, provenance: Provenance) -> tuple[dict[str
         else:
             kept[name] = value
     sentences = []
-    if provenance.version and provenance.version != recipe.version:
-        sentences.append(f"Made with version {visible(provenance.version)}, this is {recipe.version}: new parameters "
+    if version and version != recipe.version:
+        sentences.append(f"Made with version {visible(version)}, this is {recipe.version}: new parameters "
                          "have their defaults.")
     if gone:
         sentences.append(f"Not known to this version and left out: {', '.join(gone[:_NAMED])}"

@@ -75,6 +75,7 @@ def _facts(job: Job, part: JobPart | None) -> str:
         told = [("", "" if job.ours else "Started by hand; Beamside only knows what the batch system says."),
                 ("", job.stale), ("", summed_text(job.parts) if len(job.parts) > 1 else ""),
                 ("memory", memory_text(job)), ("waits for", ", ".join(job.after)),
+                ("goes on with what was completed of", job.rest_of),
                 ("submitted", moment_text(job.submitted) if job.submitted is not None else ""),
                 ("started", moment_text(job.started) if job.started is not None else ""),
                 ("ended", moment_text(job.ended) if job.ended is not None else ""), ("folder", job.folder)]

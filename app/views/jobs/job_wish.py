@@ -10,6 +10,7 @@ class Wish(Enum):
     PREVIEW = "preview"
     LOG = "log"
     AGAIN = "again"
+    FINISH = "run the failed parts again"
     PYTHON = "copy as Python"
     HOLD = "hold"
     RELEASE = "release"
