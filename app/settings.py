@@ -45,7 +45,6 @@ class Settings:
     theme: str = "automatic"
     window_geometry: str = ""
     window_state: str = ""
-    last_site: str = "local"
     jobs_folded: bool = True
     job_notices: bool = True
     recent: tuple[str, ...] = ()

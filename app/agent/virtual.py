@@ -315,16 +315,6 @@ class SourceReader:
                 self._mappings.popitem(last=False)
 
 
-def mask_of_gaps(gaps: List[Gap], plan: Plan) -> Optional[Any]:
-    """Bool of the plan's shape, True where a gap is; ``None``: there is none."""
-    if not gaps:
-        return None
-    mask = np.zeros(plan.full_counts, bool)
-    for gap in gaps:
-        mask[gap.part] = True
-    return mask.reshape(plan.shape)
-
-
 def descriptor_key(dataset: Any) -> Tuple[int, ...]:
     """What tells a dataset from all others, and one generation of its file from the next."""
     status = os.fstat(descriptor_of(dataset))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Tuple, Union
 
 from app.protocol import codecs, stored
 from app.protocol.choosing import SMALL_BYTES, measured
 from app.protocol.errors import ProtocolError, WireError
 from app.protocol.narrowing import narrow, narrow_type, widen
-from app.protocol.quantised import Quantised, quantise, restore
+from app.protocol.quantised import Quantised, restore
 from app.protocol.quantised import check as check_quantised
 from app.protocol.stored import StoredArray
 
@@ -60,14 +60,6 @@ def encode_array(array: Sendable, allowed: Sequence[str] = (codecs.RAW,), rate: 
             description["narrowed"] = narrowed
     codec, packed = measured.packed(_bytes(solid), solid.dtype.kind, solid.dtype.itemsize, allowed, rate)
     return dict(description, codec=codec, bytes=packed.nbytes), packed
-
-
-def encode_quantised(values: numpy.ndarray[Any, Any], valid: Optional[numpy.ndarray[Any, Any]], levels: int,
-                     allowed: Sequence[str] = (codecs.RAW,), rate: float = 0.0) -> Encoded:
-    """As :func:`encode_array`, of real values rounded to one of 256 or 65536 levels; the receiver gets NaN where
-    ``valid`` is False or a value is not finite. How much they differ: :func:`app.protocol.quantised.quantise`.
-    """
-    return encode_array(quantise(values, valid, levels), allowed, rate)
 
 
 def _encode_stored(array: StoredArray, allowed: Sequence[str], rate: float) -> Encoded:

@@ -83,13 +83,6 @@ class AgentClient:
                   "attributes": attributes, "expand": depth == 1 if expand is None else expand}
         return self._ask(Call("nodes", params, lambda r, a, n, s: conversions.nodes(r)))
 
-    def nodes_json(self, reference: DataReference, depth: int | None = None,
-                   attributes: bool = True) -> Future[dict[str, Any]]:
-        """``{"file", "nodes"}`` exactly as the command line prints them (docs/cli.md, ``tree``)."""
-        params = {"file": str(reference.file_path), "data_path": reference.data_path or "/", "depth": depth,
-                  "attributes": attributes, "expand": False}
-        return self._ask(Call("nodes", params, lambda r, a, n, s: {"file": r["file"], "nodes": r["nodes"]}))
-
     def plot(self, reference: DataReference) -> Future[PlotDescription]:
         """The default plot of a file, or that of a node."""
         params = {"file": str(reference.file_path), "data_path": reference.data_path or None}

@@ -10,21 +10,12 @@ import errno
 import socket
 import time
 from collections.abc import Callable
-from enum import Enum
 from typing import Protocol, runtime_checkable
 
 _ANYWHERE = ("192.0.2.1", "2001:db8::1")      # for documentation only, and never reached: the way out is meant
 _SLEPT_S = 3.0          # sleep that was counted by the system
 _PAUSED_S = 5.0         # nobody looked for so long although looks are frequent: stopped, or slept where that counts
 _CLOCK_S = 20.0         # the wall clock ran ahead by so much; a smaller step may be a clock being set
-
-
-class Change(Enum):
-    """What a look found."""
-
-    NONE = "none"
-    WOKE = "woke"
-    MOVED = "moved"
 
 
 @runtime_checkable

@@ -33,10 +33,6 @@ class JobsFilter(QSortFilterProxyModel):
         self.setSourceModel(model)
         self.sort(Column.JOB, Qt.SortOrder.DescendingOrder)
 
-    @property
-    def is_filtering(self) -> bool:
-        return bool(self._words) or self._states != CHOICES["All states"] or not self._by_hand
-
     def set_words(self, text: str) -> None:
         """Every word has to be somewhere in the name, the analysis, the ids, the reason or the folder."""
         self._words = text.casefold().split()

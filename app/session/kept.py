@@ -47,10 +47,6 @@ class Kept(QObject):
         self._settings = settings
         self.changed.emit(settings)
 
-    def note_site(self, name: str) -> None:
-        """The site that is browsed; written with the next change."""
-        self._settings = self._settings.with_(last_site=name)
-
     def choices(self, reference: DataReference, description: PlotDescription) -> dict[str, Any] | None:
         """How such data was looked at the last time, as JSON; ``None``: never."""
         return self._settings.choices.get(choices_key(reference, description))

@@ -57,9 +57,6 @@ class SiteSoftware(QObject):
         """Recipes of a site that are not used, and why."""
         return self._seen.get(site, ((), ()))[1]
 
-    def is_looking(self, site: str) -> bool:
-        return site in self._looking
-
     def look(self, site: str, *, again: bool = False) -> bool:
         """Look at a site; False: there is no connection. ``again``: even if nothing changed since the last time."""
         connection = self._session.connection(site)

@@ -30,7 +30,6 @@ from app.views.analyses.catalogue_desk import CatalogueDesk
 from app.views.analyses.provenance_desk import ProvenanceDesk
 from app.views.asking import Asking
 from app.views.data_desk import DataDesk
-from app.views.dataset_tab import DatasetTab
 from app.views.docks import PanelDock
 from app.views.doctor_desk import DoctorDesk
 from app.views.files_panel import FilesPanel
@@ -126,10 +125,6 @@ class MainWindow(QMainWindow):
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
-    def open_reference(self, reference: DataReference) -> DatasetTab | None:
-        """Show a file or node in a tab: its own if it is open already."""
-        return self.data_desk.open(reference)
-
     def submit(self, recipe: Recipe, reference: DataReference) -> SubmitDialog | None:
         """Open the form of a recipe for this data."""
         return self.job_desk.submit(recipe, reference)
@@ -217,7 +212,6 @@ class MainWindow(QMainWindow):
         self.start_page.doctor_wanted.connect(self.doctor_desk.examine)
         self._session.trouble.connect(self._messages.tell)
         self.navigator.failed.connect(self._messages.tell)
-        self.navigator.site_shown.connect(self._kept.note_site)
         self.top_bar.went_to.connect(self._go)
         self.top_bar.jobs_clicked.connect(functools.partial(self.work_dock.show_page, JOBS_PAGE))
         self.notice.opened.connect(functools.partial(self.work_dock.show_page, MESSAGES_PAGE))

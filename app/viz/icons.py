@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Literal, cast
 
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QAction, QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QAction, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QAbstractButton, QApplication
 
@@ -107,9 +107,3 @@ def _tinted(name: str, colour: str, disabled: str) -> QIcon:
             if disabled:
                 result.addPixmap(pixmap(name, disabled, size, ratio), QIcon.Mode.Disabled)
     return result
-
-
-def readable_on(background: str) -> QColor:
-    """Black or white, whichever reads better on ``background`` (for badges in a facility's own colour)."""
-    return QColor(Qt.GlobalColor.black if QColor(background).lightness() > 140 else Qt.GlobalColor.white)
-

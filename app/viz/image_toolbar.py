@@ -65,10 +65,6 @@ class ImageToolbar(PlotToolbar):
         for action in (self.log, self.colormap, self.limits, self.colour_bar, self._after_scale):
             action.setVisible(False)
 
-    def without_numbers(self) -> None:
-        """Nobody answers such questions; so it is from the beginning."""
-        self._show_marks(False)
-
     def _show_marks(self, offered: bool) -> None:
         for action in (self.region, self.line, self._after_marks):
             action.setVisible(offered)

@@ -17,7 +17,7 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent
 from app.model.marks import Bounds, Marks, ProfileLine, Region, bounds_within, line_moved, moved_within
 from app.viz.image_view import ImageView
 from app.viz.mark_item import MarkItem
-from app.viz.mark_shapes import LINE, Grip, handles_of, line_points, region_under, touched
+from app.viz.mark_shapes import LINE, Grip, handles_of, region_under, touched
 
 _CLICK_PIXELS = 4.0
 _SPOT_MS = 4000
@@ -296,10 +296,6 @@ class PictureMarker(QObject):
         self.item.spot = None
         self.item.update()
 
-    def ends_on_screen(self) -> tuple[QPointF, QPointF] | None:
-        """Where the ends of the line are drawn, in the scene."""
-        return None if self.marks.line is None else line_points(self._view, self.marks.line)
-
 
 def _near(point: QPointF, other: QPointF) -> bool:
     """Whether a trembling hand made the difference."""
@@ -336,5 +332,3 @@ def _dragged_line(line: ProfileLine, grip: Grip, start: tuple[float, float], pla
     elif straight:
         x = other[1]
     return replace(line, start=(y, x)) if grip.end == 0 else replace(line, end=(y, x))
-
-

@@ -107,8 +107,8 @@ def test_that_a_request_too_long_for_the_wire_is_refused_at_once(connection: Con
 def test_that_tree_plot_and_numbers_come_from_a_real_file(connection: Connection, image_file: Path) -> None:
     children = connection.data.nodes(at(image_file, "/entry")).result(DEADLINE_S)
     assert [(n.path, n.kind, n.nx_class) for n in children] == [("/entry/data", NodeKind.GROUP, "NXdata")]
-    everything = connection.data.nodes_json(at(image_file)).result(DEADLINE_S)
-    assert [n["path"] for n in everything["nodes"]] == ["/", "/entry", "/entry/data", "/entry/data/data"]
+    everything = connection.data.nodes(at(image_file), None).result(DEADLINE_S)
+    assert [n.path for n in everything] == ["/", "/entry", "/entry/data", "/entry/data/data"]
     assert connection.data.plot(at(image_file)).result(DEADLINE_S).signal == "/entry/data/data"
     with h5py.File(image_file) as file:
         stored = file["/entry/data/data"][1]

@@ -119,7 +119,7 @@ def test_that_a_site_that_does_not_answer_is_told(qtbot: Any, program: Any, fake
 
 def test_that_what_does_not_fit_is_greyed_with_the_reason(qtbot: Any, program: Any) -> None:
     window = program.window
-    window.open_reference(IMAGE)
+    window.data_desk.open(IMAGE)
     qtbot.waitUntil(lambda: window.current_tab is not None and window.current_tab.description is not None)
     buttons = {button.text(): button for button in window.inspector.findChildren(QPushButton)}
     qtbot.waitUntil(lambda: "Reduction…" in {b.text() for b in window.inspector.findChildren(QPushButton)})

@@ -70,7 +70,6 @@ def test_that_a_catalogue_says_what_is_there_and_why_not(qtbot: Any, start: Any,
     assert versions(program)["count"] == "1"
     with qtbot.waitSignal(software.looked, timeout=PATIENCE_MS):
         assert software.look("lab")
-        assert software.is_looking("lab")
     rows = {row.recipe.name: row for row in software.rows()}
     assert rows["count"].state is SoftwareState.MISSING
     assert rows["count"].sentence.startswith("nosuchpackage is not installed in the site's own Python")

@@ -111,7 +111,7 @@ class Endpoint:
         if self.forced.get(request.path):
             return self.forced[request.path].pop(0)
         shapes: dict[str, Callable[[Request], Answer]] = {
-            "/sign": self._conch_3, "/v2/sign": self._conch_2, "/oauth": self._oauth,
+            "/sign": self._conch_3, "/v2/sign": self._conch_2,
             "/cscs/api/v1/ssh-keys": self._cscs_list, "/cscs/api/v1/ssh-keys/sign": self._cscs_sign,
             "/cscs/api/v1/ssh-keys/revoke": self._cscs_revoke, "/step-ca/1.0/ssh/sign": self._step_ca}
         shape = shapes.get(request.path)
@@ -145,9 +145,6 @@ class Endpoint:
 
     def _resource(self) -> dict[str, Any]:
         return {"alias": "here.example", "hostname": self.host, "proxy_jump": self.proxy_jump}
-
-    def _oauth(self, request: Request) -> Answer:
-        return 200, {"issuer": self.issuers[0], "client_id": "clifton", "version": 1}
 
     def _conch_3(self, request: Request) -> Answer:
         users = self.accounts[self._bearer(request)]

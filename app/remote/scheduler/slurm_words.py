@@ -132,10 +132,6 @@ _LIMITED = (("SubmitJob", "jobs in the queue"), ("Job", "running jobs"), ("Cpu",
 _HELD = re.compile(r"JobHeld|held", re.I)
 
 
-def is_state(text: str) -> bool:
-    return _word(text) in _STATES
-
-
 def state(text: str, reason: str) -> JobState:
     """What ``text`` (``CANCELLED by 1001``, ``COMPLETED+``) means; a queued job with a hold as reason is held."""
     found = _STATES.get(_word(text), JobState.UNKNOWN)

@@ -53,10 +53,6 @@ class FoldedSection(QWidget):
         column.addWidget(self._body)
         self._unfold(not folded)
 
-    @property
-    def is_folded(self) -> bool:
-        return not self.head.isChecked()
-
     def unfold(self) -> None:
         self.head.setChecked(True)
 

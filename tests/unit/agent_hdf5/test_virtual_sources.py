@@ -13,7 +13,7 @@ import pytest
 
 from app.agent.selection import tie
 from app.agent.service import Service
-from app.agent.virtual import SourceReader, mask_of_gaps
+from app.agent.virtual import SourceReader
 from app.agent.virtual_mapping import mapping_of
 from tests.unit.agent_hdf5.test_direct_reading import LONG_AGO, bits
 from tests.unit.agent_hdf5.test_reading import read
@@ -108,7 +108,10 @@ def gaps_of(master: Path, name: str, items: list[Any]) -> tuple[list[str], Any]:
     with h5py.File(master, "r", locking=False) as file:
         plan = tie(items, file[name].shape)
         gaps = SourceReader().gaps(file[name], plan, str(master))
-        return [gap.sentence for gap in gaps], mask_of_gaps(gaps, plan)
+        mask = np.zeros(plan.full_counts, bool)
+        for gap in gaps:
+            mask[gap.part] = True
+        return [gap.sentence for gap in gaps], mask.reshape(plan.shape) if gaps else None
 
 
 def test_that_what_is_missing_is_said_of_the_frame_that_misses_it(masters: Path) -> None:

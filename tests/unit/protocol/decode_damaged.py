@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from app.protocol import codecs, stored
-from app.protocol.arrays import decode_array, encode_array, encode_quantised
+from app.protocol.arrays import decode_array, encode_array
 from app.protocol.errors import ProtocolError
 from app.protocol.libraries import bitshuffle_library
+from app.protocol.quantised import quantise
 from tests.unit.protocol.mutations import damaged_bytes
 
 ARRAY_BYTES = 200_000
@@ -41,7 +42,7 @@ def samples() -> list[tuple[dict[str, Any], bytes, np.ndarray]]:
             packed = bytes(codecs.pack(array.view("u1").data, array.itemsize, codec))
             made.append(({**encode_array(array)[0], "codec": codec, "bytes": len(packed)}, packed, array))
     noise = random_numbers.normal(0, 1, 5000)
-    description, data = encode_quantised(noise, None, 256)
+    description, data = encode_array(quantise(noise, None, 256))
     made.append((description, bytes(data), decode_array(description, data, 2**20)))
     counts = random_numbers.poisson(2, (80, 100)).astype("u4")
     for filters, packed in stored_forms(counts):

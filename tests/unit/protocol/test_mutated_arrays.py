@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.protocol import codecs, stored
-from app.protocol.arrays import decode_array, encode_array, encode_quantised
+from app.protocol.arrays import decode_array, encode_array
 from app.protocol.errors import ProtocolError
+from app.protocol.quantised import quantise
 from app.protocol.stored import StoredArray
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +36,7 @@ def encoded() -> list[tuple[dict[str, Any], memoryview]]:
     everything = (*codecs.available_codecs(), *stored.available_filters())
     counts = np.random.default_rng(0).poisson(2, (50, 60)).astype("u4")
     return [encode_array(counts, everything, 1e6), encode_array(counts.astype("f4")),
-            encode_quantised(counts.astype("f8"), counts > 0, 256, everything, 1e6),
+            encode_array(quantise(counts.astype("f8"), counts > 0, 256), everything, 1e6),
             encode_array(StoredArray(counts.tobytes(), (), counts.shape, counts.dtype), everything),
             encode_array(np.zeros(5, [("a", "<f4"), ("b", "|S3")]))]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from app.protocol import codecs, stored
-from app.protocol.arrays import decode_array, encode_array, encode_quantised
+from app.protocol.arrays import decode_array, encode_array
 from app.protocol.choosing import LOOK_EVERY, Measured
 from app.protocol.errors import ProtocolError
 from app.protocol.narrowing import narrow
@@ -63,9 +63,6 @@ def test_that_a_type_that_is_not_narrower_is_refused(change: dict[str, Any]) -> 
         there({**encode_array(np.ones(3000))[0], "narrowed": "|u1"}, packed)
 
 
-FLOATS = st.floats(-1e6, 1e6, width=32) | st.sampled_from([np.nan, np.inf, 0.0])
-
-
 @pytest.mark.parametrize("levels", [256, 65536])
 @given(hnp.arrays(st.sampled_from(["f4", "f8", "i4", "u2", "f2"]), (40, 7)), st.data())
 @settings(deadline=None, max_examples=60)
@@ -74,7 +71,7 @@ def test_that_rounded_numbers_say_truly_how_much_they_differ(levels: int, values
     values = np.nan_to_num(values, posinf=np.inf, neginf=-np.inf) if data.draw(st.booleans()) else values
     valid = data.draw(st.none() | hnp.arrays(bool, values.shape))
     made = quantise(values, valid, levels)
-    arrived = there(*encode_quantised(values, valid, levels, EVERYTHING, 1e6))
+    arrived = there(*encode_array(made, EVERYTHING, 1e6))
     usable = np.isfinite(values) & (True if valid is None else valid)
     assert arrived.dtype == (np.float64 if values.dtype.itemsize > 4 else np.float32)
     assert made.nbytes == arrived.nbytes
@@ -88,7 +85,7 @@ def test_that_rounded_numbers_say_truly_how_much_they_differ(levels: int, values
 
 def test_that_noise_rounded_takes_a_quarter_or_half_of_its_bytes() -> None:
     noise = np.random.default_rng(0).normal(0, 1, (500, 500)).astype("f4")
-    sizes = [encode_quantised(noise, None, levels, EVERYTHING, 1e6)[1].nbytes for levels in (256, 65536)]
+    sizes = [encode_array(quantise(noise, None, levels), EVERYTHING, 1e6)[1].nbytes for levels in (256, 65536)]
     assert sizes[0] <= noise.nbytes / 4
     assert sizes[1] <= noise.nbytes / 2
 
@@ -97,7 +94,7 @@ def test_that_noise_rounded_takes_a_quarter_or_half_of_its_bytes() -> None:
     {"offset": float("nan")}, {"step": "1"}, {"dtype": "<f2"}, {"dtype": "O"}, {"invalid": -1}, {"invalid": 65536},
     {"offset": 10**400}, {"offset": True}])
 def test_that_a_false_rounding_is_refused(change: dict[str, Any]) -> None:
-    description, packed = encode_quantised(np.arange(9.0), None, 256)
+    description, packed = encode_array(quantise(np.arange(9.0), None, 256))
     with pytest.raises(ProtocolError):
         there({**description, "quantised": {**description["quantised"], **change}}, packed)
     for whole in (5, [], "x"):

@@ -14,7 +14,7 @@ import pytest
 
 from app.errors import CancelledByUserError, LoginRefusedError, ProviderError
 from app.model.site import CertificateAuthority, IdentitySettings, SiteProfile, SshSettings
-from app.remote.ssh.authority import conch, dns_names, step_ca
+from app.remote.ssh.authority import dns_names, step_ca
 from app.remote.ssh.authority.certificate import Certificate
 from app.remote.ssh.authority.holder import CertificateHolder, holder_of, revoke_certificates
 from tests.peers.certificate_endpoint import KINDS, Endpoint, endpoint
@@ -116,26 +116,6 @@ def test_that_odd_answers_of_conch_are_refused_in_words(authority: Endpoint, odd
     authority.forced["/sign"] = [(200, odd)]
     with pytest.raises((ProviderError, LoginRefusedError)):
         ask(site(authority, "conch"), FakeTokens())
-
-
-def test_that_conch_tells_where_to_sign_in(authority: Endpoint) -> None:
-    settings = authority.settings("conch")
-    assert conch.sign_in_service(settings) == (ISSUER, "clifton")
-    authority.forced = {"/oauth": [(404, "no")], "/oidc": [(200, {"issuer": ISSUER, "client_id": "x", "version": 1})]}
-    assert conch.sign_in_service(settings) == (ISSUER, "x")
-    authority.forced = {"/oauth": [(404, "no")], "/issuer": [(200, f"{ISSUER}\n")]}
-    assert conch.sign_in_service(settings) == (ISSUER, "clifton")
-    authority.forced = {"/oauth": [(404, "no")]}
-    with pytest.raises(ProviderError, match="does not say where to sign in"):
-        conch.sign_in_service(settings)
-    authority.forced = {"/oauth": [(200, {"issuer": "http://issuer.example"})]}
-    with pytest.raises(ProviderError, match="must begin with https"):
-        conch.sign_in_service(settings)
-    asked = len(authority.requests)
-    with pytest.raises(ProviderError, match="The address of the certificate authority must begin with https"):
-        conch.sign_in_service(authority.settings("conch", url=f"http://127.0.0.1:{authority.port}"))
-    assert len(authority.requests) == asked
-    assert not any("Authorization" in request.headers for request in authority.requests)
 
 
 # ---- CSCS -----------------------------------------------------------------------------------------------------------

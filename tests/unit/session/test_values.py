@@ -46,10 +46,10 @@ def test_that_times_and_rates_read_as_people_say_them() -> None:
 
 def test_that_settings_survive_and_a_newer_versions_keys_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    file.write_text(json.dumps({"schema": 9, "theme": "light", "recent": ["a", 3], "future": [1], "last_site": 5,
+    file.write_text(json.dumps({"schema": 9, "theme": "light", "recent": ["a", 3], "future": [1], "window_state": 5,
                                 "sign_in_way": "telepathy"}))
     stored = settings.load(file)
-    assert (stored.theme, stored.recent, stored.last_site) == ("light", ("a",), "local")
+    assert (stored.theme, stored.recent, stored.window_state) == ("light", ("a",), "")
     assert stored.sign_in_way == "browser"
     settings.save(stored.with_(theme="dark", sign_in_way="code"), file)
     assert settings.load(file).sign_in_way == "code"

@@ -89,11 +89,6 @@ class AuthorityWeb:
         secrets = [bearer, *(str((body or {}).get(name) or "") for name in _SECRETS)]
         raise self._refusal(url, status, answer, content, retry_after, [secret for secret in secrets if secret])
 
-    def text(self, url: str, limit: int = 2000) -> str:
-        """A short plain text; ``""`` when there is none at that address."""
-        status, content, _ = self._exchange("GET", url, "", None, None, None)
-        return content[:limit].decode("utf-8", "replace").strip() if status == 200 else ""
-
     def not_understood(self, url: str, what: str) -> ProviderError:
         """The error for JSON of another shape. ``what``: which member is missing or odd."""
         return ProviderError(f"{host_of(url)} answered something Beamside does not understand ({what}).",

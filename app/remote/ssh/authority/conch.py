@@ -6,23 +6,13 @@ Answers with 500 for nearly everything that is refused, so the message is shown 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-from app.errors import ProviderError
-from app.model.site import CertificateAuthority
-from app.remote.signin.https import host_of, require_https
-from app.remote.ssh.authority.answers import AuthorityWeb, NotThereError
+from app.remote.ssh.authority.answers import AuthorityWeb
 from app.remote.ssh.authority.offer import Offer, Wish
 
 revoke_all = None
 _OLD_CLIENT = "clifton"
-
-
-class SignInService(NamedTuple):
-    """Where an authority wants its users to sign in."""
-
-    issuer: str
-    client_id: str
 
 
 def offers(web: AuthorityWeb, wish: Wish) -> list[Offer]:
@@ -35,34 +25,6 @@ def offers(web: AuthorityWeb, wish: Wish) -> list[Offer]:
     if not isinstance(resources, dict) or not isinstance(associations, dict):
         raise web.not_understood(url, f"version {answer.get('version', 'unknown')}")
     return list(_version_3(resources, associations, str(answer.get("certificate") or "")))
-
-
-def sign_in_service(authority: CertificateAuthority) -> SignInService:
-    """The issuer and client that the authority names (``/oauth``, in older ones ``/oidc`` or ``/issuer``). Blocks.
-
-    Raises:
-        ProviderError: it cannot be reached, or names none.
-    """
-    base = authority.url.rstrip("/")
-    web = AuthorityWeb(authority.ca_file, "conch")
-    try:
-        found = (_service(web, f"{base}/oauth") or _service(web, f"{base}/oidc")
-                 or SignInService(web.text(f"{base}/issuer"), _OLD_CLIENT))
-    finally:
-        web.close()
-    if not found.issuer:
-        raise ProviderError(f"The certificate authority at {host_of(base)} does not say where to sign in.",
-                            remedy="Ask the facility for its issuer and write it into the site profile.")
-    require_https(found.issuer, f"the sign-in service that {host_of(base)} names")
-    return found
-
-
-def _service(web: AuthorityWeb, url: str) -> SignInService | None:
-    try:
-        answer = web.json("GET", url)
-    except NotThereError:
-        return None
-    return SignInService(str(answer.get("issuer") or ""), str(answer.get("client_id") or _OLD_CLIENT))
 
 
 def _version_2(answer: dict[str, Any]) -> Iterator[Offer]:
