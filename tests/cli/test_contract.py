@@ -19,6 +19,7 @@ import pytest
 
 from app import cli
 from tests.cli.running import InProcess, Shell, finished
+from tests.peers.need import missing
 from tests.peers.ports import free_port
 
 LATER = ("doctor",)
@@ -67,7 +68,7 @@ def test_that_help_lists_what_there_is_and_nothing_of_what_is_to_come(shell: She
 def test_that_the_installed_command_is_the_same_program(shell: Shell, small: Path) -> None:
     beamside = Path(sys.prefix) / "bin" / "beamside"
     if not beamside.exists():
-        pytest.skip("run from a checkout without the installed command")
+        missing("the installed command beside this Python")
     shell.program = (str(beamside),)
     assert [n["path"] for n in shell("tree", str(small), "--json").value["nodes"]] == ["/", "/a"]
 
@@ -215,7 +216,7 @@ def test_that_a_reader_that_goes_away_is_no_error(shell: Shell, tmp_path: Path) 
 
 def test_that_a_result_that_cannot_be_written_is_told(shell: Shell, small: Path) -> None:
     if not Path("/dev/full").exists():
-        pytest.skip("no /dev/full")
+        missing("/dev/full")
     with open("/dev/full", "wb") as full:
         done = shell("tree", str(small), "--json", stdout=full)
         assert (done.code, json.loads(done.err)["error"]["kind"]) == (3, "storage_full")

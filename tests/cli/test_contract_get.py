@@ -14,6 +14,7 @@ import pytest
 
 from app.remote import whole_read
 from tests.cli.running import InProcess, Shell
+from tests.peers.need import missing
 
 KEYS = ["signal", "selection", "shape", "dtype", "exactness", "factor", "reduce", "min", "max", "sum", "non_finite",
         "masked", "bytes_received", "seconds"]
@@ -290,7 +291,7 @@ def test_that_a_big_dataset_needs_little_memory(shell: Shell, tmp_path: Path) ->
 def test_that_a_full_disk_is_told(shell: Shell, cube: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
-        pytest.skip("no /dev/full")
+        missing("/dev/full")
     done = shell("get", f"{cube[0]}::/x", "-o", str(full), "--json")
     assert done.code == 3
     assert done.error["kind"] == "storage_full"

@@ -15,6 +15,7 @@ import pytest
 
 from app import cli
 from tests.cli.running import ROOT, InProcess, Shell
+from tests.peers.need import need_root
 
 
 def write_small(path: Path | str | bytes, value: int = 1) -> Path:
@@ -130,8 +131,7 @@ def test_that_ls_of_what_is_no_folder_says_so(run: InProcess, tmp_path: Path) ->
 
 
 def test_that_ls_needs_leave_to_read(shell: Shell, tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("drops rights, so it needs some")
+    need_root("dropping them")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
     write_small(tmp_path / "closed.h5").chmod(0)

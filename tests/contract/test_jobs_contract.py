@@ -20,6 +20,7 @@ from app.remote.jobs.service import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.profiles import parse_profile
 from tests.peers.demo_facility import DemoFacility, running_facility
+from tests.peers.need import need_module
 
 PATIENCE_S = 60.0
 
@@ -72,7 +73,7 @@ def of(path: Path, **resources: object) -> JobSpec:
 
 def test_that_the_demos_own_series_is_integrated_as_pyfai_does_it(
         new_client: Callable[..., JobService], scan: Path) -> None:
-    pyfai = pytest.importorskip("pyFAI")
+    pyfai = need_module("pyFAI")
     service, poni = new_client(), scan.with_suffix(".poni")
     job = service.submit(JobSpec("demo", "azimuthal-integration", (str(scan),),
                                  {"poni": str(poni), "mask": str(scan.parent / "mask.npy"), "frames": "0:3",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -17,10 +18,24 @@ def system_tests_wanted() -> bool:
 
 
 def missing(what: str) -> NoReturn:
-    """Skip the test for want of ``what``; in CI fail it."""
+    """Skip the test (while a file is imported, all of its tests) for want of ``what``; in CI fail it."""
     if CI:
         pytest.fail(f"missing: {what}", pytrace=False)
-    pytest.skip(f"missing: {what}")
+    pytest.skip(f"missing: {what}", allow_module_level=True)
+
+
+def need_module(name: str, why: str = "") -> Any:
+    """A module that not every Python has."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing(f"the Python module {name}" + (f" ({why})" if why else "") + f": {error}")
+
+
+def need_root(what_for: str) -> None:
+    """The rights of an administrator."""
+    if os.geteuid() != 0:
+        missing(f"root's rights, for {what_for}")
 
 
 def need_program(name: str, package: str = "") -> str:

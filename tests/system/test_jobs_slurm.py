@@ -307,7 +307,7 @@ def test_that_a_full_disk_is_told_and_nothing_is_submitted(slurm: SlurmFacility,
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=8k,uid={account.pw_uid}", "none", str(small)],
                              capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip("a small file system cannot be mounted here")
+        missing("a small file system: " + mounted.stderr.decode(errors="replace").strip())
     try:
         client = new_client(data=DataSettings(
             roots=(f"{slurm.home(slurm.users[0])}/visitor/{{proposal}}/{{beamline}}",), processed="small"))

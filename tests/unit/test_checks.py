@@ -18,6 +18,7 @@ from tests.checks.gui_thread import GuiThreadWaitedError, GuiThreadWatch
 from tests.checks.leaks import Leftovers
 from tests.checks.logged_errors import LoggedErrors
 from tests.checks.sharing import GROUPS, LONGEST, ROOT, group_of, turn
+from tests.peers import need
 
 
 def code_in(folder: Path, source: str) -> Callable[..., object]:
@@ -116,3 +117,18 @@ def test_that_tests_of_one_heavy_peer_are_run_by_one_worker_and_others_by_file()
     later = turn("tests/unit/test_checks.py::test_that")
     assert [turn(f"{LONGEST[0]}::test_that"), turn("tests/system/test_jobs_slurm.py::test_that")] == [0, 1]
     assert later == len(LONGEST)
+
+
+@pytest.mark.parametrize("ci", [False, True])
+def test_that_what_is_missing_is_a_failure_in_ci_and_elsewhere_a_skip(
+        ci: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(need, "CI", ci)
+    with pytest.raises(pytest.fail.Exception if ci else pytest.skip.Exception, match="missing: the Python module no_s"):
+        need.need_module("no_such")
+
+
+def test_that_no_test_skips_by_itself_what_ci_promised() -> None:
+    for file in (ROOT / "tests").rglob("*.py"):
+        text = file.read_text("utf-8")
+        assert "pytest.import" + "orskip(" not in text, f"{file}: need_module of tests/peers/need.py fails in CI"
+        assert "skipif(shutil." + "which(" not in text, f"{file}: need_program of tests/peers/need.py fails in CI"

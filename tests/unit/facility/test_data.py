@@ -12,6 +12,7 @@ import pytest
 
 from app.facility.data import layout, rotation, scattering, tomography
 from app.resources import resource_path
+from tests.peers.need import need_module
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_that_a_full_eiger_has_its_real_shape_and_gaps() -> None:
 
 
 def test_that_azimuthal_integration_gives_the_form_factor_that_was_put_in(data: Path) -> None:
-    pyfai = pytest.importorskip("pyFAI")
+    pyfai = need_module("pyFAI")
     folder = data / "sc5678/saxs/20261112/RAW_DATA/spheres"
     integrator = pyfai.load(str(folder / "spheres_0001.poni"))
     mask = np.load(folder / "mask.npy")
@@ -112,7 +113,7 @@ def test_that_azimuthal_integration_gives_the_form_factor_that_was_put_in(data: 
 
 
 def test_that_the_masks_agree(data: Path) -> None:
-    fabio = pytest.importorskip("fabio")
+    fabio = need_module("fabio")
     folder = data / "sc5678/saxs/20261112/RAW_DATA/spheres"
     mask = np.load(folder / "mask.npy")
     assert np.array_equal(fabio.open(str(folder / "mask.edf")).data, mask)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -15,10 +14,11 @@ from app.model.site import DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.recipe import Recipe
 from app.remote.jobs.place import home_folder, job_place
 from app.remote.jobs.service import JobService
+from tests.peers.need import need_program
 from tests.unit.jobs.conftest import FakeLink
 from tests.unit.jobs.fake_slurm import FakeSlurm
 
-pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites run Linux")
+need_program("setsid", "util-linux")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -29,10 +28,11 @@ from app.remote.jobs.place import home_folder, job_place
 from app.remote.jobs.service import JobService
 from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult
+from tests.peers.need import need_program
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
 
-pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites run Linux")
+need_program("setsid", "util-linux")
 
 GEOMETRY = {"distance": 1.5, "beam_x": 7.0, "beam_y": 5.0, "pixel_size": 100.0, "wavelength": 1.0}
 

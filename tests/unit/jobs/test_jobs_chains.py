@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +15,11 @@ from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.jobs.draft import folder_files
 from app.remote.jobs.service import JobService
+from tests.peers.need import need_program
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
 
-pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites run Linux")
+need_program("setsid", "util-linux")
 
 
 @pytest.fixture

@@ -20,10 +20,11 @@ from app.remote.jobs.history_questions import HistoryQuestions
 from app.remote.jobs.pace import Pace
 from app.remote.jobs.service import JobService
 from app.remote.jobs.store import LogTail
+from tests.peers.need import need_program
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
 
-pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites run Linux")
+need_program("setsid", "util-linux")
 
 
 @pytest.fixture

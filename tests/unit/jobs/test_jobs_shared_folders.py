@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import stat
 import time
 from collections.abc import Callable, Sequence
@@ -17,11 +16,12 @@ from app.model.jobs import JobKind, JobSpec, JobState
 from app.remote.jobs.service import JobService
 from app.remote.jobs.store import JobStore
 from app.remote.seams import CommandResult
+from tests.peers.need import need_program
 from tests.unit.jobs.conftest import FakeLink
 from tests.unit.jobs.fake_slurm import FakeSlurm
 from tests.unit.jobs.test_jobs_following import known_jobs
 
-pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites run Linux")
+need_program("setsid", "util-linux")
 
 FORGED = '\x1e{home}/beamside-jobs/{victim}/final.json\x1d{{"state": "failed", "reason": "forged", "ended": 1}}\n'
 JOB = '{{"id": "{id}", "name": "n", "recipe": "chain", "version": "1", "created": {created}, "steps": {steps}}}'

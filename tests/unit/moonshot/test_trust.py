@@ -12,8 +12,9 @@ from app.remote.moonshot.gss import oid_der, oid_elements
 from app.remote.moonshot.process import HelperError, Trusted
 from app.remote.moonshot.refusals import Attempt, CertificateRefusedError, PasswordRefusedError, explain
 from app.remote.moonshot.session import MoonshotSession
+from tests.peers.need import need_module
 
-bus = pytest.importorskip("app.remote.moonshot.bus", reason="Linux only")
+bus = need_module("app.remote.moonshot.bus", "of Linux")
 PEM = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n"
 PRINT = "ab" * 32
 

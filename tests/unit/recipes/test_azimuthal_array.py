@@ -13,10 +13,11 @@ import hdf5plugin
 import numpy as np
 import pytest
 
+from tests.peers.need import need_module, need_root
 from tests.peers.small_disk import small_disk
 from tests.unit.recipes.azimuthal import SHAPE, Work, frames, nxmx, stack_file, write_poni
 
-pytest.importorskip("pyFAI", reason="the extra “recipes” is not installed")
+need_module("pyFAI", "of the extra “recipes”")
 
 ONLY_OF_THE_RUN = ("date", "start_time", "end_time", "tasks")
 
@@ -232,8 +233,8 @@ def test_that_a_zero_monitor_of_a_frame_that_is_not_chosen_does_not_matter(work:
     assert work.result()["normalization_factor"].tolist() == [1, 2]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
 def test_that_a_full_disk_is_one_sentence_and_leaves_no_result(tmp_path: Path, poni: Path) -> None:
+    need_root("a small disk")
     stack = np.repeat(frames(1), 40, axis=0)
     path = str(stack_file(tmp_path / "a.h5", stack))
     with small_disk(tmp_path / "disk", kib=600) as disk:

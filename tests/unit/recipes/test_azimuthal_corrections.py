@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.peers.need import need_module
 from tests.unit.recipes.azimuthal import GAP, SHAPE, Work, direct, frames, nxmx, stack_file, write_poni
 
-pyFAI = pytest.importorskip("pyFAI", reason="the extra “recipes” is not installed")
+pyFAI = need_module("pyFAI", "of the extra “recipes”")
 
 NPT = 150
 
@@ -330,7 +331,7 @@ def test_that_centre_distance_energy_and_pixel_size_make_a_geometry(work: Work, 
 
 
 def test_that_the_header_of_an_edf_says_the_geometry(work: Work, tmp_path: Path, poni: Path) -> None:
-    fabio = pytest.importorskip("fabio")
+    fabio = need_module("fabio")
     stack = plain(2).astype(np.float32)
     header = {"SampleDistance": "1.5", "Center_1": "70", "Center_2": "50", "PSize_1": "1e-4", "PSize_2": "1e-4",
               "WaveLength": "1e-10"}

@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.peers.need import need_module
 from tests.unit.recipes.azimuthal import GAP, SHAPE, Work, assert_same, direct, frames, nxmx
 
-pytest.importorskip("pyFAI", reason="the extra “recipes” is not installed")
+need_module("pyFAI", "of the extra “recipes”")
 
 
 def test_that_every_frame_of_a_virtual_stack_is_bit_equal_to_pyfai(work: Work, tmp_path: Path, poni: Path) -> None:
@@ -79,7 +80,7 @@ def test_that_any_leading_dimensions_are_frames(work: Work, tmp_path: Path, poni
 
 @pytest.mark.parametrize("kind", ["npy", "edf", "tif", "h5"])
 def test_that_masks_of_every_kind_are_used(work: Work, tmp_path: Path, poni: Path, kind: str) -> None:
-    fabio = pytest.importorskip("fabio")
+    fabio = need_module("fabio")
     mask = np.zeros(SHAPE, np.uint8)
     mask[:, 30:40] = 1
     name = str(tmp_path / f"mask.{kind}")

@@ -17,9 +17,10 @@ import pytest
 
 from app.recipes.parameters import complete
 from app.recipes.snippets import filled_snippet
+from tests.peers.need import need_module
 from tests.unit.recipes.azimuthal import SHAPE, Work, frames, nxmx, stack_file
 
-pytest.importorskip("pyFAI", reason="the extra “recipes” is not installed")
+need_module("pyFAI", "of the extra “recipes”")
 
 DEADLINE_S = 120.0
 
@@ -177,7 +178,7 @@ def test_that_the_copied_script_corrects_and_averages_as_the_job_does(work: Work
 
 
 def test_that_the_copied_script_reads_series_of_images_with_their_own_geometry(work: Work, tmp_path: Path) -> None:
-    fabio = pytest.importorskip("fabio")
+    fabio = need_module("fabio")
     header = {"SampleDistance": "1.5", "Center_1": "70", "Center_2": "50", "PSize_1": "1e-4", "PSize_2": "1e-4",
               "WaveLength": "1e-10"}
     inputs = [str(tmp_path / f"s_{n}.edf") for n in range(3)]

@@ -18,6 +18,7 @@ import pytest
 
 from app.recipes.catalogue import shipped_recipes
 from app.resources import resource_path
+from tests.peers.need import need_module
 
 COMMON = resource_path("recipes", "common")
 JOB = {"id": "20261122-100000-abcdef", "name": "n", "recipe": "r", "version": "2.0", "title": "T", "site": "here"}
@@ -252,7 +253,7 @@ def test_that_frames_that_are_not_there_are_told(library: Any, chosen: str, said
 
 def test_that_a_folder_a_pattern_and_a_list_of_images_are_series_in_the_order_of_their_numbers(
         library: Any, tmp_path: Path) -> None:
-    fabio = pytest.importorskip("fabio")
+    fabio = need_module("fabio")
     names = [str(tmp_path / f"img_{n}.edf") for n in (1, 2, 10)]
     for value, name in enumerate(names):
         fabio.edfimage.EdfImage(data=np.full((3, 4), value, np.int32)).write(name)

@@ -14,8 +14,9 @@ import pytest
 
 from app.recipes.script import Earlier, StepScript
 from app.remote.scheduler.slurm import Slurm
+from tests.peers.need import need_program
 
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="the job script is for bash")
+need_program("bash")
 _VARIABLES = Slurm.variables
 _HOSTILE = ["it's", 'a"b', "$(touch owned)", "`touch owned`", "a b", "-n", "a;touch owned", "é % \\", "x\ny"]
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from app.remote.surroundings import Route, Sleeping, endpoints_of
-from tests.peers.need import need_program
+from tests.peers.need import need_program, need_root
 
 
 class Clocks:
@@ -85,8 +85,8 @@ print(told)
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root")
 def test_that_a_network_that_comes_goes_and_changes_is_seen() -> None:
+    need_root("network namespaces")
     unshare, _ = need_program("unshare", "util-linux"), need_program("ip", "iproute2")
     done = subprocess.run([unshare, "--net", sys.executable, "-c", _INSIDE], capture_output=True, text=True, timeout=60,
                           env={**os.environ, "PYTHONPATH": os.getcwd()}, check=False)
