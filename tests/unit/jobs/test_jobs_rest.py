@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,10 +17,11 @@ from app.model.site import BatchSettings, SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.jobs.service import JobService
 from tests.peers.joined import RESULT, joined_recipe
+from tests.peers.need import need_program
 from tests.unit.jobs.conftest import FakeLink, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
 
-pytestmark = pytest.mark.skipif(shutil.which("setsid") is None, reason="sites run Linux")
+need_program("setsid", "util-linux")
 _PATIENCE_S = 60.0
 
 
