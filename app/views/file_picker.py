@@ -12,6 +12,9 @@ from app.session.file_rows import RowKind
 from app.session.files_model import FilesModel, Role
 from app.session.vocabulary import DataService
 from app.views.files_panel import FilesPanel
+from app.views.labels import allow
+
+_CHOOSE = "Select a file or a dataset first."
 
 
 class FilePicker(QDialog):
@@ -33,7 +36,7 @@ class FilePicker(QDialog):
         self._panel.tree.selectionModel().currentChanged.connect(self._selection_changed)
         self._choose = QPushButton("Choose")
         self._choose.setDefault(True)
-        self._choose.setEnabled(False)
+        allow(self._choose, False, _CHOOSE)
         self._choose.clicked.connect(self._choose_selected)
         cancel = QPushButton("Cancel")
         cancel.setAutoDefault(False)
@@ -52,7 +55,7 @@ class FilePicker(QDialog):
 
     def _selection_changed(self) -> None:
         index = self._panel.tree.currentIndex().siblingAtColumn(0)
-        self._choose.setEnabled(index.data(Role.KIND) in (RowKind.FILE, RowKind.HDF5_FILE, RowKind.DATASET))
+        allow(self._choose, index.data(Role.KIND) in (RowKind.FILE, RowKind.HDF5_FILE, RowKind.DATASET), _CHOOSE)
 
     def _choose_selected(self) -> None:
         reference = self._panel.selected()

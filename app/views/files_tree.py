@@ -10,7 +10,7 @@ from app.session.files_model import Role
 from app.views.files_proxy import FilesProxy
 
 _LEAST_WIDTH = 150                    # below it there are no names
-_LEAST_DETAILS = 0.24                 # of the width, however long the names are
+_LEAST_DETAILS = 0.34                 # of the width, however long the names are
 
 
 class FilesTree(QTreeView):

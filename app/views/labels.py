@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QAction, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QLabel, QLayout, QSizePolicy, QWidget
 
 from app.viz.tips import plain_tip
@@ -76,6 +76,12 @@ def set_state(label: QWidget, state: str) -> None:
         label.setProperty("state", state)
         label.style().unpolish(label)
         label.style().polish(label)
+
+
+def allow(target: QAction | QWidget, allowed: bool, why_not: str, tip: str = "") -> None:
+    """Enable what can be used now; what cannot says why in its tip. Both texts are the program's own."""
+    target.setEnabled(allowed)
+    target.setToolTip(tip if allowed else why_not)
 
 
 def empty_layout(layout: QLayout) -> None:

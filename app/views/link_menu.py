@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from app.model.units import bytes_text
 from app.session.link_pace import Quality
 from app.session.streaming import Streaming
+from app.views.labels import allow
 
 QUALITIES = (
     (Quality.AUTOMATIC, "Automatic: coarser pictures while you move on a slow link, then the full one"),
@@ -34,6 +35,7 @@ class LinkMenu(QMenu):
         self._amounts = self._choices(self._ahead, [(mb, _words(mb, "an hour")) for mb in PREFETCH_MB],
                                       streaming.set_prefetch_budget)
         self._kept = self.addMenu("")
+        self._kept.setToolTipsVisible(True)
         self._limits = self._choices(self._kept, [(mb, _words(mb, "at most")) for mb in CACHE_MB],
                                      streaming.set_cache_limit)
         self._kept.addSeparator()
@@ -57,7 +59,7 @@ class LinkMenu(QMenu):
         self._kept.setTitle(f"Kept on this computer: {held} of {_amount(kept)}" if kept
                             else "Kept on this computer: nothing")
         self.forget.setText(f"Forget cached data ({held})")
-        self.forget.setEnabled(streaming.cached_bytes > 0)
+        allow(self.forget, streaming.cached_bytes > 0, "Nothing is kept on this computer now.")
 
     def _choices(self, menu: QMenu, offered: Iterable[tuple[Any, str]],
                  slot: Callable[..., None]) -> dict[Any, QAction]:

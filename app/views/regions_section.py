@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSpinBox, QToolBu
 from app.model.marks import REGION_COLOURS, Region
 from app.model.text import visible
 from app.views.facts import Fact, Facts
-from app.views.labels import PlainLabel
+from app.views.labels import PlainLabel, allow
 from app.views.picture_answers import PictureAnswers
 from app.views.region_table import RegionTable, RegionTableView, swatch
 from app.views.statistics_facts import region_facts, waiting_region_facts
@@ -116,6 +116,7 @@ class RegionsSection(QWidget):
 
     def _make_menu(self) -> QMenu:
         menu = QMenu(self)
+        menu.setToolTipsVisible(True)
         self.actions_of_all = []
         for text, icon, separator in (("Copy as text", "copy", "\t"), ("Copy as CSV", "copy", ",")):
             action = menu.addAction(text)
@@ -189,10 +190,10 @@ class RegionsSection(QWidget):
         frame = answers.frame if answers is not None else None
         self._caption.setText(f"frame {', '.join(str(i) for i in frame)}" if frame and regions else "")
         for action in self.actions_of_all:
-            action.setEnabled(bool(regions))
-        self._remove.setEnabled(chosen is not None)
-        self._undo.setEnabled(answers is not None and answers.marks.can_undo)
-        self._redo.setEnabled(answers is not None and answers.marks.can_redo)
+            allow(action, bool(regions), "There is no region yet.")
+        allow(self._remove, chosen is not None, "No region is selected.")
+        allow(self._undo, answers is not None and answers.marks.can_undo, "There is nothing to undo.")
+        allow(self._redo, answers is not None and answers.marks.can_redo, "There is nothing to do again.")
         self._mirror_chosen(chosen)
 
     def _mirror_chosen(self, region: Region | None) -> None:
@@ -222,7 +223,7 @@ class RegionsSection(QWidget):
 
     def _allow_limits(self, known: bool) -> None:
         self.limits.setEnabled(known)
-        self._limits_action.setEnabled(known)
+        allow(self._limits_action, known, "Select a region whose numbers are known.")
 
     def _show_field(self, name: str, value: int, low: int, high: int) -> None:
         field = self.fields[name]

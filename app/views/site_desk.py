@@ -15,6 +15,7 @@ from app.session.session import Session, SiteState
 from app.session.site_list import SiteList
 from app.session.site_probing import SiteProbing
 from app.views.files_panel import FilesPanel
+from app.views.labels import allow
 from app.views.navigator import Navigator
 from app.views.site_forms import SiteForms
 from app.views.start_page import StartPage
@@ -193,13 +194,15 @@ class SiteDesk(QObject):
             return
         self._mirror_away(name)
         if self._sign_out is not None:
-            self._sign_out.setEnabled(self._session.identity(name) is not None)
+            allow(self._sign_out, self._session.identity(name) is not None, "Nobody is signed in here.")
         if self._sign_out_everywhere is not None:
-            self._sign_out_everywhere.setEnabled(self._session.identity(name) is not None)
+            allow(self._sign_out_everywhere, self._session.identity(name) is not None, "Nobody is signed in here.",
+                  "At all sites that use the same sign-in service")
         if self._hang_up is not None:
-            self._hang_up.setEnabled(self._session.data(name) is not None)
+            allow(self._hang_up, self._session.state(name).is_held, "There is no connection to close.")
         if self._clean is not None:
             far = not self._session.profile(name).is_local
-            self._clean.setEnabled(far and self._session.state(name).is_held)
+            allow(self._clean, far and self._session.state(name).is_held,
+                  "Connect to the site first." if far else "On this computer there is none.")
         if self._edit is not None:
-            self._edit.setEnabled(not self._session.profile(name).is_local)
+            allow(self._edit, not self._session.profile(name).is_local, "This computer has no profile to edit.")

@@ -26,7 +26,7 @@ from app.session.site_list import SiteList
 from app.session.site_words import KnownSite
 from app.views.facility_list import knowledge
 from app.views.facts_grid import FactsGrid
-from app.views.labels import ElidedLabel, PlainLabel, set_state
+from app.views.labels import ElidedLabel, PlainLabel, allow, set_state
 from app.views.site_marks import STATE_WORDS, ColourBar, SiteDelegate, SiteRole
 from app.viz.icons import set_icon
 
@@ -293,7 +293,7 @@ class SitesDialog(QDialog):
         held = state in (SiteState.OPEN, SiteState.LOST, SiteState.OPENING)
         self.connect_button.setText({SiteState.OPENING: "Cancel"}.get(state, "Disconnect" if held else "Connect"))
         set_icon(self.connect_button, "disconnect" if held else "plug")
-        self.browse_button.setEnabled(state is SiteState.OPEN)
+        allow(self.browse_button, state is SiteState.OPEN, "Connect to the site first.")
         for button in (self.sign_out_button, self.everywhere_button):
             button.setVisible(identity is not None)
         self._show_found(site)

@@ -19,6 +19,7 @@ class WindowActions:
     def __init__(self, window: QMainWindow, menu: QMenu) -> None:
         self._window = window
         self._menu = menu
+        menu.setToolTipsVisible(True)                  # what is greyed says why
 
     def add(self, text: str, name: str, slot: Callable[..., object], *keys: str) -> QAction:
         """One action: words, icon (``""``: none), what it does, shortcuts."""

@@ -9,7 +9,7 @@ from app.settings import Settings
 from app.views.docks import PanelDock
 
 FIRST_SIZE = QSize(1480, 980)
-WORK_HEIGHT = 190
+WORK_HEIGHT = 256                # four jobs between their filter and their buttons
 
 
 class WindowLayout:

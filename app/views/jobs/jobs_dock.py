@@ -37,7 +37,7 @@ from app.views.jobs.job_delegate import JobDelegate
 from app.views.jobs.job_pane import JobPane
 from app.views.jobs.job_verbs import VERBS, Verb
 from app.views.jobs.job_wish import Wish
-from app.views.labels import PlainLabel
+from app.views.labels import PlainLabel, allow
 from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
@@ -253,7 +253,7 @@ class JobsDock(QWidget):
                                     if job is not None))
         for verb in VERBS:
             allowed = self._allowed(verb)
-            self._actions[verb.wish].setEnabled(allowed)
+            allow(self._actions[verb.wish], allowed, self._tip(verb, allowed))
             button = self.buttons.get(verb.wish)
             if button is not None:
                 button.setEnabled(allowed)
