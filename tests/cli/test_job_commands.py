@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from app.commands.job_text import job_json, job_line
 from app.model.jobs import Job, JobKind, JobPart, JobState
+from app.recipes.catalogue import shipped_recipes
 from tests.cli.running import checked_error
 from tests.peers.commands import Commands
 from tests.peers.demo_facility import DemoFacility, running_facility
@@ -131,3 +134,60 @@ def test_that_a_job_object_says_only_what_there_is_to_say() -> None:
     assert job_line(failed).endswith("\n  The mask has 3 × 4 \\x1b[2Jpixels."), "the sentence says what to mend"
     assert "mask" not in job_line(replace(failed, state=JobState.RUNNING))
     assert "a.1  failed  exit code 7" in job_line(trial, parts=True)
+
+
+def test_that_only_the_tasks_that_failed_run_again_and_the_result_is_whole(
+        facility: DemoFacility, ada: Commands) -> None:
+    scan = facility.data.parent / f"{SPHERES}.nxs"
+    broken = scan.with_name("broken.h5")
+    with h5py.File(scan) as source:
+        frames = np.random.default_rng(1).poisson(9.0, (4, *source["entry/data/data"].shape[1:])).astype(np.uint32)
+    with h5py.File(broken, "w") as out:
+        data = out.create_dataset("data", data=frames, chunks=(1, *frames.shape[1:]), compression="gzip")
+        _, whole = data.id.read_direct_chunk((3, 0, 0))
+        data.id.write_direct_chunk((3, 0, 0), b"this is no frame")
+    argv = ["submit", "azimuthal-integration", f"demo:{broken}::/data", "--set", f"poni={scan.with_suffix('.poni')}",
+            "--set", "npt=50", "--set", "strict=true", "--tasks", "4", "--time", "60", "--wait"]
+    code, half = ada.run(*argv)
+    assert (code, half["state"]) == (6, "failed")
+    assert [part["state"] for part in half["parts"]] == ["completed"] * 3 + ["failed", "cancelled"]
+    code, value = ada.run("resubmit", f"demo:{half['id']}", "--failed", "--set", "npt=60")
+    assert (code, checked_error(code, value)["kind"]) == (2, "usage")
+    with h5py.File(broken, "r+") as out:
+        out["data"].id.write_direct_chunk((3, 0, 0), whole)
+    draft = ada.ok("resubmit", f"demo:{half['id']}", "--failed", "--dry-run", "--time", "30")
+    assert [(step["name"], step["tasks"], step.get("only")) for step in draft["steps"]] == [
+        ("integrate", 4, [4]), ("merge", 0, None)]
+    assert draft["steps"][0]["time_limit_min"] == 30
+    done = ada.ok("resubmit", f"demo:{half['id']}", "--failed", "--wait")
+    assert (done["state"], done["rest_of"]) == ("completed", half["id"])
+    assert [(part["step"], part["task"]) for part in done["parts"]] == [("integrate", 4), ("merge", None)]
+    at_once = ada.ok(*argv)
+    with h5py.File(result_of(done)) as one, h5py.File(result_of(at_once)) as other:
+        for name in ("I", "I_errors", "q", "frame"):
+            np.testing.assert_array_equal(one[f"entry/reduced/{name}"][()], other[f"entry/reduced/{name}"][()])
+    code, value = ada.run("resubmit", f"demo:{done['id']}", "--failed")
+    assert "no failed parts beside completed ones" in checked_error(code, value)["summary"]
+
+
+def result_of(job: dict[str, Any]) -> Path:
+    return Path(job["outputs"][0].partition("::")[0].removeprefix("demo:"))
+
+
+def test_that_submitting_again_warns_as_the_form_does(facility: DemoFacility, ada: Commands) -> None:
+    job = ada.ok(*submit(facility, "--hold"))
+    ada.ok("cancel", f"demo:{job['id']}")
+    folder = Path(job["folder"])
+    told = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps({**told, "version": "0.9"}))
+    asked = json.loads((folder / "parameters.json").read_text())
+    asked["parameters"] |= {"splines": 3, "unit": "furlong"}
+    (folder / "parameters.json").write_text(json.dumps(asked))
+    draft = ada.ok("resubmit", f"demo:{job['id']}", "--set", "poni=", "--dry-run")
+    assert draft["parameters"]["unit"] == "q_nm^-1"
+    said = warnings(ada)
+    version = shipped_recipes()["azimuthal-integration"].version
+    assert f"Made with version 0.9, this is {version}: new parameters have their defaults." in said
+    assert "Not known to this version and left out: splines." in said
+    assert "No longer a value that is taken, so the default is there: Radial unit." in said
+    assert [text for text in said if "lies beside the data and is not used" in text]

@@ -28,6 +28,7 @@ from app.remote.jobs.record import RecordedStep, base_job, final_job, final_json
 from app.remote.jobs.store import JobStore, LogTail
 from app.remote.jobs.submission_text import BETWEEN
 from app.remote.jobs.truth import Evidence, PartTruth, judge
+from app.remote.jobs.whose import own_status, submitted_id
 from app.remote.jobs.words import explaining_lines
 from app.remote.scheduler.dialect import Dialect
 from app.remote.scheduler.options import is_id
@@ -111,7 +112,8 @@ class Follower:
         Raises:
             LinkError, BatchError: not even the folders could be read.
         """
-        self.records = self._reader.look(self._final)
+        read = self._reader.look(self._final)
+        self.records = {i: own_status(dialect, r) if r.status and not r.final else r for i, r in read.items()}
         live: dict[_Key, Rows] = {}
         foreign: list[JobRow] = []
         wrong: BeamsideError | None = None
@@ -120,7 +122,8 @@ class Follower:
         except (BatchError, LinkError) as error:
             wrong = error
         else:
-            foreign = self._sort(rows, live)
+            foreign = self._sort(dialect, rows, live)
+            self._reopen(live)
         look = _Look(time.time(), self.records, live, wrong)
         if wrong is None:
             self._seen_live |= {key for key, found in live.items() if any(not r.state.ended for r in found.values())}
@@ -141,19 +144,46 @@ class Follower:
 
     # -- What the batch system says ------------------------------------------------------------------------------------
 
-    def _sort(self, rows: Iterable[JobRow], live: dict[_Key, Rows]) -> list[JobRow]:
-        """Put our rows into ``live``; the others. A row of ours without a record may be just being submitted."""
+    def _sort(self, dialect: Dialect, rows: Iterable[JobRow], live: dict[_Key, Rows]) -> list[JobRow]:
+        """Put our rows into ``live``; the others. A row of ours without a record may be just being submitted.
+
+        A job's script that a person handed in by hand has the job's name, but another id: it is theirs.
+        """
         foreign, unrecorded = [], set()
+        known: dict[_Key, str | None] = {}
         for row in rows:
             key = job_of(row.name)
             if key is not None and key[0] in self.records:
-                live.setdefault(key, {})[self._task(key, row)] = row
+                if key not in known:
+                    known[key] = submitted_id(dialect, self.records[key[0]], key[1])
+                if known[key] in (None, row.scheduler_id):
+                    live.setdefault(key, {})[self._task(key, row)] = row
+                else:
+                    foreign.append(row)
             elif key is not None and row.scheduler_id not in self._unrecorded:
                 unrecorded.add(row.scheduler_id)
             elif not is_keeper(row.name):
                 foreign.append(row)
         self._unrecorded |= unrecorded
         return foreign
+
+    def _reopen(self, live: Mapping[_Key, Rows]) -> None:
+        """Follow jobs again that had ended for good and were put back into the queue, as an administrator may do."""
+        again = {key[0] for key, rows in live.items() if any(not row.state.ended for row in rows.values())
+                 and (key[0] in self._final or self.records[key[0]].final)}
+        if not again:
+            return
+        _log.info("put back into the queue: %s", ", ".join(sorted(again)))
+        self._final -= again
+        self._past = {key: row for key, row in self._past.items() if key[0] not in again}
+        folders = [self.records[job_id].folder for job_id in again]
+        self.records = {i: replace(r, final={}) if i in again else r for i, r in self.records.items()}
+        for job_id in again:
+            self._reader.drop(job_id)
+        try:
+            self._store.reopen(folders)
+        except BeamsideError as error:
+            _log.info("the ends of jobs that run again could not be removed: %s", error.summary)
 
     def _ask_history(self, dialect: Dialect, look: _Look, foreign: Iterable[str]) -> None:
         wanted: dict[_Key, str | None] = {}
@@ -180,7 +210,7 @@ class Follower:
             key = job_of(row.name)
             if not row.name and row.state is JobState.CANCELLED:
                 key = by_id.get(row.scheduler_id)       # before it started: its name never came, and will not
-            if key is not None and row.state.ended:
+            if key is not None and row.state.ended and wanted.get(key) in (None, row.scheduler_id):
                 self._past[*key, self._task(key, row)] = row
         self._foreign.learn((row for row in told.rows if row.scheduler_id in strangers), strangers)
 
@@ -213,10 +243,8 @@ class Follower:
     def _scheduler_id(self, dialect: Dialect, record: JobRecord, step: RecordedStep,
                       live: Mapping[_Key, Rows]) -> str | None:
         """The batch system's id of a step, from wherever it is known."""
-        if record.submitted is not None:
-            answers = record.submitted.split(BETWEEN)
-            if step.number <= len(answers) and (known := dialect.parse_submit(answers[step.number - 1])):
-                return known
+        if record.submitted is not None and (known := submitted_id(dialect, record, step.number)):
+            return known
         rows = [*live.get((record.id, step.number), {}).values(),
                 *(row for task in step.parts() if (row := self._past_row(record.id, step, task)))]
         if rows:

@@ -54,6 +54,12 @@ def part_stem(step: int, task: int | None) -> str:
     return step_stem(step) + ("" if task is None else f".{task}")
 
 
+def step_of(stem: str) -> int:
+    """The step whose part's files have this stem."""
+    number = stem.partition(".")[0].removeprefix("-")
+    return int(number) if number.isdecimal() else 1
+
+
 def script_file(step: int) -> str:
     return f"job{step_stem(step)}.sh"
 

@@ -99,6 +99,7 @@ done
 """
 _READ = r"""printf '\036BEAMSIDE\036'; if [ -f "$1" ]; then head -c "$2" -- "$1"; fi """
 _REMOVE = r"""rm -rf -- "$1" && rm -f -- "$2" """
+_REOPEN = r"""for f; do rm -f -- "$f/final.json"; done"""
 _FORGET = r"""rm -f -- "$1" """
 
 
@@ -210,6 +211,11 @@ class JobStore:
     def forget(self, job_id: str) -> None:
         """Take a job out of the index; its folder stays as it is."""
         self.run(_FORGET, str(self.index / job_id))
+
+    def reopen(self, folders: Sequence[PurePosixPath]) -> None:
+        """Take away what was noted of the ends of jobs that run again."""
+        for some in _portions(folders):
+            self.run(_REOPEN, *(str(folder) for folder in some))
 
     def run(self, program: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 30.0) -> CommandResult:
         """Run a constant program of this store with arguments."""
