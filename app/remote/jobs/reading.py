@@ -18,6 +18,7 @@ from app.model.jobs import JobState
 from app.remote.jobs.names import is_job_id
 from app.remote.jobs.store import JobStore, after_mark, json_object
 
+MOST_STEPS, MOST_PARTS = 100, 100_000       # what a folder may claim, whoever wrote it
 _ALL_AGAIN_S = 600.0
 _MARGIN_MIN = 3             # clocks of a file server and a login node differ, and caches lag behind
 _EVER_MIN = 99_999_999
@@ -28,8 +29,40 @@ _NAMES = ("job.json", "submitted", "refused", "cancelled", "final.json", "status
 _CAT = r"""{ gsub(/[\034\036]/, "?")
 if (FNR == 1) { name = FILENAME; gsub(/[\034-\036]/, "?", name); printf "\036%s\035", name }
 print }"""
+# Of the files of parts only those of parts that the job has, by its own record: whoever else may write in its folder
+# cannot make us read a million. Records that are files, an empty line, names; no other character is in those.
+_OWN = r"""
+function look(folder,   line) {
+  seen[folder] = 1
+  if (!((folder "/job.json") in records)) return
+  while ((getline line < (folder "/job.json")) > 0)
+    while (steps[folder] + 0 <= @STEPS@ && match(line, /"tasks": *[0-9]+/)) {
+      n = substr(line, RSTART, RLENGTH)
+      sub(/.*[^0-9]/, "", n)
+      steps[folder]++
+      if (n + 0 > tasks[folder] + 0) tasks[folder] = n + 0
+      line = substr(line, RSTART + RLENGTH)
+    }
+  close(folder "/job.json")
+}
+begun == 0 && $0 != "" { records[$0]; next }
+begun == 0 { begun = 1; next }
+{
+  at = match($0, /[^\/]*$/)
+  name = substr($0, at)
+  if (name !~ /^(status|progress|usage)/) { print; next }
+  if (name !~ /^(status|progress|usage)(-[1-9][0-9]*)?(\.[1-9][0-9]*)?\.json$/) next
+  folder = substr($0, 1, at - 2)
+  if (!(folder in seen)) look(folder)
+  sub(/^[a-z]+/, "", name)
+  sub(/\.json$/, "", name)
+  split(name, number, ".")
+  step = number[1] == "" ? 1 : substr(number[1], 2) + 0
+  if (step <= (steps[folder] + 0 < 1 ? 1 : steps[folder]) && step <= @STEPS@ && number[2] + 0 <= tasks[folder] + 0 &&
+      ++count[folder] <= @FILES@) print
+}""".replace("@STEPS@", str(MOST_STEPS)).replace("@FILES@", str(3 * (MOST_PARTS + MOST_STEPS)))
 _LOOK = r"""
-index=$1 known=$2 limit=$3 minutes=$4 read=$5 cat=$6
+index=$1 known=$2 limit=$3 minutes=$4 read=$5 cat=$6 own=$7
 printf '\036BEAMSIDE\036'
 ids=
 cd -- "$index" 2>/dev/null && ids=$(LC_ALL=C ls | tail -n "$limit")
@@ -40,26 +73,28 @@ if [ -n "$known" ]; then cat; else
   for id in $ids; do
     IFS= read -r folder <"$id" && printf '%s\0' "$folder"
   done 2>/dev/null
-fi | LC_ALL=C xargs -0 -r sh -c "$read" beamside "$cat" "$minutes"
+fi | LC_ALL=C xargs -0 -r sh -c "$read" beamside "$cat" "$minutes" "$own"
 """
 _MORE = r"""
-index=$1 minutes=$2 read=$3 cat=$4
+index=$1 minutes=$2 read=$3 cat=$4 own=$5
 printf '\036BEAMSIDE\036\034\n'
 cd -- "$index" || exit 1
 while IFS= read -r id; do
   IFS= read -r folder <"$id" && printf '%s\0' "$folder"
-done 2>/dev/null | LC_ALL=C xargs -0 -r sh -c "$read" beamside "$cat" "$minutes"
+done 2>/dev/null | LC_ALL=C xargs -0 -r sh -c "$read" beamside "$cat" "$minutes" "$own"
 """
 # Ended jobs are read from two files; what is no file of a sensible size is none. Arguments: awk's program, minutes,
-# folders.
+# awk's program that says which files are the job's own, folders.
 _READ = r"""
-cat=$1 minutes=$2; shift 2
+cat=$1 minutes=$2 own=$3; shift 3
 for f; do [ -d "$f" ] || printf '\034%s\034' "$f"; done
 for f; do
   if [ -d "$f" ] && { [ ! -f "$f/final.json" ] || [ -L "$f/final.json" ]; }; then printf '%s\0' "$f"; fi
-done | xargs -0 -r sh -c 'minutes=$1 cat=$2; shift 2
-find "$@" -maxdepth 1 -type f -size -4097k "(" @NAMES@ ")" -mmin "-$minutes" -exec awk "$cat" {} + 2>/dev/null' \
-  beamside "$minutes" "$cat"
+done | xargs -0 -r sh -c 'minutes=$1 cat=$2 own=$3; shift 3
+{ find "$@" -maxdepth 1 -name job.json -type f -size -4097k
+  echo
+  find "$@" -maxdepth 1 "(" @NAMES@ ")" ! -name "*[!a-z0-9.-]*" -type f -size -4097k -mmin "-$minutes"; } 2>/dev/null |
+  awk "$own" | tr "\n" "\0" | xargs -0 -r awk "$cat" 2>/dev/null' beamside "$minutes" "$cat" "$own"
 for f; do
   if [ -f "$f/final.json" ] && [ ! -L "$f/final.json" ]; then printf '%s\0' "$f/job.json" "$f/final.json"; fi
 done | xargs -0 -r sh -c 'cat=$1; shift
@@ -119,7 +154,7 @@ class JobReader:
         whole, minutes = not self._sum, _EVER_MIN if not self._sum else int((now - self._looked_at) / 60) + _MARGIN_MIN
         folders = [] if whole else [str(f) for i, f in self._folders.items() if i not in settled]
         result = self._store.run(_LOOK, str(self._store.index), self._sum, str(self._limit), str(minutes), _READ, _CAT,
-                                 stdin="".join(f"{f}\0" for f in folders).encode("utf-8", "surrogateescape"),
+                                 _OWN, stdin="".join(f"{f}\0" for f in folders).encode("utf-8", "surrogateescape"),
                                  timeout_s=120.0 if whole else 30.0)
         index, _, rest = after_mark(result).decode("utf-8", "surrogateescape").partition("\x1c\n")
         before = self._files
@@ -133,7 +168,7 @@ class JobReader:
             self._sum, *ids = index.splitlines()
             self._ids = [job_id for job_id in ids if is_job_id(job_id)]
         if new := [job_id for job_id in self._ids if job_id not in self._folders and not whole]:
-            result = self._store.run(_MORE, str(self._store.index), str(_EVER_MIN), _READ, _CAT,
+            result = self._store.run(_MORE, str(self._store.index), str(_EVER_MIN), _READ, _CAT, _OWN,
                                      stdin="".join(f"{i}\n" for i in new).encode())
             changed |= self._take(after_mark(result).decode("utf-8", "surrogateescape").partition("\x1c\n")[2])
         self._looked_at = now

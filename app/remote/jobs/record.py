@@ -12,10 +12,9 @@ from app.model.target import Target
 from app.recipes.recipe import Recipe
 from app.remote.jobs.draft import resources_from
 from app.remote.jobs.names import ONLY_STEP, log_file
-from app.remote.jobs.reading import JobRecord
+from app.remote.jobs.reading import MOST_PARTS, MOST_STEPS, JobRecord
 from app.remote.jobs.words import moment, reading
 
-_MOST_STEPS, _MOST_PARTS = 100, 100_000      # what a folder may claim, whoever wrote it
 _PART = ("step", "task", "scheduler_id", "reason", "exit_code", "signal", "node", "started", "ended")
 
 
@@ -60,8 +59,8 @@ def recorded_steps(record: JobRecord) -> tuple[RecordedStep, ...]:
     if not steps:
         return (RecordedStep(1, ONLY_STEP, _text(record.job.get("title")), 0,
                              resources_from(_mapping(record.job.get("resources")))),)
-    out, left = [], _MOST_PARTS
-    for number, step in enumerate(steps[:_MOST_STEPS], 1):
+    out, left = [], MOST_PARTS
+    for number, step in enumerate(steps[:MOST_STEPS], 1):
         tasks = min(max(_whole(step.get("tasks")) or 0, 0), left)
         left -= tasks
         out.append(RecordedStep(number, _text(step.get("name")), _text(step.get("title")) or _text(step.get("name")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import stat
 import time
@@ -101,6 +102,32 @@ def test_that_what_stands_in_one_folder_concerns_no_other_job(service: JobServic
         if hostile in found:
             time.localtime(found[hostile].submitted)
             json.dumps([found[hostile].progress, found[hostile].ended], allow_nan=False)
+
+
+def test_that_only_files_of_parts_that_a_job_has_are_read(service: JobService, slurm: FakeSlurm, link: FakeLink,
+                                                          own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job_id,) = known_jobs(own_home, slurm, 1)
+    folder = own_home / "beamside-jobs" / job_id
+    said = json.loads((folder / "job.json").read_text())
+    steps = [{"name": "each", "tasks": 3, "resources": {}}, {"name": "merge", "tasks": 0, "resources": {}}]
+    _write(folder / "job.json", json.dumps({**said, "steps": steps}, indent=1))
+    real = ("status.1", "status.3", "status-2", "progress.2", "usage-2")
+    false = ("status.4", "status.01", "status.1000000", "status-3", "status-2.1.1", "status.x", "statuses", "status.1 ",
+             "usage-0", "status.1\nstatus.2", *(f"status.{n}" for n in range(4, 3000)))
+    for stem in (*real, *false):
+        _write(folder / f"{stem}.json", '{"state": "started"}')
+    read: list[bytes] = []
+    run = link.run
+
+    def heard(argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float = 30.0) -> CommandResult:
+        result = run(argv, stdin=stdin, timeout_s=timeout_s)
+        read.append(result.stdout)
+        return result
+    monkeypatch.setattr(link, "run", heard)
+    assert [job.id for job in service.jobs()] == [job_id]
+    names = {Path(os.fsdecode(path)).name for text in read for path in re.findall(rb"\x1e([^\x1d\x1e]*)\x1d", text)}
+    assert names - {"job.json", "submitted", ""} == {f"{stem}.json" for stem in real}
+    assert sum(map(len, read)) < 10_000
 
 
 def test_that_nobody_else_can_change_what_a_job_will_run(service: JobService, scan: Path, own_home: Path) -> None:
