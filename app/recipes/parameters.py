@@ -35,7 +35,7 @@ def complete(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             if parameter.required:
                 raise RecipeError(f"{recipe.title} needs {_called(parameter)}.",
-                                  remedy=f"Set it, for example with --set {parameter.name}=…")
+                                  remedy=f"Set it; on the command line with --set {parameter.name}=…")
             out[parameter.name] = None
             continue
         if wrong := problem(parameter, value):

@@ -209,7 +209,7 @@ class AgentClient:
 
     def close(self) -> None:
         """Fail what waits and take nothing more."""
-        self.fail(LinkLostError("The connection was closed."))
+        self.fail(LinkLostError("The connection was closed.", remedy="Connect to the site again; then it is shown."))
 
     def attach(self, session: AgentSession) -> None:
         """Use this session: ask everything again that still waits. Called by the connection."""

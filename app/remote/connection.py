@@ -364,7 +364,8 @@ class Connection:
     def _disconnect(self, opened: Future[None], reason: BeamsideError | None) -> None:
         if self._closing:
             reason = None
-        shown = reason or LinkLostError("The connection was closed.")
+        shown = reason or LinkLostError("The connection was closed.",
+                                        remedy="Connect to the site again; then it is shown.")
         self._client.fail(shown)
         self._tell(ConnectionState.DISCONNECTED, reason)
         if not opened.done():

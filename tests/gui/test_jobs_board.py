@@ -136,6 +136,16 @@ def test_that_what_cannot_be_done_with_a_job_says_why(board: JobsDock, program: 
     assert all(button.toolTip() for button in board.buttons.values() if button.isVisible() and not button.isEnabled())
 
 
+def test_that_a_long_reason_why_jobs_are_not_known_leaves_the_window_its_size(qtbot: Any, board: JobsDock,
+                                                                            program: Any) -> None:
+    program.jobs.polling.take_answer("far", [job(1, JobState.RUNNING)])
+    least = board.minimumSizeHint().width()
+    program.jobs.polling.fail_answer("far", BatchError("The batch system does not answer at the moment. " * 9))
+    assert board.minimumSizeHint().width() == least
+    assert "does not answer" in board._asked.text()
+    assert "does not answer" in board._asked.toolTip()
+
+
 def test_that_return_goes_from_the_words_to_what_was_found(qtbot: Any, board: JobsDock, program: Any) -> None:
     program.jobs.polling.take_answer("far", [job(11, JobState.COMPLETED), job(22, JobState.RUNNING)])
     board.search.setFocus()

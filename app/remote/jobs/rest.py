@@ -88,11 +88,11 @@ def rest_of(job: Job, steps: Sequence[_Step], recipe: Recipe) -> Rest:
         RecipeError: the recipe is another version now.
     """
     if not job.unfinished:
-        raise BatchError(f"The job {job.id} has no failed parts beside completed ones.",
+        raise BatchError(f"The job {job.scheduler_id or job.id} has no failed parts beside completed ones.",
                          remedy="Submit it again as a whole." if job.state.ended else "Wait for its end, or cancel it.")
     if job.version != recipe.version:
-        raise RecipeError(f"The job {job.id} was computed with version {job.version} of {recipe.title}, and this is "
-                          f"{recipe.version}: their parts cannot be put together.",
+        raise RecipeError(f"The job {job.scheduler_id or job.id} was computed with version {job.version} of "
+                          f"{recipe.title}, and this is {recipe.version}: their parts cannot be put together.",
                           remedy="Submit the whole job again.")
     left: list[RestStep] = []
     for step in steps:

@@ -133,7 +133,8 @@ class JobService:
         said = self._store.read_json(folder / "job.json")
         task = self._store.read_json(folder / "parameters.json")
         if said.get("id") != job.id or not task:
-            raise NotFoundError(f"The job {job.id} cannot be repeated: its folder {folder} does not say how it ran.",
+            raise NotFoundError(f"The job {_called(job)} cannot be repeated: its folder {folder} does not say how it "
+                                "ran.",
                                 remedy="Fill in the form anew.")
         return asked_for(said, task, self._profile.name)
 
@@ -262,7 +263,7 @@ class JobService:
         if job.ours:
             self._note(job, "cancelled")
         if ids:
-            self._batch.cancel(ids, job.id)
+            self._batch.cancel(ids, _called(job))
         return self._again(job)
 
     def hold(self, job_id: str) -> Job:
@@ -274,9 +275,9 @@ class JobService:
         job = self.job(job_id)
         ids = _ids(job, lambda state: state is JobState.QUEUED)
         if not ids:
-            raise BatchError(f"The job {job.id} is {job.state.value}: only a job that waits can be held.",
+            raise BatchError(f"The job {_called(job)} is {job.state.value}: only a job that waits can be held.",
                              remedy="Cancel it if it should not go on.")
-        self._batch.hold(ids[:1], job.id)       # later steps wait for this one anyhow
+        self._batch.hold(ids[:1], _called(job))       # later steps wait for this one anyhow
         return self._again(job)
 
     def release(self, job_id: str) -> Job:
@@ -284,8 +285,8 @@ class JobService:
         job = self.job(job_id)
         ids = _ids(job, lambda state: state is JobState.HELD)
         if not ids:
-            raise BatchError(f"The job {job.id} is not held.", remedy="The list of jobs says what it waits for.")
-        self._batch.release(ids, job.id)
+            raise BatchError(f"The job {_called(job)} is not held.", remedy="The list of jobs says what it waits for.")
+        self._batch.release(ids, _called(job))
         return self._again(job)
 
     def forget(self, job_id: str) -> None:
@@ -294,9 +295,10 @@ class JobService:
         Raises:
             UnknownJobError, BatchError, LinkError.
         """
-        job = self._ours(job_id, "forgotten")
+        job = self._ours(job_id, "taken off the list")
         if job.state in (JobState.QUEUED, JobState.HELD, JobState.RUNNING):
-            raise BatchError(f"The job {job.id} is {job.state.value}.", remedy="Cancel it first.")
+            raise BatchError(f"The job {_called(job)} is {job.state.value}, so it stays on the list.",
+                             remedy="Cancel it first.")
         self._store.forget(job.id)
         with self._look:
             self._follower.forget(job.id)
@@ -327,7 +329,8 @@ class JobService:
     def _ours(self, job_id: str, verb: str) -> Job:
         job = self._known(job_id) or self.job(job_id)
         if not job.ours:
-            raise UnknownJobError(f"The job {job.id} was not submitted with Beamside, so it cannot be {verb} here.",
+            raise UnknownJobError(f"The job {_called(job)} was not submitted with Beamside, so it cannot be {verb} "
+                                  "here.",
                                   remedy="Cancelling, holding and releasing work for it, too.")
         return job
 
@@ -336,6 +339,11 @@ class JobService:
             raise RecipeError(f"There is no recipe “{name}”.",
                               remedy=f"There is {', '.join(sorted(self._recipes)) or 'none'}.")
         return self._recipes[name]
+
+
+def _called(job: Job) -> str:
+    """The number by which people know it, once the batch system has given it one."""
+    return job.scheduler_id or job.id
 
 
 def _ids(job: Job, wanted: Callable[[JobState], bool]) -> list[str]:

@@ -37,7 +37,7 @@ from app.views.jobs.job_delegate import JobDelegate
 from app.views.jobs.job_pane import JobPane
 from app.views.jobs.job_verbs import VERBS, Verb
 from app.views.jobs.job_wish import Wish
-from app.views.labels import PlainLabel, allow
+from app.views.labels import ElidedLabel, PlainLabel, allow
 from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
@@ -82,7 +82,8 @@ class JobsDock(QWidget):
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._split)
         self._bar = self._build_bar()
-        self._asked = PlainLabel("", "muted")
+        self._asked = ElidedLabel("", "muted", mode=Qt.TextElideMode.ElideRight)
+        self._asked.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.ask_button = QToolButton()
         self.ask_button.setAutoRaise(True)
         set_icon(self.ask_button, "refresh", "muted")
@@ -98,8 +99,7 @@ class JobsDock(QWidget):
             self._add_action(verb)
             if verb.quick:
                 foot.addWidget(self._add_button(verb))
-        foot.addStretch(1)
-        foot.addWidget(self._asked)
+        foot.addWidget(self._asked, 1)         # what went wrong may be long, and no window is wide enough for all
         foot.addWidget(self.ask_button)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -292,7 +292,10 @@ class JobsDock(QWidget):
         return super().event(event)
 
     def _show_asked(self) -> None:
-        self._asked.setText(self._model.polling.asked_text())
+        text = self._model.polling.asked_text()
+        if text != self._asked.text():
+            self._asked.setText(text)
+            self._asked.setToolTip(plain_tip(text))
 
     def _filter(self, *_what: Any) -> None:
         self._shown.set_words(self.search.text())

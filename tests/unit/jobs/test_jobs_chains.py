@@ -72,8 +72,10 @@ def test_that_a_job_to_be_held_stays_so_until_it_is_released(service: JobService
     assert service.release(job.id).state is JobState.QUEUED
     assert service.hold(job.id).state is JobState.HELD
     slurm.set("100", state="RUNNING", reason="None", start="1795343001")
-    with pytest.raises(BatchError, match="not held"):
+    with pytest.raises(BatchError, match=r"^The job 100 is not held\.$"):     # by the number that is on the board
         service.release(job.id)
+    with pytest.raises(BatchError, match=r"^The job 100 is running, so it stays on the list\.$"):
+        service.forget(job.id)
 
 
 def test_that_a_refused_later_step_takes_the_earlier_ones_with_it(
