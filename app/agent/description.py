@@ -95,7 +95,7 @@ class Description:
         kind = self.dataset.dtype.kind
         definition = text_dataset(self.entry, "definition").upper() if self.entry is not None else ""
         imaging = (definition.startswith(_IMAGING) or self._is_data_exchange()
-                   or any(word in name for word in ("projection", "tomo", "recon", "radiograph")))
+                   or any(word in name for word in ("projection", "tomo", "recon", "radiograph", "attenuation")))
         if imaging:
             return "imaging"
         if kind == "u" and self.dataset.dtype.itemsize == 1 and self.interpretation.lower() != "spectrum":

@@ -39,7 +39,8 @@ class ViewChoices:
     def for_plot(cls, description: PlotDescription) -> ViewChoices:
         """What the file or the technique asks for, before the user has chosen.
 
-        Square pixels would make a hair of a frame that is much wider than high (a few detector rows, a sinogram).
+        Square pixels would make a hair of a frame that is much wider than high (a few detector rows, a sinogram), and
+        mean nothing where its sides have different units (a cake: azimuth and q).
         """
         colormap = description.colormap if description.colormap in COLORMAPS else cls.colormap
         normalization = description.normalization if description.normalization in NORMALIZATIONS else cls.normalization
@@ -47,7 +48,10 @@ class ViewChoices:
         limits = description.limits if rule is LimitsRule.MANUAL else None
         sides = description.shape[-2:]
         slender = len(sides) == 2 and max(sides) > _SLENDER * max(1, min(sides))
-        return cls(colormap=colormap, normalization=normalization, rule=rule, limits=limits, one_to_one=not slender)
+        units = description.axes_units[-2:]
+        unlike = len(units) == 2 and all(units) and units[0] != units[1]
+        return cls(colormap=colormap, normalization=normalization, rule=rule, limits=limits,
+                   one_to_one=not (slender or unlike))
 
     def with_manual_limits(self, low: float, high: float) -> ViewChoices:
         return replace(self, rule=LimitsRule.MANUAL, limits=(low, high))

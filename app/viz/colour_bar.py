@@ -13,9 +13,10 @@ from app.viz.colouring import ColourScale, colour_table, position
 from app.viz.numbers import short_number
 from app.viz.theme import theme_of
 
-_BAR_WIDTH = 12
+_LEFT, _BAR_WIDTH = 8, 12
 _TOP, _BOTTOM = 14, 30
 _LABEL_GAP = 6
+_LEAST_WIDTH, _MOST_WIDTH = 76, 120
 
 
 class ColourBar(QWidget):
@@ -28,11 +29,13 @@ class ColourBar(QWidget):
         self._scale = ColourScale()
         self._units = ""
         self._blank = False
+        self._width = _LEAST_WIDTH
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Colour bar")
 
     def set_scale(self, scale: ColourScale) -> None:
         self._scale = scale
+        self._make_room()
         self.update()
 
     def set_blank(self, blank: bool) -> None:
@@ -49,7 +52,18 @@ class ColourBar(QWidget):
         self.update()
 
     def sizeHint(self) -> QSize:
-        return QSize(76, 120)
+        return QSize(self._width, 120)
+
+    def _make_room(self) -> None:
+        """For the widest number. It never gets narrower: the picture would be moved with every frame."""
+        if not math.isfinite(self._scale.high - self._scale.low) or self._scale.high <= self._scale.low:
+            return
+        metrics = self.fontMetrics()
+        widest = max(metrics.horizontalAdvance(short_number(value)) for value in ticks(self._scale))
+        wanted = min(_MOST_WIDTH, _LEFT + _BAR_WIDTH + _LABEL_GAP + widest + 4)
+        if wanted > self._width:
+            self._width = wanted
+            self.updateGeometry()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         theme = theme_of(self)
@@ -58,7 +72,7 @@ class ColourBar(QWidget):
         if self._blank:
             painter.end()
             return
-        bar = QRectF(8, _TOP, _BAR_WIDTH, max(10, self.height() - _TOP - _BOTTOM))
+        bar = QRectF(_LEFT, _TOP, _BAR_WIDTH, max(10, self.height() - _TOP - _BOTTOM))
         table = np.ascontiguousarray(colour_table(self._scale.colormap)[::-1])
         image = QImage(table.data, 1, len(table), 4, QImage.Format.Format_RGBA8888)
         painter.drawImage(bar, image)

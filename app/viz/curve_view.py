@@ -63,7 +63,7 @@ class CurveView(Themed):
         self.legend = CurveLegend(self.canvas)
         self.colour_bar = ColourBar(self, on_panel=True)
         self.colour_bar.hide()
-        self.slider = FrameSlider(stack_shape, parent=self) if stack_shape else None
+        self.slider = FrameSlider(stack_shape, _row_names(description), self) if stack_shape else None
         self.status = StatusLine(self)
         self.overlay = Overlay(self.canvas)
         self._items = CurveItems(self.canvas.getPlotItem())
@@ -361,6 +361,14 @@ class CurveView(Themed):
     def _on_retry(self) -> None:
         self.overlay.clear()
         self.retry_requested.emit()
+
+
+def _row_names(description: PlotDescription) -> tuple[str, ...]:
+    """What tells the curves of a description apart, slowest first: frames, or what the file calls it."""
+    count = len(description.shape) - 1
+    names = [_last_part(path) for path in (*description.axes, *(None,) * count)[:count]]
+    return tuple("Frame" if name == "frame" or (not name and count == 1) else visible(name) or f"Axis {n}"
+                 for n, name in enumerate(names))
 
 
 def _last_part(path: Any) -> str:

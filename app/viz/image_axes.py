@@ -22,6 +22,7 @@ from app.viz.tips import plain_tip
 _LEAST_APART = 44.0                    # screen pixels between two labels
 _BESIDE_A_LABEL = 16.0
 _CROWDED = 0.6                         # of the room that a label needs
+_GAP = 4                                # between the numbers and what they are
 _WIDE, _HIGH = 46, 22                  # screen pixels for numbers
 _DIGITS, _FEW_DIGITS = 6, 4
 
@@ -66,7 +67,7 @@ class PixelAxis(pg.AxisItem):
 
     def _take_room(self) -> None:
         metrics = QFontMetricsF(QApplication.font())
-        line = math.ceil(metrics.height()) if self._title or self._kept_room else 0
+        line = math.ceil(metrics.height()) + _GAP if self._title or self._kept_room else 0
         if self.orientation == "left":
             numbers = _WIDE if self._values is None else max(_WIDE, math.ceil(self._widest(metrics)) + 10)
             self.setWidth(numbers + line)
@@ -128,7 +129,7 @@ class PixelAxis(pg.AxisItem):
             low, high = sorted((start.x(), stop.x()))
             low, high = max(low, seen.left()), min(high, seen.right())
             p.save()
-            room = QRectF(low, max(rect.bottom() for rect, _, _ in textSpecs), high - low, line)
+            room = QRectF(low, max(rect.bottom() for rect, _, _ in textSpecs) + _GAP, high - low, line)
         text = metrics.elidedText(self._title, Qt.TextElideMode.ElideRight, room.width())
         p.drawText(room, Qt.AlignmentFlag.AlignCenter, text)
         p.restore()

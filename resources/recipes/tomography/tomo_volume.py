@@ -60,10 +60,14 @@ def start_volume(file, name, title, axes, rows, unit, limits, count=None):
 
 
 def describe(group, unit, limits):
-    """Units of the data set, and what its integers stand for (NXdata: scaling_factor and offset)."""
-    group["data"].attrs.update(units=unit, long_name=f"Attenuation ({unit})", interpretation="image")
-    if limits:
+    """Units of the data set, and what its integers stand for (NXdata: scaling_factor and offset): they are in no unit
+    themselves."""
+    group["data"].attrs["interpretation"] = "image"
+    if not limits:
+        group["data"].attrs.update(units=unit, long_name=f"Attenuation ({unit})")
+    else:
         low, high = limits
+        group["data"].attrs["long_name"] = f"Attenuation, 0 to 65535 for {low:.4g} to {high:.4g} {unit}"
         group["data"].attrs.update(value_at_0=low, value_at_65535=high)
         group["scaling_factor"], group["offset"] = (high - low) / 65535, low
         for key in ("scaling_factor", "offset"):

@@ -233,6 +233,8 @@ def test_that_uint16_stands_for_the_range_that_is_kept(work: Work, scan: Path, t
     assert stored.dtype == np.uint16
     with h5py.File(other.folder / "volume.h5") as file:
         group = file["entry/volume"]
+        assert "units" not in group["data"].attrs, "the whole numbers themselves are in no unit"
+        assert group["data"].attrs["long_name"].startswith("Attenuation, 0 to 65535 for ")
         step = float(group["scaling_factor"][()])
         np.testing.assert_allclose(stored * step + float(group["offset"][()]), exact, atol=0.51 * step)
 
