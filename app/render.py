@@ -94,7 +94,9 @@ def render_scatter_png(x: np.ndarray, y: np.ndarray, values: np.ndarray, descrip
     figure = Figure(figsize=(8, 6), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     points = axes.scatter(np.ravel(x), np.ravel(y), c=np.ravel(values), s=12, cmap=_colormap(description.colormap))
-    figure.colorbar(points, ax=axes).set_label(description.signal_units, parse_math=False)
+    figure.colorbar(points, ax=axes).set_label(titled(*description.signal_words), parse_math=False)
+    axes.set_xlabel(titled(*description.axis_words(0)), parse_math=False)
+    axes.set_ylabel(titled(*description.axis_words(1)), parse_math=False)
     _title(axes, description)
     _save(figure, path)
 

@@ -9,7 +9,7 @@ from app.errors import DataError
 from app.model.data import DataReference, ReadRequest, Reduction, Selection
 from app.model.plot import PlotDescription, View
 from app.remote.seams import DataService
-from app.render import render_block_png, render_curve_png
+from app.render import render_block_png, render_curve_png, render_scatter_png
 
 PICTURE_PIXELS = (1000, 1000)
 
@@ -26,8 +26,10 @@ def save_picture(data: DataService, reference: DataReference, plot: PlotDescript
     try:
         if plot.view in (View.IMAGE, View.STACK, View.VOLUME):
             _save_image(data, reference, plot, out)
-        elif plot.view in (View.CURVE, View.SCATTER):
+        elif plot.view is View.CURVE:
             _save_curve(data, reference, plot, out)
+        elif plot.view is View.SCATTER:
+            _save_scatter(data, reference, plot, out)
         else:
             raise DataError("These values are a table, not a picture.",
                             remedy="Read them with: beamside get TARGET -o OUT.npy")
@@ -51,6 +53,16 @@ def _save_curve(data: DataService, reference: DataReference, plot: PlotDescripti
     if plot.errors:
         errors = wait(data.read(ReadRequest(_beside(reference, plot.errors), frame))).values
     render_curve_png(x, y, errors, plot, out)
+
+
+def _save_scatter(data: DataService, reference: DataReference, plot: PlotDescription, out: Path) -> None:
+    places = [path for path in plot.axes if path]
+    if len(places) != 2:
+        raise DataError("The points of this plot cannot be drawn, since the file does not say where they lie.",
+                        remedy="Read their values with: beamside get TARGET -o OUT.npy")
+    x, y = (wait(data.read(ReadRequest(_beside(reference, path)))).values for path in places)
+    values = wait(data.read(ReadRequest(reference, Selection()))).values
+    render_scatter_png(x, y, values, plot, out)
 
 
 def leading_indices(plot: PlotDescription) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ from enum import Enum
 
 from app.model.axes import words_for
 
+_COLOUR = ("rgb-image", "rgba-image")
+
 
 class View(Enum):
     IMAGE = "image"
@@ -23,9 +25,10 @@ class PlotDescription:
     """The default plot of a file or the plot of a named node.
 
     ``signal`` is the path of the dataset that holds the data (``FILE::/path`` in another file). ``axes`` has one
-    path or ``None`` per dimension of the signal. ``shape``/``dtype`` are the signal's. ``limits`` belong to
-    ``frame`` (index along each leading axis joined flat: the frame number) and follow ``limits_rule``.
-    ``signal_name`` and ``axes_names`` are NeXus' ``long_name``, as the file has them; empty: it has none.
+    path or ``None`` per dimension of the signal; of points (a scatter), the paths of their x and y.
+    ``shape``/``dtype`` are the signal's. ``limits`` belong to ``frame`` (index along each leading axis joined flat:
+    the frame number) and follow ``limits_rule``. ``signal_name`` and ``axes_names`` are NeXus' ``long_name``, as
+    the file has them; empty: it has none.
     """
 
     view: View
@@ -51,6 +54,26 @@ class PlotDescription:
     signal_name: str = ""
     axes_names: tuple[str, ...] = ()
     reduction: str = "max"
+
+    @property
+    def is_colour(self) -> bool:
+        """Whether pixels are colours (the last axis), not numbers."""
+        return self.interpretation in _COLOUR and len(self.shape) >= 3
+
+    @property
+    def frame_shape(self) -> tuple[int, int]:
+        """(height, width) of a picture; each 1 at least."""
+        picture = self._without_colour[-2:]
+        return (max(1, picture[0]), max(1, picture[1])) if len(picture) == 2 else (1, max(1, *picture, 1))
+
+    @property
+    def stack_shape(self) -> tuple[int, ...]:
+        """The lengths of the axes before those of a picture: one index along each is a frame."""
+        return self._without_colour[:-2]
+
+    @property
+    def _without_colour(self) -> tuple[int, ...]:
+        return self.shape[:-1] if self.is_colour else self.shape
 
     @property
     def signal_words(self) -> tuple[str, str]:

@@ -14,7 +14,6 @@ OVERSAMPLING = 1.5            # pooled pixels per device pixel at most; keeps th
 TILE = 512
 TILED_FROM_PIXELS = 4_000_000
 LEAST_SIDE = 96               # a coarser picture tells nothing
-COLOUR = ("rgb-image", "rgba-image")
 _SNAP = 64
 
 Region = tuple[int, int, int, int]
@@ -35,10 +34,9 @@ class FrameGeometry:
     """The shape of a stack's frames, and what follows from it."""
 
     def __init__(self, description: PlotDescription) -> None:
-        self.colour = description.interpretation in COLOUR and len(description.shape) >= 3
-        picture = description.shape[:-1] if self.colour else description.shape
-        self.height, self.width = picture[-2:] if len(picture) >= 2 else (1, 1)
-        self.frames: tuple[int, ...] = tuple(picture[:-2])
+        self.colour = description.is_colour
+        self.height, self.width = description.frame_shape
+        self.frames = description.stack_shape
         self.reduction = Reduction(description.reduction)
         try:
             self.dtype = np.dtype(description.dtype)

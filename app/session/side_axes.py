@@ -20,7 +20,6 @@ from app.session.picture_keys import signal_reference
 
 PRIORITY = 4                           # after every picture and its statistics
 LONGEST = 1 << 15                      # numbers; 256 kB
-_COLOUR = ("rgb-image", "rgba-image")
 
 
 class SideAxes(QObject):
@@ -92,4 +91,4 @@ def axes_to_read(description: PlotDescription, frames: bool = True) -> dict[int,
 
 
 def _picture_axes(description: PlotDescription) -> int:
-    return 3 if description.interpretation in _COLOUR and len(description.shape) >= 3 else 2
+    return 3 if description.is_colour else 2

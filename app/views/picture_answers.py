@@ -20,7 +20,6 @@ from app.session.region_statistics import RegionNumbers, RegionStatistics
 from app.session.viewed import Viewed
 from app.session.vocabulary import DataService
 from app.views.messages import message_of
-from app.viz.side_names import split_shape
 from app.viz.stack_view import StackView
 
 
@@ -39,7 +38,7 @@ class PictureAnswers(QObject):
                  parent: QObject | None = None) -> None:
         """``reference`` names the dataset shown; ``marks``: those the person has on it already."""
         super().__init__(parent)
-        shape = split_shape(viewer.description)[0]
+        shape = viewer.description.frame_shape
         self.viewer = viewer
         self.marks = marks if marks is not None else PictureMarks(shape, parent)
         self.marks.fit(shape)

@@ -23,7 +23,6 @@ from app.views.dataset_page import DatasetPage
 from app.views.picture_answers import PictureAnswers
 from app.views.stack_desk import Below, StackDesk
 from app.viz.choices import ViewChoices
-from app.viz.side_names import split_shape
 from app.viz.stack_view import StackView
 
 
@@ -63,7 +62,7 @@ class PicturePage(DatasetPage):
         self._axes: SideAxes | None = None
         self.viewer = viewer = StackView(description)
         self._source = FrameSource(data, reference, description, viewed, self, streaming=streaming)
-        marks = kept.marks if kept else PictureMarks(split_shape(description)[0], parent)    # they outlive this page
+        marks = kept.marks if kept else PictureMarks(description.frame_shape, parent)      # they outlive this page
         self.answers = PictureAnswers(data, reference, viewer, marks, viewed, self)
         self._connect()
         if kept is None:

@@ -7,7 +7,7 @@ from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.model.text import visible
-from app.session.interaction import ConfirmQuestion, HostKeyQuestion, WindowInteraction
+from app.session.interaction import ConfirmQuestion, HostKeyQuestion, Question, WindowInteraction
 from app.views.labels import PlainLabel
 from app.viz.icons import set_icon
 
@@ -15,7 +15,30 @@ _LONGEST = 300
 _SHOW_PICTURE, _HIDE_PICTURE = "Show as a picture", "Hide the picture"
 
 
-class HostKeyDialog(QDialog):
+class _YesNoDialog(QDialog):
+    """Leaving it is the default."""
+
+    def _end(self, column: QVBoxLayout, question: Question, interaction: WindowInteraction, yes: QPushButton,
+             no: QPushButton) -> None:
+        """The buttons at its foot; which one closes it is the answer."""
+        no.setDefault(True)
+        yes.setAutoDefault(False)
+        no.clicked.connect(self.reject)
+        yes.clicked.connect(self.accept)
+        column.addSpacing(6)
+        column.addStretch(1)
+        buttons = QHBoxLayout()
+        buttons.addStretch(1)
+        buttons.addWidget(yes)
+        buttons.addWidget(no)
+        column.addLayout(buttons)
+        no.setFocus()
+        self.accepted.connect(lambda: question.answer(True))
+        self.rejected.connect(lambda: question.answer(False))
+        interaction.was_cancelled.connect(self.reject)
+
+
+class HostKeyDialog(_YesNoDialog):
     """An unknown server's fingerprint, and its picture on request. Refusing is the default.
 
     Args:
@@ -25,7 +48,6 @@ class HostKeyDialog(QDialog):
     def __init__(self, question: HostKeyQuestion, interaction: WindowInteraction,
                  parent: QWidget | None = None, site: str = "") -> None:
         super().__init__(parent)
-        self._question = question
         host = cut(visible(question.host))
         self.setWindowTitle("Is this the right server?")
         self.setAccessibleName(self.windowTitle())
@@ -46,11 +68,8 @@ class HostKeyDialog(QDialog):
         self._show.clicked.connect(self._toggle_picture)
         way = f"You are connecting to {cut(visible(site))}. " if site else ""
         refuse, trust = QPushButton("Do not connect"), QPushButton("Trust and connect")
-        refuse.setDefault(True)
-        for button in (trust, self._copy, self._show):
+        for button in (self._copy, self._show):
             button.setAutoDefault(False)
-        refuse.clicked.connect(self.reject)
-        trust.clicked.connect(self.accept)
         self._column = column = QVBoxLayout(self)
         column.setContentsMargins(22, 20, 22, 16)
         column.setSpacing(10)
@@ -67,17 +86,7 @@ class HostKeyDialog(QDialog):
         column.addWidget(self._picture)
         column.addWidget(PlainLabel("If they differ, somebody may stand between you and the facility: do not connect, "
                                     "and tell its support.", "muted", wrap=True))
-        column.addSpacing(6)
-        column.addStretch(1)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        buttons.addWidget(trust)
-        buttons.addWidget(refuse)
-        column.addLayout(buttons)
-        refuse.setFocus()
-        self.accepted.connect(lambda: self._question.answer(True))
-        self.rejected.connect(lambda: self._question.answer(False))
-        interaction.was_cancelled.connect(self.reject)
+        self._end(column, question, interaction, trust, refuse)
 
     def _copy_fingerprint(self) -> None:
         QGuiApplication.clipboard().setText(self._fingerprint)
@@ -92,7 +101,7 @@ class HostKeyDialog(QDialog):
                     self.size().expandedTo(self.sizeHint()))
 
 
-class ConfirmDialog(QDialog):
+class ConfirmDialog(_YesNoDialog):
     """Something that costs or changes something. Leaving it is the default."""
 
     def __init__(self, question: ConfirmQuestion, interaction: WindowInteraction,
@@ -105,26 +114,12 @@ class ConfirmDialog(QDialog):
         self.setAccessibleName(title)
         self.setMinimumWidth(460)
         cancel, agree = QPushButton("Cancel"), QPushButton(cut(visible(question.accept)) or "Yes")
-        cancel.setDefault(True)
-        agree.setAutoDefault(False)
-        cancel.clicked.connect(self.reject)
-        agree.clicked.connect(self.accept)
         column = QVBoxLayout(self)
         column.setContentsMargins(22, 20, 22, 16)
         column.setSpacing(10)
         column.addWidget(PlainLabel(title, "heading", wrap=True))
         column.addWidget(PlainLabel(visible(question.text, keep_lines=True), wrap=True, selectable=True))
-        column.addSpacing(6)
-        column.addStretch(1)
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        buttons.addWidget(agree)
-        buttons.addWidget(cancel)
-        column.addLayout(buttons)
-        cancel.setFocus()
-        self.accepted.connect(lambda: self._question.answer(True))
-        self.rejected.connect(lambda: self._question.answer(False))
-        interaction.was_cancelled.connect(self.reject)
+        self._end(column, question, interaction, agree, cancel)
 
     def _over(self, question: ConfirmQuestion) -> None:
         """What it was about is gone, or it was answered; why is told by who asked."""

@@ -370,7 +370,7 @@ class StackDesk(QWidget):
 
 def is_stack(description: PlotDescription) -> bool:
     """Whether there are frames that can be reduced: more than one, of real numbers, no colours."""
-    if len(description.shape) < 3 or description.interpretation in ("rgb-image", "rgba-image"):
+    if len(description.shape) < 3 or description.is_colour:
         return False
     try:
         kind = np.dtype(description.dtype).kind

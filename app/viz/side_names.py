@@ -5,17 +5,10 @@ from __future__ import annotations
 from app.model.plot import PlotDescription
 from app.model.text import visible
 
-_COLOUR = ("rgb-image", "rgba-image")
-
-
-def is_colour(description: PlotDescription) -> bool:
-    """Whether the pixels are colours, not numbers."""
-    return description.interpretation in _COLOUR and len(description.shape) >= 3
-
 
 def leading_names(description: PlotDescription) -> tuple[str, ...]:
     """What the leading axes are called: by the data that goes with them, else by number; one alone is the frame."""
-    count = len(split_shape(description)[1])
+    count = len(description.stack_shape)
     if count == 1:
         return ("Frame",)
     paths = (*description.axes[:count], *(None,) * count)[:count]
@@ -28,13 +21,3 @@ def promised_sides(description: PlotDescription) -> tuple[bool, bool]:
     paths, units = ((*of, *("",) * rank)[:rank] for of in (description.axes, description.axes_units))
     down, right = ([False, False] + [bool(p and u) for p, u in zip(paths, units, strict=True)])[-2:]
     return down, right
-
-
-def split_shape(description: PlotDescription) -> tuple[tuple[int, int], tuple[int, ...]]:
-    """(height, width) of a frame and the lengths of the leading axes."""
-    shape = description.shape
-    picture_axes = 3 if is_colour(description) else 2
-    if len(shape) < picture_axes:
-        return (1, max(1, *shape) if shape else 1), ()
-    height, width = shape[len(shape) - picture_axes], shape[len(shape) - picture_axes + 1]
-    return (max(1, height), max(1, width)), tuple(shape[:len(shape) - picture_axes])

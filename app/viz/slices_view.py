@@ -201,9 +201,7 @@ class SlicesView(QWidget):
 
     def set_auto_limits(self) -> None:
         """Limits from the three slices on screen."""
-        described = ViewChoices.for_plot(self.description).rule
-        rule = LimitsRule.PERCENTILE_1_99 if described is LimitsRule.MANUAL else described
-        self._choose(replace(self._choices, rule=rule, limits=None, locked=False))
+        self._choose(self._choices.with_automatic_limits(self.description))
 
     def reset_zoom(self) -> None:
         for panel in self.panels:

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from app.model.axes import SideAxis
 from app.model.data import Block, Statistics
-from app.model.limits import LimitsRule, drawable_limits
+from app.model.limits import drawable_limits
 from app.model.marks import Marks
 from app.model.plot import PlotDescription
 from app.model.text import visible
@@ -34,7 +34,7 @@ from app.viz.overlay import Overlay
 from app.viz.picture_export import PictureExport
 from app.viz.picture_limits import PictureLimits
 from app.viz.picture_marker import PictureMarker
-from app.viz.side_names import is_colour, leading_names, promised_sides, split_shape
+from app.viz.side_names import leading_names, promised_sides
 from app.viz.status_line import StatusLine
 
 
@@ -52,7 +52,7 @@ class StackView(QWidget):
     def __init__(self, description: PlotDescription, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.description = description
-        self._frame_shape, self._stack_shape = split_shape(description)
+        self._frame_shape, self._stack_shape = description.frame_shape, description.stack_shape
         self._choices = ViewChoices.for_plot(description)
         self._limits = PictureLimits(description.limits, self._choices, self)
         self._shown_once = False
@@ -117,7 +117,7 @@ class StackView(QWidget):
     @property
     def is_colour(self) -> bool:
         """Whether the pixels are colours, not numbers."""
-        return is_colour(self.description)
+        return self.description.is_colour
 
     @property
     def statistics(self) -> Statistics | None:
@@ -170,7 +170,7 @@ class StackView(QWidget):
     def take_description(self, description: PlotDescription) -> None:
         """The file has changed, the stack may be longer or shorter: the place and what was chosen stay."""
         self.description = description
-        self._stack_shape = split_shape(description)[1]
+        self._stack_shape = description.stack_shape
         if self.slider is not None and self.slider.shape != self._stack_shape:
             self.slider.set_shape(self._stack_shape)
 
@@ -231,9 +231,7 @@ class StackView(QWidget):
 
     def set_auto_limits(self) -> None:
         """Back to limits that follow the frame."""
-        described = ViewChoices.for_plot(self.description).rule
-        rule = LimitsRule.PERCENTILE_1_99 if described is LimitsRule.MANUAL else described
-        self._choose(replace(self._choices, rule=rule, limits=None, locked=False))
+        self._choose(self._choices.with_automatic_limits(self.description))
 
     def reset_zoom(self) -> None:
         self.image.reset_zoom()

@@ -7,6 +7,7 @@ from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401   # h5py reads the measured files with its filters
+import matplotlib.image
 import numpy as np
 import pytest
 
@@ -290,3 +291,16 @@ def test_that_a_picture_is_written_and_the_answer_stays(run: InProcess, beamside
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     for bad in (tmp_path / "no" / "p.png", tmp_path):
         assert "could not be written" in run.fails(3, "plot", beamside_data / name, "--png", bad)["summary"]
+
+
+def test_that_points_are_drawn_where_they_lie(run: InProcess, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "map.h5", "w") as file:
+        points = nxdata(entry(file, "entry"), "points", (400,))
+        points.attrs["axes"] = ["right", "up"]
+        points["right"], points["up"] = np.random.default_rng(1).random((2, 400))
+    value = plot(run, tmp_path / "map.h5", "--png", tmp_path / "p.png")
+    assert (value["view"], value["axes"]) == ("scatter", ["/entry/points/right", "/entry/points/up"])
+    assert plot(run, f"{tmp_path / 'map.h5'}::/entry/points/right")["view"] == "curve"
+    drawn = (matplotlib.image.imread(tmp_path / "p.png")[:, :, :3] * 255).astype("u4")
+    inside = drawn[100:-100, 100:600]
+    assert len(np.unique(inside @ np.array([65536, 256, 1], "u4"))) > 200, "a curve would have one colour"

@@ -41,6 +41,22 @@ def test_that_the_first_picture_is_the_detector_frame_with_its_statistics(qtbot:
     qtbot.waitUntil(lambda: "viewed" in program.viewed.text)
 
 
+def test_that_points_are_shown_where_they_lie(qtbot: Any, program: Any, tmp_path: Path) -> None:
+    right, up, value = np.random.default_rng(3).random((3, 50))
+    with h5py.File(tmp_path / "map.h5", "w") as file:
+        points = file.create_group("entry/points")
+        file["entry"].attrs["NX_class"] = "NXentry"
+        points.attrs.update({"NX_class": "NXdata", "signal": "value", "axes": ["right", "up"]})
+        points["right"], points["up"], points["value"] = right, up, value
+        points["up"].attrs.update({"long_name": "height", "units": "mm"})
+    tab = go(qtbot, program, str(tmp_path / "map.h5"))
+    assert isinstance(tab.viewer, CurveView)
+    qtbot.waitUntil(lambda: tab.viewer.colour_bar.isVisible(), timeout=PATIENCE_MS)
+    assert tab.viewer.points is not None
+    assert [part.tolist() for part in tab.viewer.points] == [part.tolist() for part in (right, up, value)]
+    assert (tab.viewer.x_axis.title, tab.viewer.y_axis.title) == ("right", "height (mm)")
+
+
 def test_that_a_curve_opens_as_a_curve(qtbot: Any, program: Any) -> None:
     tab = go(qtbot, program, "saxs/1998spheres.h5")
     assert isinstance(tab.viewer, CurveView)

@@ -61,12 +61,7 @@ def checked_ids(ids: Sequence[str]) -> list[str]:
     Raises:
         ValueError: there is none, or one that is no id.
     """
-    if isinstance(ids, str) or not ids or len(ids) > _MOST_IDS:
-        raise ValueError(f"not a list of 1 to {_MOST_IDS} job ids")
-    for each in ids:
-        if not isinstance(each, str) or not _ID.fullmatch(each):
-            raise ValueError(f"not a job id: {shown(each)}")
-    return list(ids)
+    return _checked_all(ids, _ID, "job id")
 
 
 def checked_names(names: Sequence[str]) -> list[str]:
@@ -75,12 +70,7 @@ def checked_names(names: Sequence[str]) -> list[str]:
     Raises:
         ValueError: there is none, or one that is no name.
     """
-    if isinstance(names, str) or not names or len(names) > _MOST_IDS:
-        raise ValueError(f"not a list of 1 to {_MOST_IDS} job names")
-    for each in names:
-        if not isinstance(each, str) or not _NAME.fullmatch(each):
-            raise ValueError(f"not a job name: {shown(each)}")
-    return list(names)
+    return _checked_all(names, _NAME, "job name")
 
 
 def positive(value: int, what: str, most: int = 10_000_000) -> int:
@@ -111,3 +101,12 @@ def _checked(pattern: re.Pattern[str], text: str, what: str, remedy: str) -> str
     if not isinstance(text, str) or not pattern.fullmatch(text):
         raise SubmissionRefusedError(f"{shown(text)} cannot be the {what} of a job.", remedy=remedy)
     return text
+
+
+def _checked_all(texts: Sequence[str], pattern: re.Pattern[str], what: str) -> list[str]:
+    if isinstance(texts, str) or not texts or len(texts) > _MOST_IDS:
+        raise ValueError(f"not a list of 1 to {_MOST_IDS} {what}s")
+    for each in texts:
+        if not isinstance(each, str) or not pattern.fullmatch(each):
+            raise ValueError(f"not a {what}: {shown(each)}")
+    return list(texts)

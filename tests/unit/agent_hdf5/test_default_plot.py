@@ -203,7 +203,7 @@ def test_that_points_in_a_plane_are_a_scatter(path: Path) -> None:
             data[name] = np.random.default_rng(2).random(20)
     found = plot(path)
     assert found["view"] == "scatter"
-    assert found["axes"] == ["/entry/data/x"]
+    assert found["axes"] == ["/entry/data/x", "/entry/data/y"]
 
 
 def test_that_tomography_is_linear_grey_and_averaged(path: Path) -> None:
