@@ -30,6 +30,8 @@ from tests.peers.need import CI, missing, system_tests_wanted
 from tests.peers.slurm import SlurmFacility, slurm_facility
 
 ROOT = Path(__file__).parent.parent
+_SHARING = pytest.StashKey[ByFileAndPeer]()
+_PATIENCE_S = 420       # with a system test and the peers that it is the first to want, on a busy machine
 # Who starts the tests in the background has Ctrl+C (with nohup, a hangup) ignored; what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -128,7 +130,15 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[None]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFileAndPeer:
     """``-n``: how the tests are shared out among processes."""
-    return ByFileAndPeer(config, log)
+    made = ByFileAndPeer(config, log)
+    config.stash[_SHARING] = made
+    return made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Whether one of the processes was left alone with long tests."""
+    if _SHARING in config.stash:
+        terminalreporter.write_line(f"Last tests: {config.stash[_SHARING].ends()}")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -141,6 +151,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("gui")
         if "system" in parts:
             item.add_marker("system")
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(_PATIENCE_S))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
