@@ -25,8 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +43,9 @@ from tests.peers.gridengine_config import (
     queue_values,
 )
 from tests.peers.need import missing, need_program
+from tests.peers.one_machine import PATH, START_S, OneMachine, end_marked, kill, let_in, wait_for
 from tests.peers.sshd import SSHD, Sshd, UserAuthority, public_line, write_private
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = {"sshd": "openssh-server", "qconf": "gridengine-client", "qsub": "gridengine-client", "ip": "iproute2",
              "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
 _DAEMONS = {"qmaster": ("/usr/lib/gridengine/sge_qmaster", "gridengine-master"),
@@ -66,7 +65,7 @@ while True:
 
 
 @dataclass(frozen=True)
-class GridFacility:
+class GridFacility(OneMachine):
     """A running facility. ``users`` are accounts with keys and homes of their own; ``authority`` signs certificates."""
 
     layout: GridLayout
@@ -76,30 +75,10 @@ class GridFacility:
     node: str
     host: str = "127.0.0.1"
 
-    @property
-    def port(self) -> int:
-        return self.sshd.port
-
-    @property
-    def host_key_line(self) -> str:
-        """``ssh-ed25519 AAAA…``, for a profile's host_keys."""
-        return self.sshd.host_key_line
-
-    @property
-    def authority(self) -> UserAuthority:
-        return self.sshd.authority
-
-    def key(self, user: str) -> Path:
-        """The private key file that lets ``user`` in."""
-        return self.layout.root / "ssh" / f"id_{user}"
-
-    def home(self, user: str) -> Path:
-        return self.layout.root / "home" / user
-
     def run(self, *argv: str, user: str = "", timeout_s: float = 30, stdin: str = "",
             folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the facility as root or as ``user`` (``run("qmod", "-d", "all.q")``)."""
-        environment = {"PATH": _PATH, "LANG": "C.UTF-8", **self.layout.environment}
+        environment = {"PATH": PATH, "LANG": "C.UTF-8", **self.layout.environment}
         as_user: list[str] = []
         if user:
             environment |= {"HOME": str(self.home(user)), "USER": user, "LOGNAME": user}
@@ -108,18 +87,26 @@ class GridFacility:
                               cwd=folder or (self.home(user) if user else "/"), input=stdin, capture_output=True,
                               text=True, timeout=timeout_s, check=False)
 
-    def logs(self, lines: int = 20) -> str:
-        """The ends of all logs, for a failed test."""
-        files = [*sorted((self.layout.root / "log").glob("*.log")), *self.layout.spool.rglob("messages")]
-        return "\n".join(f"== {log.name}\n" + "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
-                         for log in files)
+    @contextlib.contextmanager
+    def master_away(self) -> Iterator[None]:
+        """qmaster dies; afterwards it is started again and answers. An execd that misses its master looks for it at
+        once and then every half minute, so it is let go on only when there is one.
+        """
+        self.daemons.freeze("execd", True)
+        self.daemons.kill("qmaster")
+        try:
+            yield
+        finally:
+            self.daemons.start("qmaster")
+            wait_for("qmaster", START_S, lambda: self.run("qconf", "-sh").returncode == 0)
+            self.daemons.freeze("execd", False)
+
+    def _logs(self) -> Sequence[Path]:
+        return [*super()._logs(), *self.layout.spool.rglob("messages")]
 
 
 class GridDaemons:
-    """qmaster and execd in the facility's namespace, each by its name; any of them ended and started again.
-
-    An execd looks for a master that went away again after half a minute, and hears of orders to its jobs only then.
-    """
+    """qmaster and execd in the facility's namespace, each by its name; any of them ended and started again."""
 
     def __init__(self, layout: GridLayout, stack: contextlib.ExitStack) -> None:
         self._layout = layout
@@ -138,7 +125,7 @@ class GridDaemons:
         """``qmaster`` or ``execd``; nothing where it runs. No child of ours: it may outlive the test that asks."""
         if name in self._running:
             return
-        environment = {"PATH": _PATH, "LANG": "C.UTF-8", "SGE_ND": "1", **self._layout.environment}
+        environment = {"PATH": PATH, "LANG": "C.UTF-8", "SGE_ND": "1", **self._layout.environment}
         program = need_program(_DAEMONS[name][0], _DAEMONS[name][1])
         done = subprocess.run(
             [*self.inside, "setsid", "sh", "-c", '"$1" >>"$2" 2>&1 & echo $!', "sh", program,
@@ -146,35 +133,21 @@ class GridDaemons:
             text=True, timeout=30, check=True)
         self._running[name] = int(done.stdout)
 
-    def stop(self, name: str) -> None:
-        """Ask one to end; SIGKILL when it takes too long."""
-        if (pid := self._running.pop(name, None)) is None:
-            return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-            with contextlib.suppress(TimeoutError):
-                _wait(f"the end of {name}", 20, lambda: not _lives(pid))
-                return
-
     def kill(self, name: str) -> None:
         """SIGKILL, as a machine that loses its power: it says goodbye to nobody."""
         pid = self._running.pop(name)
-        os.kill(pid, signal.SIGKILL)
-        _wait(f"the end of {name}", 10, lambda: not _lives(pid))
+        kill(pid)
+        wait_for(f"the end of {name}", 10, lambda: not _lives(pid))
 
-    def stop_all(self) -> None:
+    def freeze(self, name: str, stopped: bool) -> None:
+        """Stop one (or let it go on) where it is."""
+        os.kill(self._running[name], signal.SIGSTOP if stopped else signal.SIGCONT)
+
+    def end_all(self) -> None:
+        """SIGKILL to both, then to what is left of jobs of this Grid Engine: it carries our SGE_ROOT."""
         for name in reversed(self._running.copy()):
-            self.stop(name)
-
-    def end_leftovers(self) -> None:
-        """SIGKILL to what is left of jobs of this Grid Engine: it carries our SGE_ROOT."""
-        mark = f"SGE_ROOT={self._layout.sge_root}".encode()
-        ours = set(self._running.values())
-        for environ in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                if int(environ.parent.name) not in ours and mark in environ.read_bytes().split(b"\0"):
-                    os.kill(int(environ.parent.name), signal.SIGKILL)
+            self.kill(name)
+        end_marked(f"SGE_ROOT={self._layout.sge_root}")
 
 
 @contextlib.contextmanager
@@ -202,8 +175,7 @@ def gridengine_facility(*, slots: int = 4, memory: str = "8G", gpus: int = 2) ->
         daemons = GridDaemons(layout, stack)
         server = _open_door(layout, users, daemons, stack)
         site = GridFacility(layout, server, users, daemons, socket.gethostname())
-        stack.callback(daemons.end_leftovers)
-        stack.callback(daemons.stop_all)
+        stack.callback(daemons.end_all)
         try:
             _start(site, slots, memory, gpus)
         except (TimeoutError, subprocess.CalledProcessError) as error:
@@ -231,7 +203,7 @@ def _start(site: GridFacility, slots: int, memory: str, gpus: int) -> None:
     _checked(site, [*as_admin, "/usr/share/gridengine/scripts/init_cluster", str(layout.sge_root), "test",
                     str(layout.spool), "sgeadmin"], folder=root)
     site.daemons.start("qmaster")
-    _wait("qmaster", 20, lambda: site.run("qconf", "-sh").returncode == 0)
+    wait_for("qmaster", START_S, lambda: site.run("qconf", "-sh").returncode == 0)
     for option in ("-ah", "-as"):
         site.run("qconf", option, site.node)
     complexes = site.run("qconf", "-sc").stdout
@@ -249,7 +221,7 @@ def _start(site: GridFacility, slots: int, memory: str, gpus: int) -> None:
     for queue, limit in (("all.q", "INFINITY"), ("short.q", "1:00:00"), ("closed.q", "1:00:00")):
         _configure(site, "-Aq", changed(template, queue_values(layout, queue, site.node, slots, limit)))
     _checked(site, ["qmod", "-d", "closed.q"])
-    _wait("execd", 30, lambda: _is_loaded(site.run("qhost", "-h", site.node).stdout))
+    wait_for("execd", START_S, lambda: _is_loaded(site.run("qhost", "-h", site.node).stdout))
 
 
 def _is_loaded(said: str) -> bool:
@@ -276,10 +248,7 @@ def _open_door(layout: GridLayout, users: tuple[str, str], daemons: GridDaemons,
     """A listener outside the namespace whose connections are served by ``sshd -i`` inside."""
     folder = layout.root / "ssh"
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    for user in users:
-        key = Ed25519PrivateKey.generate()
-        write_private(key, folder / f"id_{user}")
-        (folder / f"authorized_keys.{user}").write_text(public_line(key) + "\n")
+    let_in(folder, users)
     host_key, authority = Ed25519PrivateKey.generate(), UserAuthority()
     write_private(host_key, folder / "host_key")
     (folder / "user_ca.pub").write_text(public_line(authority.key) + "\n")
@@ -328,14 +297,6 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def _wait(what: str, deadline_s: float, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come up in {deadline_s:.0f} s")
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

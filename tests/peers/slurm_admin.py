@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.peers.slurm_daemons import Daemons, wait_for
+from tests.peers.one_machine import wait_for
+from tests.peers.slurm_daemons import Daemons
 
 if TYPE_CHECKING:
     from tests.peers.slurm import SlurmFacility
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 120.0
 
 
 class SlurmAdmin:
@@ -46,21 +48,26 @@ class SlurmAdmin:
         self._wait(f"node {node}", lambda: self.node_states()[node] in ("idle", "mix", "alloc"))
 
     def lose_node(self, node: str) -> None:
-        """The node's power fails: its slurmd, the steps under it and what they run end without a word."""
+        """The node's power fails: its slurmd, the steps under it and what they run end without a word. The site's
+        monitoring tells Slurm, which would find out by itself after a minute of silence.
+        """
         self._daemons.kill(f"slurmd.{node}")
         self._daemons.end_steps(node)
+        self.control("update", f"nodename={node}", "state=down", "reason=its power failed")
 
     def bring_node_back(self, node: str) -> None:
         self._daemons.start_again(f"slurmd.{node}")
-        self._wait(f"node {node}", lambda: self.node_states()[node] in ("idle", "mix", "alloc"))
+        self.resume(node)
 
     @contextmanager
     def controller_away(self) -> Iterator[None]:
-        """slurmctld stops; afterwards it is started again and answers."""
+        """slurmctld stops; afterwards it is started again and answers. Meanwhile commands soon give it up."""
         self._daemons.stop("slurmctld")
+        self._commands_give_up_after(2)
         try:
             yield
         finally:
+            self._commands_give_up_after(10)
             self._daemons.start_again("slurmctld")
             self._wait("slurmctld", lambda: "is UP" in self._site.run("scontrol", "ping").stdout)
 
@@ -88,6 +95,13 @@ class SlurmAdmin:
         """``squeue``'s state of a job; ``""``: it is not known."""
         return self._site.run("squeue", "-h", "-t", "all", "-j", f"{scheduler_id},{scheduler_id}", "-o",
                               "%T").stdout.strip()
+
+    def _commands_give_up_after(self, seconds: int) -> None:
+        """How long commands try to reach slurmctld: they read slurm.conf each time, daemons only at their start."""
+        file = self._site.slurm_conf
+        text, count = re.subn(r"(?m)^MessageTimeout=.*$", f"MessageTimeout={seconds}", file.read_text())
+        assert count == 1
+        file.write_text(text)
 
     def _wait(self, what: str, condition: Callable[[], bool]) -> None:
         try:

@@ -60,7 +60,6 @@ class SlurmNature:
         nodes: their names; the first has the GPUs.
         cgroups: memory is limited by a cgroup (v1), so that a job that takes too much ends OUT_OF_MEMORY; else by
             sampling, and it ends FAILED 0:9.
-        node_timeout_s: a node that is silent for about so long is down.
         first_job: its number; jobs with the same, of two clusters on one machine, would have the same names in /tmp.
     """
 
@@ -72,7 +71,6 @@ class SlurmNature:
     accounting: bool = True
     min_job_age_s: int = 300
     cgroups: bool = False
-    node_timeout_s: int = 20
     first_job: int = 1
 
 
@@ -123,13 +121,13 @@ ReturnToService=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
-SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=2,sched_min_interval=0,defer_batch
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=2,sched_min_interval=0
 MinJobAge={nature.min_job_age_s}
 FirstJobId={nature.first_job}
-KillWait=2
+KillWait=5
 SlurmctldTimeout=10
-MessageTimeout={4 if nature.node_timeout_s < 20 else 10}
-SlurmdTimeout={nature.node_timeout_s}
+MessageTimeout=10
+SlurmdTimeout=60
 UnkillableStepTimeout=10
 MaxArraySize=1001
 DefMemPerCPU=500

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
-import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.checks.leaks import belongs_to_a_peer
 from tests.peers.need import need_program
+from tests.peers.one_machine import PATH, end_marked, kill, marked
 from tests.peers.slurm_config import SlurmLayout
-
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Daemons:
@@ -63,32 +59,32 @@ class Daemons:
         process.kill()
         process.wait(10)
 
-    def stop_all(self) -> None:
+    def end_all(self) -> None:
+        """SIGKILL to every daemon, then to what jobs of this Slurm left behind: it carries our SLURM_CONF."""
         for name in reversed(self._running.copy()):
-            self.stop(name)
+            self.kill(name)
+        end_marked(self._mark)
 
-    def end_leftovers(self) -> None:
-        """SIGKILL to what jobs of this Slurm left behind: it carries our SLURM_CONF."""
-        for pid, _words in self._processes():
-            _kill(pid)
+    def revive(self, name: str) -> None:
+        """Start one anew that ended by itself."""
+        if not self.runs(name):
+            self.stop(name)
+            self.start_again(name)
 
     def end_steps(self, node: str) -> None:
         """SIGKILL to all that jobs run on a node, first to the slurmstepd above it, which would tell."""
-        found = [pid for pid, words in self._processes() if f"SLURMD_NODENAME={node}".encode() in words]
+        daemons = {process.pid for process in self._running.values()}
+        found = [pid for pid, words in marked(self._mark, daemons) if f"SLURMD_NODENAME={node}".encode() in words]
         above = {_parent(pid) for pid in found} - {None, *found}
         for pid in above:
             if pid is not None and "slurmstepd" in _read(pid, "comm").decode("utf-8", "replace"):
-                _kill(pid)
+                kill(pid)
         for pid in found:
-            _kill(pid)
+            kill(pid)
 
-    def _processes(self) -> list[tuple[int, list[bytes]]]:
-        """Processes that carry our SLURM_CONF and are no daemons, with their environments."""
-        mark = f"SLURM_CONF={self._layout.slurm_conf}".encode()
-        ours = {process.pid for process in self._running.values()}
-        every = [(int(folder.name), _read(int(folder.name), "environ").split(b"\0"))
-                 for folder in Path("/proc").glob("[0-9]*")]
-        return [(pid, words) for pid, words in every if mark in words and pid not in ours]
+    @property
+    def _mark(self) -> str:
+        return f"SLURM_CONF={self._layout.slurm_conf}"
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -102,24 +98,6 @@ def _read(pid: int, name: str) -> bytes:
 def _parent(pid: int) -> int | None:
     after_name = _read(pid, "stat").rpartition(b")")[2].split()
     return int(after_name[1]) if after_name else None
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def wait_for(what: str, deadline_s: float, condition: Callable[[], bool]) -> None:
-    """Wait until ``condition`` holds.
-
-    Raises:
-        TimeoutError: it did not in time.
-    """
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not come in {deadline_s:.0f} s")
-        time.sleep(0.05)
 
 
 def succeeds(argv: Sequence[str]) -> bool:

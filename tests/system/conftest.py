@@ -27,5 +27,5 @@ def moonshot_sshd(moonshot_site: MoonshotFacility) -> Iterator[GssSshd]:
 @pytest.fixture(scope="session")
 def slurm_states() -> Iterator[SlurmFacility]:
     """Real Slurm of its own, for tests that disturb it: two nodes, two GPUs, memory limited by the kernel if it can."""
-    with slurm_facility(nodes=2, gpus=2, cgroups=True, node_timeout_s=3) as site:
+    with slurm_facility(nodes=2, gpus=2, cgroups=True) as site:
         yield site

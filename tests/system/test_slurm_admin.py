@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 
+from tests.peers.one_machine import wait_for
 from tests.peers.slurm import SlurmFacility, has_memory_cgroups
-from tests.peers.slurm_daemons import wait_for
 
 
 def submitted(site: SlurmFacility, command: str, *options: str) -> str:
@@ -22,7 +22,7 @@ def test_that_memory_is_limited_as_the_nature_says(slurm_states: SlurmFacility) 
     for _ in range(3):      # the kernel tells Slurm of it beside the end of the step, on a busy machine too late
         greedy = submitted(slurm_states, "python3 -c 'b = bytearray(400_000_000); import time; time.sleep(60)'",
                            "--mem=100M")
-        wait_for("the end", 60, functools.partial(ended, greedy))
+        wait_for("the end", 120, functools.partial(ended, greedy))
         ends.append(slurm_states.admin.job_state(greedy))
         if not slurm_states.nature.cgroups or ends[-1] == "OUT_OF_MEMORY":
             break
@@ -34,7 +34,7 @@ def test_that_the_first_node_has_gpus_that_are_counted(slurm_states: SlurmFacili
     first = slurm_states.nature.nodes[0]
     assert submitted(slurm_states, "sleep 60", "-p", "gpu", "--gres=gpu:2", "--time=1")
     waiting = submitted(slurm_states, "true", "-p", "gpu", "--gres=gpu:1", "--time=1")
-    wait_for("the reason", 20, lambda: slurm_states.run(
+    wait_for("the reason", 120, lambda: slurm_states.run(
         "squeue", "-h", "-j", waiting, "-o", "%r").stdout.strip() in ("Resources", "Priority"))
     assert slurm_states.run("sinfo", "-h", "-p", "gpu", "-o", "%N %G").stdout.strip() == f"{first} gpu:h100:2"
     slurm_states.run("scancel", "-u", slurm_states.users[0])
@@ -44,7 +44,7 @@ def test_that_a_drained_node_takes_no_jobs_until_it_is_resumed(slurm_states: Slu
     node = slurm_states.nature.nodes[1]
     slurm_states.admin.drain(node, "to be repaired")
     waiting = submitted(slurm_states, "true", "-w", node)
-    wait_for("the reason", 20, lambda: f"UnavailableNodes:{node}" in slurm_states.run(
+    wait_for("the reason", 120, lambda: f"UnavailableNodes:{node}" in slurm_states.run(
         "squeue", "-h", "-j", waiting, "-o", "%r").stdout)
     slurm_states.admin.resume(node)
-    wait_for("the end", 60, lambda: slurm_states.admin.job_state(waiting) == "COMPLETED")
+    wait_for("the end", 120, lambda: slurm_states.admin.job_state(waiting) == "COMPLETED")

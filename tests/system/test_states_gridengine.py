@@ -18,7 +18,16 @@ from app.errors import BatchError, SubmissionRefusedError
 from app.model.jobs import Job, JobSpec, JobState
 from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
 from tests.peers.gridengine import GridFacility
-from tests.peers.job_client import SMALL, JobClient, job_client, parts_told, state_recipes, told, write_data
+from tests.peers.job_client import (
+    SMALL,
+    JobClient,
+    job_client,
+    parts_told,
+    state_recipes,
+    submitted_earlier,
+    told,
+    write_data,
+)
 
 PROFILE = SiteProfile("real", title="The Facility", batch=BatchSettings("gridengine"))
 
@@ -48,6 +57,7 @@ def crowd(gridengine: GridFacility) -> Iterator[dict[str, Job]]:
         jobs["purged before"] = client.submit("end", hold=True)
         client.waits_in(jobs["clean up"])
         gridengine.run("qdel", str(jobs["deleted by hand"].scheduler_id), user=gridengine.users[0])
+        submitted_earlier(jobs["deleted by hand"], 60)
         shutil.rmtree(jobs["purged before"].folder)
         client.jobs.release(jobs["purged before"].id)
         yield jobs
@@ -122,8 +132,9 @@ def test_that_a_chain_whose_first_step_fails_says_so_and_never_runs_the_second(c
     assert told(ended) == (JobState.FAILED, "step 1 of 2, Prepare: exit code 7", 7, None)
     done = client.until(ended, lambda j: j.parts[1].state.ended)
     assert done.parts[1].state is not JobState.COMPLETED
-    said = (Path(ended.folder) / "job-2.log").read_text()
-    assert said.strip() == "This step was not run, since the step “Prepare” before it did not succeed."
+    said = [line for line in (Path(ended.folder) / "job-2.log").read_text().splitlines()
+            if "wait_for: No record of process" not in line]       # bash, where process numbers come round quickly
+    assert said == ["This step was not run, since the step “Prepare” before it did not succeed."]
 
 
 def test_that_a_chain_runs_its_steps_one_after_the_other(client: JobClient, crowd: dict[str, Job]) -> None:
@@ -268,16 +279,13 @@ def test_that_without_a_master_all_is_as_last_known_and_nothing_failed(gridengin
     running, held = client.waits_in(client.submit("wait")), client.submit("end", hold=True)
     client.until(held, lambda j: j.state is JobState.HELD)
     before = {job.id: job.state for job in client.jobs.jobs()}
-    gridengine.daemons.stop("qmaster")
-    try:
+    with gridengine.master_away():
         seen = {job.id: job for job in client.jobs.jobs()}
         assert {job.id: job.state for job in seen.values()} == before
         assert seen[running.id].stale == seen[held.id].stale == (
             "Grid Engine does not answer at the moment; jobs that were submitted are not lost.")
         with job_client(gridengine, PROFILE) as other:
             assert other.jobs.job(running.id).state is JobState.RUNNING
-    finally:
-        gridengine.daemons.start("qmaster")
     assert client.until(running, lambda j: not j.stale).state is JobState.RUNNING
     client.jobs.cancel(running.id)
     client.jobs.cancel(held.id)

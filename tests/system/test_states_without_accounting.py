@@ -14,9 +14,9 @@ import pytest
 
 from app.model.jobs import Job, JobState
 from app.model.site import BatchSettings, DataSettings, SiteProfile
-from tests.peers.job_client import SMALL, JobClient, job_client, told, write_data
+from tests.peers.job_client import SMALL, JobClient, job_client, submitted_earlier, told, write_data
+from tests.peers.one_machine import wait_for
 from tests.peers.slurm import SlurmFacility
-from tests.peers.slurm_daemons import wait_for
 from tests.peers.small_disk import small_disk
 
 PROFILE = SiteProfile("real", title="The Facility", batch=BatchSettings("slurm"))
@@ -48,13 +48,14 @@ def forgotten(slurm_without_accounting: SlurmFacility) -> Iterator[dict[str, Job
         jobs["chain"] = client.submit("fail first", recipe="chain")
         jobs["cancelled by hand"] = client.submit("end", hold=True)
         jobs["purged"] = client.submit("end")
-        wait_for("two jobs to wait", 60, lambda: all(
+        wait_for("two jobs to wait", 120, lambda: all(
             (Path(jobs[name].folder) / "waits").exists() for name in ("wait", "time-out")))
         for name in ("wait", "cancelled by hand"):
             site.run("scancel", str(jobs[name].scheduler_id), user=site.users[0])
         site.admin.control("update", f"jobid={jobs['time-out'].scheduler_id}", "EndTime=now")
         wait_for("Slurm to forget", 120, lambda: not site.run("squeue", "-h", "-t", "all").stdout.strip())
         shutil.rmtree(jobs["purged"].folder)
+        submitted_earlier(jobs["cancelled by hand"], 60)
         yield jobs
 
 
