@@ -11,8 +11,10 @@ import shlex
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -24,18 +26,40 @@ from tests.contract.hostile import HOSTILE
 from tests.peers.gridengine import GridFacility
 from tests.peers.slurm import SlurmFacility
 
-_PATIENCE_S = 90.0
+_PATIENCE_S = 150.0
 _NUMBERS = itertools.count(1)
 SCHEDULERS = ("slurm", "gridengine")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A site that speaks a dialect, and a visitor there."""
+    """A site that speaks a dialect, and a visitor there, who is logged in."""
 
     dialect: Dialect
     facility: SlurmFacility | GridFacility
     user: str
+
+    @contextmanager
+    def logged_in(self) -> Iterator[Place]:
+        """While one connection stands, on which every command goes."""
+        with subprocess.Popen([*self._ssh(), "-M", "-N", self._login], stdin=subprocess.DEVNULL) as master:
+            wait_for(f"the login of {self.user}", lambda: self._control.exists() or master.poll() is not None)
+            yield self
+            master.terminate()
+
+    @property
+    def _control(self) -> Path:
+        return self.facility.layout.root / "ssh" / f"control.{self.user}"
+
+    @property
+    def _login(self) -> str:
+        return f"{self.user}@{self.facility.host}"
+
+    def _ssh(self) -> list[str]:
+        return ["ssh", "-F", "none", "-p", str(self.facility.port), "-i", str(self.facility.key(self.user)),
+                "-S", str(self._control), "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
 
     @property
     def home(self) -> Path:
@@ -44,11 +68,8 @@ class Place:
     def run(self, argv: Sequence[str], folder: str = ".") -> subprocess.CompletedProcess[str]:
         """As a transport does: an argument list becomes one text for the shell at the site."""
         command = f"cd {shlex.quote(folder)} && {shlex.join(argv)}"
-        return subprocess.run(
-            ["ssh", "-F", "none", "-p", str(self.facility.port), "-i", str(self.facility.key(self.user)),
-             "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-             "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", f"{self.user}@{self.facility.host}", command],
-            capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False)
+        return subprocess.run([*self._ssh(), self._login, command], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=120, check=False)
 
     def written(self, body: str, wish: StepWish, folder: str) -> None:
         """``job.sh`` in a folder of the visitor's, written as the visitor."""
@@ -92,26 +113,29 @@ class Place:
         return self.dialect.control_problem(done.returncode, done.stdout, done.stderr)
 
 
-def wait_for(what: str, ask: Callable[[], list[JobRow]]) -> list[JobRow]:
+def wait_for(what: str, ask: Callable[[], _T]) -> _T:
     deadline = time.monotonic() + _PATIENCE_S
     while not (found := ask()):
         assert time.monotonic() < deadline, f"never came: {what}"
-        time.sleep(0.3)
+        time.sleep(0.1)
     return found
 
 
+@pytest.fixture(scope="module")
+def places(slurm: SlurmFacility, gridengine: GridFacility) -> Iterator[dict[str, Place]]:
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(Place(dialect_for(name, "far"), facility, user).logged_in())
+               for name, facility, user in (("slurm", slurm, slurm.users[0]), ("direct", slurm, slurm.users[1]),
+                                            ("gridengine", gridengine, gridengine.users[0]))}
+
+
 @pytest.fixture(params=[*SCHEDULERS, "direct"])
-def place(request: pytest.FixtureRequest, slurm: SlurmFacility, gridengine: GridFacility) -> Iterator[Place]:
-    system = request.param
-    facility = gridengine if system == "gridengine" else slurm
-    made = Place(dialect_for(system, "far"), facility, facility.users[system == "direct"])
+def place(request: pytest.FixtureRequest, places: dict[str, Place]) -> Iterator[Place]:
+    made = places[request.param]
     yield made
     if open_ids := sorted({row.scheduler_id for row in made.listed() if not row.state.ended}):
         made.told(made.dialect.cancel_argv(open_ids))
-        for number in open_ids:
-            wait_for(f"the end of {number}", lambda number=number: [  # type: ignore[misc]
-                JobRow(number, JobState.UNKNOWN)] if all(
-                    row.state.ended for row in made.listed() if row.scheduler_id == number) else [])
+        wait_for(f"the ends of {open_ids}", lambda: all(row.state.ended for row in made.listed()))
     assert [str(path) for path in made.home.rglob("*CANARY*") if path.name == "CANARY"] == []
 
 
@@ -172,11 +196,16 @@ def test_that_a_held_job_is_told_as_such_and_may_be_released(place: Place) -> No
 
 
 def test_that_a_job_waits_for_several_others(place: Place) -> None:
-    before = [place.submit("sleep 10"), place.submit("sleep 8")]
+    gates = [f"gate{next(_NUMBERS)}" for _ in range(2)]
+    before = [place.submit("until [ -e open ]; do sleep 0.1; done", folder=gate) for gate in gates]
     number = place.submit("true", after=before)
-    rows = [row for row in place.listed() if row.scheduler_id == number]
-    assert [(row.state, row.reason.partition(" (")[0]) for row in rows] == [
-        (JobState.QUEUED, "waiting for another job")]
+    for gate in gates:
+        rows = [row for row in place.listed() if row.scheduler_id == number]
+        assert [(row.state, row.reason.partition(" (")[0]) for row in rows] == [
+            (JobState.QUEUED, "waiting for another job")]
+        (place.home / gate / "open").touch()
+        if gate == gates[0]:
+            assert place.ends(before[0])[0].state is JobState.COMPLETED
     (row,) = place.ends(number)
     assert row.state is JobState.COMPLETED
     assert row.started is not None
@@ -224,7 +253,7 @@ def test_that_names_of_jobs_started_by_hand_are_read_and_never_run(place: Place)
             continue
         argv = {"Slurm": ["sbatch", "--hold", f"--job-name={text}", "--wrap=true"],
                 "Grid Engine": ["qsub", "-h", "-N", text, "-b", "y", "true"]}[place.dialect.title]
-        taken += place.run(argv).returncode == 0
+        taken += place.facility.run(*argv, user=place.user).returncode == 0
     assert taken > 10
     rows = place.listed()
     assert len({row.scheduler_id for row in rows}) > taken

@@ -286,3 +286,6 @@ def test_that_a_time_limit_is_told(client: JobClient, crowd: dict[str, Job]) -> 
     assert told(ended) == (JobState.FAILED, "the time limit was reached", None, None)
     assert any("DUE TO TIME LIMIT" in line for line in ended.last_lines)
     assert ended.time_limit_s == 60
+    assert ended.started
+    assert ended.ended
+    assert ended.time_limit_s == 60
