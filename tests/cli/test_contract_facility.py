@@ -52,7 +52,7 @@ def test_that_the_facility_tells_its_addresses_and_stops_on_sigterm(shell: Shell
     assert tomllib.loads(profile.read_text(encoding="utf-8"))["name"]
     assert state in profile.parents
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out == b""
     assert b"Traceback" not in err
@@ -207,7 +207,7 @@ def test_that_ctrl_c_while_a_code_is_shown_is_130(facility: DemoFacility, shell:
         if json.loads(line)["event"] == "device_code":
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert checked_error(130, json.loads(out))["kind"] == "cancelled"
     assert b"Traceback" not in err

@@ -131,7 +131,7 @@ def test_that_progress_is_on_standard_error_and_ctrl_c_leaves_nothing(shell: She
 
 def _told_of_frames(process: Any) -> dict[str, str]:
     """The first event that tells of frames."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         event: dict[str, str] = json.loads(process.stderr.readline())
         if event["event"] == "progress" and "frames" in event["text"]:

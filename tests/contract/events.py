@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 class Changes:

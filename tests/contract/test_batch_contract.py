@@ -16,7 +16,7 @@ from tests.contract.batch_systems import BatchSystem, demo_batch
 
 US = "\x1f"
 _QUEUE = US.join(("%i", "%T", "%r", "%M", "%l", "%S", "%P", "%N", "%j"))
-_PATIENCE_S = 40.0
+_PATIENCE_S = 150.0
 
 
 @pytest.fixture(scope="module")

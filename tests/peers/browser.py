@@ -12,4 +12,4 @@ def browse(address: str, ca: Path) -> str:
     with requests.Session() as browser:
         browser.verify = str(ca)
         browser.trust_env = False
-        return browser.get(address, timeout=10).text
+        return browser.get(address, timeout=60).text

@@ -43,7 +43,7 @@ from tests.peers.sshd import public_line, write_private
 _RADSEC_CONF = b"/etc/radsec.conf\0"
 HOST_NAME = "radius.facility.example"
 AES128, AES256 = "1.3.6.1.5.5.15.1.1.17", "1.3.6.1.5.5.15.1.1.18"
-START_S = 20.0
+START_S = 60.0
 _KERBEROS, _GSS_EAP = bytes.fromhex("2a864886f712010202"), bytes.fromhex("2b060105050f010111")
 _MECHANISM = ("/usr/lib/*/gss/mech_eap.so", "/usr/lib/gss/mech_eap.so")
 

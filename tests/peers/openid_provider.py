@@ -29,7 +29,7 @@ from tests.peers.pki import Pki
 
 _HERE = Path(__file__).parent / "oidc"
 _INSTALLED = Path(__file__).parent.parent.parent / ".run" / "peers" / "oidc"
-START_S = 30.0
+START_S = 60.0
 
 
 @dataclass
@@ -165,7 +165,7 @@ def visit(address: str, pki: Pki, user: str, refuse: bool = False, stop: str = "
             if refuse and "login" not in fields:
                 way_out = re.search(r'href="([^"]*/abort)"', page.text)
                 if way_out is not None:
-                    return browser.get(urljoin(page.url, html.unescape(way_out.group(1))), timeout=10).text
+                    return browser.get(urljoin(page.url, html.unescape(way_out.group(1))), timeout=60).text
                 fields["abort"] = "yes"
             if "login" in fields:
                 fields.update(login=user, password="any")

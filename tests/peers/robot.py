@@ -49,7 +49,7 @@ class Robot:
 
     def sign_in(self, authorization_uri: str) -> str:
         """Approve an authorization request and bring the answer to the application; returns the page it shows."""
-        return requests.get(self.authorize(authorization_uri), timeout=10).text
+        return requests.get(self.authorize(authorization_uri), timeout=60).text
 
     def _device(self, uri: str, user_code: str, action: str) -> str:
         form = self._get(uri)
@@ -66,7 +66,7 @@ class Robot:
         return {"person": self.person, "pin": Path(self.pin_file).read_text(encoding="utf-8").strip()}
 
     def _get(self, uri: str) -> Form:
-        response = self.session.get(uri, verify=self.ca_file, timeout=10)
+        response = self.session.get(uri, verify=self.ca_file, timeout=60)
         return _form(response.text)
 
     def _post(self, uri: str, form: Form, action: str, changes: dict[str, str]) -> Form:

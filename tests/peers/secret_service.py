@@ -15,7 +15,7 @@ from jeepney.io.blocking import open_dbus_connection
 
 from tests.peers.need import need_program
 
-START_S = 20.0
+START_S = 60.0
 
 
 @contextlib.contextmanager

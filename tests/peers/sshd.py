@@ -39,7 +39,7 @@ from tests.checks.secrets import register_key
 from tests.peers.ports import free_port
 
 SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
-START_S = 10.0
+START_S = 60.0
 
 
 def public_line(key: Ed25519PrivateKey) -> str:

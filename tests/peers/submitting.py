@@ -59,7 +59,7 @@ class Client:
                 try:
                     link = paramiko.Transport(socket.create_connection((self._address.host, self._address.port), 10))
                     self._links.append(link)
-                    link.start_client(timeout=10)
+                    link.start_client(timeout=60)
                     link.auth_publickey(self._address.user,
                                         paramiko.Ed25519Key.from_private_key_file(self._address.key))
                     self._transport = SshTransport(link, self._address.host)

@@ -20,7 +20,7 @@ from app.remote.connection import Connection, ConnectionState, Patience
 from app.remote.ssh.transport import SshTransport
 from tests.peers.slurm import SlurmFacility
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 
 
 def until(claim: Callable[[], Any], what: str = "") -> Any:
@@ -52,7 +52,7 @@ class Program:
         user = self.site.users[0]
         link = paramiko.Transport(socket.create_connection((self.site.host, self.site.port), 10))
         try:
-            link.start_client(timeout=10)
+            link.start_client(timeout=60)
             link.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(self.site.key(user))))
         except (paramiko.SSHException, EOFError, OSError) as error:
             link.close()

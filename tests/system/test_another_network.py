@@ -25,7 +25,7 @@ from tests.peers.relay import relay
 from tests.peers.sshd import public_line, sshd, write_private
 
 pytestmark = pytest.mark.system
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 PATIENT = Patience(lost_s=3600, unresponsive_s=3600, settled_s=0.1)       # silence alone would take an hour
 
 

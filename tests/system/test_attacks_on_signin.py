@@ -41,7 +41,7 @@ def changed(address: str, **changes: str | None) -> str:
 
 
 def bring(address: str) -> requests.Response:
-    return requests.get(address, timeout=10)
+    return requests.get(address, timeout=60)
 
 
 def test_that_a_code_cannot_be_used_twice(provider: OpenIdProvider) -> None:

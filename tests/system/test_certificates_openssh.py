@@ -45,7 +45,7 @@ def server(tmp_path: Path) -> Iterator[Sshd]:
 def link_to(server: Sshd) -> paramiko.Transport:
     link = paramiko.Transport(socket.create_connection(("127.0.0.1", server.port), 10))
     link.set_log_channel("test")
-    link.start_client(timeout=10)
+    link.start_client(timeout=60)
     return link
 
 

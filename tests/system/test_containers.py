@@ -65,7 +65,7 @@ def image() -> Path:
 def transport(slurm: SlurmFacility) -> Iterator[Transport]:
     user = slurm.users[0]
     link = paramiko.Transport(socket.create_connection((slurm.host, slurm.port), 10))
-    link.start_client(timeout=10)
+    link.start_client(timeout=60)
     link.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(slurm.key(user))))
     made = SshTransport(link, slurm.host)
     yield made

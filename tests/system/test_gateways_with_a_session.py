@@ -278,12 +278,12 @@ def test_that_waiting_for_somebody_else_s_login_can_be_given_up(site: Site) -> N
     class Slow(FakePerson):
         def answer_prompts(self, *arguments: Any, **named: Any) -> list[str] | None:
             asked.set()
-            go_on.wait(20)
+            go_on.wait(90)
             return super().answer_prompts(*arguments, **named)
 
     first = threading.Thread(target=lambda: site.open(gateway, Slow(answers=[[PASSWORD], [OTP]])))
     first.start()
-    assert asked.wait(20)
+    assert asked.wait(90)
     impatient = FakePerson()
     impatient.cancelled.set()
     with pytest.raises(CancelledByUserError):

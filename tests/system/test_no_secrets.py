@@ -31,7 +31,7 @@ from tests.peers.openid_provider import OpenIdProvider, openid_provider
 from tests.peers.pki import make_pki
 from tests.peers.slurm import SlurmFacility
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 
 
 class Onlooker:

@@ -33,7 +33,7 @@ from tests.peers.small_disk import small_disk
 from tests.peers.sshd import Sshd, public_line, sshd, write_private
 
 pytestmark = pytest.mark.system
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 OPENED_S = 300.0
 
 

@@ -74,7 +74,7 @@ class Sleeper(FakePerson):
                        within_s: float = 0.0, conversation: Conversation | None = None) -> list[str] | None:
         super().answer_prompts(host, title, instructions, prompts, within_s, conversation)
         assert conversation is not None
-        assert conversation.over.wait(30), "nobody told the dialog that the server is gone"
+        assert conversation.over.wait(90), "nobody told the dialog that the server is gone"
         self.reason = conversation.reason
         return None
 

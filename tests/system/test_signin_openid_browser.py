@@ -103,7 +103,7 @@ def test_that_a_provider_that_does_not_know_us_says_so_in_the_browser(provider: 
     shown: list[str] = []
 
     def look(page: str) -> None:
-        shown.append(requests.get(page, verify=str(provider.pki.ca), timeout=10).text)
+        shown.append(requests.get(page, verify=str(provider.pki.ca), timeout=60).text)
         person.cancelled.set()
 
     person = FakePerson(on_page=look, way="browser")
@@ -133,7 +133,7 @@ def test_that_signing_out_everywhere_leads_to_the_providers_own_page(provider: O
     sites.sign_in("one", at_the_browser(provider))
     done = sites.sign_out_everywhere("two")
     assert (sorted(done.sites), done.revoked) == (["one", "two"], True)
-    page = requests.get(done.page, verify=str(provider.pki.ca), timeout=10)
+    page = requests.get(done.page, verify=str(provider.pki.ca), timeout=60)
     assert page.status_code == 200
     assert "/session/end/confirm" in page.text
     assert sites.identity("one") is None

@@ -25,7 +25,7 @@ from app.remote.seams import Transport
 from app.remote.ssh.transport import SshTransport
 from tests.peers.slurm import SlurmFacility
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 TOML = ('schema = 1\nname = "{}"\nversion = "7.1"\ntitle = "The site\'s own"\n'
         '[[outputs]]\ntitle = "Sum"\nfile = "result.h5"\n')
 PROGRAM = """
@@ -47,7 +47,7 @@ main({"run": run})
 def transport(slurm: SlurmFacility) -> Iterator[Transport]:
     user = slurm.users[0]
     link = paramiko.Transport(socket.create_connection((slurm.host, slurm.port), 10))
-    link.start_client(timeout=10)
+    link.start_client(timeout=60)
     link.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(slurm.key(user))))
     made = SshTransport(link, slurm.host)
     yield made

@@ -32,7 +32,7 @@ from tests.peers.slurm import SlurmFacility
 
 pytestmark = pytest.mark.system
 
-PATIENCE_S = 120.0
+PATIENCE_S = 150.0
 NEVER = threading.Event()
 
 
@@ -43,7 +43,7 @@ class Client:
         self._site, self.recipe = site, shipped_recipes()["tomography"]
         user = site.users[0]
         link = paramiko.Transport(socket.create_connection((site.host, site.port), 10))
-        link.start_client(timeout=10)
+        link.start_client(timeout=60)
         link.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(site.key(user))))
         self._link = SshTransport(link, site.host)
         self.jobs = JobService(SiteProfile(

@@ -38,7 +38,7 @@ from tests.unit.jobs.trial_site import RECIPE
 
 pytestmark = pytest.mark.system
 
-PATIENCE_S = 60.0
+PATIENCE_S = 150.0
 NEVER = threading.Event()
 EIGER = "S2p5min_00070_00001.h5"
 COMMON = {source.name: source.read_text() for source in resource_path("recipes", "common").glob("*.py")}
@@ -65,7 +65,7 @@ class Client:
             if self._link is None or not self._link.alive:
                 user = self._site.users[0]
                 link = paramiko.Transport(socket.create_connection((self._site.host, self._site.port), 10))
-                link.start_client(timeout=10)
+                link.start_client(timeout=60)
                 link.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(self._site.key(user))))
                 self._link = SshTransport(link, self._site.host)
             return self._link

@@ -31,7 +31,7 @@ from tests.peers.small_disk import small_disk
 from tests.peers.sshd import public_line, sshd, write_private
 
 DEBIAN_PYTHON = "/usr/bin/python3"
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 STATES = ConnectionState
 QUICK = Patience(heartbeat_s=0.2, unresponsive_s=1.0, lost_s=2.0)
 GOOD_SIDE = 3000
