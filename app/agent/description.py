@@ -51,9 +51,10 @@ class Description:
         view = self.view()
         technique = self.technique(view)
         x_scale, y_scale, normalization = self._scales(view, technique)
+        axes = self._coordinates() if view == "scatter" else self.axes
         return {
             "view": view, "signal": named(self.signal, self.home),
-            "axes": [named(axis, self.home) if axis else None for axis in self.axes],
+            "axes": [named(axis, self.home) if axis else None for axis in axes],
             "errors": self._path(errors_of(self.group, self.dataset, self.found.name, self.shape)),
             "auxiliary_signals": self._auxiliary(), "interpretation": self.interpretation or None,
             "x_scale": x_scale, "y_scale": y_scale,
@@ -63,9 +64,9 @@ class Description:
             "frame": self.frame(view), "rule": self.found.rule, "missing": list(self.found.missing),
             "shape": list(self.shape), "dtype": _dtype_text(self.dataset), "title": self._title(),
             "signal_units": get_text(self.dataset, "units"),
-            "axes_units": [get_text(axis.node, "units") if axis else "" for axis in self.axes],
+            "axes_units": [get_text(axis.node, "units") if axis else "" for axis in axes],
             "signal_name": get_text(self.dataset, "long_name"),
-            "axes_names": [get_text(axis.node, "long_name") if axis else "" for axis in self.axes],
+            "axes_names": [get_text(axis.node, "long_name") if axis else "" for axis in axes],
             "reduction": "max" if technique == "counts" else "mean",
         }
 
@@ -130,7 +131,13 @@ class Description:
         axes = names_in(get_attribute(self.group.node, "axes"))
         if len([name for name in axes if name not in ("", ".")]) < 2 or get_text(self.group.node, "signal") == "":
             return False
-        return all(length_of(self.group, name) == self.shape[0] for name in axes[:2])
+        return self.found.name not in axes[:2] and all(
+            length_of(self.group, name) == self.shape[0] for name in axes[:2])
+
+    def _coordinates(self) -> List[Optional[links.Place]]:
+        """Where points lie: the data of x and y."""
+        return [sibling(self.group, name)
+                for name in names_in(get_attribute(self.group.node, "axes"))[:2]]
 
     def _is_volume(self) -> bool:
         if len(self.shape) != 3:

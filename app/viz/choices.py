@@ -56,6 +56,12 @@ class ViewChoices:
     def with_manual_limits(self, low: float, high: float) -> ViewChoices:
         return replace(self, rule=LimitsRule.MANUAL, limits=(low, high))
 
+    def with_automatic_limits(self, description: PlotDescription) -> ViewChoices:
+        """Limits that follow the picture, by the rule of ``description``."""
+        described = self.for_plot(description).rule
+        rule = LimitsRule.PERCENTILE_1_99 if described is LimitsRule.MANUAL else described
+        return replace(self, rule=rule, limits=None, locked=False)
+
     def as_json(self) -> dict[str, Any]:
         values = dict(vars(self))
         values["rule"] = self.rule.name

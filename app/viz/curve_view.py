@@ -47,7 +47,7 @@ class CurveView(Themed):
         super().__init__(parent)
         self.description = description
         self._curves: list[Curve] = []
-        self._scatter: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+        self.points: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._shown_once = False
         stack_shape = tuple(n for n in description.shape[:-1])
 
@@ -106,7 +106,7 @@ class CurveView(Themed):
             faint: to compare with; another curve is the newest.
         """
         self.overlay.clear()
-        self._scatter = None
+        self.points = None
         curve = Curve.of(x, y, errors, name, leading, valid, faint)
         kept = [old for old in self._curves if (old.leading, old.name) != (leading, name)]
         if not self.toolbar.overlaid:
@@ -117,16 +117,15 @@ class CurveView(Themed):
         if self.slider is not None:
             self.slider.frame_shown(leading)
 
-    def show_scatter(self, x: np.ndarray, y: np.ndarray, values: np.ndarray, x_name: str = "",
-                     y_name: str = "") -> None:
-        """Draw points at (x, y), coloured by ``values``; all (n,). The names stand at the axes."""
+    def show_scatter(self, x: np.ndarray, y: np.ndarray, values: np.ndarray) -> None:
+        """Draw points at (x, y), coloured by ``values``; all (n,)."""
         self.overlay.clear()
-        self.x_axis.set_title(x_name, "")
-        self.y_axis.set_title(y_name, "")
+        self.x_axis.set_title(*self.description.axis_words(0))
+        self.y_axis.set_title(*self.description.axis_words(1))
         self._curves = []
         flat = [np.ravel(np.asarray(part, dtype=np.float64)) for part in (x, y, values)]
         size = min(part.size for part in flat)
-        self._scatter = (flat[0][:size], flat[1][:size], flat[2][:size])
+        self.points = (flat[0][:size], flat[1][:size], flat[2][:size])
         self._draw()
 
     def show_guide(self, index: int | None) -> None:
@@ -276,15 +275,15 @@ class CurveView(Themed):
             axis.show_grid(self.toolbar.gridded)
         self._items.hide_marker()
         theme = theme_of(self)
-        if self._scatter is not None:
-            scale = self._items.show_points(*self._scatter, self.description.colormap or "viridis", theme)
+        if self.points is not None:
+            scale = self._items.show_points(*self.points, self.description.colormap or "viridis", theme)
             self.colour_bar.set_scale(scale)
             self.colour_bar.set_units(self.description.signal_units)
             self.legend.show_entries([])
         else:
             colours = self._items.show_curves(self._curves, theme, self.toolbar.errors_shown)
             self.legend.show_entries([(self._name(c), colour) for c, colour in zip(self._curves, colours, strict=True)])
-        self.colour_bar.setVisible(self._scatter is not None)
+        self.colour_bar.setVisible(self.points is not None)
         self._draw_guide()
         self._say_what_is_hidden()
 
