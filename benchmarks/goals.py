@@ -1,4 +1,4 @@
-"""From measurements to the rows of the table: medians, limits, ratios, and which goals of issue 3 are met."""
+"""From measurements to the rows of the table: medians, limits, ratios, and which goals are met."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from app.recipes.parameters import complete
 
 ROOT = Path(__file__).resolve().parent.parent
 PILATUS_1M = (1043, 981)
-MEASURED = Path(os.environ.get("BEAMSIDE_DATA", "/work/shared/data")) / "saxs" / "S2p5min_00070_00001.h5"
+MEASURED = Path(os.environ.get("BEAMSIDE_DATA") or ROOT.parent / "shared" / "data") / "saxs" / "S2p5min_00070_00001.h5"
 DATA_PATH = "/entry/data/data"
 PONI = ("poni_version: 2\nDetector: Detector\n"
         'Detector_config: {{"pixel1": {pixel}, "pixel2": {pixel}, "max_shape": [{shape[0]}, {shape[1]}]}}\n'

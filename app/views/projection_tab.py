@@ -33,9 +33,6 @@ from app.viz.icons import set_icon
 from app.viz.progress_strip import ProgressStrip
 from app.viz.stack_view import StackView
 
-OPERATION_NAMES = {StackOperation.MAX: "Maximum", StackOperation.MEAN: "Mean", StackOperation.MIN: "Minimum",
-                   StackOperation.SUM: "Sum", StackOperation.STD: "Standard deviation"}
-
 _OUTDATED = "of the file as it was: it has changed since"
 
 

@@ -53,10 +53,6 @@ class HandingIn(QObject):
         self._without_link = ""
         session.state_changed.connect(self._link_changed)
 
-    @property
-    def is_busy(self) -> bool:
-        return self._working is not None
-
     def forget(self) -> None:
         """What is asked for has changed."""
         if self._warned is not None:
