@@ -186,10 +186,15 @@ def main(steps, argv=None):
     signal.signal(signal.SIGTERM, _stop)
     sys.excepthook, sys.unraisablehook = _but_hdf5(sys.excepthook), _but_hdf5(sys.unraisablehook)
     ended = _ended(steps, sys.argv if argv is None else argv)
-    if isinstance(ended, str) and ended.startswith(tuple(_FULL.values())):
+    if isinstance(ended, str) and disk_is_full(ended):
         print(ended, file=sys.stderr, flush=True)
         os._exit(1)     # HDF5 would try to write its open files once more, and crash
     sys.exit(ended)
+
+
+def disk_is_full(said):
+    """Whether a sentence of `sentence` says that nothing can be written any more."""
+    return said.startswith(tuple(_FULL.values()))
 
 
 def _but_hdf5(hook):
