@@ -33,7 +33,9 @@ _log = logging.getLogger(__name__)
 class Preparation:
     """Prepares jobs of one site."""
 
-    def __init__(self, profile: SiteProfile, store: JobStore, batch: BatchSystem) -> None:
+    def __init__(self, profile: SiteProfile, store: JobStore, batch: BatchSystem, told: set[PurePosixPath]) -> None:
+        """``told``: folders that the person was warned of already; a live set."""
+        self._told = told
         self._profile = profile
         self._store = store
         self._batch = batch
@@ -57,7 +59,7 @@ class Preparation:
         inputs = tuple(absolute(text, home) for text in spec.inputs)
         files = [(file_of(text), "input") for text in inputs]
         files += [(file_of(text), parameter.title) for parameter, text in paths_in(recipe, parameters)]
-        parent, states, warnings = self._place(home, files)
+        parent, states, warnings = self._place(home, files, spec.kind)
         sizes = [InputExtent(nbytes=state.nbytes) for state in states[:len(inputs)]]
         extents = spec.extents if len(spec.extents) == len(inputs) else sizes
         partitions = self._partitions_if_known()
@@ -84,8 +86,8 @@ class Preparation:
         return Draft(job_id, self._profile.name, name, recipe, folder, drafts, submission, spec, inputs, parameters,
                      time.time(), tuple(p.job.id for p in after), (*warnings, *told), rest)
 
-    def _place(self, home: PurePosixPath,
-               files: Sequence[tuple[PurePosixPath, str]]) -> tuple[PurePosixPath, list[PathState], list[str]]:
+    def _place(self, home: PurePosixPath, files: Sequence[tuple[PurePosixPath, str]],
+               kind: JobKind) -> tuple[PurePosixPath, list[PathState], list[str]]:
         """The folder for the job's folder, what is known of the files, and what there is to warn of."""
         place = job_place(home, self._profile.data, files[0][0])
         raw = place.raw or place.folder
@@ -100,7 +102,11 @@ class Preparation:
         if place.raw is not None and inside(parent.real, raw_state.real):
             raise raw_place(place.folder)
         if place.visit is None or parent.writable:
-            return place.folder, states, []
+            if not parent.open_to_others or kind is not JobKind.RUN or place.folder in self._told:
+                return place.folder, states, []
+            self._told.add(place.folder)
+            sentence = f"Everybody who may write in {place.folder} can put another program into the place of your job"
+            return place.folder, states, [f"{sentence}: its owner can prevent that with chmod +t."]
         elsewhere = home_folder(home)
         return elsewhere, states, [
             f"You may not write in {place.folder.parent}: the job and its results go to {elsewhere}."]

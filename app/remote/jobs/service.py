@@ -49,6 +49,7 @@ class JobService:
         self._recipes = recipes         # a live mapping where the site keeps its own (RecipeShelf): never copy it
         self._store = JobStore(transport)
         self._batch = BatchSystem(profile, transport)
+        self._preparation = Preparation(profile, self._store, self._batch, set())
         self._pace = Pace(profile.batch.poll_s)
         self._look = threading.RLock()          # one look at a time; guards what follows
         self._follower = Follower(profile, self._batch, self._store, self._pace, self._recipes)
@@ -107,8 +108,7 @@ class JobService:
         """
         self._batch.check()
         recipe = self._recipe(spec.recipe)
-        return Preparation(self._profile, self._store, self._batch).draft(
-            spec, recipe, self._predecessors(spec.after), self._transport())
+        return self._preparation.draft(spec, recipe, self._predecessors(spec.after), self._transport())
 
     def expected_start(self, draft: Draft) -> float | None:
         """When the batch system would start a draft, in seconds since the epoch; ``None``: it does not say.
@@ -173,7 +173,7 @@ class JobService:
         wishes = {**spec.step_resources, first: overlaid(asked, spec.step_resources.get(first, Resources()))}
         placed = replace(spec.resources, partition=asked.partition or spec.resources.partition,
                          account=asked.account or spec.resources.account)
-        return Preparation(self._profile, self._store, self._batch).draft(
+        return self._preparation.draft(
             replace(spec, resources=placed, step_resources=wishes), recipe, self._predecessors(spec.after),
             self._transport(), rest)
 

@@ -38,13 +38,19 @@ _MOST_TEXT = 60_000     # of paths in one command: Linux takes no argument of mo
 _ROOT = PurePosixPath("/")
 
 _SUBMIT = r"""
+keep_apart() {          # a folder of ours in which others may write: each may take away only what is their own
+  case $(ls -ldn -- "$1" 2>/dev/null) in d????w???[-x]* | d???????w[-x]*)
+    if [ -O "$1" ] && [ ! -L "$1" ]; then chmod +t -- "$1" 2>/dev/null; fi ;;
+  esac
+}
 parent=$1 id=$2 index=$3 token=$4 inner=$5
 folder=$parent/$id; part=$parent/.$id.$token
 if [ -d "$folder" ]; then
   cat >/dev/null
 else
   if mkdir -p -- "${parent%/*}" && mkdir -- "$parent" 2>/dev/null; then chmod +t -- "$parent" 2>/dev/null; fi
-  mkdir -p -- "$parent" && mkdir -- "$part" && tar -xf - --no-same-owner -C "$part" && [ -f "$part/job.json" ] || {
+  mkdir -p -- "$parent" && keep_apart "$parent"
+  mkdir -- "$part" && tar -xf - --no-same-owner -C "$part" && [ -f "$part/job.json" ] || {
     rm -rf -- "$part"; exit 81; }
   chmod -R go-w -- "$part" 2>/dev/null          # programs are in it, and others may write beside it
   mv -T -- "$part" "$folder" 2>/dev/null || { rm -rf -- "$part"; [ -d "$folder" ] || exit 81; }
@@ -73,9 +79,12 @@ for p; do
   if [ -e "$p" ]; then e=there; else e=absent; fi
   if [ -r "$p" ]; then r=readable; else r=closed; fi
   if [ -d "${d:-/}" ] && [ -w "${d:-/}" ]; then w=writable; else w=fixed; fi
-  if [ -d "$p" ]; then s=$(timeout 10 du -sLk -- "$p" 2>/dev/null | awk '{ print $1 * 1024; exit }')
+  o=own
+  if [ -d "$p" ]; then
+    case $(ls -ldn -- "$p/." 2>/dev/null) in d????w???[-x]* | d???????w[-x]*) [ -O "$p" ] || o=open ;; esac
+    s=$(timeout 10 du -sLk -- "$p" 2>/dev/null | awk '{ print $1 * 1024; exit }')
   else s=$(stat -Lc %s -- "$p" 2>/dev/null); fi
-  printf '%s %s %s %s %s\035' "$e" "$r" "$w" "${s:-0}" "$(readlink -f -- "${d:-/}")${p#"$d"}"
+  printf '%s %s %s %s %s %s\035' "$e" "$r" "$w" "${s:-0}" "$o" "$(readlink -f -- "${d:-/}")${p#"$d"}"
 done
 """
 _WRITE = r"""umask go-w; cd -- "$1" && { cat >".$2.$3" && mv -f -- ".$2.$3" "$2" || { rm -f -- ".$2.$3"; exit 1; }; }"""
@@ -115,7 +124,8 @@ class Submission:
 class PathState:
     """What is known of a path at the site; ``writable``: it, or its nearest folder that exists, can be written.
 
-    ``nbytes``: of the file, or of all in the folder; ``real``: without symbolic links.
+    ``nbytes``: of the file, or of all in the folder; ``real``: without symbolic links; ``open_to_others``: a folder of
+    somebody else's in which not only its owner may write, and everybody who may can take away what is another's.
     """
 
     exists: bool
@@ -123,6 +133,7 @@ class PathState:
     writable: bool
     nbytes: int = 0
     real: PurePosixPath = _ROOT
+    open_to_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,10 +166,11 @@ class JobStore:
         result = self.run(_PROBE, *(str(p) for p in paths), timeout_s=60.0)
         out = []
         for path, text in zip(paths, after_mark(result).decode("utf-8", "surrogateescape").split("\x1d"), strict=False):
-            words = text.split(" ", 4)
+            words = text.split(" ", 5)
             size = int(words[3]) if words[3:] and words[3].isdecimal() else 0
             out.append(PathState("there" in words[:1], "readable" in words[:2], "writable" in words[:3], size,
-                                 PurePosixPath(words[4]) if words[4:] and words[4].startswith("/") else path))
+                                 PurePosixPath(words[5]) if words[5:] and words[5].startswith("/") else path,
+                                 "open" in words[4:5]))
         return out
 
     def submit(self, folder: PurePosixPath, files: Mapping[str, str]) -> Submission:

@@ -17,7 +17,7 @@ from app.model.jobs import JobKind, JobSpec, JobState
 from app.remote.jobs.service import JobService
 from app.remote.jobs.store import JobStore
 from app.remote.seams import CommandResult
-from tests.peers.need import need_program
+from tests.peers.need import need_program, need_root
 from tests.unit.jobs.conftest import FakeLink
 from tests.unit.jobs.fake_slurm import FakeSlurm
 from tests.unit.jobs.test_jobs_following import known_jobs
@@ -170,3 +170,37 @@ def test_that_thousands_of_files_fit_into_commands_that_a_site_takes(tmp_path: P
     assert [state.exists for state in store.probe(paths)] == [False] * 2499 + [True]
     assert [tail.text for tail in store.log_tails(paths, 3)] == [""] * 2499 + ["x"]
     assert max(sizes) < 128_000, "Linux takes no longer argument, and sshd makes one of the whole command"
+
+
+def place_of(scan: Path, mode: int) -> Path:
+    """Where jobs on the scan go: a folder that is there already."""
+    place = scan.parent.parent / "PROCESSED_DATA/beamside"
+    place.mkdir(parents=True)
+    place.chmod(mode)
+    return place
+
+
+@pytest.mark.parametrize(("mode", "after"), [(0o2775, 0o3775), (0o777, 0o1777), (0o2755, 0o2755), (0o3775, 0o3775)])
+def test_that_an_old_folder_of_ours_is_closed_to_others_tricks(service: JobService, scan: Path, mode: int,
+                                                               after: int) -> None:
+    place = place_of(scan, mode)
+    draft = service.prepare(JobSpec("near", "chain", (str(scan),), {}))
+    assert draft.folder.parent == PurePosixPath(place)
+    assert draft.warnings == ()
+    service.submit(draft)
+    assert stat.S_IMODE(place.stat().st_mode) == after
+
+
+@pytest.mark.parametrize(("mode", "open_to_others"), [(0o2775, True), (0o777, True), (0o757, True), (0o2755, False),
+                                                      (0o3775, False), (0o1777, False)])
+def test_that_a_folder_of_somebody_else_is_told_of_once(service: JobService, scan: Path, mode: int,
+                                                       open_to_others: bool) -> None:
+    need_root("a folder of somebody else")
+    place = place_of(scan, mode)
+    os.chown(place, 12345, 12345)
+    place.chmod(mode)
+    spec = JobSpec("near", "chain", (str(scan),), {})
+    told = service.prepare(spec).warnings
+    assert len(told) == open_to_others
+    assert all(f"Everybody who may write in {place} can put another program" in sentence for sentence in told)
+    assert service.prepare(spec).warnings == ()
