@@ -259,10 +259,10 @@ class SlicesView(QWidget):
         for panel, place in zip(self.panels, _PLACES, strict=True):
             grid.addWidget(panel, *place)
         depth, height, width = self._lengths
-        grid.setColumnStretch(0, max(1, min(4 * depth, width)))
-        grid.setColumnStretch(1, max(1, min(depth, 4 * width), width // 4))
-        grid.setRowStretch(0, max(1, min(4 * depth, height)))
-        grid.setRowStretch(1, max(1, min(depth, 4 * height), height // 4))
+        grid.setColumnStretch(0, max(width, depth // 4, 1))
+        grid.setColumnStretch(1, max(depth, width // 4, 1))
+        grid.setRowStretch(0, max(height, depth // 4, 1))
+        grid.setRowStretch(1, max(depth, height // 4, 1))
         corner = QWidget()
         corner.setMinimumWidth(150)
         below = QVBoxLayout(corner)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtWidgets import QApplication
 
@@ -16,6 +17,7 @@ from app.viz.colouring import ColourScale
 from app.viz.curve_view import CurveView
 from app.viz.image_axes import PixelAxis
 from app.viz.numbers import short_number
+from app.viz.slices_view import SlicesView
 from app.viz.stack_view import StackView
 
 CAKES = PlotDescription(View.STACK, "/I", axes=("/frame", "/chi", "/q"), shape=(3, 72, 90), dtype="float32",
@@ -40,6 +42,17 @@ def test_that_a_cakes_picture_reaches_from_side_to_side(qtbot: Any) -> None:
     left, right = image.scene_point(0.0, 0.0), image.scene_point(72.0, 90.0)
     assert abs(right.x() - left.x()) > 0.9 * image.box.width()
     assert abs(right.y() - left.y()) > 0.9 * image.box.height()
+
+
+@pytest.mark.parametrize(("depth", "least", "most"), [(2, 3.0, 5.0), (640, 0.8, 1.25), (9000, 0.2, 0.35)])
+def test_that_no_slice_of_a_thin_or_deep_volume_is_squeezed_away(qtbot: Any, depth: int, least: float,
+                                                                 most: float) -> None:
+    view = SlicesView(PlotDescription(View.VOLUME, "/data", shape=(depth, 640, 640), dtype="float32"), ViewChoices())
+    qtbot.addWidget(view)
+    view.resize(1100, 1000)
+    view.show()
+    xy, zy = view.panels[0].image, view.panels[1].image
+    qtbot.waitUntil(lambda: least < xy.width() / max(1, zy.width()) < most)
 
 
 def test_that_numbers_of_the_colour_bar_have_room_and_do_not_make_the_picture_move(qtbot: Any) -> None:
