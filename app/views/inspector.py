@@ -32,7 +32,7 @@ from app.session.fitting_data import Offer
 from app.session.vocabulary import Recipe
 from app.views.analyses.provenance_section import ProvenanceSection
 from app.views.facts import Fact, Facts, Section
-from app.views.labels import PlainLabel, empty_layout
+from app.views.labels import ElidedButton, PlainLabel, empty_layout
 from app.views.picture_answers import PictureAnswers
 from app.views.regions_section import RegionsSection
 from app.views.statistics_facts import WAITING, frame_facts
@@ -118,10 +118,11 @@ class Inspector(QWidget):
         """
         empty_layout(self._recipes)
         for number, offer in enumerate(offers[:_OFFERED]):
-            button = QPushButton(visible(f"{offer.recipe.title}…"))
+            button = ElidedButton(visible(f"{offer.recipe.title}…"))
             button.setProperty("role", "primary" if number == 0 else "")
             button.setEnabled(not offer.why_not)
-            button.setToolTip(plain_tip(visible(offer.why_not or offer.recipe.summary)))
+            tip = "\n".join(filter(None, (offer.recipe.title, offer.why_not or offer.recipe.summary)))
+            button.setToolTip(plain_tip(visible(tip, keep_lines=True)))
             button.setAccessibleDescription(visible(offer.why_not or offer.recipe.summary))
             button.clicked.connect(functools.partial(self._ask_recipe, offer.recipe))
             self._recipes.addWidget(button)

@@ -6,11 +6,22 @@ import re
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QLabel, QLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionButton,
+    QStylePainter,
+    QWidget,
+)
 
 from app.viz.tips import plain_tip
 
 _LONG_WORD = re.compile(r"\S{25,}")
+_BUTTON_EDGES = 32
 _BREAKS_AFTER = re.compile(r"([/_:.-])(?=[^/_:.-])")
 
 
@@ -68,6 +79,24 @@ class ElidedLabel(PlainLabel):
         super().resizeEvent(event)
         cut = self.fontMetrics().horizontalAdvance(self.text()) > self.contentsRect().width()
         self.setToolTip(plain_tip(self.text()) if cut else "")
+
+
+class ElidedButton(QPushButton):
+    """A button that gives way: words that are too long are cut at their end where they are drawn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(_BUTTON_EDGES + self.fontMetrics().averageCharWidth() * 8, super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, option = QStylePainter(self), QStyleOptionButton()
+        self.initStyleOption(option)
+        option.text = self.fontMetrics().elidedText(  # type: ignore[attr-defined]    # the stubs do not know the members
+            self.text(), Qt.TextElideMode.ElideRight, self.width() - _BUTTON_EDGES)
+        painter.drawControl(QStyle.ControlElement.CE_PushButton, option)
 
 
 def set_state(label: QWidget, state: str) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 from PySide6.QtCore import QModelIndex, Qt
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QMenu, QPushButton
 
 from app.model.data import DataReference
 from app.recipes.availability import Availability, SoftwareState
 from app.recipes.recipe import Accepts, Recipe, Requirement
 from app.remote.analyses.site_recipes import RecipeFault
+from app.session.fitting_data import Offer
 from app.session.session import SiteState
+from app.views.analyses.analyses_menu import add_analyses
 from app.views.analyses.catalogue_dialog import CatalogueDialog
 from app.views.submit.submit_dialog import SubmitDialog
 from tests.gui.fakes import FakeSites, dataset, folder, stack
@@ -42,6 +45,21 @@ def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
 def choose(dialog: CatalogueDialog, title: str) -> None:
     row = next(row for row in range(dialog.rows.count()) if dialog.rows.item(row).text().startswith(title))
     dialog.rows.setCurrentRow(row)
+
+
+def test_that_a_long_title_leaves_the_window_its_size(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    title = "Reduction with everything that anybody ever wished for " * 4
+    inspector = program.window.inspector
+    inspector.show_recipes([Offer(FITS)])
+    least = inspector.minimumSizeHint().width()
+    inspector.show_recipes([Offer(replace(FITS, title=title))])
+    assert inspector.minimumSizeHint().width() == least
+    button = next(button for button in inspector.findChildren(QPushButton) if button.text().startswith("Reduction with"))
+    assert title.strip() in button.toolTip()
+    menu = QMenu(program.window)
+    add_analyses(menu, [Offer(replace(FITS, title=title)), Offer(FITS)], print, print)
+    assert len(menu.actions()[0].text()) == 60
+    assert [action.text() for action in menu.actions()][1:] == ["Reduction…", "More analyses…"]
 
 
 def test_that_it_says_what_is_installed_where_and_why_something_is_not(qtbot: Any, program: Any,

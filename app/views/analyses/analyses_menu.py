@@ -14,15 +14,17 @@ from app.session.vocabulary import Recipe
 from app.viz.icons import set_icon
 
 OFFERED = 5                            # more analyses are in the catalogue
+_LONGEST = 60
 
 
 def add_analyses(menu: QMenu, offers: Sequence[Offer], use: Callable[[Recipe], object],
                  more: Callable[[], object]) -> None:
     """``use(recipe)`` opens its form, ``more()`` the catalogue; nothing is added where nothing can be computed."""
     for offer in offers[:OFFERED]:
-        action = QAction(visible(f"{offer.recipe.title}…"), menu)
+        title = _short(offer.recipe.title)
+        action = QAction(visible(title.removesuffix("…") + "…"), menu)
         if offer.why_not:
-            action.setText(visible(f"{offer.recipe.title} – {_without_title(offer)}"))
+            action.setText(visible(f"{title} – {_without_title(offer)}"))
             action.setEnabled(False)
         set_icon(action, "run", "muted")
         action.triggered.connect(functools.partial(_use, use, offer.recipe))
@@ -30,6 +32,10 @@ def add_analyses(menu: QMenu, offers: Sequence[Offer], use: Callable[[Recipe], o
     if offers:
         action = menu.addAction("More analyses…")
         action.triggered.connect(functools.partial(_more, more))
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _LONGEST else title[:_LONGEST - 1].rstrip() + "…"
 
 
 def _without_title(offer: Offer) -> str:

@@ -31,6 +31,7 @@ from app.views.analyses.catalogue_page import STATES, CataloguePage
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
 from app.viz.icons import icon, set_icon
+from app.viz.tips import plain_tip
 
 _KEY = Qt.ItemDataRole.UserRole
 
@@ -93,6 +94,8 @@ class CatalogueDialog(QDialog):
         self.search.textChanged.connect(self._fill)
         self.rows = QListWidget()
         self.rows.setAccessibleName("Analyses")
+        self.rows.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.rows.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.rows.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.rows.currentItemChanged.connect(self._show)
         self.rows.itemActivated.connect(self._use)
@@ -185,7 +188,7 @@ class CatalogueDialog(QDialog):
                           look))  # type: ignore[arg-type]
         item.setData(_KEY, key)
         item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.text()}: {words}")
-        item.setToolTip(words)
+        item.setToolTip(plain_tip(f"{item.text()}\n{words}"))
         self.rows.addItem(item)
 
     def _show(self, *_item: object) -> None:
