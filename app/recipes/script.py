@@ -144,9 +144,13 @@ _USAGE = r"""beamside_usage() {
     printf '{"memory_mb":%s,"most_mb":%s,"time":%s}\n' "${beamside_now:-0}" "$beamside_most" "$(date +%s)" \
       >"$BEAMSIDE_FOLDER/.usage$BEAMSIDE_STEM.$$" &&
       mv -f "$BEAMSIDE_FOLDER/.usage$BEAMSIDE_STEM.$$" "$BEAMSIDE_FOLDER/usage$BEAMSIDE_STEM.json"
-    sleep "$beamside_pause" &
-    beamside_sleep=$!
-    wait "$beamside_sleep"
+    beamside_left=$beamside_pause
+    while [ "$beamside_left" -gt 0 ] && kill -0 $$ 2>/dev/null; do      # a script that is killed has nobody to tell it
+      sleep 1 &
+      beamside_sleep=$!
+      wait "$beamside_sleep"
+      beamside_left=$((beamside_left - 1))
+    done
     [ "$beamside_pause" -ge 8 ] && beamside_pause=10 || beamside_pause=$((beamside_pause * 2))
   done
 }

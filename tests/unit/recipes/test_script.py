@@ -183,3 +183,35 @@ def wait_for(path: Path) -> None:
     deadline = time.monotonic() + 20
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_that_nothing_of_a_script_that_was_killed_stays(tmp_path: Path, shell: str) -> None:
+    script = make_job(tmp_path, "import pathlib, time; pathlib.Path('here').touch(); time.sleep(600)")
+    text = script.read_text()
+    assert text.count("beamside_pause=1 ") == 1
+    script.write_text(text.replace("beamside_pause=1 ", "beamside_pause=600 "))     # as long after its first look
+    with subprocess.Popen([shell, str(script)], cwd=tmp_path, start_new_session=True,
+                          env={**os.environ, "SLURM_JOB_ID": "42"}) as process:
+        wait_for(tmp_path / "here")
+        wait_for(tmp_path / "usage.json")
+        assert any("sleep" in words for words in session_of(process.pid).values()), "it is sampled"
+        process.kill()
+        process.wait(20)
+        left = {pid: words for pid, words in session_of(process.pid).items() if "run.py" not in words}
+        try:
+            deadline = time.monotonic() + 60
+            while left:
+                assert time.monotonic() < deadline, left
+                left = {pid: words for pid, words in session_of(process.pid).items() if "run.py" not in words}
+                time.sleep(0.05)
+        finally:
+            for pid in session_of(process.pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def session_of(leader: int) -> dict[int, str]:
+    """The processes of a session and their command lines."""
+    out = subprocess.run(["ps", "-o", "pid=,args=", "-s", str(leader)], capture_output=True, text=True, check=False)
+    lines = [line.split(None, 1) for line in out.stdout.splitlines()]
+    return {int(pid): words for pid, words in lines if "<defunct>" not in words}
