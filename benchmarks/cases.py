@@ -34,9 +34,18 @@ class Round:
     number: int
 
     @property
+    def short(self) -> bool:
+        """Does it still work? No more than that."""
+        return self.data.sizes.name == SHORT.name
+
+    @property
+    def idle_s(self) -> float:
+        return 0.2 if self.short else IDLE_S
+
+    @property
     def budget_s(self) -> float:
-        if self.data.sizes.name == SHORT.name:
-            return 3.0
+        if self.short:
+            return 1.0
         return 6.0 if self.link.fast else 12.0
 
 
@@ -126,7 +135,7 @@ CASES = (
          lambda here, file: {"file": str(file), "budget_s": here.budget_s / 3,
                              "frames": _frames(here, 400 if here.link.fast else 60)}, BOTH),
     Case("jump", "jump while playing", "jump", U16,
-         lambda here, file: {"file": str(file), "start": 20 * here.number, "playing_s": 2.0,
+         lambda here, file: {"file": str(file), "start": 20 * here.number, "playing_s": 0.5 if here.short else 2.0,
                              "to": here.data.sizes.frames * 3 // 4 + here.number}, BOTH,
          expected=lambda here, file, way, answer: truth.frame_shown(
              file, here.data.sizes.frames * 3 // 4 + here.number, 2)),

@@ -41,7 +41,7 @@ class Sizes:
 
 
 FULL = Sizes("full", 1000, 100, 50, 1024, 20_000, 5_000)
-SHORT = Sizes("short", 60, 4, 4, 256, 2_000, 500)
+SHORT = Sizes("small", 40, 2, 2, 128, 500, 150)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from benchmarks.cases import (
     DOWNLOAD,
     GROVE,
     GROVE_C,
-    IDLE_S,
     ONE_THREAD,
     OURS,
     PLAIN,
@@ -138,7 +137,7 @@ def _ask(case: Case, here: Round, end: NearEnd, fresh: Fresh, data: Data) -> dic
         if end.used == 0.0 or not hasattr(end, "opened"):
             end.ask("warm", TIMEOUT_S, file=str(fresh.folder / f"{U16}.h5"), frames=[0])   # imports are done
             end.opened = True  # type: ignore[attr-defined]
-        time.sleep(max(0.0, IDLE_S - (time.monotonic() - end.used)))
+        time.sleep(max(0.0, here.idle_s - (time.monotonic() - end.used)))
     load = os.getloadavg()[0]
     answer = end.ask(case.do, TIMEOUT_S, **case.order(here, file))
     answer["load"] = load

@@ -4,7 +4,7 @@ Runs in the peers' environment, which has blosc2: the best of bitshuffle and byt
 pack a picture in milliseconds (1, 3, 5), in blocks of several sizes; integers in the narrowest type that holds them,
 gaps as one bit a pixel. Level 9 makes 2 % less in 400 times the time. A better codec would lower the limit.
 
-    python -m benchmarks.payloads DATA-FOLDER        prints JSON
+    python -m benchmarks.payloads DATA-FOLDER [FRAMES]        prints JSON
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ import numpy as np
 
 from benchmarks.clients.nexus import signal
 from benchmarks.clients.serving import REGION, picture
-
-_FRAMES = 5
 
 
 def smallest(values: np.ndarray) -> int:
@@ -43,13 +41,13 @@ def pooled(frame: np.ndarray, factor: int) -> int:
     return smallest(picture(frame, factor)) + smallest(np.packbits(frame[::factor, ::factor] == gap))
 
 
-def of_stack(file: Path, final: int, preview: int) -> dict[str, float]:
-    """Medians over some frames."""
+def of_stack(file: Path, final: int, preview: int, frames: int) -> dict[str, float]:
+    """Medians over the first ``frames``."""
     found: dict[str, list[int]] = {"preview": [], "final": [], "roi": [], "stored": []}
     with h5py.File(file) as opened:
         data = signal(opened)
         y0, y1, x0, x1 = REGION
-        for i in range(min(_FRAMES, len(data))):
+        for i in range(min(frames, len(data))):
             frame = data[i]
             found["preview"].append(pooled(frame, preview))
             found["final"].append(pooled(frame, final))
@@ -70,13 +68,13 @@ def of_volume(file: Path) -> dict[str, float]:
             "preview": sum(smallest(values[::factor, ::factor]) for values in slices)}
 
 
-def main(folder: Path) -> dict[str, Any]:
-    return {"eiger4m_u16": of_stack(folder / "eiger4m_u16.h5", 2, 8),
-            "eiger4m_u32": of_stack(folder / "eiger4m_u32.h5", 2, 8),
-            "eiger16m_u32": of_stack(folder / "eiger16m_u32.h5", 4, 16),
+def main(folder: Path, frames: int = 5) -> dict[str, Any]:
+    return {"eiger4m_u16": of_stack(folder / "eiger4m_u16.h5", 2, 8, frames),
+            "eiger4m_u32": of_stack(folder / "eiger4m_u32.h5", 2, 8, frames),
+            "eiger16m_u32": of_stack(folder / "eiger16m_u32.h5", 4, 16, frames),
             "volume_contiguous": of_volume(folder / "volume_contiguous.h5"),
             "volume_chunked": of_volume(folder / "volume_chunked.h5")}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]))))
+    print(json.dumps(main(Path(sys.argv[1]), *map(int, sys.argv[2:]))))

@@ -28,10 +28,12 @@ def peers_python(say: Callable[[str], None]) -> Path:
     if python.exists() and stamp.exists() and stamp.read_text() == wanted:
         return python
     say("installing the peers")
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)], check=True,
+                   stdin=subprocess.DEVNULL)
     for attempt in range(_TRIES):
-        done = subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
-                               str(_WANTED)], stdin=subprocess.DEVNULL, check=False)
+        done = subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet",
+                               "--no-compile", "--disable-pip-version-check", "-r", str(_WANTED)],
+                              stdin=subprocess.DEVNULL, check=False)
         if done.returncode == 0:
             stamp.write_text(wanted)
             return python

@@ -45,19 +45,21 @@ def smallest_payloads(data: datasets.Data, python: Path) -> dict[str, dict[str, 
     kept = data.folder / "payloads.json"
     if not kept.exists():
         say("looking for the smallest payloads")
-        done = subprocess.run([str(python), "-m", "benchmarks.payloads", str(data.folder)], cwd=ROOT, check=True,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        frames = ["1"] if data.sizes is datasets.SHORT else []
+        done = subprocess.run([str(python), "-m", "benchmarks.payloads", str(data.folder), *frames], cwd=ROOT,
+                              check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         kept.write_bytes(done.stdout)
     found: dict[str, dict[str, float]] = json.loads(kept.read_text())
     return found
 
 
-def window(rounds: int, seconds: float) -> list[dict[str, Any]]:
+def window(short: bool) -> list[dict[str, Any]]:
     """What the window's own thread does with a picture; no link."""
     found = []
-    for number in range(rounds):
-        done = subprocess.run([sys.executable, "-m", "benchmarks.gui_paint", "--seconds", str(seconds)], cwd=ROOT,
-                              check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    size = ["--width", "1280", "--height", "800", "--seconds", "1"] if short else []
+    for number in range(1 if short else 3):
+        done = subprocess.run([sys.executable, "-m", "benchmarks.gui_paint", *size], cwd=ROOT, check=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         told = json.loads(done.stdout.splitlines()[-1])
         still = [value for name, value in told.items() if name != "streaming"]
         found.append({"link": "", "case": "window", "way": OURS, "round": number,
@@ -96,14 +98,14 @@ def main() -> None:
     parser.add_argument("--cases", default="", help="only these, separated by commas")
     parser.add_argument("--rounds", type=int, default=0, help="of everything, instead of each case's own number")
     parser.add_argument("--agent-python", default="/usr/bin/python3", help="of the second agent: with h5py")
-    parser.add_argument("--short", action="store_true", help="small data, one link, one round: does it still work?")
+    parser.add_argument("--short", action="store_true", help="little data, the fast link, once: does it still work?")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder for the JSON file, table and plot")
     chosen = parser.parse_args()
     if os.geteuid() != 0:
         raise SystemExit("The emulated link needs network namespaces: run this as root.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))      # what was started ends, too
     begun = datetime.datetime.now(datetime.UTC)
-    links = [LINKS[name] for name in (["home"] if chosen.short else chosen.links.split(","))]
+    links = [LINKS[name] for name in (["near"] if chosen.short else chosen.links.split(","))]
     ways = tuple(chosen.ways.split(",")) if chosen.ways else SHORT_WAYS if chosen.short else ALL_WAYS
     if SSHFS in ways and (why := why_no_sshfs()):
         if CI and shutil.which("sshfs") is None:     # without FUSE in the kernel there is nothing to install
@@ -121,7 +123,7 @@ def main() -> None:
                          chosen.rounds or (1 if chosen.short else 0))
     arrivals = {link.name: connecting.measure(link, chosen.rounds or (1 if chosen.short else connecting.ROUNDS))
                 for link in (links if connecting.CASE in names else [])}
-    found += window(1 if chosen.short else 3, 1.0 if chosen.short else 5.0)
+    found += window(chosen.short)
     rows = rows_of(found, links, payloads)
     result = {"when": begun.isoformat(timespec="seconds"), "version": __version__, "commit": commit(),
               "machine": machine(), "seconds": (datetime.datetime.now(datetime.UTC) - begun).total_seconds(),
