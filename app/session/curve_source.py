@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
+from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import Any
 
@@ -52,9 +53,9 @@ class CurveSource(QObject):
         self._axis: np.ndarray | None = None
         self._wanted: tuple[int, ...] | None = None
 
-    def show_frame(self, leading: object) -> None:
+    def show_frame(self, leading: Iterable[int]) -> None:
         """Want this row: one index per leading axis."""
-        self._wanted = tuple(int(i) for i in leading)  # type: ignore[attr-defined]
+        self._wanted = tuple(int(i) for i in leading)
         self._advance()
 
     def read_scatter(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -91,9 +92,9 @@ class FrameSource(QObject):
 
     # -- what the panel wants ---------------------------------------------------------------------------------------
 
-    def show_frame(self, leading: object) -> None:
+    def show_frame(self, leading: Iterable[int]) -> None:
         """Want this frame: one index per leading axis."""
-        wanted = tuple(int(i) for i in leading)  # type: ignore[attr-defined]
+        wanted = tuple(int(i) for i in leading)
         self._requests.serial += 1
         jump = self._motion.wish(wanted, time.monotonic())
         self._leading = wanted
@@ -113,12 +114,12 @@ class FrameSource(QObject):
             self._whole_device = self._device    # zoomed in, the overview stays as it was
         self._advance()
 
-    def read_value(self, y: object, x: object) -> None:
+    def read_value(self, y: int | None, x: int | None) -> None:
         """Want the exact value under the cursor; ``None`` when it left the frame."""
         if y is None or x is None or self._shown is None:
             self._cursor.leave()
         else:
-            self._cursor.read(self._shown.leading, int(y), int(x))  # type: ignore[call-overload]
+            self._cursor.read(self._shown.leading, int(y), int(x))
 
     def retry(self) -> None:
         """Ask again after an error."""

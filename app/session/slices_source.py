@@ -84,7 +84,7 @@ class SlicesSource(QObject):
         """The visible part of a panel and how many device pixels it covers."""
         self.panels[number].frames.see_region(y0, y1, x0, x1, height, width)
 
-    def read_value(self, number: int, y: object, x: object) -> None:
+    def read_value(self, number: int, y: int | None, x: int | None) -> None:
         """Want the exact value under the cursor of a panel."""
         self.panels[number].frames.read_value(y, x)
 

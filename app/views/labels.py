@@ -94,7 +94,7 @@ class ElidedButton(QPushButton):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter, option = QStylePainter(self), QStyleOptionButton()
         self.initStyleOption(option)
-        option.text = self.fontMetrics().elidedText(  # type: ignore[attr-defined]    # the stubs do not know the members
+        option.text = self.fontMetrics().elidedText(
             self.text(), Qt.TextElideMode.ElideRight, self.width() - _BUTTON_EDGES)
         painter.drawControl(QStyle.ControlElement.CE_PushButton, option)
 

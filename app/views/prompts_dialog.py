@@ -294,7 +294,7 @@ class PromptsDialog(QDialog):
                 and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             later = [field for field in self._fields if field.isEnabled()]
             if watched in later and watched is not later[-1]:
-                later[later.index(watched) + 1].setFocus(Qt.FocusReason.TabFocusReason)   # type: ignore[arg-type]
+                later[later.index(watched) + 1].setFocus(Qt.FocusReason.TabFocusReason)
                 return True
         return super().eventFilter(watched, event)
 

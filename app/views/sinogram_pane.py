@@ -11,7 +11,7 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
-from app.model.data import Block, DataReference, ReadRequest, Selection
+from app.model.data import Block, DataReference, ReadRequest, Selection, Statistics
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
 from app.session.frame_source import FrameSource
@@ -133,8 +133,8 @@ class SinogramPane(QWidget):
     def _show_block(self, block: Block, leading: tuple[int, ...], region: Region | None) -> None:
         self.viewer.show_block(block, leading, region)
 
-    def _show_statistics(self, statistics: object, _leading: object) -> None:
-        self.viewer.show_statistics(statistics)  # type: ignore[arg-type]
+    def _show_statistics(self, statistics: Statistics, _leading: object) -> None:
+        self.viewer.show_statistics(statistics)
 
     def _broke(self, error: BaseException) -> None:
         message = message_of(error)

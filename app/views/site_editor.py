@@ -254,10 +254,10 @@ class SiteEditor(QDialog):
             mark = QTextEdit.ExtraSelection()
             colour = QColor(theme_of(self).error)
             colour.setAlphaF(0.25)
-            mark.format.setBackground(colour)  # type: ignore[attr-defined]    # the stubs do not know the members
-            mark.format.setProperty(QTextFormat.Property.FullWidthSelection, True)  # type: ignore[attr-defined]
+            mark.format.setBackground(colour)
+            mark.format.setProperty(QTextFormat.Property.FullWidthSelection, True)
             cursor = QTextCursor(self.raw.document().findBlockByNumber(line - 1))
-            mark.cursor = cursor  # type: ignore[attr-defined]
+            mark.cursor = cursor
             marks.append(mark)
         self.raw.setExtraSelections(marks)
 

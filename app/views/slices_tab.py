@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.model.data import Block, DataReference, Selection, Statistics
 from app.model.plot import PlotDescription, View
 from app.session.permuted_data import PermutedData
+from app.session.picture_keys import Region
 from app.session.side_axes import SideAxes
 from app.session.slices_source import PLANES, SlicesSource
 from app.session.stack_snippets import selection_snippet
@@ -116,14 +117,14 @@ class SlicesTab(PictureTab):
     def _see_region(self, number: int, y0: float, y1: float, x0: float, x1: float, height: int, width: int) -> None:
         self._source.see_region(number, y0, y1, x0, x1, height, width)
 
-    def _read_value(self, number: int, y: object, x: object) -> None:
+    def _read_value(self, number: int, y: int | None, x: int | None) -> None:
         self._source.read_value(number, y, x)
 
     def _retry(self) -> None:
         self._source.retry()
 
-    def _show_block(self, number: int, block: Block, position: Position, region: object) -> None:
-        self.viewer.show_block(number, block, position, region)  # type: ignore[arg-type]
+    def _show_block(self, number: int, block: Block, position: Position, region: Region | None) -> None:
+        self.viewer.show_block(number, block, position, region)
         self._axes.ask()
 
     def _statistics_changed(self, statistics: Statistics) -> None:

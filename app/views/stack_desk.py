@@ -175,7 +175,7 @@ class StackDesk(QWidget):
             return
         super().keyPressEvent(event)
 
-    def hideEvent(self, event: QEvent) -> None:  # type: ignore[override]
+    def hideEvent(self, event: QEvent) -> None:
         if self._profiles is not None and self.pane is not None and self.pane.strip.working:
             self._profiles.cancel()
         super().hideEvent(event)  # type: ignore[arg-type]

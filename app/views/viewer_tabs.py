@@ -44,7 +44,7 @@ class ViewerTabs(QTabWidget):
         self.setElideMode(Qt.TextElideMode.ElideNone)      # rather scrolled than “c…a”
         self.addTab(start_page, icon("home", "muted"), "Start")
         for side in (QTabBar.ButtonPosition.LeftSide, QTabBar.ButtonPosition.RightSide):
-            self.tabBar().setTabButton(0, side, None)  # type: ignore[arg-type]
+            self.tabBar().setTabButton(0, side, None)
         self.tabCloseRequested.connect(self.close_tab)
 
     def set_marks(self, mark_of: MarkOf) -> None:

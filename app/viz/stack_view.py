@@ -254,7 +254,7 @@ class StackView(QWidget):
             self._shown_once = True
             QTimer.singleShot(0, self, self._request_first_frame)
 
-    def hideEvent(self, event: QEvent) -> None:  # type: ignore[override]
+    def hideEvent(self, event: QEvent) -> None:
         if self.slider is not None:
             self.slider.stop()
         super().hideEvent(event)  # type: ignore[arg-type]

@@ -46,5 +46,5 @@ def listen() -> None:
 
     reports.as_text = report
     CertificateHolder.__init__ = make                    # type: ignore[method-assign]
-    oauth2.BaseClient._obtain_token = obtain             # type: ignore[method-assign]
-    oauth2.Client.initiate_device_flow = begin       # type: ignore[method-assign]
+    oauth2.BaseClient._obtain_token = obtain
+    oauth2.Client.initiate_device_flow = begin

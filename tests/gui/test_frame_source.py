@@ -110,7 +110,7 @@ def test_that_a_value_of_another_frame_is_never_told(qtbot: Any, data: FakeDataS
     panel = Panel(source)
     for frame in (1, 2):
         source.show_frame((frame,))
-        qtbot.waitUntil(lambda frame=frame: panel.frames[-1:] == [frame])  # type: ignore[misc]
+        qtbot.waitUntil(lambda frame=frame: panel.frames[-1:] == [frame])
     data.hold = True
     source.read_value(5, 7)
     (late,) = [one for one in data.waiting if len(one[0].selection.items) == 3]

@@ -15,7 +15,7 @@ from tests.checks.secrets import register
 class FakeKeyring(keyring.backend.KeyringBackend):
     """A working backend; ``locked`` makes every call fail as a keyring does that nobody unlocks."""
 
-    priority = 5  # type: ignore[assignment]
+    priority = 5
 
     def __init__(self) -> None:
         super().__init__()

@@ -110,7 +110,7 @@ def test_that_two_connections_share_the_one_login(site: Site) -> None:
 def test_that_connections_opened_at_once_wait_for_the_one_login(site: Site) -> None:
     gateway, opened = site.gateway(), []
     people = [with_password() for _ in range(4)]
-    threads = [threading.Thread(target=lambda person=person: opened.append(site.open(gateway, person)))  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda person=person: opened.append(site.open(gateway, person)))
                for person in people]
     for thread in threads:
         thread.start()

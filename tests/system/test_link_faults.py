@@ -344,6 +344,6 @@ def nothing_is_left(qtbot: Any, place: Place, threads: set[str], files: int, far
     assert place.connection is not None
     assert place.sshd is not None
     place.connection.close(10)
-    qtbot.waitUntil(lambda: not place.sshd.busy and not remote_processes(place),  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: not place.sshd.busy and not remote_processes(place),
                     timeout=30_000)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("far-", "connection-", "agent-"))]

@@ -48,7 +48,7 @@ def test_that_a_person_signs_in_with_identity_and_password(moonshot_site: Moonsh
     before = len(moonshot_sshd.log), len(moonshot_site.radius_log)
     person = FakePerson(answers=[ALICE])
     transport = connect(Sites((moonshot_site.profile(moonshot_sshd),)), person)
-    with transport._link.open_sftp_client() as files:   # type: ignore[union-attr]
+    with transport._link.open_sftp_client() as files:
         assert ".k5login" in files.listdir(str(moonshot_site.home))
     assert who(transport) == moonshot_site.login
     assert "Accepted gssapi-with-mic" in moonshot_sshd.log[before[0]:]

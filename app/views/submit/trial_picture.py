@@ -252,7 +252,7 @@ class TrialPicture(QWidget):
 
     # -- wishes of the viewer ---------------------------------------------------------------------------------------
 
-    def _wish_frame(self, leading: object) -> None:
+    def _wish_frame(self, leading: tuple[int, ...]) -> None:
         self._name_frame()
         if isinstance(self._source, FrameSource):
             self._source.show_frame(leading)
@@ -261,7 +261,7 @@ class TrialPicture(QWidget):
         if isinstance(self._source, FrameSource):
             self._source.see_region(y0, y1, x0, x1, height, width)
 
-    def _wish_value(self, y: object, x: object) -> None:
+    def _wish_value(self, y: int | None, x: int | None) -> None:
         if isinstance(self._source, FrameSource):
             self._source.read_value(y, x)
 

@@ -84,7 +84,7 @@ def move(port: object, point: QPoint, held: Qt.KeyboardModifier) -> None:
     where = QPointF(point)
     event = QMouseEvent(QEvent.Type.MouseMove, where, QPointF(port.mapToGlobal(point)),  # type: ignore[attr-defined]
                         Qt.MouseButton.NoButton, LEFT, held)
-    QApplication.sendEvent(port, event)  # type: ignore[call-overload]
+    QApplication.sendEvent(port, event)
 
 
 @pytest.fixture

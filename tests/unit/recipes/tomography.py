@@ -131,7 +131,7 @@ class Work:
         assert ended.code == 0, ended.said
         for task in range(1, tasks + 1):
             array = {"task": task, "tasks": tasks, "stem": f"-2.{task}"} if tasks > 1 else {"stem": "-2"}
-            ended = self.step("reconstruct", **array)       # type: ignore[arg-type]
+            ended = self.step("reconstruct", **array)
             assert ended.code == 0, ended.said
         if tasks > 1:
             ended = self.step("merge", "-3")
