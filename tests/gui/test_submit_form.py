@@ -99,6 +99,20 @@ def test_that_a_range_is_told_of_the_inputs_that_are_there_now(qtbot: Any, form:
                     "Input 2 has 100 frames: of “0:3000”, 0 to 99 are used.")
 
 
+def test_that_tab_goes_through_all_of_the_form_in_the_order_of_the_eye(qtbot: Any, form: SubmitDialog) -> None:
+    names, widget = [], form.nextInFocusChain()
+    while widget is not form:
+        if widget.isVisible() and widget.isEnabled() and widget.focusProxy() is None and (
+                widget.focusPolicy() & Qt.FocusPolicy.TabFocus):
+            names.append(widget.accessibleName() or getattr(widget, "text", str)())
+        widget = widget.nextInFocusChain()
+    wanted = ["Inputs", "Points", "Rings, from", "Rings, to", "Flat fields", "Name", "Partition", "Account",
+              "Preview scripts", "Cancel", "Submit"]
+    assert [name for name in names if name in wanted] == wanted
+    assert names[0] == "Inputs"
+    assert all(names), "each says what it is"
+
+
 def test_that_a_form_of_a_site_that_is_left_says_so_and_is_handed_in_over_the_next_connection(
         qtbot: Any, program: Any, form: SubmitDialog, fake_sites: FakeSites) -> None:
     line(form, "npt").setText("77")

@@ -199,6 +199,7 @@ class SubmitDialog(QDialog):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setMinimumWidth(_LEAST_WIDTH)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)          # the keys begin in a field, where it can be seen
         scroll.setWidget(body)
         self.preview = ScriptsPreview()
         self.preview.hide()
