@@ -11,13 +11,12 @@ import grp
 import pwd
 import shutil
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 import filelock
 
-_ALONE = filelock.FileLock(Path(tempfile.gettempdir()) / "beamside-test-accounts.lock")
+_ALONE = filelock.FileLock("/tmp/beamside-test-accounts.lock")    # whatever TMPDIR is
 _LOCKED_ATTEMPTS = 100
 
 

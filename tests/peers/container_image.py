@@ -28,11 +28,12 @@ def container_image(folder: str | None = None) -> Path:
     """
     kept = Path(folder or os.environ.get("BEAMSIDE_CONTAINERS") or _DEFAULT)
     root = kept / f"{_release()}-python"
-    kept.mkdir(parents=True, exist_ok=True)
-    kept.chmod(0o755)
-    with filelock.FileLock(kept / f".{root.name}.lock"):
-        if not (root / "etc/beamside-complete").exists():
-            _build(root)
+    if not (root / "etc/beamside-complete").exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        kept.chmod(0o755)
+        with filelock.FileLock(kept / f".{root.name}.lock"):
+            if not (root / "etc/beamside-complete").exists():
+                _build(root)
     return root
 
 

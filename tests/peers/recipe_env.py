@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import filelock
 
 _LOCK = Path(__file__).parent.parent.parent / "requirements.lock"
 # Each technique: the variable that names another folder, the folder, and the packages.
@@ -35,13 +38,20 @@ def recipe_python(technique: str = "saxs", folder: str | None = None) -> Path:
     """
     variable, usual, wanted = _ENVIRONMENTS[technique]
     root = Path(folder or os.environ.get(variable) or usual)
+    if not (root / "complete").exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{root}.lock"):        # other test programs want it at the same time
+            if not (root / "complete").exists():
+                _build(root, wanted)
+    return root / "bin" / "python"
+
+
+def _build(root: Path, wanted: Sequence[str]) -> None:
     python = root / "bin" / "python"
-    if (root / "complete").exists():
-        return python
     base = "/usr/bin/python3"
     if not Path(base).exists():
         raise RuntimeError(f"{base} is missing: install Debian's python3 and python3-venv.")
-    root.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(root, ignore_errors=True)            # of one that was killed
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     for argv in ([base, "-m", "venv", str(root)],
                  [*pip, *_requirements(wanted)],
@@ -50,7 +60,6 @@ def recipe_python(technique: str = "saxs", folder: str | None = None) -> Path:
         if done.returncode:
             raise RuntimeError(f"“{' '.join(argv[:4])} …” failed: {done.stderr.strip()[-800:]}")
     (root / "complete").write_text("")
-    return python
 
 
 def _requirements(wanted: Sequence[str]) -> list[str]:

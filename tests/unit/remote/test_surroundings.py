@@ -96,6 +96,7 @@ def test_that_a_network_that_comes_goes_and_changes_is_seen() -> None:
 
 def test_that_looking_at_a_route_sends_nothing() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)      # another test program may look, too
         listener.bind(("127.0.0.1", 9)) if os.getuid() == 0 else listener.bind(("127.0.0.1", 0))
         listener.settimeout(0.2)
         Route(("127.0.0.1", "127.0.0.1"))
