@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,10 +87,9 @@ def test_that_the_provider_may_fail_while_it_is_polled(provider: OpenIdProvider,
 
 def test_that_waiting_can_be_cancelled(provider: OpenIdProvider, session: OidcSession) -> None:
     person = FakePerson(on_code=lambda _code: person.cancelled.set())
-    start = time.monotonic()
     with pytest.raises(CancelledByUserError):
         session.sign_in(person)
-    assert time.monotonic() - start < 3
+    assert len(person.codes) == 1, "long before the code was over"
 
 
 def test_that_an_expired_code_is_said_so(pki: Pki) -> None:
