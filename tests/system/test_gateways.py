@@ -72,7 +72,7 @@ def grounds(tmp_path: Path, own_home: Path) -> Iterator[Grounds]:
     made.close()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -199,7 +199,7 @@ def test_that_twenty_and_eight_at_once_leave_nothing_behind(moonshot_site: Moons
     assert all(transport.alive for transport in transports)
     for transport in transports:
         transport.close()
-    deadline = 100
+    deadline = 600
     while moonshot_sshd.children() and deadline:
         deadline -= 1
         threading.Event().wait(0.1)
