@@ -11,6 +11,7 @@ from app.application import Program
 from app.remote.sites import Sites
 from app.session.session import SiteState
 from app.views.dataset_tab import DatasetTab
+from app.viz.stack_view import StackView
 
 PATIENCE_MS = 20_000
 
@@ -37,3 +38,9 @@ def go(qtbot: Any, program: Any, text: str) -> DatasetTab:
     qtbot.waitUntil(lambda: tab.description is not None or tab._error.summary != "", timeout=PATIENCE_MS)
     assert isinstance(tab, DatasetTab)
     return tab
+
+
+def picture_of(tab: DatasetTab) -> StackView:
+    """The viewer of a tab that shows pictures."""
+    assert isinstance(tab.viewer, StackView)
+    return tab.viewer

@@ -21,7 +21,7 @@ from app.model.marks import ProfileLine, Region
 from app.session.picture_marks import LINE
 from app.views.dataset_tab import DatasetTab
 from app.viz.stack_view import StackView
-from tests.gui.local_window import PATIENCE_MS, open_local, type_target
+from tests.gui.local_window import PATIENCE_MS, open_local, picture_of, type_target
 
 SHAPE = (5, 1300, 1700)
 SENTINEL = 2**16 - 1
@@ -122,7 +122,7 @@ def test_that_numbers_follow_the_frame_and_typed_bounds(qtbot: Any, program: Any
     assert tab.answers is not None
     number = tab.answers.marks.add_region((190, 400, 290, 500)).number
     check(known(qtbot, tab, number), values[0], tab.answers.marks.marks.regions[0])
-    tab.viewer.set_frame((3,))                                                    # type: ignore[union-attr]
+    picture_of(tab).set_frame((3,))
     qtbot.waitUntil(lambda: tab.answers is not None and tab.answers.frame == (3,), timeout=PATIENCE_MS)
     numbers = known(qtbot, tab, number)
     assert numbers.leading == (3,)
@@ -191,8 +191,10 @@ def test_that_the_histogram_and_limits_are_the_selected_regions(qtbot: Any, prog
     qtbot.waitUntil(lambda: inspector._levels_of.text() == "Histogram: Region 1, 100 valid pixels")
     assert inspector._levels.plot._counts.sum() == 100
     inspector._regions.limits.click()
-    assert tab.viewer.choices.rule is LimitsRule.MANUAL                           # type: ignore[union-attr]
-    assert tab.viewer.limits[1] == pytest.approx(numbers.statistics.limits[1])    # type: ignore[union-attr, index]
+    viewer = picture_of(tab)
+    assert viewer.choices.rule is LimitsRule.MANUAL
+    assert viewer.limits is not None
+    assert viewer.limits[1] == pytest.approx(numbers.statistics.limits[1])
     tab.answers.marks.select(None)
     assert inspector._levels_of.text() == f"Histogram: frame, {frame_pixels} valid pixels"
     assert inspector._limits_of.text() == "Limits: chosen by you"
@@ -280,7 +282,7 @@ def test_that_a_name_being_typed_survives_new_numbers(qtbot: Any, program: Any, 
     editor = view.findChild(QLineEdit)
     editor.selectAll()
     QTest.keyClicks(editor, "Beam")
-    tab.viewer.set_frame((2,))                                                    # type: ignore[union-attr]
+    picture_of(tab).set_frame((2,))
     qtbot.waitUntil(lambda: tab.answers is not None and tab.answers.frame == (2,), timeout=PATIENCE_MS)
     known(qtbot, tab, number)
     assert editor.text() == "Beam"

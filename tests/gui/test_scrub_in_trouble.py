@@ -26,6 +26,7 @@ from app.remote.ssh.connect import open_ssh
 from app.session.viewed import Viewed
 from app.views.dataset_tab import DatasetTab
 from app.viz.stack_view import StackView
+from tests.gui.local_window import picture_of
 from tests.peers.interaction import FakePerson
 from tests.peers.need import need_program
 from tests.peers.sshd import Sshd, public_line, sshd, write_private
@@ -147,7 +148,7 @@ def test_that_a_cut_link_costs_a_moment_and_no_picture(qtbot: Any, tab: WatchedT
                                                        connection: Connection) -> None:
     scrub(qtbot, tab, range(1, 12), lambda frame: server.cut() if frame == 6 else None)
     begun = time.monotonic()
-    tab.viewer.set_frame((33,))  # type: ignore[union-attr]
+    picture_of(tab).set_frame((33,))
     qtbot.waitUntil(lambda: rests_on(tab, 33), timeout=PATIENCE_MS)
     print(f"recovered {time.monotonic() - begun:.2f} s after the cut, signing in included")
     assert set(tags_of(tab)) == {1}
@@ -177,9 +178,9 @@ def test_that_killed_workers_are_told_or_replaced_and_never_lie(qtbot: Any, tab:
 
     scrub(qtbot, tab, range(1, 12), kill)
     if not rests_on(tab, 11):
-        qtbot.waitUntil(lambda: rests_on(tab, 11) or tab.viewer.overlay.retry.isVisible(),  # type: ignore[union-attr]
+        qtbot.waitUntil(lambda: rests_on(tab, 11) or picture_of(tab).overlay.retry.isVisible(),
                         timeout=PATIENCE_MS)
-    tab.viewer.set_frame((20,))  # type: ignore[union-attr]
+    picture_of(tab).set_frame((20,))
     qtbot.waitUntil(lambda: rests_on(tab, 20), timeout=PATIENCE_MS)
     assert set(tags_of(tab)) == {1}
 

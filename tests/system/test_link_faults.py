@@ -80,21 +80,22 @@ class Place:
     frames: np.ndarray
     key: Ed25519PrivateKey
     laptop: Laptop
-    server: contextlib.AbstractContextManager[Sshd] | None = None
-    sshd: Sshd | None = None
-    relay: Relay | None = None
-    connection: Connection | None = None
+    server: contextlib.AbstractContextManager[Sshd] = field(init=False)
+    sshd: Sshd = field(init=False)
+    relay: Relay = field(init=False)
+    connection: Connection = field(init=False)
     lost: list[ConnectionState] = field(default_factory=list)
 
     def start_server(self, port: int = 0) -> Sshd:
-        known = {"host_key": self.sshd.host_key, "authority": self.sshd.authority} if self.sshd else {}
-        self.server = sshd(self.folder / "sshd", port=port, **known)  # type: ignore[arg-type]
+        known: dict[str, Any] = {}
+        if "sshd" in vars(self):
+            known = {"host_key": self.sshd.host_key, "authority": self.sshd.authority}
+        self.server = sshd(self.folder / "sshd", port=port, **known)
         self.sshd = self.server.__enter__()
         return self.sshd
 
     def stop_server(self) -> None:
         """It and every session on it, as by a reboot."""
-        assert self.server is not None
         self.server.__exit__(None, None, None)
 
 
@@ -124,15 +125,13 @@ def place(qtbot: Any, tmp_path: Path, own_home: Path, monkeypatch: pytest.Monkey
     server.allow(public_line(made.key))
     with relay(("127.0.0.1", server.port)) as made.relay:
         yield made
-        if made.connection is not None:
+        if "connection" in vars(made):
             made.connection.close(10)
     made.stop_server()
 
 
 @pytest.fixture
 def tab(qtbot: Any, place: Place) -> Iterator[WatchedTab]:
-    assert place.sshd is not None
-    assert place.relay is not None
     ssh = SshSettings("127.0.0.1", place.relay.port, place.sshd.user, ("key",), (place.sshd.host_key_line,))
     agent = AgentSettings(python=(shlex.quote(sys.executable),), cache=str(place.folder / "agent"), workers=2)
     profile = SiteProfile("far", ssh=ssh, agent=agent)
@@ -160,34 +159,33 @@ Fault = Callable[[Any, Place, random.Random], None]
 
 
 def cut(_qtbot: Any, place: Place, _dice: random.Random) -> None:
-    place.relay.cut()  # type: ignore[union-attr]
+    place.relay.cut()
 
 
 def reset(_qtbot: Any, place: Place, _dice: random.Random) -> None:
-    place.relay.reset()  # type: ignore[union-attr]
+    place.relay.reset()
 
 
 def half_open(_qtbot: Any, place: Place, _dice: random.Random) -> None:
-    place.relay.fall_silent()  # type: ignore[union-attr]
+    place.relay.fall_silent()
 
 
 def stall(qtbot: Any, place: Place, dice: random.Random) -> None:
     """Short, or longer than the link is waited for."""
-    assert place.relay is not None
     place.relay.stall(True)
     qtbot.wait(dice.choice((300, 1500, 3500)))
     place.relay.stall(False)
 
 
 def agent_killed(_qtbot: Any, place: Place, _dice: random.Random) -> None:
-    pid = place.connection.data.status()["agent"].get("pid")  # type: ignore[union-attr]
+    pid = place.connection.data.status()["agent"].get("pid")
     if pid:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
 def worker_killed(_qtbot: Any, place: Place, dice: random.Random) -> None:
-    pid = place.connection.data.status()["agent"].get("pid")  # type: ignore[union-attr]
+    pid = place.connection.data.status()["agent"].get("pid")
     workers = subprocess.run(["pgrep", "-P", str(pid or 0)], capture_output=True, text=True, check=False).stdout.split()
     if workers:
         with contextlib.suppress(ProcessLookupError):
@@ -195,13 +193,13 @@ def worker_killed(_qtbot: Any, place: Place, dice: random.Random) -> None:
 
 
 def sshd_restarted(_qtbot: Any, place: Place, _dice: random.Random) -> None:
-    port = place.sshd.port  # type: ignore[union-attr]
+    port = place.sshd.port
     place.stop_server()
     place.start_server(port)
 
 
 def rebooted(qtbot: Any, place: Place, dice: random.Random) -> None:
-    port = place.sshd.port  # type: ignore[union-attr]
+    port = place.sshd.port
     place.stop_server()
     qtbot.wait(dice.randint(300, 2000))
     place.start_server(port)
@@ -209,7 +207,7 @@ def rebooted(qtbot: Any, place: Place, dice: random.Random) -> None:
 
 def slept(_qtbot: Any, place: Place, _dice: random.Random) -> None:
     """The laptop's lid was closed for an hour, and what it was connected to is gone."""
-    place.relay.fall_silent()  # type: ignore[union-attr]
+    place.relay.fall_silent()
     place.laptop.slept_s += 3600
 
 
@@ -221,7 +219,7 @@ def slept_shortly(_qtbot: Any, place: Place, _dice: random.Random) -> None:
 def moved(qtbot: Any, place: Place, _dice: random.Random) -> None:
     """The laptop has another address; nobody tells the server, and packets to the old one are lost."""
     before = len(place.lost)
-    place.relay.fall_silent()  # type: ignore[union-attr]
+    place.relay.fall_silent()
     place.laptop.moved = True
     qtbot.waitUntil(lambda: ConnectionState.RECONNECTING in place.lost[before:], timeout=WITHIN_MS)
     place.laptop.moved = False
@@ -261,7 +259,7 @@ def rests_on(tab: WatchedTab, frame: int) -> bool:
 def go_on(qtbot: Any, tab: WatchedTab, place: Place, frame: int) -> None:
     """What somebody who came back would do: nothing, but for wanting another picture and a folder."""
     assert isinstance(tab.viewer, StackView)
-    listing = place.connection.data.list_folder(PurePosixPath(place.stack.parent))  # type: ignore[union-attr]
+    listing = place.connection.data.list_folder(PurePosixPath(place.stack.parent))
     tab.viewer.set_frame((frame,))
     deadline = time.monotonic() + WITHIN_MS / 1000
     while not (rests_on(tab, frame) and listing.done()):
@@ -303,7 +301,7 @@ def test_that_link_faults_cost_a_moment_and_nothing_else(qtbot: Any, place: Plac
             frame = (frame + dice.choice((1, 1, 1, 2, -1, 13))) % FRAMES
             tab.viewer.set_frame((frame,))
             if step == at:
-                place.connection.data.list_folder(PurePosixPath("/"))  # type: ignore[union-attr]
+                place.connection.data.list_folder(PurePosixPath("/"))
                 fault(qtbot, place, dice)
             qtbot.wait(dice.randint(5, 30))
         since = time.monotonic()
@@ -315,7 +313,7 @@ def test_that_link_faults_cost_a_moment_and_nothing_else(qtbot: Any, place: Plac
         pictures += len(tab.seen)
         tab.seen.clear()
         counted[fault.__name__] += 1
-        qtbot.waitUntil(lambda: place.connection.state is ConnectionState.CONNECTED,  # type: ignore[union-attr]
+        qtbot.waitUntil(lambda: place.connection.state is ConnectionState.CONNECTED,
                         timeout=WITHIN_MS)
     print(f"{sum(counted.values())} faults, {sum(counted.values())} recoveries in {time.monotonic() - begun:.0f} s, "
           f"{pictures} pictures compared; slowest {slowest[0]:.1f} s ({slowest[1]}); {dict(counted)}")
@@ -326,7 +324,7 @@ def test_that_link_faults_cost_a_moment_and_nothing_else(qtbot: Any, place: Plac
 
 def nothing_is_left(qtbot: Any, place: Place, threads: set[str], files: int, far: int) -> None:
     """One connection's threads, files and remote processes, as before the first fault; then none."""
-    place.relay._living()  # type: ignore[union-attr]    # forget what ended
+    place.relay._living()    # forget what ended
 
     def calm() -> bool:
         now = {thread.name for thread in threading.enumerate() if not thread.name.startswith(("relay", "Thread-"))}
@@ -341,8 +339,6 @@ def nothing_is_left(qtbot: Any, place: Place, threads: set[str], files: int, far
     assert set(names.values()) == {1}, names
     print(f"threads as before; {handles()} open files ({files} before the first fault), "
           f"{len(remote_processes(place))} processes at the site ({far} before)")
-    assert place.connection is not None
-    assert place.sshd is not None
     place.connection.close(10)
     qtbot.waitUntil(lambda: not place.sshd.busy and not remote_processes(place),
                     timeout=30_000)
