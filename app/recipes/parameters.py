@@ -221,7 +221,8 @@ def _expected(parameter: Parameter, value: Any) -> str:
                 ParameterType.DATASET: "a file and the node in it, as FILE::/path",
                 ParameterType.RANGE: "two numbers, the lower first, as 0.1 to 5",
                 ParameterType.FILES: "paths of files, with commas between them",
-                ParameterType.CHOICE: "one of " + _cut(", ".join(parameter.choices))}[parameter.type]
+                ParameterType.CHOICE: f"one of {_cut(', '.join(map(parameter.called, parameter.choices)))}",
+                }[parameter.type]
     if parameter.type is ParameterType.TEXT and parameter.pattern:
         expected = parameter.help.rstrip(".") or f"text of the form {parameter.pattern}"
     return f"{_called(parameter, True)} is “{_cut(str(value), 80)}”; expected: {expected}."

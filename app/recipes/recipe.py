@@ -72,6 +72,11 @@ class Parameter:
         """What people read for one of the choices."""
         return dict(zip(self.choices, self.choice_titles, strict=False)).get(choice, choice)
 
+    def called(self, choice: str) -> str:
+        """One of the choices as both form and command line call it: ``q_A^-1 “q (1/Å)”``."""
+        title = self.title_of(choice)
+        return choice if title == choice else f"{choice} “{title}”"
+
     def as_json(self) -> dict[str, Any]:
         default = list(self.default) if isinstance(self.default, tuple) else self.default
         return {"name": self.name, "type": self.type.value, "title": self.title, "help": self.help, "unit": self.unit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.recipes.availability import Availability, SoftwareState
+from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import problem, text_of, value_of
 from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.recipes.selections import beyond_the_inputs
@@ -14,6 +15,5 @@ from app.remote.jobs.steps import ResolvedStep
 from app.remote.seams import DataService, DeviceCode
 
 __all__ = ["Availability", "Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter",
-           "fitting_parameters",
-           "ParameterType", "Recipe", "ResolvedStep", "SoftwareState", "beyond_the_inputs", "problem", "text_of",
-           "value_of"]
+           "ParameterType", "Recipe", "ResolvedStep", "SoftwareState", "beyond_the_inputs", "fitting_parameters",
+           "problem", "shipped_recipes", "text_of", "value_of"]

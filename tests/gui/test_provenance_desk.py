@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,11 @@ def test_that_the_inspector_says_how_a_result_was_made(qtbot: Any, start: Any, t
     section = shown(qtbot, program, result(tmp_path / "result.h5"))
     assert section.sentence == "made by azimuthal integration 1.0, job 8812, 2026-11-22"
     assert section.reopen.isEnabled()
+    tip = html.unescape(section._made.toolTip())
+    assert "Radial unit: 2θ (°)" in tip, "as the form calls it"
+    assert "2th_deg" not in tip
+    assert "Number of points: 321" in tip
+    assert "gone = 1" in tip, "what the recipe does not know is told as it is"
     plain = tmp_path / "plain.h5"
     with h5py.File(plain, "w") as file:
         file["values"] = np.arange(9.0)

@@ -16,7 +16,7 @@ from app.model.provenance import Provenance, Refill
 from app.session.analysis_text import result_python
 from app.session.provenance_source import ProvenanceSource
 from app.session.session import Session
-from app.session.vocabulary import Recipe
+from app.session.vocabulary import Recipe, shipped_recipes
 from app.views.dataset_tab import DatasetTab
 from app.views.inspector import Inspector
 from app.views.jobs.job_desk import JobDesk
@@ -95,7 +95,8 @@ class ProvenanceDesk(QObject):
         number = self._jobs.number_of(provenance.result.site, provenance.job_id) if provenance is not None else ""
         if provenance is not None and number:            # the result says the number of the step that wrote it
             provenance = replace(provenance, scheduler_id=number)
-        self._section.show_provenance(provenance, recipe is not None and bool(recipe.snippet))
+        self._section.show_provenance(provenance, recipe or self._shipped(provenance),
+                                      recipe is not None and bool(recipe.snippet))
 
     def _open_form(self, found: Refill) -> None:
         note = "as in the result"
@@ -105,6 +106,11 @@ class ProvenanceDesk(QObject):
 
     def _recipe(self, made: Provenance) -> Recipe | None:
         return next((r for r in self._session.recipes(made.result.site) if r.name == made.recipe), None)
+
+    @staticmethod
+    def _shipped(made: Provenance | None) -> Recipe | None:
+        """For a result that was copied to where nothing can be computed."""
+        return shipped_recipes().get(made.recipe) if made is not None else None
 
     def _host(self, site: str) -> str:
         return self._session.profile(site).ssh.host

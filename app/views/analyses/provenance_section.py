@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QPushButton
 
 from app.model.provenance import Provenance
 from app.model.text import visible
+from app.session.vocabulary import Parameter, ParameterType, Recipe, text_of
 from app.views.facts import Section
 from app.views.labels import PlainLabel, set_state
 from app.viz.icons import set_icon
@@ -46,29 +49,46 @@ class ProvenanceSection(Section):
     def sentence(self) -> str:
         return self._made.text()
 
-    def show_provenance(self, provenance: Provenance | None, can_copy: bool = False) -> None:
-        """``None``: the data does not say, and the section goes. ``can_copy``: its recipe has a script to copy."""
+    def show_provenance(self, provenance: Provenance | None, recipe: Recipe | None = None,
+                        can_copy: bool = False) -> None:
+        """``None``: the data does not say, and the section goes.
+
+        Args:
+            recipe: its own, as far as it is known: it says what the parameters are called.
+            can_copy: it has a script to copy.
+        """
         self.setVisible(provenance is not None)
         if provenance is None:
             self._made.setText("")
             return
         self._made.setText(f"made by {provenance.sentence}")
-        self._made.setToolTip(plain_tip(_details(provenance)))
+        self._made.setToolTip(plain_tip(_details(provenance, recipe)))
         self._fault.setText(provenance.fault)
         self._fault.setVisible(bool(provenance.fault))
         self.reopen.setEnabled(not provenance.fault)
         self.copy.setVisible(can_copy)
 
 
-def _details(provenance: Provenance) -> str:
-    """Program, inputs and parameters, one per line."""
+def _details(provenance: Provenance, recipe: Recipe | None) -> str:
+    """Program, inputs and parameters, one per line; these as the form calls them, as far as the recipe knows them."""
     program = f"{provenance.program} {provenance.program_version}".strip()
     lines = [program] if program else []
     lines += [f"from {text}" for text in provenance.inputs[:3]]
     if len(provenance.inputs) > 3:
         lines.append(f"and {len(provenance.inputs) - 3} more")
-    said = [f"{name} = {value}" for name, value in provenance.parameters.items() if value is not None]
+    known = {parameter.name: parameter for parameter in recipe.parameters} if recipe is not None else {}
+    said = [_value_text(known.get(name), name, value) for name, value in provenance.parameters.items()
+            if value is not None]
     lines += [line if len(line) <= 120 else line[:120] + "…" for line in said[:_SHOWN]]
     if len(said) > _SHOWN:
         lines.append(f"and {len(said) - _SHOWN} more parameters")
     return "\n".join(visible(line) for line in lines)
+
+
+def _value_text(parameter: Parameter | None, name: str, value: Any) -> str:
+    """``Radial unit: q (1/Å)``; a parameter that is not known any more as the result has it."""
+    if parameter is None:
+        return f"{name} = {value}"
+    text = parameter.title_of(value) if parameter.type is ParameterType.CHOICE and isinstance(value, str) \
+        else text_of(parameter, value)
+    return f"{parameter.title}: {text} {parameter.unit}".rstrip()

@@ -9,7 +9,7 @@ import pytest
 from app.errors import RecipeError
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import complete, parse_assignments, problem
-from app.recipes.recipe import ParameterType, Recipe
+from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.recipes.recipe_text import parse_recipe
 
 _TOML = """
@@ -170,3 +170,9 @@ def test_that_frames_are_written_as_in_numpy(text: str) -> None:
 def test_that_other_text_for_frames_is_refused(text: str) -> None:
     frames = shipped_recipes()["azimuthal-integration"].parameter("frames")
     assert "As in numpy" in problem(frames, text)
+
+
+def test_that_a_fault_of_a_choice_calls_the_choices_as_the_form_does_too() -> None:
+    unit = Parameter("unit", ParameterType.CHOICE, "Unit", choices=("q_A^-1", "raw"), choice_titles=("q (1/Å)", "raw"))
+    assert problem(unit, "furlong") == (
+        "The parameter “Unit” (unit) is “furlong”; expected: one of q_A^-1 “q (1/Å)”, raw.")
