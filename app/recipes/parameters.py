@@ -12,6 +12,7 @@ from typing import Any
 
 from app.errors import RecipeError
 from app.recipes.recipe import Parameter, ParameterType, Recipe
+from app.recipes.usage import unused
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
@@ -22,13 +23,19 @@ _MOST_FILES = 500
 def complete(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters of ``recipe`` in its order: the user's values, else the defaults (``None``: left to the program).
 
+    One that has no effect with the others as they are is ``None``, whatever was said, so that nobody takes it for used.
+
     Raises:
         RecipeError: a name is unknown, a value does not fit or a required one is missing.
     """
     for name in values:
         recipe.parameter(name)
     out: dict[str, Any] = {}
+    without_effect = unused(recipe, values)
     for parameter in recipe.parameters:
+        if parameter.name in without_effect:
+            out[parameter.name] = None
+            continue
         value = values.get(parameter.name)
         if value is None or value in ("", [], ()):
             value = parameter.default

@@ -46,6 +46,9 @@ class Parameter:
         pattern: a regular expression a TEXT value has to match as a whole.
         from_metadata: where a value may be taken from in the input's file, the first that is there: an NX class and a
             field (``NXdetector/distance``) or a whole path (``/exchange/theta``); see remote.metadata_defaults.
+        unused_with: names of parameters; where any of them is set, this one has no effect.
+        used_with: names; it has an effect only where one of them is set.
+        used_if: cases, each with the values that others have to have (``""``: empty); it has an effect only in these.
         group: the heading a form puts it under; ``""``: none.
         advanced: shown folded away.
     """
@@ -65,6 +68,9 @@ class Parameter:
     pattern: str = ""
     selects: str = ""
     from_metadata: tuple[str, ...] = ()
+    unused_with: tuple[str, ...] = ()
+    used_with: tuple[str, ...] = ()
+    used_if: tuple[Mapping[str, tuple[Value, ...]], ...] = ()
     group: str = ""
     advanced: bool = False
 
@@ -82,7 +88,10 @@ class Parameter:
         return {"name": self.name, "type": self.type.value, "title": self.title, "help": self.help, "unit": self.unit,
                 "default": default, "required": self.required, "minimum": self.minimum, "maximum": self.maximum,
                 "choices": list(self.choices), "choice_titles": list(self.choice_titles),
-                "from_metadata": list(self.from_metadata), "group": self.group, "advanced": self.advanced}
+                "from_metadata": list(self.from_metadata), "unused_with": list(self.unused_with),
+                "used_with": list(self.used_with),
+                "used_if": [{name: list(wanted) for name, wanted in case.items()} for case in self.used_if],
+                "group": self.group, "advanced": self.advanced}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from app.recipes.recipe import (
     Trial,
 )
 from app.recipes.selections import COUNTED
-from app.recipes.toml_reader import TomlReader
+from app.recipes.toml_reader import TomlReader, shown
+from app.recipes.usage import EMPTY, circle, looked_at
 
 SCHEMA = 1
 TOML_LIMIT = 200_000
@@ -113,6 +114,10 @@ def _check(recipe: Recipe, origin: str) -> None:
         if parameter.unit_from and (source is None or source.type is not ParameterType.CHOICE):
             raise RecipeError(f"{origin}: parameters “{parameter.name}”: “unit_from” is “{parameter.unit_from[:80]}”; "
                               "expected the name of a parameter of the type “choice”.")
+        _check_usage(parameter, known, f"{origin}: parameters “{parameter.name}”")
+    if ring := circle(known):
+        raise RecipeError(f"{origin}: parameters: {' → '.join((*ring, ring[0]))} decide about each other; expected "
+                          "conditions that go one way.")
     for output in recipe.outputs:
         for name, value in output.when.items():
             if name not in known:
@@ -125,6 +130,25 @@ def _check(recipe: Recipe, origin: str) -> None:
     if recipe.steps and recipe.steps[0].only_after_array:
         raise RecipeError(f"{origin}: steps “{recipe.steps[0].name}”: “only_after_array” is true; expected a step "
                           "before it.")
+
+
+def _check_usage(parameter: Parameter, known: Mapping[str, Parameter], where: str) -> None:
+    """The names and values in “unused_with”, “used_with” and “used_if” are such as can be."""
+    for name in looked_at(parameter):
+        key = next(key for key in ("unused_with", "used_with", "used_if")
+                   if key == "used_if" or name in getattr(parameter, key))
+        if name not in known or name == parameter.name:
+            raise RecipeError(f"{where}: “{key}” names “{name[:80]}”; expected another of the recipe's parameters.")
+    for key in ("unused_with", "used_with"):
+        for name in getattr(parameter, key):
+            if known[name].default is not None or known[name].type is ParameterType.BOOLEAN:
+                raise RecipeError(f"{where}: “{key}” names “{name}”, which always has a value; expected one that may "
+                                  "be left empty, or “used_if” with the value that counts.")
+    for case in parameter.used_if:
+        for name, wanted in case.items():
+            for value in wanted:
+                if value != EMPTY and (wrong := problem(known[name], value)):
+                    raise RecipeError(f"{where}: “used_if” is wrong: {wrong}")
 
 
 def _files(files: dict[str, str], origin: str) -> dict[str, str]:
@@ -149,6 +173,8 @@ def _parameter(reader: TomlReader) -> Parameter:
         choices=reader.texts("choices"), choice_titles=reader.texts("choice_titles"),
         unit_from=reader.text("unit_from", default=""), pattern=reader.text("pattern", default=""),
         selects=reader.text("selects", default=""),
+        unused_with=reader.texts("unused_with", "a list of names of parameters"),
+        used_with=reader.texts("used_with", "a list of names of parameters"), used_if=_cases(reader),
         from_metadata=reader.texts("from_metadata"), group=reader.line("group", default=""),
         advanced=reader.flag("advanced"))
     reader.close()
@@ -176,6 +202,18 @@ def _parameter(reader: TomlReader) -> Parameter:
     if parameter.default is not None and (wrong := problem(parameter, parameter.default)):
         raise RecipeError(f"{reader.where}: “default” is wrong: {wrong}")
     return parameter
+
+
+def _cases(reader: TomlReader) -> tuple[Mapping[str, tuple[Any, ...]], ...]:
+    """“used_if”: a table, or a list of tables, of a value or a list of values for each name."""
+    said = reader.anything("used_if")
+    if said is None:
+        return ()
+    cases = said if isinstance(said, list) else [said]
+    if not cases or not all(isinstance(case, dict) and case for case in cases):
+        raise reader.fault("used_if", f"is {shown(said)}", "a table as { parameter = value }, or a list of such tables")
+    return tuple({name: tuple(wanted) if isinstance(wanted, list) else (wanted,) for name, wanted in case.items()}
+                 for case in cases)
 
 
 def _output(reader: TomlReader) -> Output:

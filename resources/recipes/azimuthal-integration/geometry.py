@@ -36,11 +36,16 @@ class Geometry:
     def __init__(self, source, parameters):
         self.source, self.parameters = source, parameters
         poni = parameters["poni"]
-        found = said_by(source) if not (poni and _wavelength_of_poni(poni)) else {}
-        self.wavelength = (_wavelength_of_poni(poni) if poni else None) or self._given() or found.get("wavelength")
+        of_poni, given = _wavelength_of_poni(poni) if poni else None, self._given()
+        found = said_by(source) if not of_poni else {}
+        if given and parameters.get("energy_here"):
+            of_poni = None
+        self.wavelength = of_poni or given or found.get("wavelength")
         if not self.wavelength and parameters["unit"].startswith("q"):
             place = f"The PONI file {poni}" if poni else source.name
-            raise Fault(f"{place} does not say the wavelength or energy: set one of them, or choose the unit 2θ or r.")
+            here = " and “Energy from here” (energy_here)" if poni else ""
+            raise Fault(f"{place} does not say the wavelength or energy: set one of them{here}, or choose the unit 2θ"
+                        " or r.")
         if poni:
             wanted = _load(poni, changed(poni), None).detector.shape
             if wanted and tuple(wanted) != tuple(source.shape):
@@ -169,7 +174,7 @@ def _load(poni, _modified, wavelength_m):
         raise Fault(f"{poni} is not a PONI file that pyFAI reads ({type(error).__name__}).") from None
     if not (made.detector.pixel1 and made.detector.pixel2):     # pyFAI takes any text, and a metre for the distance
         raise Fault(f"{poni} says no detector and no pixel size: it is not a PONI file, or not a complete one.")
-    if wavelength_m and not made.wavelength:
+    if wavelength_m:
         made.wavelength = wavelength_m
     return made
 

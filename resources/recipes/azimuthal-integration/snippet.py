@@ -102,12 +102,13 @@ def header_fields(image):
 def geometry(file, files, shape):
     beam, mono = (of_class(file, "NXbeam"), of_class(file, "NXmonochromator")) if file else (None, None)
     wavelength = P["wavelength"] / 1e10 if P["wavelength"] else HC / (P["energy"] * 1e3) if P["energy"] else None
+    given = wavelength if P["energy_here"] else None
     wavelength = wavelength or number_of(beam, "incident_wavelength") or number_of(mono, "wavelength")
     energy = number_of(beam, "incident_energy") or number_of(mono, "energy")
     wavelength = wavelength or (HC / energy if energy else None)
     if P["poni"]:
         ai = pyFAI.load(P["poni"])
-        ai.wavelength = ai.wavelength or wavelength
+        ai.wavelength = given or ai.wavelength or wavelength
         return ai
     nx = of_class(file, "NXdetector") if file else None
     if file is None:

@@ -206,7 +206,8 @@ def test_that_each_further_fault_is_one_sentence(work: Work, tmp_path: Path, pon
             ({"poni": str(other)}, "The PONI file is for frames of 130 × 160 pixels, but those of"),
             ({"poni": str(tmp_path / "gone.poni")}, "The PONI file {}/gone.poni is not there."),
             ({"poni": str(write_poni(tmp_path / "dark.poni", ""))}, "does not say the wavelength or energy: set one"),
-            ({"poni": str(tmp_path / "dark.poni"), "energy": 12, "wavelength": 2}, "contradict each other"),
+            ({"poni": str(tmp_path / "dark.poni"), "energy": 12, "wavelength": 2, "energy_here": True},
+             "contradict each other"),
             ({"poni": None, "wavelength": 1.0, "distance": 1.0}, ("does not say the beam centre (beam_x) and"
              " the beam centre (beam_y) and the pixel size (pixel_size): give a PONI file or set it.")),
             ({"monitor": "/I0"}, "The monitor /I0 is 0 at frame 1 and of 1 more frames of"),

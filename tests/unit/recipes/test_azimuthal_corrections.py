@@ -315,9 +315,15 @@ def test_that_equal_frames_are_no_outliers(work: Work, tmp_path: Path, poni: Pat
 def test_that_the_energy_may_be_given_where_the_poni_file_says_none(work: Work, tmp_path: Path, poni: Path) -> None:
     stack, bare = plain(1), write_poni(tmp_path / "bare.poni", "")
     path = stack_file(tmp_path / "a.h5", stack)
-    got = run(work, [path], bare, energy=12.3984198)
+    got = run(work, [path], bare, energy=12.3984198, energy_here=True)
     expected = one(poni, stack[0])
     np.testing.assert_allclose(got["q"], expected.radial, rtol=1e-7)
+    got = run(work, [path], poni, energy=2 * 12.3984198, energy_here=True)       # made at another energy
+    np.testing.assert_allclose(got["q"], 2 * expected.radial, rtol=1e-7)
+    got = run(work, [path], poni, energy=2 * 12.3984198)
+    np.testing.assert_allclose(got["q"], expected.radial, rtol=1e-7)
+    told = json.loads(work.result("entry/process")["parameters"])
+    assert (told["poni"], told["energy"]) == (str(poni), None)              # nobody takes it for used
     got = run(work, [path], bare, unit="r_mm")          # needs no wavelength
     np.testing.assert_array_equal(got["r"], one(poni, stack[0], unit="r_mm").radial)
 
