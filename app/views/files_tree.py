@@ -10,7 +10,8 @@ from app.session.files_model import Role
 from app.views.files_proxy import FilesProxy
 
 _LEAST_WIDTH = 150                    # below it there are no names
-_LEAST_DETAILS = 0.34                 # of the width, however long the names are
+_LEAST_DETAILS = 0.34                 # of the width, however long the names are,
+_NARROW, _LEAST_NARROW = 200, 0.2     # and in a narrow tree, where names come first
 
 
 class FilesTree(QTreeView):
@@ -52,7 +53,7 @@ class FilesTree(QTreeView):
         names = self.sizeHintForColumn(0)
         content = self.sizeHintForColumn(1)
         details = max(content, self.header().sectionSizeHint(1))
-        least = min(content, int(width * _LEAST_DETAILS))
+        least = min(content, int(width * (_LEAST_DETAILS if width >= _NARROW else _LEAST_NARROW)))
         self.header().resizeSection(0, max(width - details, min(names, width - least)))
         self._own_width = self.header().sectionSize(0)         # no narrower than the header allows
 

@@ -184,7 +184,7 @@ class SiteDesk(QObject):
         if files.has_rows and seen is not None:
             words.append(f"What is listed was last seen at {clock(seen, time.time())}.")
         if name in self._wanted:
-            what = visible(self._wanted[name])
+            what = _cut(visible(self._wanted[name]))
             words.append(f"“{what}” is opened then." if state is SiteState.OPENING else f"Connect to open “{what}”.")
         icon = "cancel" if state is SiteState.OPENING else "plug"
         self._files_panel.show_away(" ".join(words), verb_words(state, self._session.error(name)), icon)
@@ -206,3 +206,8 @@ class SiteDesk(QObject):
                   "Connect to the site first." if far else "On this computer there is none.")
         if self._edit is not None:
             allow(self._edit, not self._session.profile(name).is_local, "This computer has no profile to edit.")
+
+
+def _cut(name: str) -> str:
+    """Short enough for a sentence above the files."""
+    return name if len(name) <= 40 else f"{name[:22]}…{name[-15:]}"
