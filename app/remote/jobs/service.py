@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
 
 from app.errors import BatchError, BeamsideError, LinkError, NotFoundError, RecipeError, UnknownJobError
 from app.model.jobs import Account, Job, JobPart, JobSpec, JobState, Partition, Resources, Space
@@ -137,21 +136,6 @@ class JobService:
                                 "ran.",
                                 remedy="Fill in the form anew.")
         return asked_for(said, task, self._profile.name)
-
-    def resubmit(self, job_id: str, parameters: Mapping[str, Any] | None = None,
-                 resources: Resources | None = None) -> Draft:
-        """The draft of a job that was, with changes; :meth:`submit` it. The whole is run again, all tasks of it.
-
-        Args:
-            parameters: those that change.
-            resources: instead of what the first step asked for.
-
-        Raises:
-            as :meth:`spec_of` and :meth:`prepare`.
-        """
-        spec = self.spec_of(job_id)
-        return self.prepare(replace(spec, parameters={**spec.parameters, **(parameters or {})},
-                                    resources=spec.resources if resources is None else resources))
 
     def finish(self, job_id: str, resources: Resources | None = None, spec: JobSpec | None = None) -> Draft:
         """The draft of a job that runs the failed parts of another again, with what its completed parts left;

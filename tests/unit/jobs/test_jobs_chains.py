@@ -360,7 +360,7 @@ def test_that_a_job_is_repeated_with_what_it_was_asked_with(service: JobService,
     job = service.submit(asked)
     found = new_client().spec_of(job.id)
     assert found == replace(asked, again=job.id)
-    draft = new_client().resubmit(job.id, resources=Resources(cpus=4))
+    draft = service.prepare(replace(found, resources=Resources(cpus=4)))
     assert (draft.spec.again, draft.steps[0].resources.cpus, draft.steps[0].tasks) == (job.id, 4, 3)
     assert draft.steps[1].resources.memory_mb == 700
     again = service.submit(draft)
