@@ -141,7 +141,8 @@ class Job:
         ours: False for a job that was started by hand: it has no folder, and its ``id`` is the batch system's.
         parts: its steps and tasks, where it is more than one job of the batch system.
         expected_start: when the batch system thinks it will start a queued job.
-        memory_mb, memory_limit_mb: the most it has used so far, and what it may use.
+        memory_mb, memory_limit_mb: the most it has used so far, and what it may use; of several parts, that of the one
+            that came nearest to its own limit.
         preview: TARGET of an intermediate result, which may be followed while the job runs.
         after: ids of jobs it waits for.
         rest_of: id of the job whose completed parts it took over, to run the others again.

@@ -51,7 +51,7 @@ def combine(job: Job, steps: Sequence[StepTruth], record: JobRecord) -> tuple[Jo
     several = len(everything) > 1 or bool(job.rest_of)
     started = [p.part.started for p in everything if p.part.started]
     ended = [p.part.ended for p in everything if p.part.ended]
-    memory = [p.memory_mb for p in everything if p.memory_mb]
+    memory, limit = _memory(steps, now)
     expected = [p.expected_start for p in now.of(JobState.QUEUED, JobState.HELD) if p.expected_start]
     state = now.state
     running = now.of(JobState.RUNNING) or now.parts
@@ -63,8 +63,8 @@ def combine(job: Job, steps: Sequence[StepTruth], record: JobRecord) -> tuple[Jo
         started=min(started, default=None), ended=max(ended, default=None) if state.ended else None,
         partition=fate.partition or now.step.resources.partition or job.partition,
         node=listed([p.part.node for p in running]), time_limit_s=fate.time_limit_s or job.time_limit_s,
-        expected_start=min(expected, default=None), memory_mb=max(memory, default=None),
-        memory_limit_mb=now.step.resources.memory_mb or job.memory_limit_mb,
+        expected_start=min(expected, default=None), memory_mb=memory,
+        memory_limit_mb=limit or job.memory_limit_mb,
         parts=tuple(p.part for p in everything) if several else ())
     job = _with_progress(job, now, steps, record)
     bad = state in (JobState.FAILED, JobState.CANCELLED)
@@ -79,6 +79,13 @@ def failing(steps: Sequence[StepTruth]) -> tuple[RecordedStep, JobPart] | None:
         if found := step.of(JobState.FAILED, JobState.UNKNOWN) or step.of(JobState.CANCELLED):
             return step.step, found[0].part
     return None
+
+
+def _memory(steps: Sequence[StepTruth], now: StepTruth) -> tuple[float | None, float | None]:
+    """What the part that came nearest to its limit used, and that limit, which is its own step's, in MB."""
+    used = [(part.memory_mb, step.step.resources.memory_mb) for step in steps for part in step.parts if part.memory_mb]
+    return max(used, key=lambda pair: (pair[0] / pair[1] if pair[1] else 0.0, pair[0]),
+               default=(None, now.step.resources.memory_mb))
 
 
 def _telling(now: StepTruth) -> PartTruth:

@@ -236,6 +236,23 @@ def test_that_a_chain_is_told_as_one_job_from_its_first_task_to_its_last_step(
     assert new_client().job(job.id).scheduler_id == "100"
 
 
+def test_that_memory_is_told_with_the_limit_of_the_step_that_used_it(service: JobService, spec: JobSpec,
+                                                                     slurm: FakeSlurm) -> None:
+    job = service.submit(replace(spec, step_resources={"merge": Resources(memory_mb=700)}))
+    folder = Path(job.folder)
+    for task in range(1, 5):
+        slurm.end_task("100", task, "COMPLETED")
+        status(job, "ended", 0, stem=f".{task}")
+        (folder / f"usage.{task}.json").write_text('{"memory_mb": 1, "most_mb": 400, "time": 1}')
+    slurm.set("101", state="RUNNING", reason="None", start="1795343001")
+    status(job, "started", None, "101", stem="-2")
+    each = service.job(job.id)
+    assert (each.memory_mb, each.memory_limit_mb) == (400.0, 1001.0), "merge has used nothing that is known"
+    (folder / "usage-2.json").write_text('{"memory_mb": 350, "most_mb": 350, "time": 1}')
+    merge = service.job(job.id)
+    assert (merge.memory_mb, merge.memory_limit_mb) == (350.0, 700.0), "half of its limit, which is more than 40 %"
+
+
 def test_that_failed_tasks_are_named_with_their_reasons_and_the_log_of_one(
         service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)
