@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from app.errors import BatchError, SchedulerUnavailableError
 from app.model.jobs import Account, Partition, Resources
 from app.model.site import SiteProfile
+from app.remote.jobs.kept_program import KeptProgram, is_missing
 from app.remote.scheduler.dialect import Dialect, dialect_for
 from app.remote.scheduler.states import JobRow
 from app.remote.seams import CommandResult, Transport
@@ -56,6 +57,7 @@ class BatchSystem:
     def __init__(self, profile: SiteProfile, transport: Callable[[], Transport]) -> None:
         self._profile = profile
         self._transport = transport
+        self._program = KeptProgram()
         self._lock = threading.Lock()       # guards what is kept
         self._partitions: tuple[float, list[Partition]] | None = None
         self._accounts: tuple[float, list[Account]] | None = None
@@ -184,8 +186,9 @@ class BatchSystem:
         argv = dialect.test_argv(name)
         if not argv:
             return None
-        result = self._transport().run(["sh", "-c", _TRY, "beamside", name, *self.in_login_shell(argv)],
-                                       stdin=text.encode("utf-8", "surrogateescape"))
+        result = self._try(name, text, self._program.named(argv))
+        if is_missing(result):
+            result = self._try(name, text, argv)
         if result.exit_code:
             raise dialect.refusal(result.error_text or result.text, resources)
         return dialect.parse_test(result.exit_code, result.text, result.error_text)
@@ -206,5 +209,10 @@ class BatchSystem:
                 raise dialect.unreachable(result.exit_code, result.error_text)
             raise BatchError(f"The job {called} could not be {done}: {wrong}", result.error_text.strip(), remedy)
 
+    def _try(self, name: str, text: str, argv: Sequence[str]) -> CommandResult:
+        return self._transport().run(["sh", "-c", _TRY, "beamside", name, *self.in_login_shell(argv)],
+                                     stdin=text.encode("utf-8", "surrogateescape"))
+
     def _run(self, argv: Sequence[str]) -> CommandResult:
-        return self._transport().run(self.in_login_shell(argv))
+        transport = self._transport()
+        return self._program.run(argv, lambda words, stdin: transport.run(self.in_login_shell(words), stdin=stdin))

@@ -1,7 +1,8 @@
 """Direct execution: jobs on a workstation or a virtual machine without a batch system. Pure: no I/O, any thread.
 
 What the commands do at the site is in :mod:`app.remote.scheduler.direct_keeper` and
-:mod:`app.remote.scheduler.direct_commands`, whose text they carry as an argument; nothing is installed there.
+:mod:`app.remote.scheduler.direct_commands`, whose text they carry as an argument; nothing is installed there. Whoever
+runs many of them keeps that text at the site (:mod:`app.remote.jobs.kept_program`).
 Jobs run one after the other as far as CPUs allow, and outlive client and connection.
 """
 

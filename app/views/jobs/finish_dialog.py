@@ -42,6 +42,7 @@ class FinishDialog(QDialog):
             number.setSpecialValueText("the system’s default")
             number.setAccessibleName(words)
             number.setMinimumWidth(170)
+            number.lineEdit().setTextMargins(6, 0, 0, 0)
             number.setEnabled(False)
             number.valueChanged.connect(self._changed)
             fields.addRow(row_label(words, number), number)
