@@ -96,6 +96,12 @@ def until(client: Client, job: Job, claim: Callable[[Job], bool]) -> Job:
     return seen
 
 
+def without_moments(job: Job) -> Job:
+    """They come from a history, which may be a second off what the job says itself."""
+    return replace(job, as_of=None, started=None, ended=None,
+                   parts=tuple(replace(part, started=None, ended=None) for part in job.parts))
+
+
 def over(job: Job) -> bool:
     return job.state.ended
 
@@ -124,7 +130,7 @@ def test_that_an_array_runs_all_its_tasks_and_then_what_merges_them(
     assert record["python"]["version"].startswith("3.")
     assert all(now.state in (JobState.QUEUED, JobState.HELD, JobState.RUNNING, JobState.COMPLETED) for now in seen)
     again = new_client().jobs.job(job.id)
-    assert replace(again, as_of=None) == replace(done, as_of=None), "another client sees the same"
+    assert without_moments(again) == without_moments(done), "another client sees the same"
 
 
 def test_that_a_half_failed_array_names_its_tasks_and_ends_the_chain(new_client: Callable[..., Client],

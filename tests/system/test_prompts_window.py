@@ -17,7 +17,7 @@ from app.session.session import SiteState
 from app.views.prompts_dialog import PromptsDialog
 from tests.peers.pam_sshd import PamSshd, Step, pam_sshd
 
-PATIENCE_MS = 30_000
+PATIENCE_MS = 120_000
 PASSWORD: Step = {"prompt": "Password: ", "expect": ["secret"]}
 OTP: Step = {"prompt": "One-time password: ", "echo": True, "expect": ["123456"]}
 pytestmark = pytest.mark.gui
