@@ -42,13 +42,12 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     values = parse_assignments(recipe, arguments.set)
     fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
     service = context.jobs(site)
-    _warn_of_misfits(recipe, context.reference(arguments.targets[0]), context)
-    _warn_of_ranges(recipe, values, arguments.targets, context)
-    _warn_of_companions(recipe, values, context.reference(arguments.targets[0]), context)
+    references = [context.reference(text) for text in arguments.targets]
+    _warn(recipe, values, references, context)
     spec = JobSpec(site, recipe.name, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time),
                    name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
-                   extents=_extents(recipe, [context.reference(text) for text in arguments.targets], context),
+                   extents=_extents(recipe, references, context),
                    after=tuple(_predecessor(text, site, context) for text in arguments.after))
     return _hand_in(service, service.prepare(spec), arguments, context)
 
@@ -71,10 +70,10 @@ def run_resubmit(arguments: argparse.Namespace, context: Context) -> int:
     resources = replace(old, partition=arguments.partition or old.partition, account=arguments.account or old.account,
                         time_limit_min=arguments.time or old.time_limit_min)
     spec = replace(spec, parameters=values, resources=resources, tasks=arguments.tasks or spec.tasks)
-    file, _, inside = spec.inputs[0].partition("::")
-    reference = DataReference(job.site, PurePosixPath(file), inside)
-    _warn_of_misfits(recipe, reference, context)
-    _warn_of_companions(recipe, values, reference, context)
+    parted = [text.partition("::") for text in spec.inputs]
+    inputs = [DataReference(job.site, PurePosixPath(file), inside) for file, _, inside in parted]
+    if inputs:              # else it is refused
+        _warn(recipe, values, inputs, context)
     return _hand_in(service, service.prepare(spec), arguments, context)
 
 
@@ -148,11 +147,19 @@ def _sizes(inputs: Sequence[DataReference], context: Context) -> tuple[InputExte
     return tuple(extent for extent in found if extent is not None) if None not in found else ()
 
 
-def _warn_of_ranges(recipe: Recipe, values: Mapping[str, object], targets: Sequence[str], context: Context) -> None:
+def _warn(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataReference], context: Context) -> None:
+    """Say what the form says of values and data."""
+    _warn_of_misfits(recipe, inputs[0], context)
+    _warn_of_ranges(recipe, values, inputs, context)
+    _warn_of_companions(recipe, values, inputs[0], context)
+
+
+def _warn_of_ranges(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataReference],
+                    context: Context) -> None:
     """Say which ranges of frames, rows or columns reach beyond the data, as the form does."""
     chosen = [parameter for parameter in recipe.parameters if parameter.selects and values.get(parameter.name)]
     if chosen:
-        extents = _sizes([context.reference(text) for text in targets], context)
+        extents = _sizes(inputs, context)
         for parameter in chosen:
             if told := beyond_the_inputs(parameter, values[parameter.name], extents):
                 context.output.event("warning", {"summary": told, "parameter": parameter.name}, told)

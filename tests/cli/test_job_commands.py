@@ -183,7 +183,7 @@ def test_that_submitting_again_warns_as_the_form_does(facility: DemoFacility, ad
     asked = json.loads((folder / "parameters.json").read_text())
     asked["parameters"] |= {"splines": 3, "unit": "furlong"}
     (folder / "parameters.json").write_text(json.dumps(asked))
-    draft = ada.ok("resubmit", f"demo:{job['id']}", "--set", "poni=", "--dry-run")
+    draft = ada.ok("resubmit", f"demo:{job['id']}", "--set", "poni=", "--set", "frames=0:99999", "--dry-run")
     assert draft["parameters"]["unit"] == "q_nm^-1"
     said = warnings(ada)
     version = shipped_recipes()["azimuthal-integration"].version
@@ -191,3 +191,4 @@ def test_that_submitting_again_warns_as_the_form_does(facility: DemoFacility, ad
     assert "Not known to this version and left out: splines." in said
     assert "No longer a value that is taken, so the default is there: Radial unit." in said
     assert [text for text in said if "lies beside the data and is not used" in text]
+    assert [text for text in said if "“0:99999”" in text], "a range beyond the data"
