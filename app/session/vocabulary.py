@@ -7,6 +7,7 @@ from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import problem, text_of, value_of
 from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.recipes.selections import beyond_the_inputs
+from app.recipes.usage import unused
 from app.remote.analyses.refill import fitting_parameters
 from app.remote.conversation import Conversation
 from app.remote.jobs.draft import Draft
@@ -16,4 +17,4 @@ from app.remote.seams import DataService, DeviceCode
 
 __all__ = ["Availability", "Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter",
            "ParameterType", "Recipe", "ResolvedStep", "SoftwareState", "beyond_the_inputs", "fitting_parameters",
-           "problem", "shipped_recipes", "text_of", "value_of"]
+           "problem", "shipped_recipes", "text_of", "unused", "value_of"]

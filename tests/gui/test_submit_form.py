@@ -15,6 +15,7 @@ from app.model.data import DataReference
 from app.model.jobs import Job, JobState, Resources, Space
 from app.recipes.recipe import Parameter, ParameterType, Recipe, RecipeStep, ResourceRule
 from app.session.session import SiteState
+from app.views.submit.problem_bubble import ProblemBubble
 from app.views.submit.submit_dialog import SubmitDialog
 from tests.gui.fakes import FakeJobs, FakeSites, folder, stack
 
@@ -154,15 +155,103 @@ def test_that_a_range_is_two_numbers(qtbot: Any, form: SubmitDialog) -> None:
     assert "nm⁻¹" in shown_texts(form.fields["window"])
 
 
-def test_that_a_long_fault_is_shown_whole(qtbot: Any, form: SubmitDialog) -> None:
+def test_that_a_long_fault_is_shown_whole_and_moves_no_row(qtbot: Any, form: SubmitDialog) -> None:
     sentence = ("The file /data/visitor/md1001/saxs/20261110/PROCESSED_DATA/calibration/agbh_0001.poni is no "
                 "calibration that pyFAI reads: it says neither a distance nor a detector, so nothing can be computed.")
-    for name in ("npt", "distance"):
-        note = form.fields[name]._note
-        form.form.tell_fault(name, sentence)
-        qtbot.waitUntil(lambda note=note: note.isVisible() and note.height() >= note.heightForWidth(note.width()) > 40)
-        note.setText(f"{sentence} {sentence}")
-        qtbot.waitUntil(lambda note=note: note.height() >= note.heightForWidth(note.width()))
+    form.activateWindow()
+    line(form, "npt").setFocus()
+    qtbot.waitUntil(line(form, "npt").hasFocus)
+    places = {name: field.mapTo(form.form, QPoint()) for name, field in form.fields.items()}
+    form.form.tell_fault("npt", sentence)
+    bubble = next(label for label in form.findChildren(ProblemBubble) if label.isVisible())
+    assert bubble.text() == sentence
+    assert bubble.height() >= bubble.heightForWidth(bubble.width()) > 40
+    assert bubble.mapTo(form.form, QPoint()).y() >= places["npt"].y() + line(form, "npt").height()
+    QApplication.sendPostedEvents()
+    assert {name: field.mapTo(form.form, QPoint()) for name, field in form.fields.items()} == places
+    assert sentence in line(form, "npt").accessibleDescription()
+    line(form, "window").setFocus()
+    assert not bubble.isVisible(), "it is where the keys are"
+    assert line(form, "npt").property("state") == "error", "its edge stays"
+
+
+def test_that_no_row_moves_while_values_are_typed_found_and_taken_back(qtbot: Any, form: SubmitDialog) -> None:
+    form.form._sections["distance"].unfold()
+    QApplication.sendPostedEvents()
+    places = {name: field.mapTo(form.form, QPoint()) for name, field in form.fields.items()}
+    form.facts.default_found.emit("distance", 0.9231, "from " + "entry/instrument/detector/" * 9 + "distance")
+    qtbot.keyClicks(line(form, "distance"), "x")
+    assert form.fields["distance"].fault
+    qtbot.keyClicks(line(form, "frames"), "5000:")
+    form.history.undo()
+    QApplication.sendPostedEvents()
+    assert {name: field.mapTo(form.form, QPoint()) for name, field in form.fields.items()} == places
+
+
+def test_that_all_lines_end_at_one_edge_with_or_without_a_unit(form: SubmitDialog) -> None:
+    lines = [line(form, "npt"), line(form, "rings", 1), line(form, "window", 1), line(form, "frames")]
+    assert len({edit.mapTo(form, QPoint(edit.width(), 0)).x() for edit in lines}) == 1
+
+
+# -- parameters without effect -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dependent(qtbot: Any, program: Any) -> SubmitDialog:
+    parameters = (Parameter("poni", ParameterType.FILE, "PONI file"),
+                  Parameter("distance", ParameterType.FLOAT, "Distance", unit="m", unused_with=("poni",),
+                            from_metadata=("NXdetector/distance",)),
+                  Parameter("mode", ParameterType.CHOICE, "Mode", choices=("one", "two"), default="one",
+                            unused_with=("poni",)),
+                  Parameter("span", ParameterType.RANGE, "Span", unit="mm", used_if=({"mode": ("two",)},)),
+                  Parameter("flag", ParameterType.BOOLEAN, "Flag", default=True, unused_with=("poni",)),
+                  Parameter("files", ParameterType.FILES, "Files", used_if=({"flag": (True,)},)))
+    dialog: SubmitDialog = program.window.submit(dataclasses.replace(RECIPE, parameters=parameters), ONE)
+    qtbot.waitUntil(lambda: bool(dialog.facts.extents))
+    return dialog
+
+
+def test_that_a_parameter_without_effect_is_greyed_says_why_and_is_not_handed_in(qtbot: Any,
+                                                                                 dependent: SubmitDialog) -> None:
+    fields = dependent.fields
+    dependent.facts.default_found.emit("distance", 0.9231, "from entry/instrument/detector/distance")
+    fields["span"].set_value((1.0, 2.0))
+    assert fields["span"].why_unused == "only where “Mode” is “two”"
+    assert dependent.spec.parameters == {"distance": 0.9231}
+    fields["mode"].set_value("two")
+    fields["files"].add_path("/data/a.h5")
+    places = {name: field.mapTo(dependent.form, QPoint()) for name, field in fields.items()}
+    everything = dependent.spec.parameters
+    assert everything == {"distance": 0.9231, "mode": "two", "span": (1.0, 2.0), "files": ("/data/a.h5",)}
+    fields["poni"].set_value("/data/a.poni")
+    assert dependent.spec.parameters == {"poni": "/data/a.poni"}
+    for name in ("distance", "mode", "span", "flag", "files"):
+        assert not any(editor.isEnabled() for editor in fields[name].editors), name
+        assert "Not used: " in fields[name].editors[0].toolTip(), name
+    assert line(dependent, "distance").text() == ""
+    assert line(dependent, "distance").placeholderText() == "decided by the PONI file"
+    box = fields["mode"].editors[0]
+    assert isinstance(box, QComboBox)
+    assert (box.currentText(), box.placeholderText()) == ("", "decided by the PONI file")
+    assert "decided by the PONI file" in shown_texts(fields["flag"])
+    assert fields["distance"].note_text == "", "where a value that is not shown is from says nothing"
+    fields["distance"].suggest(0.5, "from elsewhere")           # found while it is greyed
+    QApplication.sendPostedEvents()
+    assert {name: field.mapTo(dependent.form, QPoint()) for name, field in fields.items()} == places
+    line(dependent, "poni").clear()
+    qtbot.keyClicks(line(dependent, "poni"), " ")
+    assert dependent.spec.parameters == {**everything, "distance": 0.5}
+    assert line(dependent, "distance").text() == "0.5"
+    assert line(dependent, "distance").isEnabled()
+
+
+def test_that_a_fault_of_a_parameter_without_effect_stands_in_no_way(qtbot: Any, dependent: SubmitDialog) -> None:
+    qtbot.keyClicks(line(dependent, "distance"), "far")
+    assert not dependent.check()
+    dependent.fields["poni"].set_value("/data/a.poni")
+    assert dependent.check()
+    dependent.history.undo()
+    assert (line(dependent, "distance").text(), dependent.fields["distance"].fault != "") == ("far", True)
 
 
 def test_that_choices_are_told_in_words_and_units_follow_them(form: SubmitDialog) -> None:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.model.jobs import InputExtent
 from app.model.text import visible
-from app.session.vocabulary import Parameter, Recipe, beyond_the_inputs
+from app.session.vocabulary import Parameter, Recipe, beyond_the_inputs, unused
 from app.views.labels import PlainLabel
 from app.views.submit.form_history import FormHistory
 from app.views.submit.form_layout import FoldedSection, form_layout, row_label
@@ -35,6 +35,7 @@ class RecipeForm(QWidget):
         super().__init__(parent)
         self._recipe = recipe
         self.fields: dict[str, ParameterField] = {}
+        self._labels: dict[str, QWidget] = {}
         self._sections: dict[str, FoldedSection] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -49,6 +50,7 @@ class RecipeForm(QWidget):
             if field.parameter.unit_from in self.fields:
                 self.fields[field.parameter.unit_from].changed.connect(functools.partial(self._show_unit, field))
                 self._show_unit(field)
+        self._grey()
 
     def _add_group(self, column: QVBoxLayout, title: str, members: list[Parameter]) -> None:
         """A heading with its rows, and below them, folded, what is seldom needed."""
@@ -71,11 +73,20 @@ class RecipeForm(QWidget):
 
     def _row(self, parameter: Parameter) -> tuple[QWidget, ParameterField]:
         field = ParameterField(parameter)
+        field.changed.connect(self._grey)
         field.changed.connect(self.changed)
         field.browse_requested.connect(self.browse_requested)
         self.fields[parameter.name] = field
         title = visible(parameter.title) + (" *" if parameter.required else "")
-        return row_label(title, field, visible(parameter.help)), field
+        self._labels[parameter.name] = label = row_label(title, field, visible(parameter.help))
+        return label, field
+
+    def _grey(self) -> None:
+        """What has no effect with the other values as they are."""
+        without = unused(self._recipe, {name: field.value for name, field in self.fields.items()})
+        for name, field in self.fields.items():
+            field.set_unused(without.get(name, ""))
+            self._labels[name].setEnabled(name not in without)
 
     def _show_unit(self, field: ParameterField) -> None:
         """The unit is what another field's value is called: its part in parentheses, if it has one."""
@@ -87,8 +98,9 @@ class RecipeForm(QWidget):
 
     @property
     def values(self) -> dict[str, Any]:
-        """Only what differs from the recipe's defaults."""
-        return {name: field.value for name, field in self.fields.items() if not field.is_default}
+        """Only what differs from the recipe's defaults and has an effect."""
+        return {name: field.value for name, field in self.fields.items()
+                if not field.is_default and not field.why_unused}
 
     @property
     def faults(self) -> dict[str, str]:
