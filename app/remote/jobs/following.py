@@ -20,6 +20,7 @@ from app.recipes.recipe import Recipe
 from app.remote.jobs.batch_system import BatchSystem
 from app.remote.jobs.foreign import ForeignJobs, Rows
 from app.remote.jobs.history_questions import HistoryQuestions
+from app.remote.jobs.lost import ended_or_unknown, is_lost, names_of_lost, steps_of_lost
 from app.remote.jobs.names import is_keeper, job_name, job_of, part_stem
 from app.remote.jobs.pace import Pace
 from app.remote.jobs.parts import StepTruth, combine, failing
@@ -190,14 +191,17 @@ class Follower:
         for record in look.records.values():
             if record.id in self._final or record.final:
                 continue
-            for step in recorded_steps(record):
+            for step in self._steps(record, look.live):
                 if self._left(record, step, look.live.get((record.id, step.number), {})):
                     wanted[record.id, step.number] = self._scheduler_id(dialect, record, step, look.live)
         strangers = list(foreign)
         due = self._questions.due([*wanted, *strangers])
         ours = [key for key in due if key in wanted]
         ids = sorted({i for key in ours if (i := wanted[key])} | {i for i in strangers if i in due})
-        names = [job_name(*key) for key in ours if not wanted[key]]
+        unnamed = [key for key in ours if not wanted[key]]
+        names = [job_name(*key) for key in unnamed if not is_lost(look.records[key[0]])]
+        names += [name for i in dict.fromkeys(key[0] for key in unnamed) if is_lost(look.records[i])
+                  for name in names_of_lost(i)]
         if not ids and not names:
             return
         told = self._batch.history(ids, names)
@@ -223,6 +227,12 @@ class Follower:
         record = self.records.get(key[0])
         steps = recorded_steps(record) if record is not None else ()
         return steps[key[1] - 1] if key[1] <= len(steps) else None
+
+    def _steps(self, record: JobRecord, live: Mapping[_Key, Rows]) -> tuple[RecordedStep, ...]:
+        if not is_lost(record):
+            return recorded_steps(record)
+        seen = {(key[1], task) for key, rows in live.items() if key[0] == record.id for task in rows}
+        return steps_of_lost(record, seen | {(step, task) for job_id, step, task in self._past if job_id == record.id})
 
     def _left(self, record: JobRecord, step: RecordedStep, rows: Rows) -> bool:
         """Whether the end of a step, or of some of its tasks, is to be asked for."""
@@ -265,7 +275,7 @@ class Follower:
                 known[job_id] = self._with_gone(final_job(record, self._profile.name, look.now, recipe), record)
                 self._final.add(job_id)
             else:
-                unsure[job_id] = [self._step(dialect, record, step, look) for step in recorded_steps(record)]
+                unsure[job_id] = [self._step(dialect, record, step, look) for step in self._steps(record, look.live)]
         if look.wrong is None:
             self._read_logs(look.records, unsure)
         told = {key[0] for key in self._tails}
@@ -343,8 +353,8 @@ class Follower:
             job = replace(job, reason="waiting for another job")    # before the batch system says so
         if record.submitted is None and len(steps) > 1 and look.now - (job.submitted or look.now) > _INTERRUPTED_S:
             job = _interrupted(job, steps)
-        if record.gone and not record.job and not look.live.get((record.id, 1)):
-            job, over = replace(job, state=JobState.UNKNOWN, reason=""), False
+        if is_lost(record) and not any(key[0] == record.id for key in look.live):
+            job = ended_or_unknown(job)
         return job, over
 
     def _with_gone(self, job: Job, record: JobRecord) -> Job:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.remote.jobs.lost import is_lost
 from app.remote.jobs.names import step_of
 from app.remote.jobs.reading import JobRecord
 from app.remote.jobs.record import final_job, recorded_steps
@@ -24,7 +25,7 @@ def submitted_id(dialect: Dialect, record: JobRecord, number: int) -> str | None
     """
     steps = recorded_steps(record)
     if number > len(steps):
-        return ""
+        return None if is_lost(record) else ""
     answers = record.submitted.split(BETWEEN) if record.submitted is not None else []
     if number <= len(answers):
         return dialect.parse_submit(answers[number - 1])

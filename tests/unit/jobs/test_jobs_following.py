@@ -223,7 +223,7 @@ def test_that_a_removed_folder_is_told_and_not_forgotten(
     seen = service.job(running.id)
     assert (seen.state, seen.reason) == (JobState.RUNNING, "its folder was removed at the site")
     fresh = {job.id: job for job in new_client().jobs()}
-    assert (fresh[done.id].state, fresh[done.id].reason) == (JobState.UNKNOWN, "its folder was removed at the site")
+    assert (fresh[done.id].state, fresh[done.id].reason) == (JobState.COMPLETED, "its folder was removed at the site")
     assert fresh[running.id].state is JobState.RUNNING
     client = new_client()
     client.jobs()
@@ -231,6 +231,59 @@ def test_that_a_removed_folder_is_told_and_not_forgotten(
     assert done.id not in {job.id for job in client.jobs()}
     with pytest.raises(BatchError, match="is running"):
         client.forget(running.id)
+
+
+def test_that_an_end_stays_known_when_the_folder_has_gone(
+        service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm) -> None:
+    job = service.submit(spec)
+    slurm.end("100", "FAILED", "120:0")
+    assert service.job(job.id).state is JobState.FAILED
+    shutil.rmtree(job.folder)
+    gone = "exit code 120; its folder was removed at the site"
+    assert (service.job(job.id).state, service.job(job.id).exit_code) == (JobState.FAILED, 120)
+    client = new_client()
+    for seen in (client.job(job.id), client.job(job.id)):
+        assert (seen.state, seen.reason, seen.exit_code, seen.outputs) == (JobState.FAILED, gone, 120, ())
+    assert sum("--name=" in " ".join(call) for call in slurm.argv("sacct")) == 1, "what was told is kept"
+
+
+def test_that_a_job_without_folder_list_and_history_is_unknown_and_has_no_end(
+        service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm) -> None:
+    job = service.submit(spec)
+    slurm.end("100", "COMPLETED", past=False)
+    shutil.rmtree(job.folder)
+    seen = new_client().job(job.id)
+    assert (seen.state, seen.reason) == (JobState.UNKNOWN, "its folder was removed at the site")
+    assert (seen.exit_code, seen.signal, seen.ended) == (None, None, None)
+
+
+@pytest.mark.parametrize(("states", "state", "reason"), [
+    ((("COMPLETED", "0:0"), ("FAILED", "7:0")), JobState.FAILED, "step 2 of 2: exit code 7"),
+    ((("COMPLETED", "0:0"), ("COMPLETED", "0:0")), JobState.COMPLETED, ""),
+    ((("COMPLETED", "0:0"), ("RUNNING", "0:0")), JobState.RUNNING, "step 2 of 2")])
+def test_that_all_steps_of_a_job_without_its_folder_are_asked_for(
+        service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm,
+        states: tuple[tuple[str, str], ...], state: JobState, reason: str) -> None:
+    job = service.submit(spec)
+    slurm.by_hand("200", f"beamside-{job.id}-2")
+    for number, (word, code) in zip(("100", "200"), states, strict=True):
+        slurm.end(number, word, code, live=word == "RUNNING", past=word != "RUNNING")
+    shutil.rmtree(job.folder)
+    (seen,) = new_client().jobs()
+    told = f"{reason}; its folder was removed at the site" if reason else "its folder was removed at the site"
+    assert (seen.state, seen.reason, [p.step for p in seen.parts]) == (state, told, ["1", "2"])
+
+
+def test_that_tasks_of_a_job_without_its_folder_are_told_apart(
+        service: JobService, new_client: Callable[[], JobService], spec: JobSpec, slurm: FakeSlurm) -> None:
+    job = service.submit(spec)
+    slurm.end("100", "COMPLETED", tasks=3)
+    slurm.end_task("100", 2, "FAILED", "7:0")
+    shutil.rmtree(job.folder)
+    seen = new_client().job(job.id)
+    assert seen.state is JobState.FAILED
+    assert "1 of 3 tasks failed: exit code 7 (task 2)" in seen.reason
+    assert [p.state for p in seen.parts] == [JobState.COMPLETED, JobState.FAILED, JobState.COMPLETED]
 
 
 def test_that_the_folder_of_an_ended_job_is_missed_when_everything_is_read_again(
