@@ -109,6 +109,18 @@ def test_that_a_trial_reads_the_rows_of_its_slice_once_and_gives_the_jobs_slice(
     assert per_frame[5] == 0, "another method reads nothing again"
 
 
+@pytest.mark.parametrize("values", [
+    {"zinger_threshold": 1.5, "binning": 2, "average": "median"},
+    {"phase": "paganin", "delta_beta": 2.0, "rows": "4:20"}], ids=["binned", "phase"])
+def test_that_corrections_that_need_neighbours_give_the_jobs_slice_too(
+        environment: Environment, tmp_path: Path, values: dict[str, Any]) -> None:
+    scan = stored(tmp_path / "scan.nx", None)
+    job = Work(tmp_path / "job", environment).run(scan, {**VALUES, **values})
+    _, slices = asked(environment, tmp_path, scan, {**values, "slice": 6}, {**values, "slice": 19})
+    for got, row in zip(slices, (3, 9) if "binning" in values else (2, 15), strict=True):
+        np.testing.assert_allclose(got, job[row], atol=1e-6)
+
+
 def test_that_no_chunk_is_read_twice_for_slice_and_axis(environment: Environment, tmp_path: Path) -> None:
     scan = stored(tmp_path / "scan.nx", (1, 24, 97))
     told, _ = asked(environment, tmp_path, scan, {"slice": 1, "centre_method": "vo"})
