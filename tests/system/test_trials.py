@@ -21,7 +21,7 @@ import pytest
 
 from app.errors import LinkLostError
 from app.model.jobs import Job, JobKind, JobSpec, JobState, Resources
-from app.model.site import BatchSettings, SiteProfile, SoftwareSettings
+from app.model.site import BatchSettings, DataSettings, SiteProfile, SoftwareSettings
 from app.model.trial import TrialPhase, TrialStatus
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.recipe import Recipe
@@ -49,13 +49,13 @@ class Client:
     """One running client: a connection that is made again when it is lost, and the jobs of the site."""
 
     def __init__(self, site: SlurmFacility | GridFacility, recipes: dict[str, Recipe], environments: dict[str, str],
-                 system: str = "slurm") -> None:
+                 system: str = "slurm", data: DataSettings | None = None) -> None:
         self._site = site
         self._link: SshTransport | None = None
         self._lock = threading.Lock()
         self.down = threading.Event()
-        profile = SiteProfile("real", batch=BatchSettings(system), software=SoftwareSettings(
-            environments=environments))
+        profile = SiteProfile("real", batch=BatchSettings(system), data=data or DataSettings(),
+                              software=SoftwareSettings(environments=environments))
         self.jobs = JobService(profile, self.transport, recipes)
 
     def transport(self) -> SshTransport:

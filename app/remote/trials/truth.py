@@ -51,7 +51,8 @@ def _ended(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
         return TrialStatus(TrialPhase.ENDED, f"The trial job has reached its time limit{limit}.", _AGAIN, job)
     if job.state is JobState.CANCELLED:
         return TrialStatus(TrialPhase.ENDED, f"The trial job was cancelled{_why(job)}.", _AGAIN, job)
-    last = next((line.strip() for line in reversed(job.last_lines) if line.strip()), "")
+    itself = job.signal is None and 0 < (job.exit_code or 0) <= 128         # else its last words are about other things
+    last = next((line.strip() for line in reversed(job.last_lines) if line.strip()), "") if itself else ""
     why = f" ({job.reason.rstrip('.')}): {last}" if last and job.reason else f": {last}" if last else f"{_why(job)}."
     return TrialStatus(TrialPhase.ENDED, f"The trial job failed{why}",
                        "Look at its last lines in the list of jobs, then press Try again.", job, True)

@@ -304,6 +304,11 @@ JOB = Job("1", "near", "Trial", "doubling", "1.0", JobState.QUEUED, folder="/x")
      TrialPhase.ENDED, "reached its time limit of 30 min"),
     (replace(JOB, state=JobState.CANCELLED, reason="cancelled by you"), Told.READY, TrialPhase.ENDED, "was cancelled"),
     (replace(JOB, state=JobState.FAILED, reason="out of memory"), Told.WAITING, TrialPhase.ENDED, "out of memory"),
+    (replace(JOB, state=JobState.FAILED, reason="a node failed", last_lines=("h5py is old.",)), Told.WAITING,
+     TrialPhase.ENDED, "The trial job failed: a node failed."),
+    (replace(JOB, state=JobState.FAILED, reason="exit code 1", exit_code=1, last_lines=("The disk is full.",)),
+     Told.ENDED, TrialPhase.ENDED, "The trial job failed (exit code 1): The disk is full."),
+    (JOB, Told.TAKEN, TrialPhase.ENDED, "Another form has taken this trial job up"),
     (replace(JOB, state=JobState.UNKNOWN), Told.WAITING, TrialPhase.STARTING, "Nothing is known"),
     (replace(JOB, state=JobState.CREATED), Told.WAITING, TrialPhase.STARTING, "being submitted"),
 ])
