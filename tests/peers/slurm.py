@@ -12,6 +12,7 @@ accounts, which it removes again. About 1 s without accounting, 5 s with slurmdb
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -173,9 +174,15 @@ def _stop(site: SlurmFacility) -> None:
     """Turn it all off: nothing of it is used again."""
     site.daemons.end_all()
     for node in site.nature.nodes if site.nature.cgroups else ():
-        for folder in sorted(_MEMORY_CGROUP.glob(f"slurm_{node}/**/"), reverse=True):
-            with contextlib.suppress(OSError):                   # something in it has not quite ended
-                folder.rmdir()
+        with contextlib.suppress(TimeoutError):                  # something in it has not quite ended
+            wait_for("the end of the cgroup", 5, functools.partial(_removed, _MEMORY_CGROUP / f"slurm_{node}"))
+
+
+def _removed(cgroup: Path) -> bool:
+    for folder in sorted(cgroup.glob("**/"), reverse=True):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+    return not cgroup.exists()
 
 
 def _write_configuration(layout: SlurmLayout, ports: SlurmPorts, nature: SlurmNature) -> None:
