@@ -90,6 +90,13 @@ def test_that_data_that_does_not_fit_is_told_before_it_is_handed_in(facility: De
     assert [told for told in warnings(ada) if told.endswith(f"is not used; add: --set poni={calibration}")]
 
 
+def test_that_a_range_beyond_the_data_is_told_before_it_is_handed_in(facility: DemoFacility, ada: Commands) -> None:
+    ada.ok(*submit(facility, "--dry-run", "--set", "frames=0:2"))
+    assert not [told for told in warnings(ada) if told.startswith("The data has")]
+    ada.ok(*submit(facility, "--dry-run", "--set", "frames=4:4000"))
+    assert [told for told in warnings(ada) if told.startswith("The data has ") and "of “4:4000”, 4 to " in told]
+
+
 def warnings(user: Commands) -> list[str]:
     return [event["summary"] for event in user.events if event.get("event") == "warning"]
 
