@@ -14,12 +14,15 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parents[2]
-# A file that names the first belongs to the group: Slurm makes accounts and daemons once, and so does FreeRADIUS.
-GROUPS = {"slurm_states": "tests/system (Slurm states)", "SlurmFacility": "tests/system (Slurm)",
-          "GridFacility": "tests/system (Grid Engine)", "MoonshotFacility": "tests/system (Moonshot)"}
+# A file that names all of the words belongs to the group: Slurm makes accounts and daemons once, as FreeRADIUS does.
+GROUPS = {("slurm_states",): "tests/system (Slurm states)",
+          ("SlurmFacility", "GridFacility"): "tests/system (Slurm and Grid Engine)",
+          ("SlurmFacility",): "tests/system (Slurm)", ("GridFacility",): "tests/system (Grid Engine)",
+          ("MoonshotFacility",): "tests/system (Moonshot)"}
 # These wait long, or compute long; the more, the earlier.
 LONGEST = (
-    "tests/system (Slurm)", "tests/system (Slurm states)", "tests/system (Grid Engine)",
+    "tests/system (Slurm)", "tests/system (Slurm and Grid Engine)", "tests/system (Slurm states)",
+    "tests/system (Grid Engine)",
     "tests/cli/test_contract_facility.py", "tests/unit/recipes/test_azimuthal_array.py",
     "tests/cli/test_contract.py", "tests/system (Moonshot)", "tests/cli/test_contract_get.py",
     "tests/unit/agent_hdf5/test_statistics.py",
@@ -65,5 +68,5 @@ def group_of(file: str) -> str:
     """Whose tests must be in one worker with those of ``file`` (relative to the checkout)."""
     path = ROOT / file
     text = path.read_text("utf-8") if path.is_file() and file.startswith("tests/system") else ""
-    return next((group for word, group in GROUPS.items() if word in text), file)
+    return next((group for words, group in GROUPS.items() if all(word in text for word in words)), file)
 

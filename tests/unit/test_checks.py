@@ -115,8 +115,9 @@ def test_that_tests_of_one_heavy_peer_are_run_by_one_worker_and_others_by_file()
     for group in LONGEST:
         assert group in GROUPS.values() or (ROOT / group).is_file(), group
     later = turn("tests/unit/test_checks.py::test_that")
-    assert [turn(f"tests/system/{name}.py::test_that") for name in ("test_jobs_slurm", "test_states_slurm")] == [0, 1]
-    assert turn(f"{LONGEST[3]}::test_that") == 3
+    assert [turn(f"tests/system/{name}.py::test_that") for name in (
+        "test_jobs_slurm", "test_hostile_values", "test_states_slurm", "test_states_gridengine")] == [0, 1, 2, 3]
+    assert turn(f"{LONGEST[4]}::test_that") == 4
     assert later == len(LONGEST)
 
 
