@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 
-from app.errors import LinkLostError
+from app.errors import LinkLostError, RecipeError
 from app.model.jobs import Job, JobPart, JobSpec, JobState
 from app.session.session import SiteState
 from app.views.jobs.finish_dialog import FinishDialog
@@ -108,6 +108,16 @@ def test_that_a_lost_link_leaves_the_dialog_and_the_same_draft(qtbot: Any, progr
     qtbot.mouseClick(dialog.run_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(fake_sites.batch.submitted) == 1)
     assert tried[0] is tried[1]
+
+
+def test_that_what_cannot_be_done_is_said_in_the_dialog(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    fake_sites.batch.refuse = RecipeError("The parts cannot be put together.", remedy="Submit the whole job again.")
+    assert offered(program, HALF)
+    program.window.jobs_dock.wanted.emit(Wish.FINISH, HALF, None)
+    dialog = program.window.findChild(FinishDialog)
+    qtbot.waitUntil(lambda: dialog.status.text() == "The parts cannot be put together. Submit the whole job again.")
+    assert dialog.what.text() == "SAXS of the night"
+    assert not dialog.run_button.isEnabled()
 
 
 def test_that_a_form_of_an_older_version_says_what_has_changed(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:

@@ -74,6 +74,7 @@ class FinishDialog(QDialog):
         self._handing.shown.connect(self._unsay)
         self._handing.warned.connect(self._offer_anyway)
         self._handing.accepted.connect(self._accepted)
+        self._handing.refused.connect(self._show_refusal)
         self.run_button.clicked.connect(self._handing.submit)
         self.leave_button.clicked.connect(self.reject)
         self._handing.look()
@@ -114,6 +115,11 @@ class FinishDialog(QDialog):
         self.run_button.setEnabled(True)
         self.run_button.setFocus()
         self._fit()
+
+    def _show_refusal(self, _error: BaseException) -> None:
+        if self._usual is None:         # what is left of it could not be found out
+            self.what.setText(job_title(self._job))
+            self._fit()
 
     def _changed(self) -> None:
         self._handing.forget()
