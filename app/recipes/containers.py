@@ -16,6 +16,17 @@ from pathlib import PurePosixPath
 RUNTIMES = ("apptainer", "ch-run", "podman")
 _SYSTEM = frozenset(("bin", "boot", "dev", "etc", "lib", "lib64", "opt", "proc", "root", "run", "sbin", "srv", "sys",
                      "usr", "var"))
+_JOB_IDS = ("SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID")       # for the provenance of results
+# In podman's containers the program would be process 1, which signals without a handler do not reach: SIGTERM would be
+# lost. An image has sh, but not always an init; a container's last process is gone when this one is.
+_FIRST_PROCESS = """\
+trap 'kill -TERM "$child" 2>/dev/null' TERM
+"$@" &
+child=$!
+wait "$child"; code=$?
+while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+exit "$code"
+"""
 _OUTSIDE = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP")    # a module's packages are not for the image's Python
 
 
@@ -76,6 +87,9 @@ def container_problem(runtime: str, image: str, binds: Sequence[Bind], folder: P
             return f"The folder {str(path)!r} cannot be shown to a container: its name has a control character."
         if runtime != "ch-run" and set(str(path)) & set(':,"\\'):
             return f"The folder {path} cannot be shown to a container: {runtime} takes no : , \" or \\ in its name."
+    if runtime == "podman" and image.startswith("/") and (not image.endswith(".tar") or ":" in image):
+        return (f"podman cannot run {image}: name an image that it knows, or an archive of one, whose name ends with"
+                " .tar and has no colon.")
     if runtime == "ch-run" and any(":" in str(point) for point in mount_points(binds, folder)):
         return "The job's folders cannot be shown to a container: ch-run takes no : in the name of a mount point."
     return ""
@@ -99,10 +113,15 @@ def container_words(runtime: str, image: str, binds: Sequence[Bind], folder: Pur
         words = ["apptainer", "exec", *(["--nv"] if gpus else []), *_pairs("--bind", binds),
                  "--pwd", str(folder), image]
     elif runtime == "podman":
-        words = ["podman", "run", "--rm", "--network=host", "--userns=keep-id", "--security-opt=label=disable",
-                 "--env=BEAMSIDE_*", "--env=OMP_NUM_THREADS", "--env=HOME",
+        # The login session's runtime folder is in the job's environment, but not on its node.
+        outside += ' $([ -d "${XDG_RUNTIME_DIR:-/}" ] || echo -u XDG_RUNTIME_DIR)'
+        # Without cgroups of its own a container stays in those of the job, whose limits and end are its, too.
+        words = ["podman", "run", "--rm", "--quiet", "--cgroups=disabled", "--log-driver=none", "--network=host",
+                 "--userns=keep-id", "--security-opt=label=disable", "--env=BEAMSIDE_*", "--env=OMP_NUM_THREADS",
+                 "--env=HOME", *(f"--env={name}" for name in _JOB_IDS),
                  *(["--device=nvidia.com/gpu=all"] if gpus else []), *_pairs("--volume", binds),
-                 "--workdir", str(folder), *_podman_image(image)]
+                 "--workdir", str(folder), f"docker-archive:{image}" if image.startswith("/") else image,
+                 "sh", "-c", _FIRST_PROCESS, "beamside"]
     else:
         outside += ' USER="$(id -un)"'      # ch-run refuses to run without it
         points = [word for point in mount_points(binds, folder) for word in ("--bind", str(point))]
@@ -118,10 +137,3 @@ def _pairs(option: str, binds: Sequence[Bind]) -> list[str]:
 def mount_points(binds: Sequence[Bind], folder: PurePosixPath) -> list[PurePosixPath]:
     """What ch-run is shown: it makes no mount points, so these are first folders, which an image can have (/data)."""
     return sorted({tree(path) for path in (*(bind.path for bind in binds), folder)})
-
-
-def _podman_image(image: str) -> list[str]:
-    """An archive, an unpacked root file system, or a name podman knows."""
-    if not image.startswith("/"):
-        return [image]
-    return [f"docker-archive:{image}"] if image.endswith(".tar") else ["--rootfs", image]

@@ -29,23 +29,52 @@ def test_that_ch_run_binds_folders_that_an_image_can_have() -> None:
 
 def test_that_podman_runs_as_the_user_with_the_jobs_environment() -> None:
     words = shlex.split(container_words("podman", "localhost/saxs:1", BINDS, FOLDER))
-    assert words[-1] == "localhost/saxs:1"
-    assert {"--rm", "--userns=keep-id", "--env=BEAMSIDE_*", "--env=OMP_NUM_THREADS"} <= set(words)
+    assert words[words.index("sh") - 1] == "localhost/saxs:1"
+    assert {"--rm", "--userns=keep-id", "--env=BEAMSIDE_*", "--env=OMP_NUM_THREADS", "--cgroups=disabled"} <= set(words)
     assert words[words.index("--workdir") + 1] == str(FOLDER)
     assert [w for w in words if w.endswith((":ro", ":rw"))] == [
         "/data:/data:ro", "/home/anna:/home/anna:rw", f"{FOLDER}:{FOLDER}:rw"]
 
 
-@pytest.mark.parametrize(("image", "words"), [("/srv/a.tar", "docker-archive:/srv/a.tar"),
-                                              ("/srv/rootfs", "--rootfs /srv/rootfs")])
-def test_that_podman_takes_archives_and_root_file_systems(image: str, words: str) -> None:
-    assert container_words("podman", image, BINDS, FOLDER).endswith(words)
+def test_that_podman_takes_archives_but_no_root_file_systems() -> None:
+    assert "docker-archive:/srv/a.tar" in container_words("podman", "/srv/a.tar", BINDS, FOLDER).split()
+    for image in ("/srv/rootfs", "/srv/saxs.sif", "/srv/a:b.tar"):
+        assert f"podman cannot run {image}: name an image" in container_problem("podman", image, BINDS, FOLDER)
+
+
+def test_that_podman_keeps_a_runtime_folder_only_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "podman").write_text('#!/bin/sh\necho "runtime: $XDG_RUNTIME_DIR"\n')
+    (tmp_path / "podman").chmod(0o755)
+    line = container_words("podman", "localhost/saxs:1", BINDS, FOLDER) + " python3 run.py"
+    for folder, told in ((str(tmp_path), str(tmp_path)), ("/run/user/of/the login", ""), (None, "")):
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", **({"XDG_RUNTIME_DIR": folder} if folder else {})}
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, timeout=20,
+                              check=False, env=environment)
+        assert done.stdout == f"runtime: {told}\n"
+
+
+@pytest.mark.parametrize(("program", "code"), [
+    ("import sys; sys.exit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137), ("print(open('/none'))", 1),
+    ("import signal, time; print('on', flush=True); time.sleep(60)", 143),
+    ("import os, signal, time; signal.signal(15, lambda *_: os._exit(5)); print('on', flush=True); time.sleep(60)", 5)])
+def test_that_the_first_process_of_a_podman_container_passes_signals_and_codes_on(tmp_path: Path, program: str,
+                                                                                  code: int) -> None:
+    (tmp_path / "podman").write_text('#!/bin/sh\nwhile [ "$1" != sh ]; do shift; done; exec "$@"\n')
+    (tmp_path / "podman").chmod(0o755)
+    line = f"exec {container_words('podman', 'localhost/saxs:1', BINDS, FOLDER)} python3 -c {shlex.quote(program)}"
+    with subprocess.Popen(["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=tmp_path,
+                          env={"PATH": f"{tmp_path}:/usr/bin:/bin"}) as process:
+        assert process.stdout is not None
+        if "on" in program.split("'"):
+            assert process.stdout.readline() == b"on\n"
+            process.terminate()
+        assert process.wait(20) == code
 
 
 def test_that_graphics_processors_are_shown_only_when_they_were_asked_for() -> None:
     assert "--nv" in container_words("apptainer", IMAGE, BINDS, FOLDER, gpus=True).split()
     assert "--nv" not in container_words("apptainer", IMAGE, BINDS, FOLDER).split()
-    assert "gpu" in container_words("podman", IMAGE, BINDS, FOLDER, gpus=True)
+    assert "gpu" in container_words("podman", "saxs:1", BINDS, FOLDER, gpus=True)
 
 
 @pytest.mark.parametrize("name", ["it's", 'a"b', "$(touch owned)", "`touch owned`", "a b", "-n", "a;touch owned", "é%",
@@ -54,16 +83,17 @@ def test_that_graphics_processors_are_shown_only_when_they_were_asked_for() -> N
 def test_that_a_name_is_never_program_text(tmp_path: Path, runtime: str, name: str) -> None:
     folder = PurePosixPath("/data") / name
     binds = job_binds(folder, PurePosixPath("/home") / name, [PurePosixPath("/mnt") / name / "scan.h5"])
-    if container_problem(runtime, f"/img/{name}", binds, folder):
+    image = f"/img/{name}" + (".tar" if runtime == "podman" else "")
+    if container_problem(runtime, image, binds, folder):
         assert runtime != "ch-run"
         return
     (tmp_path / runtime).write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     (tmp_path / runtime).chmod(0o755)
-    line = container_words(runtime, f"/img/{name}", binds, folder) + " python3 run.py parameters.json"
+    line = container_words(runtime, image, binds, folder) + " python3 run.py parameters.json"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, timeout=20, check=False,
                           env={"PATH": f"{tmp_path}:/usr/bin:/bin"})
     assert done.returncode == 0, done.stderr
-    assert f"/img/{name}" in done.stdout
+    assert image in done.stdout
     assert str(folder) in done.stdout
     assert done.stdout.splitlines()[-3:] == ["python3", "run.py", "parameters.json"]
     assert not list(tmp_path.rglob("owned"))
