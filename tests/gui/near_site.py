@@ -27,6 +27,7 @@ class NearSession(QObject):
         self.service: OwnJobs | None = jobs
         self.pool = IoPool(4, "near")
         self.owed: list[Future[Any]] = []
+        self.signed_out = False
 
     def jobs(self, _site: str) -> Any:
         return self.service
@@ -38,6 +39,8 @@ class NearSession(QObject):
         return SiteProfile(site, batch=BatchSettings("direct"))
 
     def state(self, _site: str) -> SiteState:
+        if self.signed_out:
+            return SiteState.FAILED
         return SiteState.LOST if self.link.down.is_set() else SiteState.OPEN
 
     def owe(self, work: Future[Any]) -> None:

@@ -142,6 +142,30 @@ def test_that_a_link_that_is_lost_while_it_computes_is_told_at_once(qtbot: Any, 
     answered(qtbot, source, 2.0)
 
 
+def test_that_a_sign_in_that_ends_while_it_computes_is_told_and_the_answer_comes_after_the_next(
+        qtbot: Any, source: TrialSource, session: NearSession, site: OwnJobs, tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    source.try_now({"factor": 1.0})
+    answered(qtbot, source, 1.0)
+    monkeypatch.setattr(trials, "_BETWEEN_ATTEMPTS_S", 0.05)
+    monkeypatch.setattr(trials.TrialSession.ask, "__defaults__", (None, 0.2))
+    source.try_now({"factor": 2.0, "takes": 0.5})
+    qtbot.waitUntil(lambda: "2.0" in (tmp_path / "2026-1/computed").read_text(), timeout=PATIENCE_MS)
+    session.link.lose_replies = 1
+    session.link.down.set()
+    session.signed_out = True
+    session.state_changed.emit("near")
+    assert source.sentence == "The connection is closed; the trial goes on without it."
+    assert source.remedy == "Connect again: the question is asked again then."
+    qtbot.waitUntil(source._retry.isActive, timeout=PATIENCE_MS)
+    session.link.down.clear()
+    session.signed_out = False
+    session.state_changed.emit("near")
+    answered(qtbot, source, 2.0)
+    assert len(site.submitted) == 1
+    assert (tmp_path / "2026-1/trial/questions").read_text().count('"factor": 2.0') == 1, "it is asked once"
+
+
 def test_that_a_trial_that_had_no_link_to_begin_with_says_so_until_it_is_back(qtbot: Any, source: TrialSource,
                                                                               session: NearSession, site: OwnJobs,
                                                                               monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +229,7 @@ def test_that_parameters_the_program_crashes_on_are_told_and_others_start_anothe
     answered(qtbot, source, 1.0)
     source.want(CRASH)
     qtbot.waitUntil(lambda: source.state is TrialState.ENDED, timeout=PATIENCE_MS)
-    assert source.sentence == "The trial job failed (exit code 139): Segmentation fault"
+    assert source.sentence == "The trial job failed: exit code 139."
     assert source.remedy == "Change the parameters or press Try: the next question starts another trial job."
     source.want(CRASH)
     assert not source._pause.isActive(), "the same again would crash again"
