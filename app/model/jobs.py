@@ -218,6 +218,13 @@ class Partition:
     cpus_total: int | None = None
     waiting: int | None = None
 
+    @property
+    def why_down(self) -> str:
+        """``“gpu” is down: none of its nodes is in service``; empty: it is up."""
+        if self.up:
+            return ""
+        return f"“{self.name}” is down" + (f": {self.reason}" if self.reason else "")
+
 
 @dataclass(frozen=True)
 class Account:

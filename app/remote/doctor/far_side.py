@@ -263,7 +263,7 @@ def look_at_scheduler(transport: Transport, profile: SiteProfile) -> Found:
     system.rows()
     shell = ["bash", "-lc", "sinfo --version"] if profile.batch.login_shell else ["sinfo", "--version"]
     version = transport.run(shell, timeout_s=COMMAND_S).text.strip() if profile.batch.system == "slurm" else ""
-    lines = [version, *(f"{p.name}: {'in service' if p.up else p.reason}{' (default)' if p.default else ''}"
+    lines = [version, *(f"{p.name}: {'in service' if p.up else p.reason or 'down'}{' (default)' if p.default else ''}"
                         for p in partitions)]
     up = [p.name for p in partitions if p.up]
     title = system.dialect.title

@@ -72,6 +72,8 @@ class Preparation:
             needed = sum(extent.uncompressed for extent in extents)
             room = room_warning(look_at_room(lambda: transport, parent), needed)
             warnings += [room] if room else []
+        down = dict.fromkeys(p for step in steps if (p := self.partition_down(step.resources.partition)))
+        warnings += [f"The partition {p.why_down}. A job waits there until it is in service again." for p in down]
         job_id = new_job_id()
         folder = parent / job_id
         if recipe.image:
@@ -186,6 +188,11 @@ class Preparation:
             raise SubmissionRefusedError(
                 f"The account “{account}” may not be used with the partition “{partition}”.",
                 remedy=f"Choose one of {', '.join(p for a in found for p in a.partitions)}.")
+
+    def partition_down(self, name: str) -> Partition | None:
+        """The partition of that name (``""``: the default) if it is known to be down."""
+        return next((p for p in self._partitions_if_known()
+                     if not p.up and (p.name == name if name else p.default)), None)
 
     def _partitions_if_known(self) -> list[Partition]:
         try:

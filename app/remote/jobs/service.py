@@ -110,14 +110,15 @@ class JobService:
         return self._preparation.draft(spec, recipe, self._predecessors(spec.after), self._transport())
 
     def expected_start(self, draft: Draft) -> float | None:
-        """When the batch system would start a draft, in seconds since the epoch; ``None``: it does not say.
+        """When the batch system would start a draft, in seconds since the epoch; ``None``: it does not say, or its
+        partition is down, of which Slurm forecasts a start all the same.
 
         Raises:
             SubmissionRefusedError: it would be refused, and why.
             SchedulerUnavailableError, LinkError.
         """
         starts = [self._batch.try_script(step.script_file, step.script, step.resources) for step in draft.steps]
-        return starts[0]
+        return None if self._preparation.partition_down(draft.resources.partition) else starts[0]
 
     def spec_of(self, job_id: str) -> JobSpec:
         """What a job came from, to be changed and submitted again; ``again`` is its id.

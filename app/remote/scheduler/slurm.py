@@ -32,6 +32,8 @@ _JOB_ID = re.compile(r"([0-9]{1,18})(?:_([0-9]{1,9})|_\[([0-9,:-]{1,10000})(?:%[
 _HISTORY_SINCE = "now-90days"
 _MOST_TASKS = 100_000
 _OURS = "beamside-"
+_NOT_IN_SERVICE = ("PartitionDown", "PartitionInactive")
+_AVAILABLE = {"up": "", "down": "", "drain": "it takes no new jobs", "inact": "it is switched off"}
 
 # Slurm fills its own patterns into the whole path of a log, also where they are a folder's name.
 _SUBMIT = r"""
@@ -139,7 +141,7 @@ class Slurm:
             for scheduler_id, task in _tasks(job_id):
                 rows.append(JobRow(scheduler_id, kind, name, why, partition, node, epoch(submit),
                                    epoch(start) if began and node else None, None, duration(limit), task=task,
-                                   expected_start=None if began else epoch(start)))
+                                   expected_start=None if began or reason in _NOT_IN_SERVICE else epoch(start)))
         arrays = {row.scheduler_id for row in rows if row.task is not None}
         return [row for row in rows if row.task is not None or row.scheduler_id not in arrays]
 
@@ -213,7 +215,7 @@ class Slurm:
         for name, available, limit, nodes, cpus in fields(listed, 5):
             default, name = name.endswith("*"), name.rstrip("*")
             counts, cores = ([number(n) for n in text.split("/")] for text in (nodes, cpus))
-            up, reason = available == "up", "" if available == "up" else f"the partition is {available}"
+            up, reason = available == "up", _AVAILABLE.get(available, f"Slurm calls its state {available}")
             if up and len(counts) == 4 and counts[3] and counts[2] == counts[3]:
                 up, reason = False, "none of its nodes is in service"
             idle, total = (cores[1], cores[3]) if len(cores) == 4 else (None, None)

@@ -12,6 +12,7 @@ from app.remote.trials.folder import Told
 _AGAIN = "Press Try to start another one."
 _BY_ITSELF = ("It starts by itself. Meanwhile the form can be filled in, another partition chosen for it, or the whole "
               "submitted without a trial.")
+_STUCK = "Choose another partition for it, or submit the whole without a trial."
 
 
 def status_of(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
@@ -25,7 +26,9 @@ def status_of(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
                            "Release it in the list of jobs, or cancel it there and press Try again.", job)
     if job.state is JobState.QUEUED:
         start = f" {_expected(job.expected_start)}" if job.expected_start else ""
-        return TrialStatus(TrialPhase.QUEUED, f"The trial job waits in the queue{_why(job)}.{start}", _BY_ITSELF, job)
+        stuck = "never starts" in job.reason or "not in service" in job.reason
+        return TrialStatus(TrialPhase.QUEUED, f"The trial job waits in the queue{_why(job)}.{start}",
+                           _STUCK if stuck else _BY_ITSELF, job)
     if job.state is JobState.UNKNOWN:
         return TrialStatus(TrialPhase.STARTING, f"Nothing is known of the trial job at the moment{_why(job)}.",
                            "It is looked for again.", job)

@@ -209,7 +209,7 @@ class ResourcesForm(QWidget):
             box.addItem(partition_text(partition), partition.name)
             if not partition.up:
                 item = box.model().index(box.count() - 1, 0)
-                box.model().setData(item, plain_tip(visible(partition.reason)), Qt.ItemDataRole.ToolTipRole)
+                box.model().setData(item, plain_tip(visible(partition.why_down)), Qt.ItemDataRole.ToolTipRole)
         box.blockSignals(before)
         for step in self._steps:
             step.show_partitions(partitions)
@@ -218,15 +218,15 @@ class ResourcesForm(QWidget):
         self._parts["partition"].fill(wanted or next((p.name for p in partitions if p.default), ""))
         down = [p for p in partitions if not p.up]
         if partitions and len(down) == len(partitions):
-            reason = down[0].reason or "the system gives no reason"
-            self._say_partition(visible(f"No partition is up: {reason}."), "warning")
+            reason = f": {down[0].reason}" if down[0].reason else ""
+            self._say_partition(visible(f"No partition is up{reason}."), "warning")
         else:
             self._show_partition_limit()
             self._parts["partition"].changed.connect(self._show_partition_limit)
 
     def _show_partition_limit(self) -> None:
         partition = chosen_partition(self._wishes.partitions, str(self.partition.currentData() or ""))
-        reason = f"“{partition.name}” is down: {partition.reason}" if partition is not None and not partition.up else ""
+        reason = partition.why_down if partition is not None else ""
         self._say_partition(visible(reason) or limit_text(partition), "warning" if reason else "idle")
 
     def _take_accounts(self, accounts: list[Account]) -> None:

@@ -82,7 +82,9 @@ elif command == "scontrol":
     for number in sys.argv[2].split(","):
         write(number, reason="JobHeldUser" if sys.argv[1] == "hold" else "Priority")
 elif command == "sinfo":
-    print("debug*\x1fup\x1f1:00:00\x1f0/2/0/2\x1f0/8/0/8\nlong\x1fup\x1f7-00:00:00\x1f0/2/0/2\x1f0/8/0/8")
+    closed = (root / "closed").read_text().split() if (root / "closed").exists() else []
+    for name, limit in (("debug*", "1:00:00"), ("long", "7-00:00:00")):
+        print("\x1f".join([name, "down" if name.rstrip("*") in closed else "up", limit, "0/2/0/2", "0/8/0/8"]))
 elif command == "sacctmgr":
     accounts = root / "accounts"
     sys.stdout.write(accounts.read_text() if accounts.exists() else "")
@@ -134,6 +136,10 @@ class FakeSlurm:
     def fails(self, command: str, words: str, code: str = "1", script: str = "") -> None:
         """``command`` writes ``words`` and fails; a code of ``+1``: after it did its work. Only on that ``script``."""
         (self.root / f"{command}.fault").write_text(f"{code}{f' {script}' if script else ''}\n{words}")
+
+    def close(self, *partitions: str) -> None:
+        """These are down from now on."""
+        (self.root / "closed").write_text(" ".join(partitions))
 
     def works(self, command: str) -> None:
         (self.root / f"{command}.fault").unlink()

@@ -127,6 +127,19 @@ def test_that_the_batch_system_is_asked_when_a_draft_would_start(service: JobSer
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.parametrize("partition", ["", "debug"])
+def test_that_a_partition_that_is_down_is_told_before_and_forecasts_nothing(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, partition: str) -> None:
+    slurm.close("debug")
+    told = "The partition “debug” is down. A job waits there until it is in service again."
+    draft = service.prepare(replace(spec, resources=Resources(partition=partition)))
+    assert [w for w in draft.warnings if "down" in w] == [told]
+    assert service.expected_start(draft) is None
+    draft = service.prepare(replace(spec, resources=Resources(partition="long")))
+    assert not [w for w in draft.warnings if "down" in w]
+    assert service.expected_start(draft) == 1795350000.0
+
+
 def test_that_a_script_of_hostile_texts_is_still_what_was_meant(
         with_profile: Callable[..., JobService], chain: Recipe, spec: JobSpec, scan: Path, tmp_path: Path) -> None:
     evil = f"$(touch {tmp_path}/owned); `touch {tmp_path}/owned` 'x' \"y\" -n é"

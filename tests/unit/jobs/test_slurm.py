@@ -187,7 +187,15 @@ def test_that_partitions_are_up_or_say_why_not() -> None:
     assert (debug.name, debug.default, debug.up, debug.time_limit_s) == ("debug", True, True, 3600)
     assert (debug.cpus_idle, debug.cpus_total, debug.waiting, gpu.waiting) == (5, 8, 2, 0)
     assert (gpu.up, gpu.reason, gpu.time_limit_s) == (False, "none of its nodes is in service", 604800)
-    assert (old.up, old.reason, old.time_limit_s) == (False, "the partition is down", None)
+    assert (old.up, old.reason, old.time_limit_s) == (False, "", None)
+    assert (old.why_down, gpu.why_down, debug.why_down) == (
+        "“old” is down", "“gpu” is down: none of its nodes is in service", "")
+
+
+@pytest.mark.parametrize(("reason", "expected"), [("Priority", 1795350000.0), ("PartitionDown", None)])
+def test_that_no_start_is_foretold_in_a_partition_that_is_down(reason: str, expected: float | None) -> None:
+    (row,) = slurm.parse_list(listed("7", "PENDING", reason, "30:00", "1795350000", "1795343000", "closed", "", "n"))
+    assert row.expected_start == expected
 
 
 @pytest.mark.parametrize(("said", "kind", "words"), [

@@ -300,6 +300,9 @@ JOB = Job("1", "near", "Trial", "doubling", "1.0", JobState.QUEUED, folder="/x")
     (replace(JOB, state=JobState.RUNNING, node="cn1"), Told.WAITING, TrialPhase.STARTING, "started on cn1"),
     (replace(JOB, state=JobState.RUNNING, node="cn1"), Told.READY, TrialPhase.READY, "ready on cn1"),
     (JOB, Told.READY, TrialPhase.QUEUED, "waits in the queue"),
+    (JOB, Told.WAITING, TrialPhase.QUEUED, "It starts by itself."),
+    (replace(JOB, reason="the partition is not in service (PartitionDown)"), Told.WAITING, TrialPhase.QUEUED,
+     "(PartitionDown). Choose another partition"),
     (replace(JOB, state=JobState.FAILED, reason="time limit reached", time_limit_s=1800), Told.READY,
      TrialPhase.ENDED, "reached its time limit of 30 min"),
     (replace(JOB, state=JobState.CANCELLED, reason="cancelled by you"), Told.READY, TrialPhase.ENDED, "was cancelled"),
@@ -315,7 +318,7 @@ JOB = Job("1", "near", "Trial", "doubling", "1.0", JobState.QUEUED, folder="/x")
 def test_that_every_state_is_one_sentence(job: Job, told: Told, phase: TrialPhase, words: str) -> None:
     status = status_of(job, told, RECIPE)
     assert status.phase is phase
-    assert words in status.sentence
+    assert words in f"{status.sentence} {status.remedy}"
     assert status.remedy or phase in (TrialPhase.READY, TrialPhase.STARTING)
 
 
