@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from app.model.nodes import EntryKind, FileSeries, FolderEntry, FolderListing, NodeInfo, NodeKind
 from app.model.text import visible
 from app.model.units import bytes_text
+from app.session.job_folders import WORKING_TITLE, is_job_folder, is_working_file
 
 HDF5_SUFFIXES = frozenset({".h5", ".hdf5", ".hdf", ".hf5", ".nxs", ".nx", ".nx5", ".nexus", ".cxi", ".nc4", ".nc"})
 IMAGE_SUFFIXES = frozenset({".cbf", ".edf", ".tif", ".tiff", ".mccd", ".marccd", ".img", ".mar345", ".mar1200",
@@ -26,6 +27,7 @@ class RowKind(Enum):
     HDF5_FILE = "hdf5_file"
     FILE = "file"
     SERIES = "series"
+    WORKING = "working"
     GROUP = "group"
     DATASET = "dataset"
     OTHER = "other"
@@ -53,7 +55,7 @@ class Fetch(Enum):
 
 @dataclass(eq=False)
 class Row:
-    """One row; ``members`` are the files of a series, which become rows when it is opened."""
+    """One row; ``members`` are the files of a series, or those a job worked with: rows once it is opened."""
 
     parent: Row | None
     kind: RowKind
@@ -84,9 +86,12 @@ def kind_of_file(name: str) -> str:
 
 
 def listing_rows(parent: Row, listing: FolderListing) -> list[Row]:
-    """The rows of a folder: a series stands where its first file would."""
+    """The rows of a folder: a series stands where its first file would, a job's working files stand last."""
     first_of = {min(series.members): series for series in listing.series}
     hidden = {member for series in listing.series for member in series.members}
+    working = [number for number, entry in enumerate(listing.entries)
+               if number not in hidden and is_working_file(entry)] if is_job_folder(listing) else []
+    hidden.update(working)
     rows = []
     for number, entry in enumerate(listing.entries):
         if number in first_of:
@@ -94,7 +99,35 @@ def listing_rows(parent: Row, listing: FolderListing) -> list[Row]:
             rows.append(series_row(parent, series, tuple(listing.entries[member] for member in series.members)))
         elif number not in hidden:
             rows.append(entry_row(parent, entry))
+    if working:
+        rows.append(working_row(parent, tuple(listing.entries[number] for number in working)))
     return rows
+
+
+def working_row(parent: Row, members: tuple[FolderEntry, ...]) -> Row:
+    """What a job was made of and its record, out of the way of its results."""
+    tip = (f"{visible(str(parent.path))}\n{len(members)} files in this folder that the job was made of or keeps its "
+           "record in; they are no results.")
+    return Row(parent, RowKind.WORKING, "", WORKING_TITLE, str(len(members)), tip, RowState.QUIET, parent.path,
+               expands=True, members=members)
+
+
+def sameness(row: Row) -> object:
+    """What tells that a row of an earlier listing is this one."""
+    return row.kind, row.name or row.shown, row.expands, row.members if row.kind is RowKind.SERIES else ()
+
+
+def nearest_listed(root: Row, folder: PurePosixPath) -> Row | None:
+    """The listed folder nearest to this one on the way to it from ``root``; ``None``: it is elsewhere, or the way has
+    not been looked into further than it is known."""
+    way = {folder, *folder.parents}
+    row = root if root.path in way else None
+    while row is not None and row.path != folder:
+        below = next((child for child in row.children if child.kind is RowKind.FOLDER and child.path in way), None)
+        if below is None:
+            break
+        row = below
+    return row if row is not None and row.fetch is not Fetch.NO else None
 
 
 def series_row(parent: Row, series: FileSeries, members: tuple[FolderEntry, ...]) -> Row:

@@ -1,13 +1,15 @@
 """One tree of folders, series of images, files and, inside these, their nodes.
 
 GUI thread only. Answers from memory; a level is fetched when it is first opened, one round trip each, behind a
-“Loading…” row; what cannot be listed becomes a row with the reason. Names keep their bytes, what is shown is
+“Loading…” row; what cannot be listed becomes a row with the reason; what is listed anew because it became known to
+have changed stays as it was opened. Names keep their bytes, what is shown is
 :func:`app.model.text.visible`. Colours and icons are the view's business: see the roles.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from concurrent.futures import Future
 from enum import IntEnum
 from pathlib import PurePosixPath
@@ -20,8 +22,19 @@ from app.model.data import DataReference
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.text import visible
 from app.remote.seams import DataService
-from app.session.file_rows import Fetch, Row, RowKind, RowState, entry_row, listing_rows, node_row
+from app.session.file_rows import (
+    Fetch,
+    Row,
+    RowKind,
+    RowState,
+    entry_row,
+    listing_rows,
+    nearest_listed,
+    node_row,
+    sameness,
+)
 from app.session.future_watcher import FutureWatcher
+from app.session.level_watcher import LevelWatcher
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -34,6 +47,7 @@ class Role(IntEnum):
     NODE = Qt.ItemDataRole.UserRole + 4
     NAME = Qt.ItemDataRole.UserRole + 5
     MEMBERS = Qt.ItemDataRole.UserRole + 6
+    TITLE = Qt.ItemDataRole.UserRole + 7
 
 
 class FilesModel(QAbstractItemModel):
@@ -59,6 +73,8 @@ class FilesModel(QAbstractItemModel):
         self._root = self._new_row(None, RowKind.FOLDER, "", "")
         self._root.fetch = Fetch.DONE
         self._watchers: dict[int, FutureWatcher] = {}
+        self._once_more: set[int] = set()
+        self._titles: dict[PurePosixPath, str] = {}
         self._fetch_wanted.connect(self._begin_fetch, Qt.ConnectionType.QueuedConnection)
 
     # -- verbs ------------------------------------------------------------------------------------------------------
@@ -108,13 +124,39 @@ class FilesModel(QAbstractItemModel):
     def refresh(self, index: Index = _ROOT) -> None:
         """Ask for the children of ``index`` again (of its folder, if it has none)."""
         row = self._row(index)
-        while row.parent is not None and (not row.expands or row.kind is RowKind.SERIES):
+        while row.parent is not None and (not row.expands or row.kind in (RowKind.SERIES, RowKind.WORKING)):
             row = row.parent
         if self._data is None or row.fetch is Fetch.RUNNING:
             return
         self._clear(row)
         row.fetch = Fetch.NO
         self.fetchMore(self._index_of(row))
+
+    def list_anew(self, folders: Iterable[PurePosixPath]) -> bool:
+        """Look again where something was made on the way to these folders; whether anything is asked.
+
+        Only what is listed is asked for, one call for each way: of the folder nearest to its end. Rows that are still
+        there stay as they are, opened and selected.
+        """
+        if self._data is None:
+            return False
+        found = [nearest_listed(self._root, folder) for folder in folders]
+        rows = {row.key: row for row in found if row is not None}
+        for row in rows.values():
+            if row.key in self._watchers:
+                self._once_more.add(row.key)               # what is on its way may be of before
+            else:
+                self._watchers[row.key] = LevelWatcher(self._data.list_folder(row.path), self, self, row.key)
+        return bool(rows)
+
+    def set_titles(self, titles: dict[PurePosixPath, str]) -> None:
+        """What folders of this site are known by beside their names."""
+        changed = {path for path in {*titles, *self._titles} if titles.get(path) != self._titles.get(path)}
+        self._titles = dict(titles)
+        for row in [row for row in self._rows.values() if row.kind is RowKind.FOLDER and row.path in changed]:
+            index = self._index_of(row)
+            if index.isValid():
+                self.dataChanged.emit(index, index)
 
     def child_named(self, parent: Index, name: str) -> QModelIndex:
         """The loaded child with this name, the file of a series too, or an invalid index."""
@@ -123,7 +165,7 @@ class FilesModel(QAbstractItemModel):
             if child.name == name and child.kind not in (RowKind.LOADING, RowKind.MESSAGE):
                 return self._index_of(child)
         for child in children:
-            if child.kind is RowKind.SERIES and any(entry.name == name for entry in child.members):
+            if child.kind in (RowKind.SERIES, RowKind.WORKING) and any(entry.name == name for entry in child.members):
                 self._unfold(child)
                 return self.child_named(self._index_of(child), name)
         return QModelIndex()
@@ -177,7 +219,7 @@ class FilesModel(QAbstractItemModel):
         row = self._rows.get(key)
         if row is None or self._data is None or row.fetch is not Fetch.RUNNING or row.key in self._watchers:
             return
-        if row.kind is RowKind.SERIES:
+        if row.kind in (RowKind.SERIES, RowKind.WORKING):
             self._unfold(row)
             self.level_loaded.emit(self._index_of(row))
             return
@@ -187,10 +229,10 @@ class FilesModel(QAbstractItemModel):
             future = self._data.list_folder(row.path)
         else:
             future = self._data.nodes(DataReference(self._site, row.path, row.data_path or "/"), depth=1)
-        self._watchers[row.key] = _LevelWatcher(future, self, row.key)
+        self._watchers[row.key] = LevelWatcher(future, self, self, row.key)
 
     def _unfold(self, row: Row) -> None:
-        """Make rows of the files of a series; nothing is asked."""
+        """Make rows of the files of a series, or of a job's working files; nothing is asked."""
         if row.fetch is not Fetch.DONE:
             row.fetch = Fetch.DONE
             self._insert(row, [self._entered(entry_row(row, entry)) for entry in row.members])
@@ -200,13 +242,20 @@ class FilesModel(QAbstractItemModel):
         if row is None:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return row.detail if index.column() else row.shown
+            return row.detail if index.column() else self._shown(row)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return row.tip or None
+            return "\n".join(part for part in (self._title(row), row.tip) if part) or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{row.shown}, {row.detail}" if row.detail else row.shown
+            return f"{self._shown(row)}, {row.detail}" if row.detail else self._shown(row)
         return {Role.KIND: row.kind, Role.STATE: row.state, Role.REFERENCE: self.reference(index), Role.NODE: row.node,
-                Role.NAME: row.name, Role.MEMBERS: row.members}.get(role)  # type: ignore[call-overload]
+                Role.NAME: row.name, Role.MEMBERS: row.members, Role.TITLE: self._title(row)}.get(role)  # type: ignore[call-overload]
+
+    def _title(self, row: Row) -> str:
+        return self._titles.get(row.path, "") if row.kind is RowKind.FOLDER else ""
+
+    def _shown(self, row: Row) -> str:
+        title = self._title(row)
+        return f"{title} · {row.shown}" if title else row.shown
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
@@ -236,9 +285,15 @@ class FilesModel(QAbstractItemModel):
             children = [self._entered(node_row(row, node)) for node in level]
         if not children:
             children = [self._new_row(row, RowKind.MESSAGE, "", "Empty", state=RowState.QUIET)]
-        self._clear(row)
-        row.fetch = Fetch.DONE
-        self._insert(row, children)
+        if row.fetch is Fetch.DONE:
+            self._merge(row, children)
+        else:
+            self._clear(row)
+            row.fetch = Fetch.DONE
+            self._insert(row, children)
+        if key in self._once_more:
+            self._once_more.discard(key)
+            self.list_anew((row.path,))
         if row is self._root:
             self.root_changed.emit()
         self.level_loaded.emit(self._index_of(row))
@@ -246,8 +301,12 @@ class FilesModel(QAbstractItemModel):
     def fail_level(self, key: int, error: BaseException) -> None:
         """One fetch failed; called by its watcher."""
         self._watchers.pop(key, None)
+        self._once_more.discard(key)
         row = self._rows.get(key)
         if row is None:
+            return
+        if row.fetch is Fetch.DONE:                        # listed anew: what was known of it stays
+            self.level_failed.emit(self._index_of(row), error)
             return
         summary = visible(error.summary) if isinstance(error, BeamsideError) else "This could not be listed."
         remedy = visible(error.remedy) if isinstance(error, BeamsideError) else ""
@@ -260,8 +319,9 @@ class FilesModel(QAbstractItemModel):
     def forget_level(self, key: int) -> None:
         """One fetch was taken back; it may be asked again."""
         self._watchers.pop(key, None)
+        self._once_more.discard(key)
         row = self._rows.get(key)
-        if row is not None:
+        if row is not None and row.fetch is not Fetch.DONE:
             self._clear(row)
             row.fetch = Fetch.NO
 
@@ -292,11 +352,46 @@ class FilesModel(QAbstractItemModel):
         row.children = children
         self.endInsertRows()
 
-    def _clear(self, row: Row) -> None:
+    def _merge(self, row: Row, fresh: list[Row]) -> None:
+        """Make the children what they are now; those that are the same stay the same rows, with what is below them."""
+        wanted = {sameness(child): child for child in fresh}
+        for position in reversed(range(len(row.children))):
+            if sameness(row.children[position]) not in wanted:
+                self._clear(row, position, position)
+        known = {sameness(child): child for child in row.children}
+        if [key for key in wanted if key in known] != list(known):
+            self._clear(row)                               # in another order
+            known = {}
+        at = self._index_of(row)
+        for position, child in enumerate(fresh):
+            same = known.get(sameness(child))
+            if same is None:
+                self.beginInsertRows(at, position, position)
+                row.children.insert(position, child)
+                self._number(row)
+                self.endInsertRows()
+                continue
+            del self._rows[child.key]
+            same.members = child.members
+            if same.kind is RowKind.WORKING and same.fetch is Fetch.DONE:
+                self._merge(same, [self._entered(entry_row(same, entry)) for entry in same.members])
+            if (same.shown, same.detail, same.tip, same.state) != (child.shown, child.detail, child.tip, child.state):
+                same.shown, same.detail, same.tip, same.state = child.shown, child.detail, child.tip, child.state
+                self.dataChanged.emit(self.createIndex(position, 0, same.key), self.createIndex(position, 1, same.key))
+
+    def _number(self, row: Row) -> None:
+        for position, child in enumerate(row.children):
+            child.position = position
+
+    def _clear(self, row: Row, first: int = 0, last: int | None = None) -> None:
+        """Take children away, all of them if nothing else is said."""
         if not row.children:
             return
-        self.beginRemoveRows(self._index_of(row), 0, len(row.children) - 1)
-        gone, row.children = row.children, []
+        last = len(row.children) - 1 if last is None else last
+        self.beginRemoveRows(self._index_of(row), first, last)
+        gone = row.children[first:last + 1]
+        del row.children[first:last + 1]
+        self._number(row)
         self.endRemoveRows()
         while gone:
             child = gone.pop()
@@ -310,20 +405,4 @@ class FilesModel(QAbstractItemModel):
         for watcher in self._watchers.values():
             watcher.drop()
         self._watchers.clear()
-
-
-class _LevelWatcher(FutureWatcher):
-    """Remembers which row asked."""
-
-    def __init__(self, future: Future[Any], model: FilesModel, key: int) -> None:
-        self._model, self._key = model, key
-        super().__init__(future, model, self._arrived, self._broke, self._dropped)
-
-    def _arrived(self, level: Any) -> None:
-        self._model.take_level(self._key, level)
-
-    def _broke(self, error: BaseException) -> None:
-        self._model.fail_level(self._key, error)
-
-    def _dropped(self) -> None:
-        self._model.forget_level(self._key)
+        self._once_more.clear()

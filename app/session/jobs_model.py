@@ -52,11 +52,15 @@ class JobsModel(QAbstractItemModel):
     Signals:
         active_changed(): how many jobs have not ended.
         job_started(Job), job_ended(Job): seen to start or to end while watched, never those that were known before.
+        folders_changed(site, tuple of paths): jobs made or ended what is in these folders.
+        known_changed(site): of which jobs something is known.
     """
 
     active_changed = Signal()
     job_started = Signal(object)
     job_ended = Signal(object)
+    folders_changed = Signal(str, object)
+    known_changed = Signal(str)
 
     def __init__(self, session: Session, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -111,8 +115,12 @@ class JobsModel(QAbstractItemModel):
         self._order()
         if self.active != active:
             self.active_changed.emit()
+        self.known_changed.emit(site)
         if before is None:
             return
+        moved = tuple(job.folder for job in jobs if job.folder and before.get(job.id) is not job.state)
+        if moved:
+            self.folders_changed.emit(site, moved)
         for job in jobs:
             if job.ours and job.kind is JobKind.RUN:
                 was = before.get(job.id)

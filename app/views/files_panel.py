@@ -68,6 +68,7 @@ class FilesPanel(QWidget):
         self._host = ""
         self._title = ""
         self._way: list[str] = []
+        self._sought: PurePosixPath | None = None          # where the way leads, until that was looked for anew
         self._build()
         self._connect()
 
@@ -121,8 +122,9 @@ class FilesPanel(QWidget):
         """Open the way to a file or node, a level at a time as they arrive, and select it."""
         root = self._model.root_path
         if reference.site != self._model.site or root not in (reference.file_path, *reference.file_path.parents):
-            self._way = []
+            self._way, self._sought = [], None
             return
+        self._sought = reference.file_path.parent
         inside = [part for part in reference.data_path.split("/") if part]
         self._way = [*reference.file_path.relative_to(root).parts, *inside]
         self._walk()
@@ -140,6 +142,10 @@ class FilesPanel(QWidget):
             if depth < len(self._way):
                 self._tree.expand(self._proxy.mapFromSource(index))
         arrived = depth == len(self._way)
+        if not arrived and self._model.is_loaded(index) and self._sought is not None:
+            folder, self._sought = self._sought, None
+            if self._model.list_anew((folder,)):           # it may have been made since that was listed
+                return
         if arrived or (depth and self._model.is_loaded(index)):
             shown = self._proxy.mapFromSource(index)
             self._tree.setCurrentIndex(shown)
@@ -209,6 +215,7 @@ class FilesPanel(QWidget):
         self._tree.customContextMenuRequested.connect(self._menu_at)
         self._model.root_changed.connect(self._show_path)
         self._model.level_loaded.connect(self._walk)
+        self._model.level_failed.connect(self._walk)
         self._model.level_loaded.connect(self._tree.share_width)
         self._model.root_changed.connect(self._tree.share_width)
 
@@ -261,7 +268,7 @@ class FilesPanel(QWidget):
         reference, kind = self._at(index)
         if reference is None:
             return
-        if kind is RowKind.FOLDER:
+        if kind in (RowKind.FOLDER, RowKind.WORKING):
             self._tree.setExpanded(index.siblingAtColumn(0), not self._tree.isExpanded(index.siblingAtColumn(0)))
         elif kind in _OPENABLE:
             self.open_requested.emit(reference)

@@ -19,7 +19,7 @@ from app.viz.tips import plain_tip
 
 _STATE_COLOUR = {RowState.QUIET: "muted", RowState.BROKEN: "warning", RowState.EXTERNAL: "accent"}
 _KIND_ICON = {RowKind.FOLDER: "folder", RowKind.HDF5_FILE: "file-h5", RowKind.SERIES: "dataset-3d",
-              RowKind.GROUP: "group"}
+              RowKind.GROUP: "group", RowKind.WORKING: "folder"}
 _FORMAT_ICON = {"image": "image", "text": "table"}
 
 Index = QModelIndex | QPersistentModelIndex
@@ -61,7 +61,8 @@ class FilesProxy(QSortFilterProxyModel):
             return self._shows_hidden or not _is_hidden(model, index)
         if model.data(index, Role.KIND) in (RowKind.LOADING, RowKind.MESSAGE):
             return False                           # shown with the level they belong to
-        if self._pattern.search(str(model.data(index, Role.NAME))) is not None:
+        if any(self._pattern.search(str(model.data(index, role) or "")) is not None
+               for role in (Role.NAME, Role.TITLE)):
             return True
         return any(self._pattern.search(entry.name) for entry in model.data(index, Role.MEMBERS) or ())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from PySide6.QtCore import QObject, Signal
@@ -104,6 +105,11 @@ class Navigator(QObject):
             self._show_folder(self._site, path)
         else:
             self.offer_to_connect(Target(self._site, str(path)))
+
+    def list_anew(self, site: str, folders: Iterable[str]) -> None:
+        """Something was made in these folders: look again where that can be seen."""
+        if site == self._site:
+            self._files.list_anew(map(PurePosixPath, folders))
 
     def open(self, reference: DataReference) -> None:
         """Show a file or node in a tab and remember the place."""

@@ -245,3 +245,62 @@ def test_that_images_and_text_open_into_what_is_in_them(qtbot: Any, data: FakeDa
     qtbot.waitUntil(lambda: model.is_loaded(QModelIndex()))
     assert [model.hasChildren(model.index(row, 0)) for row in range(4)] == [True, True, True, False]
     assert texts(model, opened(qtbot, model, "a.cbf")) == ["image"]
+
+
+def test_that_what_was_made_appears_in_a_listed_folder_and_what_is_open_stays_open(
+        qtbot: Any, data: FakeDataService, model: FilesModel) -> None:
+    raw = opened(qtbot, model, "raw")
+    opened(qtbot, model, "scan_2.h5", "1.1")
+    assert texts(model, raw) == ["Empty"]
+    data.folders["/data/raw"] = folder("/data/raw", "job-1/")
+    before = len(data.asked)
+    assert model.list_anew([PurePosixPath("/data/raw/job-1"), PurePosixPath("/data/raw/job-2")])
+    assert not model.list_anew([PurePosixPath("/elsewhere/job-1")])
+    qtbot.waitUntil(lambda: texts(model, raw) == ["job-1"])
+    assert data.asked[before:] == [("list", PurePosixPath("/data/raw"))], "one call, and only for the folder it is in"
+    tester = QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.QtTest)
+    job = opened(qtbot, model, "raw", "job-1")
+    data.folders["/data/raw/job-1"] = folder("/data/raw/job-1", "result.h5")
+    assert model.list_anew([PurePosixPath("/data/raw/job-1")])
+    qtbot.waitUntil(lambda: texts(model, job) == ["result.h5"])
+    data.folders["/data"] = folder("/data", "new/", "raw/", "scan_2.h5", "notes.txt", "z.h5")
+    assert model.list_anew([PurePosixPath("/data/other")])
+    qtbot.waitUntil(lambda: texts(model) == ["new", "raw", "scan_2.h5", "notes.txt", "z.h5"])
+    entry = model.child_named(model.child_named(QModelIndex(), "scan_2.h5"), "1.1")
+    assert texts(model, entry) == ["eiger", "title"], "what is below a row that is still there stays"
+    assert tester is not None
+
+
+def test_that_a_folder_that_cannot_be_listed_anew_keeps_what_was_known(qtbot: Any, data: FakeDataService,
+                                                                       model: FilesModel) -> None:
+    data.folders["/data"] = PermissionError_("You may not read /data.")
+    with qtbot.waitSignal(model.level_failed):
+        model.list_anew([TOP])
+    assert texts(model) == ["raw", "scan_2.h5", "scan_10.h5", "notes.txt"]
+
+
+def test_that_a_jobs_folder_shows_its_results_before_the_files_it_worked_with(qtbot: Any, data: FakeDataService,
+                                                                              model: FilesModel) -> None:
+    data.folders["/data/raw"] = folder("/data/raw", "20261122-231706-4d6411/", "other/")
+    path = "/data/raw/20261122-231706-4d6411"
+    data.folders[path] = folder(path, "__pycache__/", "slices/", "job.json", "job.sh", "job.2.log", "notes.txt",
+                                "parameters.json", "run.py", "status-2.json", "volume.h5")
+    model.set_titles({PurePosixPath(path): "Tomography of stones.h5"})
+    job = opened(qtbot, model, "raw", "20261122-231706-4d6411")
+    assert texts(model, job.parent()) == ["Tomography of stones.h5 · 20261122-231706-4d6411", "other"]
+    assert job.data(Qt.ItemDataRole.ToolTipRole) == f"Tomography of stones.h5\n{path}"
+    assert texts(model, job) == ["slices", "notes.txt", "volume.h5", "Files of the job"]
+    group_row = model.index(3, 0, job)
+    assert not model.rowCount(group_row)
+    model.fetchMore(group_row)
+    qtbot.waitUntil(lambda: model.is_loaded(group_row))
+    assert texts(model, group_row) == ["__pycache__", "job.json", "job.sh", "job.2.log", "parameters.json", "run.py",
+                                       "status-2.json"]
+    assert str(model.reference(model.index(5, 0, group_row))) == f"far:{path}/run.py"
+    data.folders[path] = folder(path, "job.json", "parameters.json", "run.py", "volume.h5", "usage.json")
+    model.list_anew([PurePosixPath(path)])
+    qtbot.waitUntil(lambda: texts(model, job) == ["volume.h5", "Files of the job"])
+    assert texts(model, model.index(1, 0, job)) == ["job.json", "parameters.json", "run.py", "usage.json"]
+    data.folders["/data/raw/other"] = folder("/data/raw/other", "run.py", "job.json")
+    other = opened(qtbot, model, "raw", "other")
+    assert texts(model, other) == ["run.py", "job.json"], "no job of ours: nothing is put away"

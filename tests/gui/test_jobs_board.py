@@ -211,6 +211,58 @@ def test_that_a_result_is_titled_by_its_job(qtbot: Any, program: Any, fake_sites
     assert program.window.windowTitle() == "I · job 8812 – Beamside"
 
 
+def test_that_a_job_shows_itself_in_a_folder_that_was_listed_before_it(qtbot: Any, program: Any,
+                                                                       fake_sites: FakeSites) -> None:
+    data, files, tree = fake_sites.data, program.window.files, program.window.files_panel.tree
+    data.folders["/data"] = folder("/data", "RAW/", "PROCESSED/")
+    data.folders["/data/PROCESSED"] = folder("/data/PROCESSED")
+    program.window.navigator.go_to_text("far:/data")
+    qtbot.waitUntil(lambda: files.child_named(QModelIndex(), "PROCESSED").isValid())
+    here = files.child_named(QModelIndex(), "PROCESSED")
+    tree.expand(tree.model().mapFromSource(here))
+    qtbot.waitUntil(lambda: files.is_loaded(here))
+    assert files.index(0, 0, here).data() == "Empty"
+    polling, place = program.jobs.polling, "/data/PROCESSED/beamside/20261122-1"
+    polling.take_answer("far", [])
+    data.folders["/data/PROCESSED"] = folder("/data/PROCESSED", "beamside/")
+    data.folders["/data/PROCESSED/beamside"] = folder("/data/PROCESSED/beamside", "20261122-1/")
+    data.folders[place] = folder(place, "job.json", "parameters.json")
+    queued = job(1, JobState.QUEUED, folder=place)
+    polling.take_answer("far", [queued])
+    qtbot.waitUntil(lambda: files.index(0, 0, here).data() == "beamside")
+    way = files.child_named(here, "beamside")
+    tree.expand(tree.model().mapFromSource(way))
+    qtbot.waitUntil(lambda: files.is_loaded(way))
+    assert files.index(0, 0, way).data() == "n · 20261122-1"
+    inner = files.index(0, 0, way)
+    tree.expand(tree.model().mapFromSource(inner))
+    qtbot.waitUntil(lambda: files.is_loaded(inner))
+    data.folders[place] = folder(place, "job.json", "parameters.json", "result.h5")
+    done = dataclasses.replace(queued, state=JobState.COMPLETED, outputs=(f"{place}/result.h5::/entry",))
+    polling.take_answer("far", [done])
+    qtbot.waitUntil(lambda: files.index(0, 0, inner).data() == "result.h5")
+    asked = len(data.asked)
+    polling.take_answer("far", [done])
+    assert len(data.asked) == asked, "nothing happened, so nothing is asked"
+
+
+def test_that_a_result_is_found_in_a_tree_that_was_listed_before_it(qtbot: Any, program: Any,
+                                                                    fake_sites: FakeSites) -> None:
+    data, files, panel = fake_sites.data, program.window.files, program.window.files_panel
+    data.folders["/data"] = folder("/data", "out/")
+    data.folders["/data/out"] = folder("/data/out")
+    program.window.navigator.go_to_text("far:/data")
+    qtbot.waitUntil(lambda: files.child_named(QModelIndex(), "out").isValid())
+    here = files.child_named(QModelIndex(), "out")
+    panel.tree.expand(panel.tree.model().mapFromSource(here))
+    qtbot.waitUntil(lambda: files.is_loaded(here))
+    data.folders["/data/out"] = folder("/data/out", "8812/")
+    data.folders["/data/out/8812"] = folder("/data/out/8812", "result.h5")
+    done = job(8812, JobState.COMPLETED, folder="/data/out/8812", outputs=("/data/out/8812/result.h5",))
+    program.window.open_result(done)
+    qtbot.waitUntil(lambda: str(panel.selected()) == "far:/data/out/8812/result.h5")
+
+
 def array(count: int, states: dict[int, JobState] | None = None, number: int = 5, **more: Any) -> Job:
     """A running array of so many tasks."""
     parts = tuple(JobPart("integrate", task, (states or {}).get(task, JobState.COMPLETED), f"{number}_{task}",

@@ -18,8 +18,10 @@ from app.model.jobs import Job, JobPart, JobSpec
 from app.model.text import visible
 from app.session.analysis_text import result_python
 from app.session.future_watcher import FutureWatcher
+from app.session.job_words import job_title
 from app.session.jobs_model import JobsModel
 from app.session.session import Session
+from app.session.site_software import SiteSoftware
 from app.session.vocabulary import JobService, Recipe, fitting_parameters
 from app.views.docks import PanelDock
 from app.views.jobs.cancel_dialog import CancelDialog, is_worth_asking
@@ -41,7 +43,8 @@ class JobDesk(QObject):
     """Between the job board, the forms and the batch systems of the open sites."""
 
     def __init__(self, session: Session, model: JobsModel, messages: Messages, navigator: Navigator, board: JobsDock,
-                 dock: PanelDock, top_bar: TopBar, notices: JobNotices, window: QWidget) -> None:
+                 dock: PanelDock, top_bar: TopBar, notices: JobNotices, software: SiteSoftware,
+                 window: QWidget) -> None:
         super().__init__(window)
         self._session = session
         self._model = model
@@ -50,6 +53,7 @@ class JobDesk(QObject):
         self._board = board
         self._dock = dock
         self._top_bar = top_bar
+        self._software = software
         self._window = window
         self._done: dict[Wish, Callable[[Job, JobPart | None], Any]] = {
             Wish.RESULT: self._open_result, Wish.PREVIEW: self._open_preview, Wish.LOG: self.show_log,
@@ -59,6 +63,9 @@ class JobDesk(QObject):
             Wish.COPY_FOLDER: self._copy_folder, Wish.FORGET: self._forget}
         model.active_changed.connect(self._show_active)
         model.job_ended.connect(self._tell_end)
+        model.folders_changed.connect(navigator.list_anew)
+        model.known_changed.connect(self._title_folders)
+        navigator.site_shown.connect(self._title_folders)
         board.wanted.connect(self.do)
         board.output_wanted.connect(self.open_output)
         notices.chosen.connect(self.show_job)
@@ -147,7 +154,7 @@ class JobDesk(QObject):
     def _show_form(self, service: JobService, recipe: Recipe, inputs: tuple[DataReference, ...],
                    frame: int | None = None) -> SubmitDialog:
         dialog = SubmitDialog(self._session, service, recipe, inputs, self._window,
-                              others=self._model.jobs_at(inputs[0].site))
+                              others=self._model.jobs_at(inputs[0].site), software=self._software)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         panel = attach_trial(dialog, self._session, frame)
         if panel is not None:
@@ -251,6 +258,12 @@ class JobDesk(QObject):
         active = self._model.active
         self._top_bar.show_jobs(active)
         self._dock.set_tab_text(JOBS_PAGE, f"Jobs  {active} active" if active else "Jobs")
+
+    def _title_folders(self, site: str) -> None:
+        """Folders of jobs are numbers; what was computed in them is known."""
+        if site == self._navigator.site:
+            self._navigator.files.set_titles({PurePosixPath(job.folder): job_title(job)
+                                              for job in self._model.jobs_at(site) if job.folder and job.ours})
 
     def _tell_end(self, job: Job) -> None:
         reason = f": {visible(job.reason)}" if job.reason else ""
