@@ -62,7 +62,7 @@ class JobPolling(QObject):
         return self._running_since.get((job.site, job.id))
 
     def asked_text(self, now: float | None = None) -> str:
-        """``asked 4 s ago · one call for all jobs``, or since when nothing is known."""
+        """``updated 4 s ago``, or since when nothing is known."""
         if self._failures:
             site = next(iter(self._failures))
             since = self._asked_at.get(site)
@@ -72,8 +72,13 @@ class JobPolling(QObject):
         if not self._asked_at:
             return ""
         ago = int((now or time.time()) - min(self._asked_at.values()))
-        calls = "one call for all jobs" if len(self._asked_at) == 1 else "one call for all jobs of a site"
-        return f"asked {ago} s ago · {calls}"
+        return f"updated {ago} s ago"
+
+    def asked_tip(self) -> str:
+        """How the jobs are asked for."""
+        return self.asked_text() if self._failures or not self._asked_at else (
+            "When the batch system last told what it knows of your jobs. It is asked for all of them together, less "
+            "often while nothing changes, so that this list costs the facility next to nothing.")
 
     def nothing_text(self) -> str:
         """Why no job is known, where none is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,7 +18,6 @@ _ORDER = (JobState.FAILED, JobState.UNKNOWN, JobState.RUNNING, JobState.HELD, Jo
 
 _GOING_FIRST = (JobState.RUNNING, JobState.UNKNOWN, JobState.HELD, JobState.QUEUED, JobState.CREATED, JobState.FAILED,
                 JobState.CANCELLED, JobState.COMPLETED)
-_FOLDERS = re.compile(r"(?<![\w:/])/(?:[^\s/:,;“”\"'()]+/)+(?=[^\s/])")
 
 
 class Column(IntEnum):
@@ -68,11 +66,11 @@ def progress_of(job: Job) -> float | None:
 
 
 def progress_text(job: Job, now: float | None = None) -> str:
-    """The reason while waiting; after a failure why, with files called by their names alone; the step while running;
-    since when nothing is known."""
+    """The reason while waiting; after a failure why, in the words it was told with; the step while running; since when
+    nothing is known."""
     known = last_known(job)
     if job.state is JobState.FAILED:
-        words = [_named_shortly(job.reason), _named_shortly(failing_line(job.last_lines))]
+        words = [job.reason, failing_line(job.last_lines)]
         if "exit code" in job.reason:           # the program says why; its number says nothing
             words.reverse()
     elif job.state in (JobState.QUEUED, JobState.HELD, JobState.CREATED):
@@ -85,11 +83,6 @@ def progress_text(job: Job, now: float | None = None) -> str:
         fraction = progress_of(job)
         words = [f"{fraction * 100:.0f} %" if fraction is not None else ""]
     return visible(" · ".join(word for word in (*words, known) if word))
-
-
-def _named_shortly(text: str) -> str:
-    """Without the folders of paths, which leave no room in a row; a path inside a file stays."""
-    return _FOLDERS.sub("", text)
 
 
 def failing_line(lines: Sequence[str]) -> str:

@@ -58,7 +58,9 @@ def _breakable(word: re.Match[str]) -> str:
 
 
 class ElidedLabel(PlainLabel):
-    """One line that gives way: too long a text is cut in the middle, whole in the tooltip."""
+    """One line that gives way: too long a text is cut in the middle, whole in the tooltip, unless that is given."""
+
+    _own_tip = ""
 
     def __init__(self, text: str = "", role: str = "", parent: QWidget | None = None,
                  mode: Qt.TextElideMode = Qt.TextElideMode.ElideMiddle) -> None:
@@ -77,8 +79,19 @@ class ElidedLabel(PlainLabel):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
+        self._tell_whole()
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self._tell_whole()
+
+    def setToolTip(self, tip: str) -> None:
+        self._own_tip = tip
+        self._tell_whole()
+
+    def _tell_whole(self) -> None:
         cut = self.fontMetrics().horizontalAdvance(self.text()) > self.contentsRect().width()
-        self.setToolTip(plain_tip(self.text()) if cut else "")
+        super().setToolTip(self._own_tip or (plain_tip(self.text()) if cut else ""))
 
 
 class ElidedButton(QPushButton):

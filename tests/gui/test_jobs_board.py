@@ -194,7 +194,7 @@ def test_that_elapsed_goes_on_against_the_limit() -> None:
     assert cell_text(failed, Column.PROGRESS) == "x.npy is not a PONI file · exit code 1"
     lines = ("The distance is neither set nor in /data/visitor/md1001/RAW_DATA/spheres_0001.nxs::/entry/data.",)
     told = cell_text(job(2, JobState.FAILED, reason="exit code 1", last_lines=lines), Column.PROGRESS)
-    assert told == "The distance is neither set nor in spheres_0001.nxs::/entry/data. · exit code 1"
+    assert told == f"{lines[0]} · exit code 1", "a path cut short would be another statement"
     assert lines[0] in job_tip(job(2, JobState.FAILED, reason="exit code 1", last_lines=lines))
     killed = job(2, JobState.FAILED, reason="the time limit was reached", last_lines=("slice 3 of 9",))
     assert cell_text(killed, Column.PROGRESS) == "the time limit was reached · slice 3 of 9"
@@ -261,6 +261,40 @@ def test_that_a_result_is_found_in_a_tree_that_was_listed_before_it(qtbot: Any, 
     done = job(8812, JobState.COMPLETED, folder="/data/out/8812", outputs=("/data/out/8812/result.h5",))
     program.window.open_result(done)
     qtbot.waitUntil(lambda: str(panel.selected()) == "far:/data/out/8812/result.h5")
+
+
+def test_that_the_board_keeps_its_height_whatever_is_selected(qtbot: Any, program: Any, board: JobsDock) -> None:
+    program.window.resize(1600, 1000)
+    long = "The monitor /entry/none is not in /data/visitor/md1001/saxs/20261112/RAW_DATA/spheres/spheres_0001.nxs."
+    folder_path = "/data/visitor/md1001/saxs/20261112/PROCESSED_DATA/beamside/20261122-231706-4d6411"
+    failed = job(1, JobState.FAILED, reason="exit code 1", last_lines=tuple(["Reading"] * 19 + [long]),
+                 folder=folder_path, started=1.0, ended=2.0, memory_mb=300.0)
+    program.jobs.polling.take_answer("far", [failed, job(2, JobState.QUEUED)])
+    board.select("far", "j2")
+    qtbot.waitUntil(lambda: board.pane.isVisible())
+    height, least = program.window.work_dock.height(), program.window.work_dock.minimumSizeHint().height()
+    board.select("far", "j1")
+    qtbot.waitUntil(lambda: board.pane.lines.isVisible())
+    program.window.layout().activate()
+    assert (program.window.work_dock.height(), program.window.work_dock.minimumSizeHint().height()) == (height, least)
+    pane = board.pane
+    assert long in pane.sentence.text(), "why, before all else"
+    qtbot.waitUntil(lambda: pane.lines.height() > 19 * pane.lines.fontMetrics().lineSpacing())
+    assert pane.lines.verticalScrollBar().maximum() == 0, "all of them, and one bar to scroll with"
+    qtbot.waitUntil(lambda: pane.area.verticalScrollBar().maximum() > 0)
+    assert pane.lines.y() < pane.facts.y(), "what explains it comes before numbers"
+    assert pane.folder.toolTip() == folder_path
+    pane.copy.click()
+    assert QGuiApplication.clipboard().text() == folder_path
+
+
+def test_that_the_corner_says_how_old_the_states_are_and_its_tooltip_how_they_are_asked_for(program: Any,
+                                                                                          board: JobsDock) -> None:
+    program.jobs.polling.take_answer("far", [job(1, JobState.RUNNING)])
+    assert program.jobs.polling.asked_text(time.time() + 4) == "updated 4 s ago"
+    assert "all of them together" in board._asked.toolTip()
+    program.jobs.polling.fail_answer("far", BatchError("The scheduler does not answer."))
+    assert "The scheduler does not answer." in board._asked.toolTip()
 
 
 def array(count: int, states: dict[int, JobState] | None = None, number: int = 5, **more: Any) -> Job:

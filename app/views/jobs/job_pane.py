@@ -1,15 +1,31 @@
-"""The selected job beside the board: its state in a sentence, its facts, and the last lines it wrote. GUI thread."""
+"""The selected job beside the board: its state in a sentence, its facts, and the last lines it wrote. GUI thread.
+
+It never asks for more height than it is given: what does not fit is scrolled to.
+"""
 
 from __future__ import annotations
 
-from PySide6.QtGui import QFontDatabase, QTextOption
-from PySide6.QtWidgets import QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFontDatabase, QGuiApplication, QResizeEvent, QTextOption, QWheelEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
-from app.model.jobs import Job, JobPart
+from app.model.jobs import Job, JobPart, JobState
 from app.model.text import visible
-from app.session.job_words import expected_text, job_title, last_known, memory_text, moment_text, summed_text
+from app.session.job_words import (
+    expected_text,
+    failing_line,
+    job_title,
+    last_known,
+    memory_text,
+    moment_text,
+    summed_text,
+)
 from app.views.jobs.job_delegate import STATE_COLOURS
 from app.views.labels import ElidedLabel, PlainLabel, set_state
+from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
+
+_LINES_AT, _FACTS_AT = 1, 2           # below the sentence; lines come first where they say why
 
 
 class JobPane(QWidget):
@@ -17,22 +33,50 @@ class JobPane(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._job = self._job_folder = ""
         self.title = ElidedLabel("", "title")
-        self.sentence = PlainLabel("", wrap=True, selectable=True)
+        self.sentence = PlainLabel("", wrap=True)
         self.facts = PlainLabel("", "muted", wrap=True, selectable=True)
-        self.lines = QPlainTextEdit()
-        self.lines.setReadOnly(True)
-        self.lines.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-        self.lines.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.lines = _Lines()
         self.lines.setAccessibleName("Last lines of the selected job")
+        self.folder = ElidedLabel("", "muted")             # cut in its middle
+        self.folder.setAccessibleName("Folder of the selected job")
+        self.copy = QToolButton()
+        self.copy.setAutoRaise(True)
+        set_icon(self.copy, "copy", "muted")
+        self.copy.setToolTip("Copy the path of the folder")
+        self.copy.setAccessibleName("Copy the path of the folder")
+        self.copy.clicked.connect(self._copy_folder)
+        self._place = QWidget()
+        row = QHBoxLayout(self._place)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(PlainLabel("folder:", "muted"))
+        row.addWidget(self.folder, 1)
+        row.addWidget(self.copy)
+        body = QWidget()
+        body.setProperty("role", "plain")
+        self._column = QVBoxLayout(body)
+        self._column.setContentsMargins(0, 0, 4, 0)
+        self._column.setSpacing(4)
+        for part in (self.sentence, self.lines, self.facts, self._place):
+            self._column.addWidget(part)
+        self._column.addStretch(1)
+        self.area = QScrollArea()
+        self.area.setWidget(body)
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setAccessibleName("What is known of the selected job")
         column = QVBoxLayout(self)
-        column.setContentsMargins(10, 4, 4, 4)
+        column.setContentsMargins(10, 4, 0, 0)
         column.setSpacing(4)
-        for part in (self.title, self.sentence, self.facts):
-            column.addWidget(part)
-        column.addWidget(self.lines, 1)
-        column.addStretch(0)
+        column.addWidget(self.title)
+        column.addWidget(self.area, 1)
         self.show_job(None, None)
+
+    def minimumSizeHint(self) -> QSize:
+        """As little as there is: the board beside it is what its place is as high as."""
+        return QSize(super().minimumSizeHint().width(), 0)
 
     def show_job(self, job: Job | None, part: JobPart | None) -> None:
         """``None``: nothing is selected."""
@@ -42,12 +86,56 @@ class JobPane(QWidget):
         set_state(self.sentence, STATE_COLOURS[state] if state is not None else "idle")
         self.facts.setText(_facts(job, part) if job is not None else "")
         self.facts.setVisible(bool(self.facts.text()))
+        folder = job.folder if job is not None and part is None else ""
+        self.folder.setText(visible(folder))
+        self.folder.setToolTip(plain_tip(visible(folder)))
+        self._job_folder = folder
+        self._place.setVisible(bool(folder))
         text = visible("\n".join(job.last_lines), keep_lines=True) if job is not None and part is None else ""
-        if text != self.lines.toPlainText():
-            self.lines.setPlainText(text)
-            bar = self.lines.verticalScrollBar()
-            bar.setValue(bar.maximum())
-        self.lines.setVisible(bool(text))
+        self.lines.show_text(text.rstrip("\n"))
+        self.lines.setVisible(bool(text.strip()))
+        wanted = _LINES_AT if state is JobState.FAILED else _FACTS_AT
+        if self._column.indexOf(self.lines) != wanted:
+            self._column.removeWidget(self.lines)
+            self._column.insertWidget(wanted, self.lines)
+        shown = f"{job.site}:{job.id}:{part}" if job is not None else ""
+        if shown != self._job:
+            self._job = shown
+            self.area.verticalScrollBar().setValue(0)
+
+    def _copy_folder(self, _checked: bool = False) -> None:
+        QGuiApplication.clipboard().setText(self._job_folder)
+
+
+class _Lines(QPlainTextEdit):
+    """As high as its lines: what it lies in scrolls, not it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setReadOnly(True)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTabChangesFocus(True)
+
+    def show_text(self, text: str) -> None:
+        if text != self.toPlainText():
+            self.setPlainText(text)
+            self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+    def _fit(self) -> None:
+        rows = max(1, round(self.document().size().height()))          # in lines, wrapped as they are
+        margins = self.contentsMargins()
+        edges = int(2 * self.document().documentMargin()) + margins.top() + margins.bottom() + 2
+        self.setFixedHeight(rows * self.fontMetrics().lineSpacing() + edges)
 
 
 def _title(job: Job, part: JobPart | None) -> str:
@@ -59,7 +147,9 @@ def _title(job: Job, part: JobPart | None) -> str:
 def _sentence(job: Job, part: JobPart | None) -> str:
     if part is not None:
         return f"{part.state.value}{f': {visible(part.reason)}' if part.reason else ''}"
-    words = [f"{job.state.value}{f': {visible(job.reason)}' if job.reason else ''}", expected_text(job.expected_start),
+    why = visible(failing_line(job.last_lines)) if "exit code" in job.reason else ""       # a number says nothing
+    words = [f"{job.state.value}{f': {visible(job.reason)}' if job.reason else ''}", why,
+             expected_text(job.expected_start),
              visible(job.progress_text) if job.progress is not None and not job.state.ended else "", last_known(job)]
     return " · ".join(word for word in words if word)
 
@@ -78,5 +168,5 @@ def _facts(job: Job, part: JobPart | None) -> str:
                 ("goes on with what was completed of", job.rest_of),
                 ("submitted", moment_text(job.submitted) if job.submitted is not None else ""),
                 ("started", moment_text(job.started) if job.started is not None else ""),
-                ("ended", moment_text(job.ended) if job.ended is not None else ""), ("folder", job.folder)]
+                ("ended", moment_text(job.ended) if job.ended is not None else "")]
     return "\n".join(f"{name}: {visible(text)}" if name else visible(text) for name, text in told if text)

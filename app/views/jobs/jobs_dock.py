@@ -295,7 +295,7 @@ class JobsDock(QWidget):
         text = self._model.polling.asked_text()
         if text != self._asked.text():
             self._asked.setText(text)
-            self._asked.setToolTip(plain_tip(text))
+            self._asked.setToolTip(plain_tip(self._model.polling.asked_tip()))
 
     def _filter(self, *_what: Any) -> None:
         self._shown.set_words(self.search.text())
