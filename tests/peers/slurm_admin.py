@@ -43,9 +43,12 @@ class SlurmAdmin:
 
     def resume(self, node: str) -> None:
         """Back into service; what came back by itself is fine, too."""
-        if self.node_states()[node] not in ("idle", "mix", "alloc"):
-            self.control("update", f"nodename={node}", "state=resume")
-        self._wait(f"node {node}", lambda: self.node_states()[node] in ("idle", "mix", "alloc"))
+        def serves() -> bool:
+            if self.node_states()[node] in ("idle", "mix", "alloc"):
+                return True
+            self._site.run("scontrol", "update", f"nodename={node}", "state=resume")     # refused if it came meanwhile
+            return False
+        self._wait(f"node {node}", serves)
 
     def lose_node(self, node: str) -> None:
         """The node's power fails: its slurmd, the steps under it and what they run end without a word. The site's

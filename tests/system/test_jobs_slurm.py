@@ -197,7 +197,7 @@ def test_that_a_partition_that_does_not_exist_or_is_closed_is_refused_in_one_sen
     with pytest.raises(SubmissionRefusedError, match="memory"):
         client.jobs.submit(of(scan, memory_mb=9_999_999))
     (closed,) = [p for p in client.jobs.partitions() if p.name == "closed"]
-    assert (closed.up, closed.reason) == (False, "the partition is down")
+    assert (closed.up, closed.why_down) == (False, "“closed” is down")
     assert queue(slurm) <= before
 
 
