@@ -18,13 +18,28 @@ _SYSTEM = frozenset(("bin", "boot", "dev", "etc", "lib", "lib64", "opt", "proc",
                      "usr", "var"))
 _JOB_IDS = ("SLURM_JOB_ID", "JOB_ID", "PBS_JOBID", "LSB_JOBID")       # for the provenance of results
 # In podman's containers the program would be process 1, which signals without a handler do not reach: SIGTERM would be
-# lost. An image has sh, but not always an init; a container's last process is gone when this one is.
+# lost. An image has sh, but not always an init; a container's last process is gone when this one is. Where podman is
+# killed before it passed SIGTERM on, the container would go on: so the job's own status is looked at, too.
 _FIRST_PROCESS = """\
-trap 'kill -TERM "$child" 2>/dev/null' TERM
+told=
+trap '[ -n "$told" ] || { told=yes; kill -TERM "$child" 2>/dev/null; }' TERM
 "$@" &
 child=$!
+while sleep 1; do
+  line=
+  { read -r line <"$BEAMSIDE_FOLDER/status$BEAMSIDE_STEM.json"; } 2>/dev/null
+  case $line in
+    *'"state":"stopping"'*|*'"state":"ended"'*) kill -TERM $$; sleep 60; kill -KILL "$child" 2>/dev/null ;;
+  esac
+done >/dev/null 2>&1 &
+watch=$!
 wait "$child"; code=$?
-while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+while [ -n "$told" ]; do        # the signal ended the wait, not the program
+  wait "$child"; again=$?
+  [ "$again" = 127 ] || code=$again
+  kill -0 "$child" 2>/dev/null || break
+done
+kill "$watch" 2>/dev/null
 exit "$code"
 """
 _OUTSIDE = ("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP")    # a module's packages are not for the image's Python

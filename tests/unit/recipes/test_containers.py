@@ -71,6 +71,21 @@ def test_that_the_first_process_of_a_podman_container_passes_signals_and_codes_o
         assert process.wait(20) == code
 
 
+@pytest.mark.parametrize("state", ["stopping", "ended"])
+def test_that_a_podman_container_ends_with_its_job_when_podman_was_killed(tmp_path: Path, state: str) -> None:
+    (tmp_path / "podman").write_text('#!/bin/sh\nwhile [ "$1" != sh ]; do shift; done; exec "$@"\n')
+    (tmp_path / "podman").chmod(0o755)
+    status = tmp_path / "status-2.json"
+    status.write_text('{"state":"started","rc":null}\n')
+    line = f"exec {container_words('podman', 'localhost/saxs:1', BINDS, FOLDER)} sleep 60"
+    with subprocess.Popen(["bash", "-c", line], cwd=tmp_path, env={
+            "PATH": f"{tmp_path}:/usr/bin:/bin", "BEAMSIDE_FOLDER": str(tmp_path), "BEAMSIDE_STEM": "-2"}) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2.5)
+        status.write_text(f'{{"state":"{state}","rc":null}}\n')
+        assert process.wait(20) == 143
+
+
 def test_that_graphics_processors_are_shown_only_when_they_were_asked_for() -> None:
     assert "--nv" in container_words("apptainer", IMAGE, BINDS, FOLDER, gpus=True).split()
     assert "--nv" not in container_words("apptainer", IMAGE, BINDS, FOLDER).split()
