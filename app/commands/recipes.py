@@ -13,6 +13,7 @@ from app.recipes.availability import Availability, SoftwareState
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import text_of
 from app.recipes.recipe import SHIPPED, Recipe
+from app.recipes.usage import unused
 from app.remote.analyses.metadata_defaults import metadata_defaults
 
 _WORDS = {SoftwareState.READY: "ready", SoftwareState.MISSING: "not there", SoftwareState.UNKNOWN: "not known"}
@@ -44,7 +45,8 @@ def fill_from_metadata(recipe: Recipe, values: dict[str, Any], reference: DataRe
     What is not needed is left to the recipe's program, which reads the metadata of every input itself.
     """
     lacking = tuple(p for p in recipe.parameters
-                    if p.required and p.from_metadata and p.default is None and values.get(p.name) is None)
+                    if p.required and p.from_metadata and p.default is None and values.get(p.name) is None
+                    and p.name not in unused(recipe, values))
     if not lacking:
         return
     found = metadata_defaults(context.data(reference.site), reference, replace(recipe, parameters=lacking), wait)

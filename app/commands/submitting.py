@@ -13,7 +13,7 @@ from app.commands.context import Context, wait
 from app.commands.job_text import job_json, job_line
 from app.commands.jobs import find
 from app.commands.recipes import fill_from_metadata
-from app.errors import BatchError, DataError, LinkLostError, UsageError
+from app.errors import BatchError, DataError, LinkError, LinkLostError, UsageError
 from app.model.data import DataReference
 from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
@@ -22,6 +22,7 @@ from app.recipes.fitting import why_not
 from app.recipes.parameters import parse_assignments
 from app.recipes.recipe import Recipe
 from app.recipes.selections import beyond_the_inputs
+from app.recipes.usage import unused, unused_words
 from app.remote.analyses.metadata_defaults import input_metadata
 from app.remote.analyses.refill import fitting_parameters
 from app.remote.jobs.draft import Draft
@@ -151,6 +152,9 @@ def _warn(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataRef
     """Say what the form says of values and data."""
     _warn_of_misfits(recipe, inputs[0], context)
     _warn_of_ranges(recipe, values, inputs, context)
+    for name, told in unused_words(recipe, values).items():         # the form greys them
+        context.output.event("warning", {"summary": told, "parameter": name}, told)
+    _warn_of_software(recipe, inputs[0].site, context)
     _warn_of_companions(recipe, values, inputs[0], context)
 
 
@@ -163,6 +167,20 @@ def _warn_of_ranges(recipe: Recipe, values: Mapping[str, object], inputs: Sequen
         for parameter in chosen:
             if told := beyond_the_inputs(parameter, values[parameter.name], extents):
                 context.output.event("warning", {"summary": told, "parameter": parameter.name}, told)
+
+
+def _warn_of_software(recipe: Recipe, site: str, context: Context) -> None:
+    """Say that a job would probably fail for want of software, as the form does."""
+    if context.sites.profile(site).is_local:
+        return
+    try:
+        rows = context.sites.software(site, context.connection(site))
+    except LinkError as error:
+        _log.info("what %s has installed could not be found out: %s", site, error.summary)
+        return
+    for warning in (row.warning for row in rows if row.recipe.name == recipe.name):
+        if warning:
+            context.output.event("warning", {"summary": warning}, warning)
 
 
 def _warn_of_misfits(recipe: Recipe, first: DataReference, context: Context) -> None:
@@ -178,7 +196,9 @@ def _warn_of_misfits(recipe: Recipe, first: DataReference, context: Context) -> 
 
 def _warn_of_companions(recipe: Recipe, values: Mapping[str, object], first: DataReference, context: Context) -> None:
     """Name calibrations and masks beside the data that nobody set: the form takes them, a command what it is told."""
-    search = CompanionSearch(first.file_path, [p for p in recipe.parameters if values.get(p.name) is None])
+    without = unused(recipe, values)
+    wanted = [p for p in recipe.parameters if values.get(p.name) is None and p.name not in without]
+    search = CompanionSearch(first.file_path, wanted)
     for _ in range(_MOST_FOLDERS):
         folder = search.next_folder()
         if folder is None:

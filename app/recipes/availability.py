@@ -75,6 +75,11 @@ class Availability:
     place: str = ""
     versions: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def warning(self) -> str:
+        """What whoever submits a job there should know; ``""``: nothing is known to lack."""
+        return f"A job would probably fail: {self.sentence}" if self.state is SoftwareState.MISSING else ""
+
     def as_json(self) -> dict[str, Any]:
         """The object of the command line's contract."""
         recipe = self.recipe

@@ -6,8 +6,10 @@ first version (1.0) have fewer keys and are read as they are.
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,7 +101,24 @@ def parse_recipe(toml_text: str, program_text: str, origin: str = "recipe.toml",
     )
     reader.close()
     _check(recipe, origin)
+    for file_name, text in ((PROGRAM, program_text), *recipe.files.items(), (SNIPPET, snippet)):
+        if wrong := _syntax_fault(text):
+            raise RecipeError(f"{origin}: the program {file_name} beside it is not valid Python: {wrong}.")
     return recipe
+
+
+@functools.lru_cache(maxsize=256)
+def _syntax_fault(text: str) -> str:
+    """What this program's own Python cannot read in it, with its line; ``""``: nothing. Nothing is run."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")                       # about its style
+            compile(text, "run.py", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}" if error.lineno else str(error.msg)
+    except (ValueError, RecursionError, MemoryError) as error:
+        return str(error)[:200] or "it is nested too deeply"
+    return ""
 
 
 def _check(recipe: Recipe, origin: str) -> None:

@@ -46,9 +46,10 @@ def used_only(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unused_words(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, str]:
-    """A sentence for each value that was set and has no effect, by its name."""
+    """A sentence for each value other than the default that was set and has no effect, by its name."""
     return {name: f"“{recipe.parameter(name).title}” ({name}) is not used: {why}."
-            for name, why in unused(recipe, values).items() if not _is_empty(values.get(name))}
+            for name, why in unused(recipe, values).items()
+            if not _is_empty(values.get(name)) and values[name] != recipe.parameter(name).default}
 
 
 def looked_at(parameter: Parameter) -> tuple[str, ...]:

@@ -21,20 +21,30 @@ from app.recipes.recipe import Recipe
 from app.remote.analyses.metadata_defaults import InputMetadata, input_metadata
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
+from app.session.site_software import SiteSoftware
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """An analysis for some data; ``why_not``: one sentence, ``""``: nothing speaks against it."""
+    """An analysis for some data.
+
+    Attributes:
+        why_not: why it cannot be used, in one sentence; ``""``: nothing speaks against it.
+        warning: why a job would probably fail, in one sentence; ``""``: nothing is known to lack.
+    """
 
     recipe: Recipe
     why_not: str = ""
+    warning: str = ""
 
 
 class FittingData(QObject):
     """Remembers what is known of data.
+
+    Args:
+        software: what the sites have; a site is looked at when analyses of its data are offered.
 
     Signals:
         known(DataReference): more than before.
@@ -42,14 +52,16 @@ class FittingData(QObject):
 
     known = Signal(object)
 
-    def __init__(self, session: Session, parent: QObject) -> None:
+    def __init__(self, session: Session, parent: QObject, software: SiteSoftware | None = None) -> None:
         super().__init__(parent)
         self._session = session
+        self._software = software
         self._facts: dict[DataReference, DataFacts] = {}
         self._asked: set[DataReference] = set()
 
     def offers(self, reference: DataReference, shape: Sequence[int] | None = None, dtype: str = "") -> list[Offer]:
-        """All analyses of the data's site, those made for what the data is first, those that do not fit last.
+        """All analyses of the data's site: those that can run first, of these those made for what the data is first;
+        those that do not fit last.
 
         ``shape`` ``None``: not known.
         """
@@ -57,8 +69,18 @@ class FittingData(QObject):
         facts = self._facts.get(reference) or facts_of(reference, shape, dtype)
         if any(recipe.accepts.wants_groups for recipe in recipes):
             self._ask(reference)
-        offers = [Offer(recipe, why_not(recipe, facts)) for recipe in recipes]
-        return sorted(offers, key=lambda offer: (bool(offer.why_not), not is_made_for(offer.recipe, facts)))
+        offers = [Offer(recipe, why_not(recipe, facts), self._warning(reference.site, recipe)) for recipe in recipes]
+        return sorted(offers, key=lambda offer: (bool(offer.why_not), bool(offer.warning),
+                                                 not is_made_for(offer.recipe, facts)))
+
+    def _warning(self, site: str, recipe: Recipe) -> str:
+        if self._software is None:
+            return ""
+        service = self._session.jobs(site)
+        if service is None or not service.available:
+            return ""
+        self._software.look_once(site)
+        return self._software.warning(site, recipe)
 
     def _ask(self, reference: DataReference) -> None:
         data = self._session.data(reference.site)

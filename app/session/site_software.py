@@ -12,6 +12,7 @@ from typing import Protocol
 from PySide6.QtCore import QObject, Signal
 
 from app.recipes.availability import Availability
+from app.recipes.recipe import Recipe
 from app.remote.analyses.recipe_shelf import RecipeShelf
 from app.remote.analyses.site_recipes import RecipeFault
 from app.remote.connection import Connection
@@ -47,6 +48,7 @@ class SiteSoftware(QObject):
         self._pool = pool
         self._seen: dict[str, _Seen] = {}
         self._looking: set[str] = set()
+        self._failed: set[str] = set()
 
     def rows(self, site: str = "") -> tuple[Availability, ...]:
         """What was seen at a site, or at all: a row for each recipe and site; empty: nobody looked yet."""
@@ -56,6 +58,15 @@ class SiteSoftware(QObject):
     def left_out(self, site: str) -> tuple[RecipeFault, ...]:
         """Recipes of a site that are not used, and why."""
         return self._seen.get(site, ((), ()))[1]
+
+    def warning(self, site: str, recipe: Recipe) -> str:
+        """That a job would probably fail there, and why; ``""``: nobody looked, or nothing is known to lack."""
+        return next((row.warning for row in self.rows(site) if row.recipe == recipe), "")
+
+    def look_once(self, site: str) -> None:
+        """Look where nobody did yet: somebody may want to compute something there."""
+        if site not in self._seen and site not in self._failed:
+            self.look(site)
 
     def look(self, site: str, *, again: bool = False) -> bool:
         """Look at a site; False: there is no connection. ``again``: even if nothing changed since the last time."""
@@ -71,12 +82,14 @@ class SiteSoftware(QObject):
 
     def _take(self, site: str, seen: _Seen) -> None:
         self._looking.discard(site)
+        self._failed.discard(site)
         self._seen[site] = seen
         self.looked.emit(site)
 
     def _fail(self, site: str, error: BaseException) -> None:
         log.info("looking for software at %s failed: %s", site, error)
         self._looking.discard(site)
+        self._failed.add(site)
         self.failed.emit(site, error)
 
 

@@ -9,6 +9,7 @@ from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.recipes.selections import beyond_the_inputs
 from app.recipes.usage import unused
 from app.remote.analyses.refill import fitting_parameters
+from app.remote.analyses.site_recipes import RecipeFault
 from app.remote.conversation import Conversation
 from app.remote.jobs.draft import Draft
 from app.remote.jobs.service import JobService
@@ -16,5 +17,5 @@ from app.remote.jobs.steps import ResolvedStep
 from app.remote.seams import DataService, DeviceCode
 
 __all__ = ["Availability", "Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter",
-           "ParameterType", "Recipe", "ResolvedStep", "SoftwareState", "beyond_the_inputs", "fitting_parameters",
-           "problem", "shipped_recipes", "text_of", "unused", "value_of"]
+           "ParameterType", "Recipe", "RecipeFault", "ResolvedStep", "SoftwareState", "beyond_the_inputs",
+           "fitting_parameters", "problem", "shipped_recipes", "text_of", "unused", "value_of"]

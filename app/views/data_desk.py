@@ -56,6 +56,7 @@ class DataDesk(QObject):
         self._catalogue = catalogue
         catalogue.chosen.connect(jobs.submit)
         catalogue.known.connect(self._facts_known)
+        catalogue.software_known.connect(self._software_known)
         inspector.catalogue_requested.connect(self._show_catalogue)
         files_panel.set_offers(catalogue.offers)
         files_panel.catalogue_requested.connect(catalogue.show_for)
@@ -169,6 +170,11 @@ class DataDesk(QObject):
     def _facts_known(self, reference: DataReference) -> None:
         tab = self._tabs.current
         if tab is not None and tab.signal_reference == reference:
+            self._offer_recipes(tab)
+
+    def _software_known(self, site: str) -> None:
+        tab = self._tabs.current
+        if isinstance(tab, DatasetTab) and tab.reference.site == site:
             self._offer_recipes(tab)
 
     def _show_catalogue(self) -> None:

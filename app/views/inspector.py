@@ -32,7 +32,7 @@ from app.session.fitting_data import Offer
 from app.session.vocabulary import Recipe
 from app.views.analyses.provenance_section import ProvenanceSection
 from app.views.facts import Fact, Facts, Section
-from app.views.labels import ElidedButton, PlainLabel, empty_layout
+from app.views.labels import ElidedButton, PlainLabel, empty_layout, set_state
 from app.views.picture_answers import PictureAnswers
 from app.views.regions_section import RegionsSection
 from app.views.statistics_facts import WAITING, frame_facts
@@ -114,18 +114,24 @@ class Inspector(QWidget):
     def show_recipes(self, offers: Sequence[Offer], why_not: str = "") -> None:
         """Offer these; ``why_not`` is told when there could be some but the site has no batch system.
 
-        Those that do not fit are greyed and say why; where there are many, the rest is in the catalogue.
+        Those that do not fit are greyed and say why, those that would fail here say so; where there are many, the rest
+        is in the catalogue.
         """
         empty_layout(self._recipes)
         for number, offer in enumerate(offers[:_OFFERED]):
             button = ElidedButton(visible(f"{offer.recipe.title}…"))
-            button.setProperty("role", "primary" if number == 0 else "")
+            button.setProperty("role", "primary" if number == 0 and not offer.warning else "")
             button.setEnabled(not offer.why_not)
-            tip = "\n".join(filter(None, (offer.recipe.title, offer.why_not or offer.recipe.summary)))
+            said = offer.why_not or offer.warning
+            tip = "\n".join(filter(None, (offer.recipe.title, said or offer.recipe.summary)))
             button.setToolTip(plain_tip(visible(tip, keep_lines=True)))
-            button.setAccessibleDescription(visible(offer.why_not or offer.recipe.summary))
+            button.setAccessibleDescription(visible(said or offer.recipe.summary))
             button.clicked.connect(functools.partial(self._ask_recipe, offer.recipe))
             self._recipes.addWidget(button)
+            if offer.warning and not offer.why_not:
+                warning = PlainLabel(visible(offer.warning), wrap=True)
+                set_state(warning, "warning")
+                self._recipes.addWidget(warning)
         if offers:
             more = QPushButton("More analyses…")
             more.setProperty("role", "link")

@@ -92,7 +92,7 @@ class MainWindow(QMainWindow):
         self._build_docks()
         self.job_notices = JobNotices(session, jobs, settings.job_notices, self)
         self.job_desk = JobDesk(session, jobs, messages, self.navigator, self.jobs_dock, self.work_dock,
-                                self.top_bar, self.job_notices, self)
+                                self.top_bar, self.job_notices, software, self)
         self.site_forms = SiteForms(session, sites, probing, messages, self)
         self.site_desk = SiteDesk(session, sites, probing, self.navigator, self.top_bar, self.start_page,
                                   self.files_panel, self._tabs, self.site_forms, self)

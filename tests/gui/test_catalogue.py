@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QModelIndex, Qt
-from PySide6.QtWidgets import QMenu, QPushButton
+from PySide6.QtWidgets import QLabel, QMenu, QPushButton
 
 from app.model.data import DataReference
 from app.recipes.availability import Availability, SoftwareState
@@ -78,8 +78,72 @@ def test_that_it_says_what_is_installed_where_and_why_something_is_not(qtbot: An
     choose(dialog, "Tomography")
     for words in ("Far Light Source: not installed", "algotom is not in the environment “ct”.", "/sw/recipes/volume"):
         qtbot.waitUntil(lambda words=words: words in dialog.page.words)
-    assert "is a link" in dialog.note.text(), "what is left out is told"
     assert dialog.rows.currentItem().data(Qt.ItemDataRole.AccessibleTextRole).endswith("not installed")
+
+
+def test_that_each_recipe_that_is_left_out_has_a_row_with_its_own_sentence(qtbot: Any, program: Any,
+                                                                          fake_sites: FakeSites) -> None:
+    fake_sites.left_out = (RecipeFault("/sw/recipes/x", "/sw/recipes/x is a link, which is not followed."),
+                           RecipeFault("/sw/recipes/y", "/sw/recipes/y/recipe.toml: “title” is missing."))
+    dialog = program.window.catalogue_desk.show()
+    qtbot.waitUntil(lambda: dialog.rows.count() == 4)
+    assert dialog.note.text() == "", "no sentence of another recipe at the one that is shown"
+    choose(dialog, "x · left out")
+    qtbot.waitUntil(lambda: "/sw/recipes/x is a link, which is not followed." in dialog.page.words)
+    assert "Left out at Far Light Source" in dialog.page.words
+    assert "Where it can run" not in dialog.page.words
+    choose(dialog, "y · left out")
+    qtbot.waitUntil(lambda: "“title” is missing" in dialog.page.words)
+    assert "is a link" not in dialog.page.words
+    assert dialog.rows.currentItem().data(Qt.ItemDataRole.AccessibleTextRole) == "y · left out: left out"
+    choose(dialog, "Reduction")
+    qtbot.waitUntil(lambda: "Where it can run" in dialog.page.words)
+    assert "“title” is missing" not in dialog.page.words
+
+
+def test_that_the_list_shows_the_state_at_the_site_of_the_data(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    window = program.window
+    fake_sites.seen = {"reduce": Availability("far", FITS, SoftwareState.READY)}
+    program.software.look("far")
+    qtbot.waitUntil(lambda: bool(program.software.rows("far")))
+    dialog = window.catalogue_desk.show()
+    both = {"far": Availability("far", FITS, SoftwareState.MISSING, "pyFAI is not there."),
+            "local": Availability("local", FITS, SoftwareState.READY)}
+    dialog._seen = lambda recipe: both if recipe == FITS else {"local": None}       # type: ignore[method-assign]
+    dialog.show_for(None)
+    choose(dialog, "Reduction")
+    assert dialog.rows.currentItem().toolTip() == "ready"
+    dialog.show_for(IMAGE, (10, 64, 48), "uint32")
+    choose(dialog, "Reduction")
+    assert dialog.rows.currentItem().toolTip() == "not installed"
+    choose(dialog, "Tomography")
+    assert dialog.rows.currentItem().toolTip() == "not at the site of this data"
+
+
+def test_that_what_can_run_is_offered_first_and_what_lacks_software_says_so(
+        qtbot: Any, program: Any, fake_sites: FakeSites, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = replace(FITS, name="own", title="Own reduction", accepts=Accepts())
+    monkeypatch.setattr(program.session, "recipes", lambda _site: [FITS, own])
+    sentence = "The environment “saxs” is not in the site's profile."
+    fake_sites.seen = {"reduce": Availability("far", FITS, SoftwareState.MISSING, sentence)}
+    window = program.window
+    window.data_desk.open(IMAGE)
+    said = f"A job would probably fail: {sentence}"
+    qtbot.waitUntil(lambda: said in [label.text() for label in window.inspector.findChildren(QLabel)])
+    wanted = [("Own reduction…", "primary"), ("Reduction…", ""), ("More analyses…", "link")]
+    qtbot.waitUntil(lambda: [(button.text(), button.property("role")) for button
+                             in window.inspector.findChildren(QPushButton) if button.text() in dict(wanted)] == wanted)
+    form = window.submit(FITS, IMAGE)
+    qtbot.waitUntil(lambda: form.notice.text() == said)
+    form.tell("This input is not there any more.")
+    assert form.notice.text().splitlines() == [said, "This input is not there any more."]
+    menu = QMenu(window)
+    add_analyses(menu, window.catalogue_desk.offers(IMAGE, (10, 64, 48), "uint32"), print, print)
+    assert [action.text() for action in menu.actions()][:2] == ["Own reduction…",
+                                                                "Reduction… – would probably fail here"]
+    assert fake_sites.looks == 1, "a site is looked at once"
+    ready = window.submit(own, IMAGE)
+    assert ready.notice.isHidden()
 
 
 def test_that_it_opens_from_the_menu_and_looks_again_when_asked(qtbot: Any, program: Any,

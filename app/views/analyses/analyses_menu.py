@@ -1,4 +1,6 @@
-"""The analyses for some data, as entries of a menu: those that do not fit are greyed and say why. GUI thread."""
+"""The analyses for some data, as entries of a menu: those that do not fit are greyed and say why, those that
+lack software say so. GUI thread.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ from app.model.text import visible
 from app.session.fitting_data import Offer
 from app.session.vocabulary import Recipe
 from app.viz.icons import set_icon
+from app.viz.tips import plain_tip
 
 OFFERED = 5                            # more analyses are in the catalogue
 _LONGEST = 60
@@ -26,7 +29,10 @@ def add_analyses(menu: QMenu, offers: Sequence[Offer], use: Callable[[Recipe], o
         if offer.why_not:
             action.setText(visible(f"{title} – {_without_title(offer)}"))
             action.setEnabled(False)
-        set_icon(action, "run", "muted")
+        elif offer.warning:
+            action.setText(visible(f"{offer.recipe.title}… – would probably fail here"))
+            action.setToolTip(plain_tip(visible(offer.warning)))
+        set_icon(action, "warning" if offer.warning and not offer.why_not else "run", "muted")
         action.triggered.connect(functools.partial(_use, use, offer.recipe))
         menu.addAction(action)
     if offers:

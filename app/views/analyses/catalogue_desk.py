@@ -18,18 +18,21 @@ class CatalogueDesk(QObject):
     """One catalogue over the window.
 
     Signals:
-        chosen(Recipe, DataReference): use it on this data; known(DataReference): what fits it may be another now.
+        chosen(Recipe, DataReference): use it on this data; known(DataReference): what fits it may be another now;
+        software_known(site): what can run there may be another now.
     """
 
     chosen = Signal(object, object)
     known = Signal(object)
+    software_known = Signal(str)
 
     def __init__(self, session: Session, software: SiteSoftware, window: QWidget) -> None:
         super().__init__(window)
         self._session = session
         self._software = software
         self._window = window
-        self._fitting = FittingData(session, self)
+        self._fitting = FittingData(session, self, software)
+        software.looked.connect(self.software_known)
         self._fitting.known.connect(self.known)
         self._dialog: CatalogueDialog | None = None
 

@@ -5,6 +5,8 @@ Looks at the connected sites when it is opened; a site that does not answer hide
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -26,12 +28,11 @@ from app.model.text import visible
 from app.session.fitting_data import FittingData
 from app.session.session import Session
 from app.session.site_software import SiteSoftware
-from app.session.vocabulary import Availability, Recipe, SoftwareState
+from app.session.vocabulary import Availability, Recipe, RecipeFault, SoftwareState
 from app.views.analyses.catalogue_page import STATES, CataloguePage
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
 from app.viz.icons import icon, set_icon
-from app.viz.tips import plain_tip
 
 _KEY = Qt.ItemDataRole.UserRole
 
@@ -68,7 +69,7 @@ class CatalogueDialog(QDialog):
 
     @property
     def recipe(self) -> Recipe | None:
-        """The one that is shown."""
+        """The one that is shown; ``None``: none, or one that was left out."""
         item = self.rows.currentItem()
         return self._recipes().get(item.data(_KEY)) if item is not None else None
 
@@ -150,15 +151,20 @@ class CatalogueDialog(QDialog):
         known = [recipe for site in self._sites() for recipe in self._session.recipes(site)]
         return {f"{recipe.name} {recipe.version} {recipe.origin}": recipe for recipe in known}
 
-    def _seen(self, recipe: Recipe) -> list[tuple[str, Availability | None]]:
-        """At each site that has the recipe, what was seen; ``None``: nobody looked yet."""
-        found = []
+    def _faults(self) -> dict[str, tuple[str, RecipeFault]]:
+        """What the sites' folders have that is not used, with its site, by a key of its own."""
+        return {f"left out {site} {number}": (site, fault) for site in self._sites()
+                for number, fault in enumerate(self._software.left_out(site))}
+
+    def _seen(self, recipe: Recipe) -> dict[str, Availability | None]:
+        """By each site that has the recipe, what was seen; ``None``: nobody looked yet."""
+        found: dict[str, Availability | None] = {}
         for site in self._sites():
             if recipe in self._session.recipes(site):
                 seen = next((row for row in self._software.rows(site) if row.recipe == recipe), None)
                 if seen is None and site in self._failures:
                     seen = Availability(site, recipe, SoftwareState.UNKNOWN, self._failures[site])
-                found.append((self._session.title(site), seen))
+                found[site] = seen
         return found
 
     def _fill(self, *_what: object) -> None:
@@ -173,46 +179,64 @@ class CatalogueDialog(QDialog):
                 self._add(key, recipe)
                 if key == wanted:
                     self.rows.setCurrentRow(self.rows.count() - 1)
+        for key, (_, fault) in self._faults().items():
+            if all(word in f"{fault.path} {fault.sentence}".casefold() for word in words):
+                self._add_fault(key, fault)
+                if key == wanted:
+                    self.rows.setCurrentRow(self.rows.count() - 1)
         if self.rows.currentRow() < 0:
             self.rows.setCurrentRow(0)
         self.rows.blockSignals(before)
         self._show()
 
     def _add(self, key: str, recipe: Recipe) -> None:
-        states = {seen.state for _, seen in self._seen(recipe) if seen is not None}
-        best = next((state for state in SoftwareState if state in states), None)
         technique = f" · {recipe.technique}" if recipe.technique else ""
-        words, look = STATES[best] if best is not None else ("looking…", "busy")
-        item = QListWidgetItem(visible(f"{recipe.title} {recipe.version}{technique}"))
-        item.setIcon(icon("check" if best is SoftwareState.READY else "warning" if best is not None else "clock",
-                          look))  # type: ignore[arg-type]
+        sign, words, look = self._state_words(recipe)
+        self._add_row(key, f"{recipe.title} {recipe.version}{technique}", sign, words, look)
+
+    def _state_words(self, recipe: Recipe) -> tuple[str, str, str]:
+        """Icon, words and colour: at the site of the data that it is for, else the best of all sites."""
+        seen = self._seen(recipe)
+        if self._reference is not None:
+            site = self._reference.site
+            if site not in seen:
+                return "close", "not at the site of this data", "muted"
+            seen = {site: seen[site]}
+        known = {row.state for row in seen.values() if row is not None}
+        best = next((state for state in SoftwareState if state in known), None)
+        if best is None:
+            return "clock", "looking…", "busy"
+        return "check" if best is SoftwareState.READY else "warning", *STATES[best]
+
+    def _add_fault(self, key: str, fault: RecipeFault) -> None:
+        name = PurePosixPath(fault.path).name or "The site's recipes"
+        self._add_row(key, f"{name} · left out", "warning", "left out", "warning")
+
+    def _add_row(self, key: str, text: str, sign: str, words: str, look: str) -> None:
+        item = QListWidgetItem(visible(text))
+        item.setIcon(icon(sign, look))  # type: ignore[arg-type]
         item.setData(_KEY, key)
         item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.text()}: {words}")
-        item.setToolTip(plain_tip(f"{item.text()}\n{words}"))
+        item.setToolTip(words)
         self.rows.addItem(item)
 
     def _show(self, *_item: object) -> None:
-        recipe = self.recipe
-        self.page.setVisible(recipe is not None)
+        recipe, item = self.recipe, self.rows.currentItem()
+        left_out = self._faults().get(item.data(_KEY)) if item is not None else None
+        self.page.setVisible(recipe is not None or left_out is not None)
         if recipe is not None:
-            self.page.show_recipe(recipe, self._seen(recipe))
+            self.page.show_recipe(recipe, [(self._session.title(site), seen)
+                                           for site, seen in self._seen(recipe).items()])
+        elif left_out is not None:
+            self.page.show_fault(self._session.title(left_out[0]), left_out[1])
         why = self._why_not(recipe)
         self.use_button.setVisible(self._reference is not None)
         self.use_button.setEnabled(recipe is not None and not why and self._reference is not None)
-        faults = [fault.sentence for site in self._sites() for fault in self._software.left_out(site)]
-        lacking = self._lacking(recipe) if not why else ""
+        warning = self._software.warning(self._reference.site, recipe) \
+            if recipe is not None and self._reference is not None and not why else ""
         nowhere = "" if self._sites() else "Connect to a site with a batch system to see its analyses."
-        said = why or lacking or " ".join(faults) or nowhere
-        self.note.setText(visible(said))
-        set_state(self.note, "warning" if why or lacking or faults else "idle")
-
-    def _lacking(self, recipe: Recipe | None) -> str:
-        """That a job would fail at the data's site for want of software; it may be handed in all the same."""
-        if recipe is None or self._reference is None:
-            return ""
-        rows = self._software.rows(self._reference.site)
-        seen = next((row for row in rows if row.recipe == recipe and row.state is SoftwareState.MISSING), None)
-        return f"A job would probably fail: {seen.sentence}" if seen is not None else ""
+        self.note.setText(visible(why or warning or nowhere))
+        set_state(self.note, "warning" if why or warning else "idle")
 
     def _why_not(self, recipe: Recipe | None) -> str:
         reference = self._reference

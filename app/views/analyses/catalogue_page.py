@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from PySide6.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from app.model.text import visible
-from app.session.vocabulary import Availability, Recipe, SoftwareState
+from app.session.vocabulary import Availability, Recipe, RecipeFault, SoftwareState
 from app.views.labels import PlainLabel, empty_layout, set_state
 
 STATES = {SoftwareState.READY: ("ready", "ok"), SoftwareState.MISSING: ("not installed", "error"),
@@ -15,7 +16,7 @@ STATES = {SoftwareState.READY: ("ready", "ok"), SoftwareState.MISSING: ("not ins
 
 
 class CataloguePage(QWidget):
-    """Mirrors one recipe with its availability at each site."""
+    """Mirrors one recipe with its availability at each site, or what was left out."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,7 +34,8 @@ class CataloguePage(QWidget):
         column.addWidget(self._summary)
         column.addLayout(self._facts)
         column.addSpacing(4)
-        column.addWidget(PlainLabel("Where it can run", "title"))
+        self._where = PlainLabel("Where it can run", "title")
+        column.addWidget(self._where)
         column.addLayout(self._sites)
         column.addStretch(1)
 
@@ -44,11 +46,8 @@ class CataloguePage(QWidget):
 
     def show_recipe(self, recipe: Recipe, sites: Sequence[tuple[str, Availability | None]]) -> None:
         """``sites``: the names of sites for people, with what was seen there (``None``: it is being looked at)."""
-        self._title.setText(f"{visible(recipe.title)}  {visible(recipe.version)}")
-        self._summary.setText(visible(recipe.summary))
-        self._summary.setVisible(bool(recipe.summary))
-        while self._facts.rowCount():
-            self._facts.removeRow(0)
+        self._begin(f"{recipe.title}  {recipe.version}", recipe.summary)
+        self._where.show()
         needs = ", ".join(requirement.text for requirement in recipe.requires)
         origin = "came with the program" if recipe.origin == "shipped" else f"kept by the facility, in {recipe.origin}"
         for name, value in (("technique", recipe.technique), ("licence", recipe.licence), ("contact", recipe.contact),
@@ -56,11 +55,31 @@ class CataloguePage(QWidget):
             if value:
                 said = PlainLabel(visible(value, keep_lines=True), wrap=True, selectable=True)
                 self._facts.addRow(PlainLabel(name, "muted"), said)
-        empty_layout(self._sites)
         for title, seen in sites:
             self._sites.addWidget(_site(title, seen))
         if not sites:
             self._sites.addWidget(PlainLabel("No site with a batch system is connected.", "muted", wrap=True))
+
+    def show_fault(self, site: str, fault: RecipeFault) -> None:
+        """Something of a ``site`` (its name for people) that is not used, and why."""
+        self._begin(PurePosixPath(fault.path).name or "Recipes", "")
+        self._where.hide()
+        said = PlainLabel(visible(fault.sentence), wrap=True, selectable=True)
+        set_state(said, "warning")
+        self._sites.addWidget(said)
+        self._sites.addWidget(PlainLabel(visible(f"Left out at {site}. Whoever keeps its recipes can put it right; the "
+                                                 "others are not concerned."), "muted", wrap=True))
+        if fault.path:
+            self._facts.addRow(PlainLabel("recipe", "muted"), PlainLabel(visible(fault.path), wrap=True,
+                                                                         selectable=True))
+
+    def _begin(self, title: str, summary: str) -> None:
+        self._title.setText(visible(title))
+        self._summary.setText(visible(summary))
+        self._summary.setVisible(bool(summary))
+        while self._facts.rowCount():
+            self._facts.removeRow(0)
+        empty_layout(self._sites)
 
 
 def _site(title: str, seen: Availability | None) -> QWidget:

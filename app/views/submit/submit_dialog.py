@@ -23,6 +23,7 @@ from app.session.analysis_text import form_python
 from app.session.companions import Companions
 from app.session.input_facts import InputFacts
 from app.session.session import Session
+from app.session.site_software import SiteSoftware
 from app.session.site_wishes import SiteWishes
 from app.session.vocabulary import JobService, Parameter, Recipe
 from app.views.file_picker import FilePicker
@@ -54,13 +55,16 @@ class SubmitDialog(QDialog):
     try_wanted = Signal()
 
     def __init__(self, session: Session, service: JobService, recipe: Recipe, inputs: tuple[DataReference, ...],
-                 parent: QWidget | None = None, *, others: Sequence[Job] = ()) -> None:
-        """``others``: jobs of the same site, which this one may wait for."""
+                 parent: QWidget | None = None, *, others: Sequence[Job] = (),
+                 software: SiteSoftware | None = None) -> None:
+        """``others``: jobs of the same site, which this one may wait for; ``software``: what the sites have."""
         super().__init__(parent)
         self._session = session
         self.recipe = recipe
         self.site = inputs[0].site
         self._again = ""
+        self._software = software
+        self._notices: dict[str, str] = {}
         self.setWindowTitle(visible(recipe.title))
         self.history = FormHistory(self)
         self.facts = InputFacts(session, recipe, self)
@@ -74,6 +78,10 @@ class SubmitDialog(QDialog):
         self._connect()
         self.wishes.ask()
         self._inputs_changed()
+        if software is not None:
+            software.looked.connect(self._tell_software)
+            software.look_once(self.site)
+            self._tell_software(self.site)
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -149,10 +157,12 @@ class SubmitDialog(QDialog):
         self.set_values(spec.parameters, note)
         self.resources.take_spec(spec)
 
-    def tell(self, sentence: str) -> None:
-        """Something about the whole form that stays in sight; ``""``: nothing."""
-        self.notice.setText(visible(sentence))
-        self.notice.setVisible(bool(sentence))
+    def tell(self, sentence: str, about: str = "") -> None:
+        """Something about the whole form that stays in sight; ``""``: nothing more ``about`` this."""
+        self._notices[about] = sentence
+        said = "\n".join(visible(text) for text in self._notices.values() if text)
+        self.notice.setText(said)
+        self.notice.setVisible(bool(said))
 
     def check(self) -> bool:
         """Show what is wrong with inputs and values; True: nothing is."""
@@ -272,8 +282,11 @@ class SubmitDialog(QDialog):
             self.fields[name].suggest(value, note)
 
     def _take_misfit(self, sentence: str) -> None:
-        if sentence:
-            self.tell(sentence)
+        self.tell(sentence, "data")
+
+    def _tell_software(self, site: str) -> None:
+        if self._software is not None and site == self.site:
+            self.tell(self._software.warning(site, self.recipe), "software")
 
     def _extents_changed(self) -> None:
         self.inputs_field.set_note(self.facts.text)
