@@ -149,7 +149,7 @@ class TerminalInteraction:
                            f"    {code.user_code}\n\nor open {code.verification_uri_complete or code.verification_uri}")
 
     def device_code_settled(self, site: str) -> None:
-        self._output.say(f"The sign-in at {site} was answered.")
+        """Nothing of it has to be taken away; that it was answered is said by whoever got the answer."""
 
     def choose_way(self, site: str, ways: Sequence[str]) -> str | None:
         self._ways = tuple(ways)
@@ -170,7 +170,7 @@ class TerminalInteraction:
         return threading.Event()
 
     def browser_settled(self, site: str) -> None:
-        self._output.say(f"The sign-in at {site} was answered.")
+        """As :meth:`device_code_settled`."""
 
     def confirm_host_key(self, host: str, key_type: str, fingerprint: str, randomart: str = "") -> bool:
         return False

@@ -8,6 +8,7 @@ from app.commands.context import Context
 from app.commands.job_text import job_json, job_line
 from app.errors import BeamsideError, UnknownJobError, UsageError
 from app.model.jobs import Job, JobPart
+from app.remote.jobs.names import may_be_job
 from app.remote.jobs.service import JobService
 
 
@@ -42,6 +43,9 @@ def run_job(arguments: argparse.Namespace, context: Context) -> int:
 
 def run_cancel(arguments: argparse.Namespace, context: Context) -> int:
     service, job = find(arguments.id, context)
+    if job.state.ended and all(part.state.ended for part in job.parts):
+        told = f"The job {job.id} has ended already ({job.state.value}): there is nothing to cancel."
+        context.output.event("warning", {"summary": told}, told)
     return _tell(service.cancel(job.id), context)
 
 
@@ -92,7 +96,7 @@ def find(text: str, context: Context) -> tuple[JobService, Job]:
         context.sites.profile(site)
     else:
         job_id = text
-    for name in sites:
+    for name in sites if may_be_job(job_id) else ():        # a mistyped word is no reason to sign in anywhere
         service = context.jobs(name)
         try:
             return service, service.job(job_id)

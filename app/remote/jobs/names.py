@@ -30,6 +30,11 @@ def is_job_id(text: str) -> bool:
     return bool(re.fullmatch(_ID, text))
 
 
+def may_be_job(text: str) -> bool:
+    """Whether this can be the id of a job at all: one of ours, or a batch system's."""
+    return is_job_id(text) or bool(re.fullmatch(r"[0-9]{1,18}", text))
+
+
 def job_name(job_id: str, step: int = 1) -> str:
     """The name a step has at the batch system: by it, it is found again."""
     return f"beamside-{job_id}" if step == 1 else f"beamside-{job_id}-{step}"

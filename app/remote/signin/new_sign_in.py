@@ -116,4 +116,5 @@ class NewSignIn:
     def _take(self, client: MsalClient, answer: dict[str, Any], nonce: str = "") -> None:
         if "access_token" not in answer:
             raise refusal(self.provider, self.settings.client_id, client.all_scopes, answer)
+        self.interaction.say(f"The sign-in at {self.site} was answered.")
         self.take(client, answer, nonce)
