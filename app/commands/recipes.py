@@ -9,6 +9,7 @@ from typing import Any
 
 from app.commands.context import Context, wait
 from app.model.data import DataReference
+from app.model.text import visible
 from app.recipes.availability import Availability, SoftwareState
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.parameters import text_of
@@ -35,7 +36,7 @@ def run_recipes(arguments: argparse.Namespace, context: Context) -> int:
         {"site": site, "recipes": [recipe.as_json() for recipe in recipes.values()],
          "software": [row.as_json() for row in rows],
          "left_out": [{"path": fault.path, "why": fault.sentence} for fault in shelf.faults]},
-        "\n".join([*(_row(row) for row in rows), *(f"left out: {fault.sentence}" for fault in shelf.faults)]))
+        "\n".join([*(_row(row) for row in rows), *(f"left out: {visible(fault.sentence)}" for fault in shelf.faults)]))
     return 0
 
 
@@ -64,7 +65,7 @@ def _line(recipe: Recipe) -> str:
 def _row(row: Availability) -> str:
     lines = [f"{_line(row.recipe)}: {_WORDS[row.state]}"]
     if row.sentence:
-        lines.append(f"    {row.sentence}")
+        lines.append(f"    {visible(row.sentence)}")
     if row.versions:
         lines.append("    " + ", ".join(f"{name} {version}".rstrip() for name, version in row.versions))
     if row.place and row.state is SoftwareState.READY:

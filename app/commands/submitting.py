@@ -8,18 +8,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from app.commands.context import Context, wait
 from app.commands.job_text import job_json, job_line
 from app.commands.jobs import find
 from app.commands.recipes import fill_from_metadata
-from app.errors import BatchError, DataError, LinkError, LinkLostError, UsageError
+from app.errors import BatchError, DataError, LinkError, LinkLostError, RecipeError, UsageError
 from app.model.data import DataReference
 from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.companions import CompanionSearch
 from app.recipes.fitting import why_not
-from app.recipes.parameters import parse_assignments
+from app.recipes.parameters import parse_assignments, problem
 from app.recipes.recipe import Recipe
 from app.recipes.selections import beyond_the_inputs
 from app.recipes.usage import unused, unused_words
@@ -40,7 +41,7 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
         raise UsageError("All inputs of a job must be at one site.", remedy="Submit one job per site.")
     recipe = _recipe(arguments.recipe, site, context)
     inputs = tuple(t.file + (f"::{t.data_path}" if t.data_path else "") for t in targets)
-    values = parse_assignments(recipe, arguments.set)
+    values = _values(recipe, arguments.set)
     fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
     service = context.jobs(site)
     references = [context.reference(text) for text in arguments.targets]
@@ -62,7 +63,7 @@ def run_resubmit(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.failed:
         return _finish(service, job, spec, arguments, context)
     recipe = _recipe(spec.recipe, job.site, context)
-    changes = parse_assignments(recipe, arguments.set)
+    changes = _values(recipe, arguments.set)
     kept, sentences = fitting_parameters(recipe, job.version, spec.parameters)
     for sentence in sentences:
         context.output.event("warning", {"summary": sentence}, sentence)
@@ -221,6 +222,24 @@ def _recipe(name: str, site: str, context: Context) -> Recipe:
         raise UsageError(f"There is no recipe called “{name}”.",
                          remedy=f"Known recipes: {', '.join(sorted(recipes))}.")
     return recipe
+
+
+def _values(recipe: Recipe, texts: Sequence[str]) -> dict[str, Any]:
+    """What ``--set`` names.
+
+    Raises:
+        UsageError: it is not of the form, no parameter of the recipe, or nothing that this takes.
+    """
+    remedy = f"What it takes is told by: beamside --json recipes (“{recipe.name}”)."
+    try:
+        values = parse_assignments(recipe, texts)
+    except RecipeError as error:
+        raise UsageError(error.summary, error.detail, error.remedy or remedy) from None
+    for name, value in values.items():
+        parameter = recipe.parameter(name)
+        if value is not None and (wrong := problem(parameter, value)):
+            raise UsageError(wrong, remedy=parameter.help or remedy)
+    return values
 
 
 def _predecessor(text: str, site: str, context: Context) -> str:

@@ -137,8 +137,9 @@ def test_that_a_site_without_batch_system_says_so(run: InProcess, tmp_path: Path
                 assert run.fails(6, command, text)["kind"] == "unknown_job"
     for setting in ("npt=many", "npt=1", "nothing=1", "unit=miles"):
         done = run("submit", "azimuthal-integration", path, "--set", setting)
-        assert done.code in (2, 6)
+        assert (done.code, done.error["kind"]) == (2, "usage")
         assert done.error["summary"]
+        assert done.error["remedy"]
 
 
 def test_that_a_configuration_that_cannot_be_written_is_told(run: InProcess, profile: Path) -> None:

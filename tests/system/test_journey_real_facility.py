@@ -185,15 +185,16 @@ def test_that_bad_submissions_are_one_sentence(site: Site, tmp_path: Path) -> No
     user = site.commands(tmp_path)
     user.ok("sites", "add", str(site.profile))
     target = f"realsite:{site.raw}/{NAME}"
-    for argv, kind in (
-        (["--partition", "nowhere"], "submission_refused"),
-        (["--set", "npt=-3"], "recipe"),
-        (["--set", "nothing=1"], "recipe"),
-        (["--account", "nobody"], "submission_refused"),
+    for argv, wrong in (
+        (["--partition", "nowhere"], (6, "submission_refused")),
+        (["--set", "npt=-3"], (2, "usage")),
+        (["--set", "nothing=1"], (2, "usage")),
+        (["--account", "nobody"], (6, "submission_refused")),
     ):
         poni = f"poni={site.raw}/geometry.poni"
         code, value = user.run("submit", "azimuthal-integration", target, "--set", poni, *argv)
-        assert (code, value["error"]["kind"]) == (6, kind), value
+        assert (code, value["error"]["kind"]) == wrong, value
+        assert value["error"]["remedy"], value
         assert value["error"]["summary"].endswith("."), value
     assert all(job["state"] != "created" for job in user.ok("jobs", "realsite")["jobs"])
 

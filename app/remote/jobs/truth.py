@@ -13,7 +13,7 @@ from typing import Any
 
 from app.model.jobs import JobPart, JobState
 from app.remote.jobs.words import memory_words, moment, reading
-from app.remote.scheduler.states import JobRow, exit_words
+from app.remote.scheduler.states import JobRow, exit_words, signal_of
 
 _JUST_NOW_S = 60.0
 _NEVER_SUBMITTED_S = 180.0
@@ -82,7 +82,8 @@ def judge(part: JobPart, seen: Evidence, submitted: float, now: float) -> PartTr
     truth = _judge(PartTruth(part, submitted=submitted, memory_mb=reading(seen.usage.get("most_mb"))), seen, now)
     part = truth.part
     if part.state.ended or part.state is JobState.UNKNOWN:
-        part = replace(part, started=part.started or moment(seen.status.get("started")),
+        part = replace(part, signal=part.signal or _own_signal(part, seen),
+                       started=part.started or moment(seen.status.get("started")),
                        ended=part.ended or moment(seen.status.get("ended")),
                        node=part.node or _text(seen.status.get("host")), reason=_in_full(part, seen))
     return replace(truth, part=part)
@@ -150,6 +151,12 @@ def _with_own_code(truth: PartTruth, seen: Evidence) -> PartTruth:
     code = _whole(seen.status.get("rc"))
     reason = "" if truth.state is JobState.COMPLETED else exit_words(code, None)
     return replace(truth, part=replace(truth.part, exit_code=code, reason=reason))
+
+
+def _own_signal(part: JobPart, seen: Evidence) -> int | None:
+    """The signal that ended the program, where the script around it noted that as a shell does: 139 is 11."""
+    own = _whole(seen.status.get("rc"))
+    return signal_of(own) if part.exit_code == own else None
 
 
 def _unsaid(seen: Evidence) -> str:

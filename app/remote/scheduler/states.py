@@ -69,6 +69,11 @@ def exit_words(exit_code: int | None, signal: int | None) -> str:
     return f"exit code {exit_code}"
 
 
+def signal_of(exit_code: int | None) -> int | None:
+    """The signal that a shell means by an exit code of 128 and more; ``None``: none."""
+    return exit_code - 128 if exit_code is not None and exit_code - 128 in _SIGNALS else None
+
+
 _SIGNALS = {1: "hangup", 2: "interrupted", 3: "quit", 4: "illegal instruction", 6: "aborted", 7: "bus error",
             8: "arithmetic error", 9: "killed", 10: "user signal 1", 11: "segmentation fault",
             12: "user signal 2", 15: "terminated", 24: "CPU time limit",

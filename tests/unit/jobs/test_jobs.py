@@ -413,16 +413,30 @@ def test_that_a_waiting_job_that_was_cancelled_is_so_at_once(
     assert service.job(job.id).state is JobState.CANCELLED
 
 
-@pytest.mark.parametrize(("own", "code", "words"), [(137, 137, "exit code 137 (killed)"), (9, 9, "exit code 9"),
-                                                    (None, 9, "exit code 9")])
+@pytest.mark.parametrize(("own", "code", "signal", "words"), [
+    (137, 137, 9, "exit code 137 (killed)"), (9, 9, None, "exit code 9"), (None, 9, None, "exit code 9")])
 def test_that_a_code_that_the_history_made_smaller_is_told_as_it_was(
-        service: JobService, spec: JobSpec, slurm: FakeSlurm, own: int | None, code: int, words: str) -> None:
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, own: int | None, code: int,
+        signal: int | None, words: str) -> None:
     """Slurm's history prints 137 as 9."""
     job = service.submit(spec)
     status(job, "started" if own is None else "ended", own)
     slurm.end("100", "FAILED", "9:0")
     seen = service.job(job.id)
-    assert (seen.exit_code, seen.signal, seen.reason) == (code, None, words)
+    assert (seen.exit_code, seen.signal, seen.reason) == (code, signal, words)
+
+
+@pytest.mark.parametrize(("said", "own", "code", "signal"), [
+    ("139:0", 139, 139, 11), ("11:0", 139, 139, 11), ("0:11", 139, None, 11), ("139:0", None, 139, None),
+    ("3:0", 3, 3, None), ("200:0", 200, 200, None)])
+def test_that_a_signal_that_the_jobs_own_record_tells_is_a_signal(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, said: str, own: int | None, code: int | None,
+        signal: int | None) -> None:
+    job = service.submit(spec)
+    status(job, "started" if own is None else "ended", own)
+    slurm.end("100", "FAILED", said)
+    seen = service.job(job.id)
+    assert (seen.exit_code, seen.signal) == (code, signal)
 
 
 def test_that_a_history_that_lost_the_code_does_not_lose_it_for_us(service: JobService, spec: JobSpec,
