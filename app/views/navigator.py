@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import posixpath
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
@@ -68,12 +69,13 @@ class Navigator(QObject):
         self._session.open_site(name)
 
     def go_to_text(self, text: str) -> None:
-        """A path, ``file.h5::/dataset``, ``SITE:path``; without a site, the one that is browsed."""
+        """A path, ``file.h5::/dataset``, ``SITE:path``; without a site, of the one that is browsed, and seen from the
+        folder that is shown: what is at home begins with ``~``."""
         names = set(self._session.names())
         target = Target.parse(text, names)
         named = text.startswith(f"{target.site}:")
         if not named and self._site:
-            target = Target(self._site, target.file, target.data_path)
+            target = Target(self._site, self._from_here(target.file), target.data_path)
         self.go_to(target)
 
     def go_when_open(self, text: str, site: str) -> None:
@@ -158,6 +160,11 @@ class Navigator(QObject):
         self._site, self._data = site, None
         self._files.set_root(None, site, PurePosixPath(self._session.home(site)))
 
+    def _from_here(self, file: str) -> str:
+        if not file or file.startswith(("/", "~")):
+            return file
+        return posixpath.normpath(str(self._files.root_path / file))
+
     def _arrive(self, target: Target) -> None:
         data = self._session.data(target.site)
         if data is None:
@@ -174,16 +181,51 @@ class Navigator(QObject):
         self.site_shown.emit(site)
 
     def _is_no_folder(self, site: str, path: PurePosixPath, error: BaseException) -> None:
-        if not path.suffix and isinstance(error, BeamsideError) and not isinstance(error, NotFoundError):
+        data = self._session.data(site)
+        if path.suffix or not isinstance(error, BeamsideError) or data is None:
+            self._show_file(site, path, "")
+            return
+        if not isinstance(error, NotFoundError):
             self.failed.emit(error)
             return
-        self._show_file(site, path, "")
+        FutureWatcher(data.list_folder(path.parent), self, functools.partial(self._is_beside, site, path, error),
+                      functools.partial(self._is_nowhere, site, path, error))
+
+    def _is_beside(self, site: str, path: PurePosixPath, error: BaseException, listing: FolderListing) -> None:
+        """No folder, but perhaps a file, or a series of them, of this folder."""
+        names = {*(entry.name for entry in listing.entries), *(series.name for series in listing.series)}
+        if path.name in names:
+            self._show_file(site, path, "")
+        else:
+            self._is_nowhere(site, path, error, error)
+
+    def _is_nowhere(self, site: str, path: PurePosixPath, error: BaseException, _of_parent: BaseException) -> None:
+        """What is shown stays, and the place is none to come back to."""
+        self._places.forget(str(DataReference(site, path, "")))
+        self.failed.emit(error)
 
     def _show_file(self, site: str, path: PurePosixPath, data_path: str) -> None:
-        if site != self._site or self._files.root_path not in path.parents:
-            self._show_folder(site, path.parent)
-            self.site_shown.emit(site)
-        self.open(DataReference(site, path, data_path))
+        reference = DataReference(site, path, data_path)
+        data = self._session.data(site)
+        if data is None or (site == self._site and self._files.root_path in path.parents):
+            self.open(reference)
+        elif site != self._site:
+            self._show_beside(reference)
+        else:
+            FutureWatcher(data.list_folder(path.parent), self, functools.partial(self._folder_there, reference),
+                          functools.partial(self._folder_missing, reference))
+
+    def _show_beside(self, reference: DataReference) -> None:
+        self._show_folder(reference.site, reference.file_path.parent)
+        self.site_shown.emit(reference.site)
+        self.open(reference)
+
+    def _folder_there(self, reference: DataReference, _listing: FolderListing) -> None:
+        self._show_beside(reference)
+
+    def _folder_missing(self, reference: DataReference, _error: BaseException) -> None:
+        """The tree stays where it is; the tab tells what is wrong."""
+        self.open(reference)
 
 
 def _here() -> str:

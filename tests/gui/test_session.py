@@ -387,6 +387,55 @@ def test_that_a_place_that_is_not_there_is_forgotten_and_one_out_of_reach_is_kep
     assert program.places.recent == (str(tab.reference), *kept)
 
 
+def test_that_a_relative_path_is_taken_from_the_folder_that_is_shown(qtbot: Any, program: Any,
+                                                                     fake_sites: FakeSites) -> None:
+    window, folders, files = program.window, fake_sites.data.folders, program.window.files
+    folders["/data"] = folder("/data", "raw/")
+    folders["/data/raw"] = folder("/data/raw", "deep/", "README")
+    folders["/data/raw/deep"] = folder("/data/raw/deep", "x.h5")
+    connect(qtbot, program)
+    window.navigator.go_to_text("/data")
+    qtbot.waitUntil(lambda: str(files.root_path) == "/data")
+    window.navigator.go_to_text("raw")
+    qtbot.waitUntil(lambda: str(files.root_path) == "/data/raw" and files.has_rows)
+    window.navigator.go_to_text("deep/../deep/x.h5")
+    qtbot.waitUntil(lambda: window.current_tab is not None)
+    assert str(window.current_tab.reference) == "far:/data/raw/deep/x.h5"
+    window.navigator.go_to_text("README")
+    qtbot.waitUntil(lambda: str(window.current_tab.reference) == "far:/data/raw/README")
+    window.navigator.go_to_text("../raw/deep")
+    qtbot.waitUntil(lambda: str(files.root_path) == "/data/raw/deep")
+    window.navigator.go_to_text("~")
+    qtbot.waitUntil(lambda: str(files.root_path) == "/home/me")
+
+
+@pytest.mark.parametrize("text", ["nowhere", "no/such/place", "/no/such/place"])
+def test_that_a_path_that_is_not_there_leaves_the_tree_where_it_is(qtbot: Any, program: Any, fake_sites: FakeSites,
+                                                                   text: str) -> None:
+    window, files = program.window, program.window.files
+    fake_sites.data.folders["/home/me"] = folder("/home/me", "a.h5")
+    connect(qtbot, program)
+    qtbot.waitUntil(lambda: files.has_rows)
+    resets: list[bool] = []
+    files.modelReset.connect(lambda: resets.append(True))
+    window.navigator.go_to_text(text)
+    path = text if text.startswith("/") else f"/home/me/{text}"
+    qtbot.waitUntil(lambda: any(path in message.summary for message in program.messages.all))
+    assert window.notice.isVisible()
+    assert window.current_tab is None
+    assert not resets, "what is shown stays"
+
+
+def test_that_a_file_of_a_folder_that_is_not_there_is_told_in_its_tab_and_leaves_the_tree(
+        qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    connect(qtbot, program)
+    files = program.window.files
+    qtbot.waitUntil(lambda: files.has_rows)
+    program.window.navigator.go_to_text("/no/such/place/a.h5::/entry")
+    qtbot.waitUntil(lambda: program.window.current_tab is not None)
+    assert str(files.root_path) == "/home/me"
+
+
 def test_that_the_private_python_of_a_site_is_removed_with_one_click(qtbot: Any, program: Any,
                                                                      fake_sites: FakeSites) -> None:
     window = program.window
