@@ -24,6 +24,8 @@ EDF_TYPES = {"unsignedbyte": "u1", "signedbyte": "i1", "unsignedshort": "u2", "s
 TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, OFFSETS, SAMPLES, STRIP_ROWS, KIND = \
     256, 257, 258, 259, 262, 266, 273, 277, 278, 339
+# What a file that is none, was cut off or was made to deceive comes to: fabio reads it, or says what is wrong.
+NOT_PLAIN = (OSError, ValueError, LookupError, OverflowError, struct.error)
 
 
 def memory_bytes(cpus):
@@ -97,8 +99,8 @@ class Plain:
         self.path, self.shape, self.dtype, self.pieces = path, tuple(shape), np.dtype(dtype), pieces
 
     def rows(self, first, last):
-        """(last - first, columns); ValueError: the file is too short."""
-        out = np.empty((last - first, self.shape[1]), self.dtype)
+        """(last - first, columns); ValueError: the file is too short, or does not say where they all are."""
+        out, missing = np.empty((last - first, self.shape[1]), self.dtype), last - first
         with open(self.path, "rb") as stream:
             for row, count, offset in self.pieces:
                 low, high = max(first, row), min(last, row + count)
@@ -107,6 +109,9 @@ class Plain:
                     part = out[low - first:high - first]
                     if stream.readinto(memoryview(part).cast("B")) < part.nbytes:
                         raise ValueError(f"{self.path} ends too early")
+                    missing -= high - low
+        if missing:
+            raise ValueError(f"{self.path} does not say where all its rows are")
         return out.astype(self.dtype.newbyteorder("="), copy=False)
 
 
@@ -114,7 +119,7 @@ def plain_image(path, page):
     """How the image lies in its file; ``None``: it is compressed, in colours, or of a kind not known here.
 
     Raises:
-        OSError, struct.error, ValueError: it cannot be read.
+        those of NOT_PLAIN: it cannot be read.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix in (".tif", ".tiff"):
@@ -124,7 +129,7 @@ def plain_image(path, page):
 
 def _image_rows(source, number, first, last):
     if _is_plain(source):
-        with contextlib.suppress(OSError, ValueError, struct.error):    # fabio reads it, or says what is wrong
+        with contextlib.suppress(*NOT_PLAIN):
             found = plain_image(*source.place(number))
             if _is_like(found, source):
                 return found.rows(first, last)
@@ -135,7 +140,7 @@ def _is_plain(source):
     """Are the source's images read rightly without fabio? The first one tells, once."""
     if not hasattr(source, "plain"):
         source.plain = False
-        with contextlib.suppress(OSError, ValueError, struct.error):
+        with contextlib.suppress(*NOT_PLAIN):
             found = plain_image(*source.place(0))
             source.plain = _is_like(found, source) and np.array_equal(found.rows(0, source.shape[0]), source.raw(0))
     return source.plain
@@ -155,8 +160,8 @@ def _edf(path):
                 return None
             text += more
     end = text.find(b"}\n")
-    fields = {key.strip().lower(): value.strip().lower() for key, value in
-              re.findall(r"([^=;{}\n]+)=([^;]*);", text[:end].decode("latin-1"))}
+    parts = (part.partition("=") for part in text[:end].decode("latin-1").split(";")[:-1])
+    fields = {re.split(r"[{}\n]", key)[-1].strip().lower(): value.strip().lower() for key, _, value in parts}
     kind = EDF_TYPES.get(fields.get("datatype", ""))
     if end < 0 or kind is None or fields.get("compression", "none") not in ("none", ""):
         return None
@@ -208,7 +213,7 @@ def _tiff_page(stream, path, page, order, big):
         size, value = struct.calcsize(letter) * count, entry[12 if big else 8:]
         if size > len(value):
             stream.seek(struct.unpack(order + ("Q" if big else "I"), value)[0])
-            value = stream.read(size)
+            value = _read(stream, size)
         tags[number] = struct.unpack(f"{order}{count}{letter}", value[:size])
     return tags
 
@@ -220,5 +225,12 @@ def _tiff_entries(stream, offset, order, big):
     wide, counted, place = (20, "Q", "Q") if big else (12, "H", "I")
     stream.seek(offset)
     count = struct.unpack(order + counted, stream.read(struct.calcsize(counted)))[0]
-    read = stream.read(wide * count + struct.calcsize(place))
+    read = _read(stream, wide * count + struct.calcsize(place))
     return [read[n * wide:(n + 1) * wide] for n in range(count)], struct.unpack(order + place, read[wide * count:])[0]
+
+
+def _read(stream, size):
+    """So many bytes, which a file may claim to have that is shorter."""
+    if size > os.fstat(stream.fileno()).st_size:
+        raise ValueError(f"{stream.name} ends too early")
+    return stream.read(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,51 @@ import tomo_rows
 result = [tomo_rows.plain_image("whole.tif", 0) is not None, tomo_rows.plain_image("inverted.tif", 0) is None]
 """)
     assert got == [True, True]
+
+
+def little_endian_tiff(*tags: tuple[int, int, int, int], big: bool = False) -> bytes:
+    """A TIFF of 4 x 4 pixels of uint16 behind its only page; ``tags``: (number, type, count, value) instead of, or
+    beside, those that belong there."""
+    usual = {256: (4, 1, 4), 257: (4, 1, 4), 258: (3, 1, 16), 273: (4, 1, 400), 278: (4, 1, 4)}
+    usual.update({number: rest for number, *rest in tags})      # type: ignore[misc]
+    wide, place = ("<HHQQ", "Q") if big else ("<HHII", "I")
+    head = b"II" + (struct.pack("<HHHQ", 43, 8, 0, 16) if big else struct.pack("<HI", 42, 8))
+    page = struct.pack("<Q" if big else "<H", len(usual)) + b"".join(
+        struct.pack(wide, number, *rest) for number, rest in sorted(usual.items())) + struct.pack("<" + place, 0)
+    return (head + page).ljust(400, b"\0") + np.arange(16, dtype="<u2").tobytes()
+
+
+ODD = {
+    "cut.tif": little_endian_tiff()[:-1], "strips beyond.tif": little_endian_tiff((273, 4, 0xFFFFFFFF, 8)),
+    "no width.tif": little_endian_tiff((256, 4, 0, 0)), "empty strips.tif": little_endian_tiff((278, 4, 1, 0)),
+    "too few strips.tif": little_endian_tiff((278, 4, 1, 2)),
+    "many strips.tif": little_endian_tiff((273, 16, 2**61, 8), big=True),
+    "far.tif": little_endian_tiff((273, 16, 1, 2**64 - 16), big=True),
+    "many tags.tif": b"II" + struct.pack("<HHHQQ", 43, 8, 0, 16, 2**64 - 1),
+    "no rows.edf": b"{\nDataType = UnsignedShort ;\nDim_1 = 4 ;\n}\n" + bytes(8),
+    "negative.edf": b"{\nDataType = UnsignedShort ;\nDim_1 = -4 ;\nDim_2 = -4 ;\n}\n" + bytes(32),
+    "long words.edf": b"{\nDataType = UnsignedShort ;\n" + b"a" * 500_000 + b"a=" * 200_000 + b"\n}\n" + bytes(32),
+}
+
+
+def test_that_images_that_lie_about_themselves_are_left_to_fabio(environment: Environment, tmp_path: Path) -> None:
+    """None is read past its end or as what happened to be in memory, nor takes memory for what is not there."""
+    good = {"right.tif": little_endian_tiff(), "right big.tif": little_endian_tiff(big=True)}
+    for name, content in {**ODD, **good}.items():
+        (tmp_path / name).write_bytes(content)
+    got = environment.evaluate(tmp_path, """
+import os, types
+import numpy as np
+import tomo_rows
+result = {}
+for name in sorted(n for n in os.listdir(".") if n.endswith((".tif", ".edf"))):
+    source = types.SimpleNamespace(plain=True, shape=(4, 4), dtype=np.dtype("u2"), dataset=None,
+                                   place=lambda number, name=name: (name, 0), raw=lambda number: np.zeros((4, 4), "u2"))
+    result[name] = tomo_rows._image_rows(source, 0, 0, 4).tolist()
+""")
+    right = np.arange(16).reshape(4, 4).tolist()
+    assert [name for name, rows in got.items() if rows == right] == ["right big.tif", "right.tif"]
+    assert all(rows == np.zeros((4, 4)).tolist() for name, rows in got.items() if name in ODD)
 
 
 def test_that_a_frame_that_was_never_written_is_told_by_a_trial(environment: Environment, tmp_path: Path) -> None:
