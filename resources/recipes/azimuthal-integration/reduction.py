@@ -159,7 +159,8 @@ def integrate(task):
     progress = task.progress(len(share), "frames")
     os.makedirs("parts", exist_ok=True)
     shown = Preview(task, progress)
-    with whole_file(Part.path(task.number)) as path, Part(path, task, started) as part:
+    with whole_file(Part.path(task.number)) as path, \
+            Part(path, task, started, sum(len(source) for source, _ in planned)) as part:
         before = 0
         for number, (source, chosen) in enumerate(planned, start=1):
             first, last = max(share.start - before, 0), min(share.stop - before, len(chosen))

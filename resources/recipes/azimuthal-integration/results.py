@@ -28,10 +28,11 @@ PER_FRAME = ("frame", "normalization_factor", "monitor", "transmission", "frame_
 class Part:
     """The file of one task: an entry for each input that it has frames of."""
 
-    def __init__(self, path, task, started):
+    def __init__(self, path, task, started, there):
+        """``there``: how many frames the inputs had, which the share of each task depends on."""
         self.task, self.started = task, started
         self.file = h5py.File(path, "w")
-        self.file.attrs.update(number=task.number, count=task.count)
+        self.file.attrs.update(number=task.number, count=task.count, there=there)
 
     @staticmethod
     def path(number):
@@ -129,6 +130,9 @@ def merge(task):
             which = f"{len(missing)} of {count} parts are missing (the first is {missing[0]})" if missing \
                 else "no part of it is there"
             raise Fault(f"The result cannot be put together: {which}; run the job again.")
+        if len({part.attrs["there"] for part in parts}) > 1:
+            raise Fault("The result cannot be put together: frames were added to the input while its parts were made; "
+                        "run the whole job again.")
         names = sorted({name for part in parts for name in part}, key=lambda n: (len(n), n))
         with whole_file("result.h5") as path, h5py.File(path, "w") as out:
             out.attrs.update(NX_class="NXroot", default=names[0], creator="Beamside recipe azimuthal-integration")

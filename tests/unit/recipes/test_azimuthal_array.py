@@ -78,6 +78,20 @@ def test_that_a_missing_part_is_told(work: Work, tmp_path: Path, poni: Path) -> 
     assert not (work.folder / "result.h5").exists()
 
 
+def test_that_parts_of_an_input_that_grew_meanwhile_are_not_put_together(work: Work, tmp_path: Path,
+                                                                         poni: Path) -> None:
+    values = {"poni": str(poni), "npt": 50}
+    for number, count in ((1, 4), (2, 6)):
+        path = str(stack_file(tmp_path / "a.h5", frames(count)))
+        done = work.run([path], values, BEAMSIDE_STEP="integrate", BEAMSIDE_TASK=str(number), BEAMSIDE_TASKS="2")
+        assert done.returncode == 0
+    done = work.run([path], values, BEAMSIDE_STEP="merge")
+    assert (done.returncode, done.stderr.strip()) == (
+        1, ("The result cannot be put together: frames were added to the input while its parts were made; run the "
+            "whole job again."))
+    assert not (work.folder / "result.h5").exists()
+
+
 def test_that_more_tasks_than_frames_do_no_harm(work: Work, tmp_path: Path, poni: Path) -> None:
     path = str(stack_file(tmp_path / "a.h5", frames(2)))
     work.run_as_array([path], {"poni": str(poni), "npt": 50}, 4)
