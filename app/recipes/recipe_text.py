@@ -31,7 +31,7 @@ from app.recipes.recipe import (
 )
 from app.recipes.selections import COUNTED
 from app.recipes.toml_reader import TomlReader, shown
-from app.recipes.usage import EMPTY, circle, looked_at
+from app.recipes.usage import EMPTY, LONGEST_CHAIN, circle, looked_at
 
 SCHEMA = 1
 TOML_LIMIT = 200_000
@@ -135,8 +135,9 @@ def _check(recipe: Recipe, origin: str) -> None:
                               "expected the name of a parameter of the type “choice”.")
         _check_usage(parameter, known, f"{origin}: parameters “{parameter.name}”")
     if ring := circle(known):
-        raise RecipeError(f"{origin}: parameters: {' → '.join((*ring, ring[0]))} decide about each other; expected "
-                          "conditions that go one way.")
+        expected = ("conditions that go one way" if ring[-1] in ring[:-1]
+                    else f"at most {LONGEST_CHAIN} that depend on one another")
+        raise RecipeError(f"{origin}: parameters: {' → '.join(ring)} decide about each other; expected {expected}.")
     for output in recipe.outputs:
         for name, value in output.when.items():
             if name not in known:

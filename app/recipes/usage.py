@@ -12,6 +12,7 @@ from typing import Any
 from app.recipes.recipe import Parameter, Recipe, Value
 
 EMPTY = ""                          # in a condition: left empty
+LONGEST_CHAIN = 20                  # of parameters each of which decides about the one before
 
 
 def unused(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, str]:
@@ -59,16 +60,20 @@ def looked_at(parameter: Parameter) -> tuple[str, ...]:
 
 
 def circle(parameters: Mapping[str, Parameter]) -> tuple[str, ...]:
-    """Names that decide about each other in a circle; empty: there is none. Every name looked at has to be known."""
-    done: set[str] = set()
+    """Names that decide about each other in a circle, or in a chain that is too long; empty: there is none. Every name
+    looked at has to be known."""
+    behind: dict[str, int] = {}         # how long the chain is that begins with a name
 
     def walk(name: str, way: tuple[str, ...]) -> tuple[str, ...]:
         if name in way:
-            return way[way.index(name):]
-        if name in done:
+            return (*way[way.index(name):], name)
+        if len(way) + behind.get(name, 1) > LONGEST_CHAIN:
+            return (*way, name)
+        if name in behind:
             return ()
-        found = next((ring for other in looked_at(parameters[name]) if (ring := walk(other, (*way, name)))), ())
-        done.add(name)
+        others = looked_at(parameters[name])
+        found = next((ring for other in others if (ring := walk(other, (*way, name)))), ())
+        behind[name] = 1 + max((behind.get(other, 0) for other in others), default=0)
         return found
 
     return next((ring for name in parameters if (ring := walk(name, ()))), ())

@@ -104,6 +104,10 @@ def test_that_a_required_value_is_not_asked_for_where_it_has_no_effect() -> None
     ([parameter("x", 'unused_with = "y"')], "“unused_with” is 'y'; expected a list of names of parameters"),
     ([parameter("x", 'unused_with = ["y"]'), parameter("y", 'used_if = { x = "" }')],
      "x → y → x decide about each other; expected"),
+    ([parameter(f"p{n}", f'used_with = ["p{n + 1}"]' if n < 400 else "") for n in range(401)],
+     "decide about each other; expected at most 20 that depend on one another"),
+    ([parameter(f"p{n}", f'used_with = ["p{n - 1}"]' if n else "") for n in range(401)],
+     "decide about each other; expected at most 20 that depend on one another"),
 ])
 def test_that_conditions_that_cannot_be_are_refused_with_a_sentence(parameters: list[str], said: str) -> None:
     with pytest.raises(RecipeError) as refused:
