@@ -42,13 +42,14 @@ def words_for(path: str | None, long_name: str, units: str) -> tuple[str, str]:
     long_name, units = " ".join(long_name.split()), " ".join(units.split())
     if not long_name:
         return (path or "").rsplit("/", 1)[-1], units
-    ending = _UNITS_AT_THE_END.fullmatch(long_name)
+    ending = _UNITS_AT_THE_END.fullmatch(long_name) if len(long_name) <= _LONGEST_NAME else None
     if ending and units and _plain(ending["units"]) == _plain(units):
         return ending["name"], ending["units"]
     return long_name, units
 
 
 _UNITS_AT_THE_END = re.compile(r"(?P<name>\S.*?)\s*[(\[/]\s*(?P<units>[^()\[\]]+?)\s*[)\]]?")
+_LONGEST_NAME = 300     # that is looked into: the time for it grows with its square, and a file may say anything
 _SPELLINGS = (("angstroms", "a"), ("angstrom", "a"), ("ångström", "a"), ("å", "a"), ("µ", "u"), ("μ", "u"),
               ("micrometer", "um"), ("micron", "um"), ("degrees", "deg"), ("degree", "deg"), ("°", "deg"),
               ("⁻¹", "^-1"))

@@ -27,6 +27,11 @@ def test_that_a_title_has_the_units_once(long_name: str, units: str, wanted: tup
     assert words_for("/entry/data/q", long_name, units) == wanted
 
 
+def test_that_a_name_that_is_made_to_take_time_is_left_as_it_is() -> None:
+    for endless in ("q" * 300 + " (m)", "q" + "/b" * 500_000 + "("):
+        assert words_for("/q", endless, "m") == (endless, "m")
+
+
 def test_that_an_axis_is_called_by_what_the_file_has_of_it() -> None:
     described = PlotDescription(View.STACK, "/a/I", axes=(None, "/a/chi", "FILE::/a/q"), shape=(5, 7, 9),
                                 axes_units=("", "deg", "1/nm"), axes_names=("", "", "q (1/nm)"), signal_units="counts")
