@@ -72,7 +72,12 @@ take_over() {
       job.json | parameters.json | submit.sh | submitted | refused | cancelled | final.json | environment.json | \
       job.sh | job-[0-9]*.sh | job.log | job.[0-9]*.log | job-[0-9]*.log | trial | __pycache__ | \
       status.* | status-[0-9]* | progress.* | progress-[0-9]* | usage.* | usage-[0-9]*) continue ;;
-      *.py) rm -f -- "$name" && cp -p -- "$from" . || return 1
+      *.py)
+        if [ -L "$from" ] || [ ! -f "$from" ] || [ ! -O "$from" ]; then
+          printf '%s is no file of yours, but would be run\n' "$from" >&2
+          return 1
+        fi
+        rm -f -- "$name" && cp -p -- "$from" . || return 1
         continue ;;
     esac
     [ -e "$from" ] || [ -L "$from" ] || continue

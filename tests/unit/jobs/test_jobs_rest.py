@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -172,6 +173,20 @@ def test_that_a_folder_that_is_gone_leaves_no_new_job(at_once: Callable[..., Job
         Path(f"{half.folder}.away").rename(half.folder)
     assert not Path(draft.folder).exists()
     assert draft.id not in [job.id for job in service.jobs()]
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, lambda path: path.symlink_to("/etc/hostname")])
+def test_that_a_program_that_is_no_file_of_ones_own_is_not_taken_over(
+        at_once: Callable[..., JobService], half: Job, plant: Callable[[Path], None]) -> None:
+    planted = Path(half.folder) / "h5py.py"
+    plant(planted)
+    service = at_once()
+    try:
+        with pytest.raises(NotFoundError, match="could not be taken over") as refused:
+            service.submit(service.finish(half.id))
+    finally:
+        planted.unlink()
+    assert f"{planted} is no file of yours" in refused.value.detail
 
 
 def test_that_only_a_job_with_done_and_failed_parts_can_be_finished(
