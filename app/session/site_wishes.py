@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -24,11 +25,14 @@ from app.session.future_watcher import FutureWatcher
 from app.session.session import Session
 
 log = logging.getLogger(__name__)
+_AGAIN_S = (60.0, 300.0)             # what is free in the partitions: at first, and at most, while the form is open
+_START_HOLDS_S = 300.0               # the batch system is not asked again before, unless the moment has passed
 _SETTLED_MS = 1200                   # nothing was changed for so long: now the batch system may be asked
 
 
 class SiteWishes(QObject):
-    """Asks once, and for the expected start whenever what is wished for has settled.
+    """Asks for the expected start whenever what is wished for has settled, and for what is free in the partitions
+    again and again, ever more seldom while nothing is changed in the form.
 
     Signals:
         partitions_known(list of Partition); accounts_known(list of Account); space_known(Space);
@@ -51,6 +55,13 @@ class SiteWishes(QObject):
         self._spec: JobSpec | None = None
         self._place: PurePosixPath | None = None
         self._told_for: JobSpec | None = None
+        self._start: float | None = None
+        self._start_asked = 0.0
+        self._partitions_asked: float | None = None
+        self._every_s = _AGAIN_S[0]
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.timeout.connect(self._ask_again)
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
         self._settled.setInterval(_SETTLED_MS)
@@ -63,6 +74,16 @@ class SiteWishes(QObject):
         """Those that are known by now."""
         return self._partitions
 
+    @property
+    def partitions_as_of(self) -> float | None:
+        """When they were last told, in seconds since the epoch; ``None``: never yet."""
+        return self._partitions_asked
+
+    @property
+    def start_as_of(self) -> float:
+        """When the expected start was told, in seconds since the epoch."""
+        return self._start_asked
+
     def ask(self) -> None:
         """Everything that does not depend on what is wished for."""
         self._question("partitions", self._service.partitions, self.partitions_known.emit)
@@ -73,9 +94,13 @@ class SiteWishes(QObject):
 
         Values of parameters make no difference, so that the batch system is not asked for each of them.
         """
+        is_other = self._spec is not None and not self._is_wanted(spec)
         self._spec = spec
         if self._told_for != _what_counts(spec):
             self._settled.start()
+        if is_other and self._every_s > _AGAIN_S[0]:                  # somebody is at it
+            self._every_s = _AGAIN_S[0]
+            self._again.start(round(1000 * self._every_s))
 
     def steps(self, recipe: Any, spec: JobSpec) -> tuple[list[ResolvedStep], list[str], str]:
         """What would be asked for, what was cut to the site's limits, and why it cannot be had (``""``: it can)."""
@@ -94,7 +119,20 @@ class SiteWishes(QObject):
                 self.ask()
 
     def _keep_partitions(self, partitions: list[Partition]) -> None:
-        self._partitions = partitions
+        self._partitions, self._partitions_asked = partitions, time.time()
+        self._again.start(round(1000 * self._every_s))
+
+    def _ask_again(self) -> None:
+        """One question for the site; the start only if what was told is old or has passed."""
+        self._every_s = min(1.5 * self._every_s, _AGAIN_S[1])
+        self._again.start(round(1000 * self._every_s))
+        if self._session.jobs(self.site) is None:
+            return
+        self._question("partitions", self._service.partitions, self.partitions_known.emit)
+        now = time.time()
+        if self._told_for is not None and (now - self._start_asked > _START_HOLDS_S
+                                           or (self._start is not None and self._start < now)):
+            self._ask_start()
 
     def _ask_start(self) -> None:
         spec = self._spec
@@ -115,6 +153,7 @@ class SiteWishes(QObject):
 
     def _take_start(self, spec: JobSpec, when: float | None) -> None:
         if self._is_wanted(spec):
+            self._start, self._start_asked = when, time.time()
             self.start_known.emit(when)
 
     def _is_wanted(self, spec: JobSpec) -> bool:

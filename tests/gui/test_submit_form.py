@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import time
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,7 +14,7 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
 
 from app.model.data import DataReference
-from app.model.jobs import Job, JobState, Resources, Space
+from app.model.jobs import Job, JobSpec, JobState, Partition, Resources, Space
 from app.recipes.recipe import Parameter, ParameterType, Recipe, RecipeStep, ResourceRule
 from app.session.session import SiteState
 from app.views.submit.problem_bubble import ProblemBubble
@@ -455,9 +457,94 @@ def test_that_the_expected_start_and_the_room_are_told(qtbot: Any, program: Any,
                                            quota_used=498_000_000_000, quota_limit=500_000_000_000)
     form = program.window.submit(RECIPE, ONE)
     qtbot.waitUntil(lambda: "would start about" in form.resources.start_note.text())
-    assert form.resources.start_note.text().endswith("asked of Slurm")
+    assert re.search(r"asked of Slurm at \d\d:\d\d$", form.resources.start_note.text())
     assert "498 GB of your quota of 500 GB used" in form.resources.space_note.text()
     assert form.resources.space_note.property("state") == "warning"
+
+
+def test_that_what_is_free_is_asked_again_while_the_form_is_open_and_says_when(
+        qtbot: Any, program: Any, fake_sites: FakeSites, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = program.window.submit(RECIPE, ONE)
+    box, wishes = form.resources.partition, form.wishes
+    qtbot.waitUntil(lambda: box.count() == 3)
+    assert re.search(r"^at most 1:00:00 in “short” · asked at \d\d:\d\d$", form.resources.partition_note.text())
+    assert wishes._again.interval() == 60_000
+    busy = [Partition("short", default=True, cpus_idle=2, cpus_total=96, waiting=9), Partition("new", waiting=0)]
+    monkeypatch.setattr(fake_sites.batch, "partitions", lambda: busy)
+    wishes._again.start(0)                                          # its time has come
+    qtbot.waitUntil(lambda: box.itemText(1) == "short (default) · 2 of 96 CPUs idle · 9 waiting")
+    assert [box.itemData(row) for row in range(box.count())] == ["", "short", "new"], "“gpu” is there no more"
+    assert box.currentData() == "short"
+    assert wishes._again.interval() == 90_000, "ever more seldom"
+    form.resources.minutes.setValue(7)
+    assert wishes._again.interval() == 60_000, "unless somebody is at it"
+    monkeypatch.setattr(fake_sites.batch, "partitions", broken)
+    wishes._again.start(0)
+    qtbot.waitUntil(lambda: wishes._again.interval() == 90_000)
+    assert "asked at" in form.resources.partition_note.text(), "what was told stays, with its time"
+
+
+def broken() -> list[Partition]:
+    raise ConnectionError("gone")
+
+
+def test_that_an_expected_start_that_has_passed_is_asked_again(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    batch = fake_sites.batch
+    batch.starts_at = time.time() + 3600
+    form = program.window.submit(RECIPE, ONE)
+    qtbot.waitUntil(lambda: "would start about" in form.resources.start_note.text())
+    asked = len(batch.starts_asked)
+    form.wishes._ask_again()
+    qtbot.waitUntil(lambda: bool(form.wishes.partitions))
+    form.wishes._start = time.time() - 60
+    batch.starts_at = time.time() + 7 * 86400
+    before = form.resources.start_note.text()
+    form.wishes._ask_again()
+    qtbot.waitUntil(lambda: form.resources.start_note.text() != before)
+    assert len(batch.starts_asked) == asked + 1, "once: an answer that holds is not asked for again"
+
+
+def test_that_a_form_that_is_opened_again_has_the_partition_as_it_is_told_and_nothing_to_undo(
+        qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+    asked = dataclasses.replace(job_spec(), parameters={"npt": 500}, tasks=4,
+                                resources=Resources(partition="short"),
+                                step_resources={"merge": Resources(partition="short", cpus=3)})
+    form = program.window.job_desk.submit_like("far", asked, "as in job 1")
+    assert form.spec.resources.partition == "short", "before anybody knows which there are"
+    assert not form.history.can_undo
+    assert not form.foot.undo.isEnabled()
+    qtbot.waitUntil(lambda: form.resources.partition.count() == 3)
+    assert form.resources.partition.currentText() == "short (default) · 12 of 96 CPUs idle · 3 waiting"
+    assert (form.spec.tasks, form.spec.parameters) == (4, {"npt": 500})
+    assert form.spec.step_resources == {"merge": Resources(partition="short", cpus=3)}
+    form.history.undo()
+    assert form.spec.tasks == 4
+    qtbot.keyClicks(line(form, "npt"), "0")
+    assert form.foot.undo.isEnabled()
+    form.history.undo()
+    assert form.spec.parameters == {"npt": 500}, "as it was opened"
+
+
+def test_that_a_partition_that_is_gone_is_told(qtbot: Any, program: Any) -> None:
+    form = program.window.job_desk.submit_like(
+        "far", dataclasses.replace(job_spec(), resources=Resources(partition="old")), "")
+    qtbot.waitUntil(lambda: form.resources.partition.count() == 4)
+    assert form.resources.partition.currentText() == "old · not known here"
+    form.resources.partition.setCurrentIndex(form.resources.partition.findData("short"))
+    form.wishes.partitions_known.emit(form.wishes.partitions)
+    assert form.resources.partition.findData("old") < 0
+
+
+def job_spec() -> JobSpec:
+    return JobSpec("far", "reduce", (f"{ONE.file_path}::{ONE.data_path}",), {}, Resources())
+
+
+def test_that_the_number_of_tasks_says_what_the_recipe_makes_of_it(form: SubmitDialog) -> None:
+    assert form.resources.tasks.text() == "12 (recipe)"
+    form.resources.tasks.setValue(5)
+    assert form.resources.tasks.text() == "5"
+    form.resources.tasks.setValue(0)
+    assert form.resources.tasks.text() == "12 (recipe)"
 
 
 def test_that_the_batch_system_is_not_asked_for_every_value_that_is_typed(qtbot: Any, form: SubmitDialog,

@@ -37,7 +37,8 @@ class FormFoot(QWidget):
         self.side.setCheckable(True)
         cancel = self._button("Cancel", self.cancelled)
         self.submit = self._button("Submit", self.submit_wanted,
-                                   "Hands the job in (Ctrl+Enter). Enter in a field submits nothing.")
+                                   "Hands the job in with what stands in the form now (Ctrl+Enter). Enter in a field "
+                                   "submits nothing.")
         self.submit.setDefault(True)
         set_icon(self.submit, "run", "on_accent")
         for button in (self.look, self.reset, self.undo, self.copy, self.side):
@@ -72,8 +73,8 @@ class FormFoot(QWidget):
         self.submit.setText("Submit all the same" if warned else "Submit")
 
     def tell_that_enter_tries(self) -> None:
-        self.submit.setToolTip(plain_tip("Hands the job in (Ctrl+Enter). Enter in a field tries the values, as Ctrl+T "
-                                         "does."))
+        self.submit.setToolTip(plain_tip("Hands the job in with what stands in the form now, tried or not "
+                                         "(Ctrl+Enter). Enter in a field tries the values, as Ctrl+T does."))
 
     def take_turns(self, panel: QWidget, form: QWidget) -> None:
         """A button shows the panel or the form, where there is no room for both."""

@@ -53,6 +53,7 @@ class FormHistory(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
+        self._parts: list[Editable] = []
         self._known: dict[int, Any] = {}
         self._done: list[list[_Edit]] = []
         self._undone: list[list[_Edit]] = []
@@ -69,6 +70,7 @@ class FormHistory(QObject):
 
     def watch(self, part: Editable) -> None:
         """Remember what is edited here; Ctrl+Z in its editors is ours, not that of one line of text."""
+        self._parts.append(part)
         self._known[id(part)] = part.state()
         part.edited.connect(functools.partial(self._edited, part))
         part.filled.connect(functools.partial(self._filled, part))
@@ -87,6 +89,14 @@ class FormHistory(QObject):
             if group:
                 self._take(group)
                 self._closed = True
+
+    def begin_anew(self) -> None:
+        """As the form is now, it was opened: nothing before is a step."""
+        self._done.clear()
+        self._undone.clear()
+        self._closed = True
+        self._known = {id(part): part.state() for part in self._parts}
+        self.changed.emit()
 
     def undo(self) -> None:
         if self._done:

@@ -8,6 +8,8 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QWidget
 
+from app.model.text import visible
+
 FormWidget = QCheckBox | QComboBox | QLineEdit | QSpinBox
 
 
@@ -106,6 +108,8 @@ class FormPart(QObject):
             if widget.isEditable():
                 widget.setEditText(str(value))
             else:
+                if value and widget.findData(value) < 0:            # what there is to choose is not known yet
+                    widget.addItem(visible(str(value)), value)
                 widget.setCurrentIndex(max(0, widget.findData(value)))
         elif isinstance(widget, QLineEdit):
             widget.setText(str(value))

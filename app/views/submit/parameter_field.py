@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from app.model.text import visible
 from app.session.vocabulary import Parameter, ParameterType, problem
@@ -66,6 +66,7 @@ class ParameterField(QWidget):
             widget.setAccessibleName(visible(parameter.title) + end)
             widget.installEventFilter(self)
         self.setFocusProxy(self._editor)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)     # no row gives way to another
         row = QHBoxLayout()
         row.setSpacing(6)
         row.addWidget(self._editor, 1)

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox, QVBoxLayout, QWidget
 
 from app.errors import SubmissionRefusedError
@@ -21,16 +21,16 @@ from app.session.future_watcher import FutureWatcher
 from app.session.job_words import job_title, moment_text
 from app.session.session import Session
 from app.session.site_wishes import SiteWishes
-from app.session.vocabulary import Recipe
-from app.views.labels import PlainLabel, set_state
+from app.session.vocabulary import Recipe, ResolvedStep
+from app.views.labels import ElidedLabel, PlainLabel, set_state
 from app.views.messages import message_of
 from app.views.submit.form_history import FormHistory
 from app.views.submit.form_layout import FoldedSection, form_layout, row_label
 from app.views.submit.form_parts import FormPart
+from app.views.submit.partition_box import show_partitions
 from app.views.submit.resource_words import (
     chosen_partition,
     limit_text,
-    partition_text,
     resources_text,
     space_text,
     tasks_text,
@@ -39,6 +39,7 @@ from app.views.submit.step_resources import StepResources
 from app.viz.tips import plain_tip
 
 log = logging.getLogger(__name__)
+_AS_RULE = "as the recipe says"
 _EACH = ("cpus", "memory_mb", "time_limit_min")
 
 
@@ -59,12 +60,13 @@ class ResourcesForm(QWidget):
         self._recipe = recipe
         self._parts: dict[str, FormPart] = {}
         self._steps: list[StepResources] = []
-        self._rows = form_layout()
+        self._rows, self._told = form_layout(), form_layout()       # what is told grows below all that is typed into
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(self._rows)
         self._build_fields(others)
         column.addWidget(self._build_steps())
+        column.addLayout(self._told)
         for part in self._parts.values():
             part.changed.connect(self.changed)
         for step in self._steps:
@@ -130,8 +132,17 @@ class ResourcesForm(QWidget):
             fields.show_rule(step)
         self.plan.setText(fault or "\n".join((*lines, *warnings)))
         set_state(self.plan, "error" if fault else "warning" if warnings else "idle")
-        self.plan.setVisible(bool(self.plan.text()))
+        self._show_usual_tasks(steps, frames)
         self._wishes.ask_start(spec)
+
+    def _show_usual_tasks(self, steps: Sequence[ResolvedStep], frames: int | None) -> None:
+        """What an empty number of tasks comes to for this data."""
+        divided = {step.name for step in self._recipe.steps if step.frames_per_task}
+        tasks = next((step.tasks for step in steps if step.name in divided), None)
+        if self.tasks.value() == 0 and tasks is not None:
+            known = f"{tasks or 'one'} (recipe)" if frames is not None else _AS_RULE
+            if known != self.tasks.specialValueText():
+                self.tasks.setSpecialValueText(known)
 
     # -- building ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +160,7 @@ class ResourcesForm(QWidget):
             line.setPlaceholderText("the system’s default")
         self.tasks = QSpinBox()
         self.tasks.setRange(0, max((step.tasks_maximum for step in self._recipe.steps), default=1))
-        self.tasks.setSpecialValueText("as the recipe says")
+        self.tasks.setSpecialValueText(_AS_RULE)
         self.tasks.lineEdit().setTextMargins(6, 0, 0, 0)
         self.after = QComboBox()
         self.after.addItem("At once", "")
@@ -157,7 +168,7 @@ class ResourcesForm(QWidget):
             if job.ours and not job.state.ended:
                 self.after.addItem(f"After {job.scheduler_id or job.id} · {job_title(job)} ({job.state.value})", job.id)
         self.hold = QCheckBox("Submit held, until it is released")
-        self.partition_note, self.signed_in_note = PlainLabel("", "muted", wrap=True), PlainLabel("", wrap=True)
+        self.partition_note, self.signed_in_note = ElidedLabel("", "muted"), PlainLabel("", wrap=True)
         self.plan, self.start_note = PlainLabel("", "muted", wrap=True), PlainLabel("", "muted", wrap=True)
         self.space_note = PlainLabel("", "muted", wrap=True)
         set_state(self.signed_in_note, "warning")
@@ -174,13 +185,11 @@ class ResourcesForm(QWidget):
                 divisible = any(step.frames_per_task for step in self._recipe.steps)
                 label.setVisible(divisible)
                 widget.setVisible(divisible)
-            elif name == "after":
-                self._rows.addRow("", self.start_note)
-        for title, note in (("It asks for", self.plan), ("Results go to", self.space_note)):
-            self._rows.addRow(row_label(title), note)
-        self._rows.addRow("", self.signed_in_note)
-        for note in (self.partition_note, self.signed_in_note, self.start_note):
-            note.hide()
+        self._parts["partition"].changed.connect(self._show_partition_limit)
+        for title, note in (("It asks for", self.plan), ("", self.start_note), ("Results go to", self.space_note),
+                            ("", self.signed_in_note)):
+            self._told.addRow(row_label(title), note)
+        self.signed_in_note.hide()
 
     def _build_steps(self) -> QWidget:
         steps = [(step.name, step.title) for step in self._recipe.steps] or [("run", self._recipe.title)]
@@ -203,14 +212,7 @@ class ResourcesForm(QWidget):
     # -- what is known arrives --------------------------------------------------------------------------------------
 
     def _take_partitions(self, partitions: list[Partition]) -> None:
-        box = self.partition
-        before = box.blockSignals(True)
-        for partition in partitions:
-            box.addItem(partition_text(partition), partition.name)
-            if not partition.up:
-                item = box.model().index(box.count() - 1, 0)
-                box.model().setData(item, plain_tip(visible(partition.why_down)), Qt.ItemDataRole.ToolTipRole)
-        box.blockSignals(before)
+        show_partitions(self.partition, partitions)
         for step in self._steps:
             step.show_partitions(partitions)
         wanted = self._recipe.resources.partition or (self._recipe.steps[0].rule.base.partition
@@ -222,12 +224,15 @@ class ResourcesForm(QWidget):
             self._say_partition(visible(f"No partition is up{reason}."), "warning")
         else:
             self._show_partition_limit()
-            self._parts["partition"].changed.connect(self._show_partition_limit)
 
     def _show_partition_limit(self) -> None:
+        if self._wishes.partitions_as_of is None:
+            return
         partition = chosen_partition(self._wishes.partitions, str(self.partition.currentData() or ""))
         reason = partition.why_down if partition is not None else ""
-        self._say_partition(visible(reason) or limit_text(partition), "warning" if reason else "idle")
+        asked = f"asked at {moment_text(self._wishes.partitions_as_of)}"
+        limit = " · ".join(filter(None, (limit_text(partition), asked)))
+        self._say_partition(visible(reason) or limit, "warning" if reason else "idle")
 
     def _take_accounts(self, accounts: list[Account]) -> None:
         part = self._parts["account"]
@@ -246,13 +251,12 @@ class ResourcesForm(QWidget):
 
     def _take_start(self, when: float | None) -> None:
         system = self._session.profile(self._wishes.site).batch.system.capitalize()
-        self.start_note.setText(f"would start about {moment_text(when)} · asked of {system}"
-                                if when is not None else "")
+        asked = f"asked of {system} at {moment_text(self._wishes.start_as_of)}"
+        self.start_note.setText(f"would start about {moment_text(when)} · {asked}" if when is not None else "")
         set_state(self.start_note, "idle")
-        self.start_note.setVisible(when is not None)
 
     def _not_known(self, question: str, error: BaseException) -> None:
-        if question == "partitions":
+        if question == "partitions" and self._wishes.partitions_as_of is None:     # else it says when it was asked
             self._say_partition(message_of(error).summary, "warning")
         elif question == "space":
             self.space_note.setText("how much room there is is not known")
@@ -260,12 +264,11 @@ class ResourcesForm(QWidget):
             refused = isinstance(error, SubmissionRefusedError)
             self.start_note.setText(f"It would be refused: {message_of(error).summary}" if refused else "")
             set_state(self.start_note, "warning")
-            self.start_note.setVisible(refused)
 
     def _say_partition(self, text: str, state: str) -> None:
         self.partition_note.setText(text)
         set_state(self.partition_note, state)
-        self.partition_note.setVisible(bool(text))
+        self.partition_note.setToolTip(plain_tip(text))
 
     def _ask_how_long_signed_in(self, *_minutes: int) -> None:
         asked = self.minutes.value() or self._recipe.resources.time_limit_min or 0

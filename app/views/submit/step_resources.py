@@ -10,7 +10,7 @@ from app.model.text import visible
 from app.session.vocabulary import ResolvedStep
 from app.views.submit.form_history import FormHistory
 from app.views.submit.form_parts import FormPart
-from app.views.submit.resource_words import partition_text
+from app.views.submit.partition_box import show_partitions
 
 _AS_RULE = "as the recipe"
 _MOST = {"cpus": 4096, "memory_mb": 16_000_000, "time_limit_min": 60 * 24 * 60, "gpus": 64}
@@ -80,10 +80,7 @@ class StepResources(QObject):
 
     def show_partitions(self, partitions: list[Partition]) -> None:
         if self._box is not None:
-            self._box.blockSignals(True)
-            for partition in partitions:
-                self._box.addItem(partition_text(partition), partition.name)
-            self._box.blockSignals(False)
+            show_partitions(self._box, partitions)
 
     def show_rule(self, step: ResolvedStep) -> None:
         """What empty fields come to for this data."""

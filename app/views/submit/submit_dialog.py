@@ -152,10 +152,14 @@ class SubmitDialog(QDialog):
             self.form.change_values(values, "taken over from the trial")
 
     def take_spec(self, spec: JobSpec, note: str = "") -> None:
-        """Fill all in as an earlier submission had it, except its inputs; ``note`` stands at the values."""
+        """Fill all in as an earlier submission had it, except its inputs; ``note`` stands at the values.
+
+        The form begins like that: it is no step that could be undone.
+        """
         self._again = spec.again
-        self.set_values(spec.parameters, note)
+        self.form.set_values(spec.parameters, note)
         self.resources.take_spec(spec)
+        self.history.begin_anew()
 
     def tell(self, sentence: str, about: str = "") -> None:
         """Something about the whole form that stays in sight; ``""``: nothing more ``about`` this."""

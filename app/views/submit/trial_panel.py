@@ -194,7 +194,9 @@ class TrialPanel(QWidget):
         self._use = QPushButton("Use for all")
         self._use.setAutoDefault(False)
         set_icon(self._use, "run")
-        self._use.setToolTip(plain_tip("Submits the whole with the very parameters of this answer."))
+        self._use.setToolTip(plain_tip("Submits the whole, with the very values of this answer: the button is greyed "
+                                       "where the form says something else by now. “Submit” hands in what the form "
+                                       "says, tried or not."))
         self._use.clicked.connect(self.use_requested)
         foot = QHBoxLayout()
         foot.addWidget(self._took)
