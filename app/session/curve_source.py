@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription
 from app.remote.seams import DataService
+from app.session.curve_rows import are_together, bounds_paths, has_sectors, sector_names
 from app.session.future_watcher import FutureWatcher
 from app.session.picture_keys import signal_reference
 from app.session.viewed import Viewed
@@ -29,11 +30,15 @@ class CurveSource(QObject):
 
     Signals:
         curve_ready(x or None, y, errors or None, leading): 1-D float or integer arrays of one length.
+        rows_ready(x or None, rows, leading): of sectors that are drawn together, y, errors or None and name of each.
+        row_named(name): what the row of the last curve is, where it is a sector among many.
         scatter_ready(x, y, values): for a scatter description.
         failed(exception).
     """
 
     curve_ready = Signal(object, object, object, object)
+    rows_ready = Signal(object, object, object)
+    row_named = Signal(str)
     scatter_ready = Signal(object, object, object)
     loading_started = Signal()
     failed = Signal(object)
@@ -52,9 +57,11 @@ class CurveSource(QObject):
         self._flight: FutureWatcher | None = None
         self._axis: np.ndarray | None = None
         self._wanted: tuple[int, ...] | None = None
+        self._together = are_together(description)
+        self._names: tuple[str, ...] | None = None if has_sectors(description) else ()
 
     def show_frame(self, leading: Iterable[int]) -> None:
-        """Want this row: one index per leading axis."""
+        """Want this row: one index per leading axis, but for that of sectors which are drawn together."""
         self._wanted = tuple(int(i) for i in leading)
         self._advance()
 
@@ -73,6 +80,7 @@ class CurveSource(QObject):
     def refresh(self) -> None:
         """The file changed: read row and axis again."""
         self._axis = None
+        self._names = None if self._names else self._names
         self.retry()
 
     def close(self) -> None:
@@ -91,6 +99,8 @@ class CurveSource(QObject):
         axis = description.axes[-1] if description.axes else None
         if axis and self._axis is None:
             parts["x"] = self._read(axis, Selection())
+        if self._names is None:
+            parts.update({name: self._read(path, Selection()) for name, path in bounds_paths(description).items()})
         if description.errors:
             parts["errors"] = self._read(description.errors, Selection.frame(self._leading))
         self.loading_started.emit()
@@ -111,11 +121,22 @@ class CurveSource(QObject):
         for block in parts.values():
             if self._viewed is not None and isinstance(block, Block):
                 self._viewed.add(block)
-        y = np.atleast_1d(signal.values).ravel()
+        y = np.atleast_1d(signal.values)
+        length = y.shape[-1] if self._together else y.size
         if self._axis is None:
-            self._axis = _matching(parts.get("x"), y.size)
-        x = self._axis if self._axis is not None and self._axis.size == y.size else None
-        self.curve_ready.emit(x, y, _matching(parts.get("errors"), y.size), self._leading)
+            self._axis = _matching(parts.get("x"), length)
+        x = self._axis if self._axis is not None and self._axis.size == length else None
+        errors = _matching(parts.get("errors"), y.size)
+        if self._names is None:
+            count = self._description.shape[-2]
+            self._names = sector_names(count, *(_matching(parts.get(name), count) for name in ("from", "to")))
+        if self._together:
+            spreads = errors.reshape(y.shape) if errors is not None else [None] * len(y)
+            self.rows_ready.emit(x, list(zip(y, spreads, self._names, strict=True)), self._leading)
+        else:
+            self.curve_ready.emit(x, y.ravel(), errors, self._leading)
+            if self._names:
+                self.row_named.emit(self._names[self._leading[-1]])
         self._advance()
 
     def _broke(self, error: BaseException) -> None:

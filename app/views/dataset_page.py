@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QWidget
 from app.model.data import DataReference
 from app.model.nodes import NodeInfo
 from app.model.plot import PlotDescription, View
+from app.session.curve_rows import seen_together
 from app.session.curve_source import CurveSource, TableSource
 from app.session.file_follower import same_view
 from app.session.viewed import Viewed
@@ -74,10 +75,12 @@ class CurvePage(DatasetPage):
     def __init__(self, data: DataService, reference: DataReference, description: PlotDescription, viewed: Viewed,
                  parent: QObject) -> None:
         super().__init__(parent)
-        self.viewer = viewer = CurveView(description)
+        self.viewer = viewer = CurveView(seen_together(description))
         self._source = source = CurveSource(data, reference, description, viewed, self)
         self._scatter = description.view is View.SCATTER
         source.curve_ready.connect(viewer.show_curve)
+        source.rows_ready.connect(viewer.show_rows)
+        source.row_named.connect(viewer.set_frame_label)
         source.scatter_ready.connect(viewer.show_scatter)
         source.loading_started.connect(viewer.show_loading)
         source.failed.connect(self.tell_failure)

@@ -6,6 +6,7 @@ It asks for frames (``frame_requested``) and shows what it is given; what the us
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class CurveView(Themed):
         super().__init__(parent)
         self.description = description
         self._curves: list[Curve] = []
+        self._by_rows = False                          # several curves of a frame, taken away together
         self.points: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._shown_once = False
         stack_shape = tuple(n for n in description.shape[:-1])
@@ -112,6 +114,21 @@ class CurveView(Themed):
         if not self.toolbar.overlaid:
             kept = [old for old in kept if old.leading == leading]
         self._curves = ([curve, *kept] if faint else [*kept, curve])[-MAX_OVERLAID:]
+        self.toolbar.set_errors_known(any(c.errors is not None for c in self._curves))
+        self._draw()
+        if self.slider is not None:
+            self.slider.frame_shown(leading)
+
+    def show_rows(self, x: np.ndarray | None, rows: Sequence[tuple[np.ndarray, np.ndarray | None, str]],
+                  leading: tuple[int, ...] = ()) -> None:
+        """Draw the curves of frame ``leading`` that belong together: (n,) values, errors or ``None``, and the name of
+        each; those of other frames go unless overlaid."""
+        self.overlay.clear()
+        self.points = None
+        kept = [old for old in self._curves if old.leading != leading] if self.toolbar.overlaid else []
+        self._by_rows = True
+        fresh = [Curve.of(x, y, errors, name, leading) for y, errors, name in rows]
+        self._curves = [*kept, *fresh][-MAX_OVERLAID:]
         self.toolbar.set_errors_known(any(c.errors is not None for c in self._curves))
         self._draw()
         if self.slider is not None:
@@ -301,9 +318,14 @@ class CurveView(Themed):
             return self._table
         if not self._curves:
             return ()
-        curve = self._curves[-1]
-        columns = [(self.x_axis.title or "x", curve.x), (self.y_axis.title or "y", curve.stored)]
-        return columns if curve.errors is None else [*columns, ("error", curve.errors)]
+        newest, value = self._curves[-1], self.y_axis.title or "y"
+        together = [c for c in self._curves if c.leading == newest.leading] if self._by_rows else [newest]
+        columns = [(self.x_axis.title or "x", newest.x)]
+        for curve in together:
+            of = f" · {visible(curve.name)}" if len(together) > 1 else ""
+            columns.append((f"{value}{of}", curve.stored))
+            columns.extend([(f"error{of}", curve.errors)] if curve.errors is not None else [])
+        return columns
 
     def _ask_where_to_save_values(self) -> None:
         self._values.ask_where_to_save(self._columns())
@@ -323,6 +345,8 @@ class CurveView(Themed):
 
     def _name(self, curve: Curve) -> str:
         name = visible(curve.name or _last_part(self.description.signal))
+        if self._by_rows and not self.toolbar.overlaid:
+            return name                                # the slider says which frame
         return f"{name} · {', '.join(str(i) for i in curve.leading)}" if curve.leading else name
 
     def _say_what_is_hidden(self) -> None:

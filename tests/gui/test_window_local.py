@@ -57,6 +57,54 @@ def test_that_points_are_shown_where_they_lie(qtbot: Any, program: Any, tmp_path
     assert (tab.viewer.x_axis.title, tab.viewer.y_axis.title) == ("right", "height (mm)")
 
 
+def write_sectors(path: Path, frames: int, sectors: int) -> np.ndarray:
+    """Curves as azimuthal integration leaves them; (frames, sectors, 20)."""
+    values = np.random.default_rng(3).random((frames, sectors, 20)) + 1
+    bounds = np.linspace(-30, 330, sectors + 1)
+    with h5py.File(path, "w") as file:
+        file.attrs["default"] = "entry"
+        file.create_group("entry").attrs.update({"NX_class": "NXentry", "default": "reduced"})
+        group = file.create_group("entry/reduced")
+        group.attrs.update({"NX_class": "NXdata", "signal": "I", "axes": ["frame", "sector", "two_theta"]})
+        group["I"], group["I_errors"] = values, values / 10
+        group["I"].attrs["interpretation"] = "spectrum"
+        group["frame"], group["sector"] = np.arange(frames), np.arange(1, sectors + 1)
+        group["azimuth_from"], group["azimuth_to"] = bounds[:-1], bounds[1:]
+        group["two_theta"] = np.linspace(0.1, 3, 20)
+        group["two_theta"].attrs.update({"units": "deg", "long_name": "2θ (deg)"})
+    return values
+
+
+def test_that_the_sectors_of_a_frame_are_drawn_together_and_say_which_they_are(qtbot: Any, program: Any,
+                                                                               tmp_path: Path) -> None:
+    values = write_sectors(tmp_path / "sectors.h5", frames=5, sectors=3)
+    viewer = go(qtbot, program, str(tmp_path / "sectors.h5")).viewer
+    assert isinstance(viewer, CurveView)
+    qtbot.waitUntil(lambda: len(viewer.curves) == 3, timeout=PATIENCE_MS)
+    assert [name for name, _ in viewer.legend.entries] == ["sector 1: −30…90°", "sector 2: 90…210°",
+                                                           "sector 3: 210…330°"]
+    assert [row.name.text() for row in viewer.slider._rows] == ["Frame"], "nothing is left to choose of sectors"
+    assert viewer.x_axis.title == "2θ (deg)"
+    viewer.set_frame((4,))
+    qtbot.waitUntil(lambda: viewer.curves[-1].leading == (4,), timeout=PATIENCE_MS)
+    assert [curve.y.tolist() for curve in viewer.curves] == values[4].tolist()
+    assert viewer.curves[1].errors.tolist() == (values[4, 1] / 10).tolist()
+    assert [title for title, _ in viewer._columns()][1:3] == ["I · sector 1: −30…90°", "error · sector 1: −30…90°"]
+    assert len(viewer._columns()) == 7
+
+
+def test_that_one_of_many_sectors_is_chosen_by_its_name(qtbot: Any, program: Any, tmp_path: Path) -> None:
+    values = write_sectors(tmp_path / "many.h5", frames=2, sectors=12)
+    viewer = go(qtbot, program, str(tmp_path / "many.h5")).viewer
+    qtbot.waitUntil(lambda: len(viewer.curves) == 1, timeout=PATIENCE_MS)
+    assert [row.name.text() for row in viewer.slider._rows] == ["Frame", "sector"]
+    assert viewer.slider.label.text() == "sector 1: −30…0°"
+    viewer.set_frame((1, 11))
+    qtbot.waitUntil(lambda: viewer.curves[-1].leading == (1, 11), timeout=PATIENCE_MS)
+    assert viewer.curves[-1].y.tolist() == values[1, 11].tolist()
+    assert viewer.slider.label.text() == "sector 12: 300…330°"
+
+
 def test_that_a_curve_opens_as_a_curve(qtbot: Any, program: Any) -> None:
     tab = go(qtbot, program, "saxs/1998spheres.h5")
     assert isinstance(tab.viewer, CurveView)

@@ -7,6 +7,7 @@ to answer as long as they are of one kind.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 from app.model.data import Block, DataReference, ReadRequest, Selection
 from app.model.plot import PlotDescription, View
 from app.model.text import visible
+from app.session.curve_rows import seen_together
 from app.session.curve_source import CurveSource
 from app.session.frame_source import FrameSource
 from app.session.future_watcher import FutureWatcher
@@ -127,11 +129,11 @@ class TrialPicture(QWidget):
             self.say("The answer holds nothing that can be drawn.")
 
     def _show_curve(self, data: DataService, reference: DataReference, description: PlotDescription) -> None:
-        leading = description.shape[:-1]
+        seen = seen_together(description)
+        leading = seen.shape[:-1]
         single = math.prod(leading) == 1
-        wanted = replace(description, shape=description.shape[-1:], axes=description.axes[-1:],
-                         axes_units=description.axes_units[-1:],
-                         axes_names=description.axes_names[-1:]) if single else description
+        wanted = replace(seen, shape=seen.shape[-1:], axes=seen.axes[-1:], axes_units=seen.axes_units[-1:],
+                         axes_names=seen.axes_names[-1:]) if single else seen
         if not isinstance(self.viewer, CurveView) or not _same_axes(self.viewer.description, wanted):
             self._drop_viewer()
             self._place(CurveView(wanted))
@@ -139,6 +141,8 @@ class TrialPicture(QWidget):
         assert isinstance(viewer, CurveView)
         self._source = source = CurveSource(data, reference, description, self._viewed, self)
         source.curve_ready.connect(self._take_curve)
+        source.rows_ready.connect(self._take_rows)
+        source.row_named.connect(viewer.set_frame_label)
         source.failed.connect(self._unread)
         if single:
             source.show_frame((0,) * len(leading))
@@ -159,6 +163,15 @@ class TrialPicture(QWidget):
             viewer.show_curve(x, y, errors, name=NOW)
             self._curve = (x, y, errors)
         self.drawn.emit()
+
+    def _take_rows(self, x: np.ndarray | None, rows: Sequence[tuple[np.ndarray, np.ndarray | None, str]],
+                   leading: tuple[int, ...]) -> None:
+        """Sectors, drawn together: those of the answer before would hide them."""
+        viewer = self.viewer
+        if isinstance(viewer, CurveView):
+            self._curve = None
+            viewer.show_rows(x, rows, leading if viewer.slider is not None else ())
+            self.drawn.emit()
 
     def _show_picture(self, data: DataService, reference: DataReference, description: PlotDescription) -> None:
         if not isinstance(self.viewer, StackView) or self.viewer.description.shape != description.shape \
