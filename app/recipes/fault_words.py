@@ -22,5 +22,6 @@ def fault_parameter(recipe: Recipe, sentence: str, values: Mapping[str, Any]) ->
         for word in (parameter.name, parameter.title):
             case = 0 if word == parameter.name else re.IGNORECASE
             if len(word) > 1 and re.search(rf"(?<![\w.]){re.escape(word)}(?![\w.]*\w)", sentence, case):
-                found.append((len(word) + (500 if f"({word})" in sentence else 0), parameter.name))
+                named = f"({word})" in sentence or f"“{word}”" in sentence
+                found.append((len(word) + (500 if named else 0), parameter.name))
     return max(found)[1] if found else ""

@@ -123,7 +123,8 @@ def folder_files(draft: Draft) -> dict[str, str]:
     told = {k: job[k] for k in ("id", "name", "recipe", "version", "title", "site")}
     if spec.kind is JobKind.TRIAL and recipe.trial is not None:
         told["idle_min"] = recipe.trial.idle_min
-    task = {"schema": 1, "job": told, "inputs": list(draft.inputs), "parameters": draft.parameters}
+    task = {"schema": 1, "job": told, "inputs": list(draft.inputs), "parameters": draft.parameters,
+            "titles": {parameter.name: parameter.title for parameter in recipe.parameters}}
     return {**recipe.files, "job.json": json.dumps(job, indent=1), "parameters.json": json.dumps(task, indent=1),
             "run.py": recipe.program, SUBMISSION: draft.submission,
             **{step.script_file: step.script for step in draft.steps},

@@ -57,8 +57,8 @@ class Preparation:
         home = self._store.home
         parameters = with_paths(recipe, complete(recipe, spec.parameters), lambda text: absolute(text, home))
         inputs = tuple(absolute(text, home) for text in spec.inputs)
-        files = [(file_of(text), "input") for text in inputs]
-        files += [(file_of(text), parameter.title) for parameter, text in paths_in(recipe, parameters)]
+        files = [(file_of(text), "") for text in inputs]
+        files += [(file_of(text), f"“{parameter.title}”: ") for parameter, text in paths_in(recipe, parameters)]
         parent, states, warnings = self._place(home, files, spec.kind)
         sizes = [InputExtent(nbytes=state.nbytes) for state in states[:len(inputs)]]
         extents = spec.extents if len(spec.extents) == len(inputs) else sizes
@@ -90,16 +90,20 @@ class Preparation:
 
     def _place(self, home: PurePosixPath, files: Sequence[tuple[PurePosixPath, str]],
                kind: JobKind) -> tuple[PurePosixPath, list[PathState], list[str]]:
-        """The folder for the job's folder, what is known of the files, and what there is to warn of."""
+        """The folder for the job's folder, what is known of the files, and what there is to warn of.
+
+        Args:
+            files: the inputs, and files among the parameters with the words that begin a sentence about them.
+        """
         place = job_place(home, self._profile.data, files[0][0])
         raw = place.raw or place.folder
         parent, raw_state, *states = self._store.probe([place.folder, raw, *(file for file, _ in files)])
-        for (file, what), state in zip(files, states, strict=True):
+        for (file, told), state in zip(files, states, strict=True):
             if not state.exists:
-                raise NotFoundError(f"The {what} {file} is not at {self._profile.label}, or you may not look there.",
+                raise NotFoundError(f"{told}{file} is not at {self._profile.label}, or you may not look there.",
                                     remedy="Check the path.")
             if not state.readable:
-                raise PermissionError_(f"You may not read the {what} {file}.",
+                raise PermissionError_(f"{told}you may not read {file}." if told else f"You may not read {file}.",
                                        remedy="Ask its owner or the facility for access.")
         if place.raw is not None and inside(parent.real, raw_state.real):
             raise raw_place(place.folder)

@@ -28,9 +28,14 @@ _FULL = {errno.ENOSPC: "The disk is full", errno.EDQUOT: "Your quota at the faci
 _ERRNO = re.compile(r"errno = (\d+)")
 
 
+_NAMED = re.compile(r" \(([a-z][a-z0-9_]*)\)|“([a-z][a-z0-9_]*)”")
+_titles = {}
+
+
 class Fault(Exception):
     """What the user or the site can put right. Its text is one sentence that says what is wrong, where and what to do;
-    it becomes the last line of the job's log, and is shown as the reason of its failure."""
+    it becomes the last line of the job's log, and is shown as the reason of its failure. A parameter may be named in it
+    as ``“flats”`` or, behind words for it, as ``(flats)``: it is told by the title that it has in the form."""
 
 
 class Task:
@@ -39,6 +44,7 @@ class Task:
     Attributes:
         parameters (dict): the values by the names in ``recipe.toml``, complete; ``None``: not set and no default.
         inputs (list of str): ``FILE`` or ``FILE::/path/in/it``.
+        titles (dict): what each parameter is called in the form.
         job (dict): ``id``, ``name``, ``recipe``, ``version``, ``title``, ``site``.
         step (str): the name of the step; ``run`` if the recipe has no steps; ``trial`` in a trial.
         number, count (int): this is task ``number``, from 1, of ``count``; 1 of 1 where the step is no array.
@@ -50,6 +56,7 @@ class Task:
     def __init__(self, told, environment=os.environ):
         self.parameters = dict(told.get("parameters", {}))
         self.inputs = list(told.get("inputs", []))
+        self.titles = dict(told.get("titles") or {})
         self.job = dict(told.get("job", {}))
         self.step = environment.get("BEAMSIDE_STEP") or "run"
         self.stem = environment.get("BEAMSIDE_STEM", "")
@@ -211,6 +218,7 @@ def _ended(steps, argv):
     try:
         with open(argv[1] if len(argv) > 1 else "parameters.json", encoding="utf-8") as stream:
             task = Task(json.load(stream))
+        _titles.update(task.titles)
         if task.step not in steps:
             raise Fault("The program of this recipe has no step “{}”; it has {}.".format(
                 task.step, ", ".join(sorted(steps))))
@@ -242,7 +250,7 @@ def _function(named):
 def sentence(error):
     """What an error means, in one sentence; ``""`` for one that is a mistake in the program."""
     if isinstance(error, Fault):
-        return str(error)
+        return _NAMED.sub(_with_title, str(error))
     if isinstance(error, MemoryError):
         return "The job's memory was not enough: ask for more."
     if isinstance(error, ImportError):
@@ -258,6 +266,16 @@ def sentence(error):
         said = error.strerror or str(error).strip().splitlines()[0]
         return f"{said}: {error.filename}" if error.filename else said
     return ""
+
+
+def _with_title(named):
+    title = _titles.get(named.group(1) or named.group(2))
+    if not title:
+        return named.group()
+    if named.group(2):
+        return f"“{title}”"
+    said_already = named.string[:named.start()].lower().endswith(title.lower())
+    return "" if said_already else f" (“{title}”)"
 
 
 def _stop(_number, _frame):

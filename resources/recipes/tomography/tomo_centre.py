@@ -143,8 +143,8 @@ def by_half_turn(projections, near, reach):
     angles = projections.scan.angles
     pairs = half_turn_pairs(angles)
     if not pairs:
-        raise Fault("No two projections are half a turn apart: find the centre in a sinogram (centre_method “vo”), or"
-                    " give it by hand.")
+        raise Fault("No two projections are half a turn apart: find the centre in a sinogram (centre_method), or give"
+                    " it by hand.")
     step = float(np.median(np.diff(angles)))
     exact = [pair for pair in pairs if abs(pair[2]) < 0.05 * step][:5]
     if exact:

@@ -192,11 +192,10 @@ def complete(scan, values):
         scan.darks = [FrameSet(Frames.of(Source(values["darks"])))]
     wanted = values.get("correction") or "flats and darks"
     if wanted.startswith("flats") and not scan.flats:
-        raise Fault(f"{scan.name} has no flat fields: name them in the parameter “flats”, or set “correction” to what"
-                    " the data already are.")
+        raise Fault(f"{scan.name} has no flat fields: name them in “flats”, or set “correction” to what the data"
+                    " already are.")
     if wanted == "flats and darks" and not scan.darks:
-        raise Fault(f"{scan.name} has no dark fields: name them in the parameter “darks”, or set “correction” to"
-                    " “flats only”.")
+        raise Fault(f"{scan.name} has no dark fields: name them in “darks”, or set “correction” to “flats only”.")
     for word, sets in (("flat", scan.flats), ("dark", scan.darks)):
         for item in sets:
             if not len(item.frames):

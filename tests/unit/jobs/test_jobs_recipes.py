@@ -42,7 +42,7 @@ def test_that_several_files_are_looked_for_and_made_absolute(make: Make, simple:
     (own_home / "b c.edf").write_bytes(b"")
     draft = service.prepare(of(scan, darks=("~/a.edf", "b c.edf")))
     assert draft.parameters == {"darks": [f"{own_home}/a.edf", f"{own_home}/b c.edf"]}
-    with pytest.raises(NotFoundError, match=r"Dark images .*gone.edf is not at"):
+    with pytest.raises(NotFoundError, match=r"^“Dark images”: /.*gone.edf is not at Near Site, or"):
         service.prepare(of(scan, darks=["~/a.edf", "~/gone.edf"]))
     assert service.prepare(of(scan)).parameters == {"darks": None}
 

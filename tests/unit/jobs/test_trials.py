@@ -324,6 +324,7 @@ def test_that_every_state_is_one_sentence(job: Job, told: Told, phase: TrialPhas
 
 @pytest.mark.parametrize(("sentence", "values", "name"), [
     ("The factor (factor) is wrong.", {}, "factor"), ("/data/m.npy is no mask.", {"mask": "/data/m.npy"}, "mask"),
+    ("“Factor”: /nope/longer/mask.edf is not at Near.", {}, "factor"),
     ("The mask file cannot be read.", {}, "mask"), ("It takes too long.", {}, "takes"),
     ("A factory is no word of ours.", {}, ""), ("There is no light.", {}, "")])
 def test_that_the_parameter_a_sentence_names_is_found(sentence: str, values: dict[str, str], name: str) -> None:

@@ -141,6 +141,20 @@ def test_that_what_goes_wrong_is_one_sentence_and_exit_code_1(folder: Folder, ra
     assert (code, error) == (1, said.format(folder=folder.path) + "\n")
 
 
+@pytest.mark.parametrize(("fault", "said"), [
+    ("Name them in “flats”, or set “mode” to “plain”.", "Name them in “Flat fields”, or set “Mode” to “plain”."),
+    ("It needs the energy (energy): set it.", "It needs the energy: set it."),
+    ("Frame 3 is 0: leave it out (frames).", "Frame 3 is 0: leave it out (“Frames”)."),
+    ("/data/(frames)/x.h5 is not there (other).", "/data/(frames)/x.h5 is not there (other).")])
+def test_that_a_fault_calls_parameters_as_the_form_does(folder: Folder, fault: str, said: str) -> None:
+    folder.prepare(f"from beamside_job import *\ndef f(task): raise Fault({fault!r})\nmain({{'run': f}})\n")
+    (folder.path / "parameters.json").write_text(json.dumps({**folder.json("parameters.json"), "titles": {
+        "flats": "Flat fields", "mode": "Mode", "energy": "Energy", "frames": "Frames"}}))
+    with folder.start() as process:
+        _, error = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, error) == (1, said + "\n")
+
+
 def test_that_a_mistake_of_the_program_keeps_its_traceback(folder: Folder) -> None:
     code, _, error = folder.run("from beamside_job import main\ndef f(task): 1 / 0\nmain({'run': f})\n")
     assert code == 1

@@ -274,13 +274,13 @@ def wrong_angles(frames: np.ndarray, keys: np.ndarray, rotation: np.ndarray) -> 
 
 
 FAULTS: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "no flats": (without(1), {}, "has no flat fields: name them in the parameter “flats”"),
-    "no darks": (without(2), {}, "has no dark fields: name them in the parameter “darks”"),
+    "no flats": (without(1), {}, "has no flat fields: name them in “Flat fields”, or set “Correct with” to"),
+    "no darks": (without(2), {}, "has no dark fields: name them in “Dark fields”, or set “Correct with” to"),
     "no projections": (without(0), {}, "has no projections: every frame is a flat, a dark or marked as excluded."),
     "angles of another number": (wrong_angles, {}, "has 120 projections but 50 angles: they must be as many."),
     "centre outside": (None, {"centre": 97.5}, "The centre of rotation is outside the columns"),
     "centre not found": (None, {"centre": None, "centre_range": 1.0}, "was not found within 1 pixels of the middle"),
-    "no energy": (None, {"phase": "paganin", "delta_beta": None}, "Phase retrieval needs δ/β (delta_beta)"),
+    "no energy": (None, {"phase": "paganin", "delta_beta": None}, "Phase retrieval needs δ/β: the file"),
     "rows that are not there": (None, {"rows": "10:20"}, "The rows “10:20” do not fit the detector's 4"),
     "row outside": (None, {"centre": None, "rows": "1:3", "centre_row": 3}, "Row 3 is outside the rows"),
     "half acquisition of half a turn": (None, {"field_of_view": "half"}, "needs 360°, but the angles of"),
@@ -311,9 +311,9 @@ def test_that_images_need_angles_and_energy(work: Work, tmp_path: Path) -> None:
     said = work.fault(tmp_path / "data", PLAIN)
     assert "does not say its 5 angles: set the last angle" in said
     said = work.fault(tmp_path / "data", {**PLAIN, "angle_stop": 180.0, "phase": "paganin", "delta_beta": 100.0})
-    assert said.startswith("Phase retrieval needs the energy (energy) and the sample-detector distance (distance) and")
+    assert said.startswith("Phase retrieval needs the energy and the sample-detector distance and")
     said = work.fault(tmp_path / "data", {**PLAIN, "angle_stop": 180.0, "value_unit": "1/cm"})
-    assert said == "Values in 1/cm need the pixel size: the file does not say it, so set it (pixel_size)."
+    assert said == "Values in 1/cm need the pixel size: the file does not say it, so set it (“Pixel size”)."
     (tmp_path / "data" / "p_3.tif").write_bytes(b"no image")
     said = work.fault(tmp_path / "data", {**PLAIN, "angle_stop": 180.0}, steps=("prepare", "reconstruct"))
     assert "p_3.tif" in said

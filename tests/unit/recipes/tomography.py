@@ -115,6 +115,7 @@ class Work:
 
     def prepare(self, scan: str | Path, values: Mapping[str, Any]) -> None:
         task = {"schema": 1, "inputs": [str(scan)], "parameters": complete(self.recipe, values),
+                "titles": {parameter.name: parameter.title for parameter in self.recipe.parameters},
                 "job": {"id": "20261122-100000-abcdef", "recipe": self.recipe.name, "version": self.recipe.version,
                         "title": self.recipe.title, "name": "test", "site": "here", "idle_min": 1}}
         (self.folder / "parameters.json").write_text(json.dumps(task))
