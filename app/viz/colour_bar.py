@@ -16,6 +16,7 @@ from app.viz.theme import theme_of
 _LEFT, _BAR_WIDTH = 8, 12
 _TOP, _BOTTOM = 14, 30
 _LABEL_GAP = 6
+_AIR = 1.5                             # lines of text from the middle of a number to that of the next
 _LEAST_WIDTH, _MOST_WIDTH = 76, 120
 
 
@@ -79,12 +80,8 @@ class ColourBar(QWidget):
         painter.setPen(QColor(theme.plot_text))
         metrics = painter.fontMetrics()
         room = metrics.height()
-        placed: list[float] = []
-        for value in ticks(self._scale):
-            y = bar.bottom() - position(value, self._scale) * bar.height()
-            if any(abs(y - other) < room for other in placed):
-                continue
-            placed.append(y)
+        for value, above in placed_ticks(self._scale, bar.height(), room):
+            y = bar.bottom() - above
             left = bar.right() + _LABEL_GAP
             painter.drawText(QRectF(left, y - room / 2, self.width() - left, room),
                              Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, short_number(value))
@@ -93,6 +90,17 @@ class ColourBar(QWidget):
             painter.drawText(QRectF(8, self.height() - 22, self.width() - 10, 20), Qt.AlignmentFlag.AlignLeft
                              | Qt.AlignmentFlag.AlignVCenter, text)
         painter.end()
+
+
+def placed_ticks(scale: ColourScale, height: float, room: float) -> list[tuple[float, float]]:
+    """(value, how far above the lower end) of the ticks that have air between them on a bar of this ``height``; a line
+    of text needs ``room``. All in pixels."""
+    placed: list[tuple[float, float]] = []
+    for value in ticks(scale):
+        above = float(position(value, scale)) * height
+        if all(abs(above - other) >= _AIR * room for _, other in placed):
+            placed.append((value, above))
+    return placed
 
 
 def ticks(scale: ColourScale) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from PySide6.QtWidgets import QApplication
 from app.model.axes import SideAxis
 from app.model.plot import PlotDescription, View
 from app.viz.choices import ViewChoices
-from app.viz.colour_bar import ColourBar, ticks
+from app.viz.colour_bar import ColourBar, placed_ticks, ticks
 from app.viz.colouring import ColourScale
 from app.viz.curve_view import CurveView
 from app.viz.image_axes import PixelAxis
@@ -67,6 +68,17 @@ def test_that_numbers_of_the_colour_bar_have_room_and_do_not_make_the_picture_mo
     assert bar.sizeHint().width() == wide
     bar.set_scale(ColourScale("gray", "linear", 1.0, 1.0))
     assert bar.sizeHint().width() == wide
+
+
+def test_that_numbers_of_the_colour_bar_have_air_between_them(qtbot: Any) -> None:
+    scale = ColourScale("gray", "linear", -0.0005, 0.00806)
+    room = 16.0
+    for height in (200.0, 310.0, 400.0, 700.0):
+        placed = placed_ticks(scale, height, room)
+        assert [value for value, _ in placed[:2]] == [-0.0005, 0.00806], "both ends, always"
+        places = sorted(above for _, above in placed)
+        assert min(b - a for a, b in itertools.pairwise(places)) >= 1.5 * room
+    assert 0.0 not in [value for value, _ in placed_ticks(scale, 310.0, room)], "18 px from the lower end"
 
 
 def test_that_curves_of_sectors_say_which_they_are(qtbot: Any) -> None:
