@@ -97,6 +97,38 @@ def test_that_a_range_beyond_the_data_is_told_before_it_is_handed_in(facility: D
     assert [told for told in warnings(ada) if told.startswith("The data has ") and "of “4:4000”, 4 to " in told]
 
 
+def test_that_a_value_without_effect_is_told_and_not_kept_as_used(facility: DemoFacility, ada: Commands) -> None:
+    draft = ada.ok(*submit(facility, "--dry-run"))
+    assert not [told for told in warnings(ada) if "is not used: " in told], "what nobody set is not worth a word"
+    draft = ada.ok(*submit(facility, "--dry-run", "--set", "beam_x=300", "--set", "npt_azimuth=90"))
+    said = warnings(ada)
+    assert "“Beam centre, horizontal” (beam_x) is not used: decided by the PONI file." in said
+    assert "“Azimuthal points of a cake” (npt_azimuth) is not used: only where “Integrate to” is “2-D cakes”." in said
+    assert (draft["parameters"]["beam_x"], draft["parameters"]["npt_azimuth"]) == (None, None)
+    assert draft["parameters"]["npt"] == 50
+
+
+def test_that_missing_software_is_told_before_a_job_is_handed_in(facility: DemoFacility, tmp_path: Path) -> None:
+    whole = warned(facility, tmp_path / "whole", facility.profile)
+    assert not [told for told in whole if "would probably fail" in told]
+    profile = tmp_path / "demo.toml"
+    lines = ['saxs = "python3() { command python3 -I -S \\"$@\\"; }"' if line.startswith("saxs = ") else line
+             for line in facility.profile.read_text().splitlines()]
+    assert "-I -S" in "\n".join(lines)
+    profile.write_text("\n".join(lines))
+    said = [told for told in warned(facility, tmp_path / "bare", profile) if "would probably fail" in told]
+    assert len(said) == 1
+    assert said[0].startswith("A job would probably fail: pyFAI, ")
+
+
+def warned(facility: DemoFacility, home: Path, profile: Path) -> list[str]:
+    robot = facility.robot()
+    user = Commands(home, lambda code: robot.approve(code.verification_uri, code.user_code))
+    user.ok("sites", "add", str(profile))
+    user.ok(*submit(facility, "--dry-run"))
+    return warnings(user)
+
+
 def warnings(user: Commands) -> list[str]:
     return [event["summary"] for event in user.events if event.get("event") == "warning"]
 

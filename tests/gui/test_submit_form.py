@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPlainTextEdit, QSpinBox, QWidget
+from PySide6.QtWidgets import QApplication, QComboBox, QLabel, QLineEdit, QPlainTextEdit, QScrollArea, QSpinBox, QWidget
 
 from app.model.data import DataReference
 from app.model.jobs import Job, JobSpec, JobState, Partition, Resources, Space
@@ -175,6 +175,20 @@ def test_that_a_long_fault_is_shown_whole_and_moves_no_row(qtbot: Any, form: Sub
     line(form, "window").setFocus()
     assert not bubble.isVisible(), "it is where the keys are"
     assert line(form, "npt").property("state") == "error", "its edge stays"
+
+
+def test_that_a_fault_is_above_its_field_where_there_is_no_room_below(qtbot: Any, form: SubmitDialog) -> None:
+    field, area = form.fields["solid"], form.findChild(QScrollArea)
+    form.resize(form.width(), 460)
+    form.activateWindow()
+    field.setFocus()
+    QApplication.sendPostedEvents()
+    bottom = field.mapTo(area.widget(), QPoint(0, field.height())).y()
+    area.verticalScrollBar().setValue(bottom - area.viewport().height())
+    field.tell_fault("That cannot be.")
+    bubble = next(label for label in form.findChildren(ProblemBubble) if label.isVisible())
+    assert bubble.mapTo(area.widget(), QPoint(0, bubble.height())).y() <= field.mapTo(area.widget(), QPoint()).y()
+    assert not bubble.visibleRegion().isEmpty()
 
 
 def test_that_no_row_moves_while_values_are_typed_found_and_taken_back(qtbot: Any, form: SubmitDialog) -> None:

@@ -33,6 +33,7 @@ from app.views.analyses.catalogue_page import STATES, CataloguePage
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
 from app.viz.icons import icon, set_icon
+from app.viz.tips import plain_tip
 
 _KEY = Qt.ItemDataRole.UserRole
 
@@ -232,6 +233,7 @@ class CatalogueDialog(QDialog):
         why = self._why_not(recipe)
         self.use_button.setVisible(self._reference is not None)
         self.use_button.setEnabled(recipe is not None and not why and self._reference is not None)
+        self.use_button.setToolTip(plain_tip(visible(why or ("It is left out." if left_out is not None else ""))))
         warning = self._software.warning(self._reference.site, recipe) \
             if recipe is not None and self._reference is not None and not why else ""
         nowhere = "" if self._sites() else "Connect to a site with a batch system to see its analyses."

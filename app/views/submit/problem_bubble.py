@@ -33,7 +33,7 @@ class ProblemBubble(PlainLabel):
         self.setFixedWidth(self._field.width())
         self.setFixedHeight(self.heightForWidth(self.width()))
         corner = self._field.mapTo(ground, QPoint(0, below + _GAP))
-        if corner.y() + self.height() > ground.height():
+        if corner.y() + self.height() > ground.visibleRegion().boundingRect().bottom():
             corner = self._field.mapTo(ground, QPoint(0, -self.height() - _GAP))
         self.move(corner)
         self.raise_()
