@@ -193,9 +193,11 @@ class FrameSource(QObject):
         best = final or self._memory.coarse(self._leading, factor)
         if best is not None:
             self._show_whole(*best, self._requests.serial)
+        if self._failed_serial == self._requests.serial:
+            return                               # nothing is on its way, so nothing says that it loads
         if (self._shown is None or self._shown.leading != self._leading) and not self._loading.isActive():
             self._loading.start()
-        if self._failed_serial == self._requests.serial or self._opening == self._leading:
+        if self._opening == self._leading:
             return
         moving = self._motion.moving(time.monotonic())
         if moving:

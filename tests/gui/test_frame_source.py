@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.errors import UnreadableError
+from app.errors import LinkLostError, UnreadableError
 from app.model.data import Block, DataReference, Exactness, ReadRequest
 from app.session.flights import Purpose
 from app.session.frame_source import FrameSource
@@ -220,6 +220,24 @@ def test_that_an_error_is_told_and_retry_asks_again(qtbot: Any, data: FakeDataSe
     data.hold = False
     source.retry()
     qtbot.waitUntil(lambda: panel.frames == [0])
+
+
+def test_that_nothing_says_it_loads_once_it_has_failed(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
+    loading: list[bool] = []
+    source.loading_started.connect(lambda: loading.append(True))
+    data.hold = True
+    source.show_frame((3,))
+    source.show_frame((4,))
+    qtbot.waitUntil(lambda: bool(data.waiting))
+    with qtbot.waitSignal(source.failed):
+        while data.waiting:
+            data.answer(*data.waiting.pop(0), LinkLostError("The connection was lost."))
+    source.see_region(0, 64, 0, 48, 128, 96)                 # the window is made larger
+    assert not source._loading.isActive(), "beside an error that says why nothing comes"
+    source.retry()
+    assert source._loading.isActive()
+    source.close()
+    assert not loading
 
 
 def test_that_loading_is_said_when_nothing_came(qtbot: Any, data: FakeDataService, source: FrameSource) -> None:
