@@ -8,10 +8,10 @@ parts finds all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.errors import BatchError, RecipeError
 from app.model.jobs import Job, JobState
@@ -75,6 +75,13 @@ class Rest:
                                   f"of the job {self.job_id} cannot be used.", remedy="Submit the whole job again.")
             out.append(replace(step, only=left.only))
         return out
+
+    def check_same(self, inputs: Sequence[str], parameters: Mapping[str, Any], were: Mapping[str, Any]) -> None:
+        """Raise RecipeError unless inputs and complete parameters are those of the job's ``parameters.json``: the
+        recipe's defaults may be others now under the same version."""
+        if list(inputs) != were.get("inputs") or dict(parameters) != were.get("parameters"):
+            raise RecipeError(f"The completed parts of the job {self.job_id} were computed with other values than the "
+                              "recipe has now, so they cannot be used.", remedy="Submit the whole job again.")
 
 
 def rest_of(job: Job, steps: Sequence[_Step], recipe: Recipe) -> Rest:

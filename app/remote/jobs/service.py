@@ -131,7 +131,7 @@ class JobService:
         job = self._ours(job_id, "repeated")
         folder = PurePosixPath(job.folder)
         said = self._store.read_json(folder / "job.json")
-        task = self._store.read_json(folder / "parameters.json")
+        task = self._store.read_json(folder / "parameters.json", exactly=True)
         if said.get("id") != job.id or not task:
             raise NotFoundError(f"The job {_called(job)} cannot be repeated: its folder {folder} does not say how it "
                                 "ran.",
@@ -158,9 +158,12 @@ class JobService:
         wishes = {**spec.step_resources, first: overlaid(asked, spec.step_resources.get(first, Resources()))}
         placed = replace(spec.resources, partition=asked.partition or spec.resources.partition,
                          account=asked.account or spec.resources.account)
-        return self._preparation.draft(
+        draft = self._preparation.draft(
             replace(spec, resources=placed, step_resources=wishes), recipe, self._predecessors(spec.after),
             self._transport(), rest)
+        rest.check_same(draft.inputs, draft.parameters,
+                        self._store.read_json(rest.folder / "parameters.json", exactly=True))
+        return draft
 
     # -- Submission ---------------------------------------------------------------------------------------------------
 

@@ -211,10 +211,10 @@ class JobStore:
             out.append(LogTail(tail, int(free) if free.isdecimal() else None))
         return [*out, *[LogTail()] * len(logs)][:len(logs)]
 
-    def read_json(self, path: PurePosixPath) -> dict[str, Any]:
-        """A JSON object in a job's folder; ``{}``: it is not there, or none."""
+    def read_json(self, path: PurePosixPath, *, exactly: bool = False) -> dict[str, Any]:
+        """A JSON object in a job's folder; ``{}``: it is not there, or none. ``exactly``: with numbers of any size."""
         result = self.run(_READ, str(path), str(_LONGEST))
-        return json_object(after_mark(result).decode("utf-8", "surrogateescape"))
+        return json_object(after_mark(result).decode("utf-8", "surrogateescape"), exactly=exactly)
 
     def remove(self, folder: PurePosixPath) -> None:
         """Take a job's folder and index entry away: it was refused, so there is no job."""
@@ -269,11 +269,12 @@ def after_mark(result: CommandResult) -> bytes:
     return after
 
 
-def json_object(text: str | None) -> dict[str, Any]:
+def json_object(text: str | None, *, exactly: bool = False) -> dict[str, Any]:
     """A JSON object; ``{}`` for what is none (a file that a full disk cut off says nothing). Numbers that are none, or
-    too large to count or measure anything, are ``None``."""
+    too large to count or measure anything, are ``None``; ``exactly``: all are as written."""
     try:
-        value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite) if text else {}
+        value = (json.loads(text) if exactly else json.loads(
+            text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)) if text else {}
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

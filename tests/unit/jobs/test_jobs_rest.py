@@ -15,7 +15,7 @@ import pytest
 from app.errors import BatchError, NotFoundError, RecipeError
 from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.model.site import BatchSettings, SiteProfile
-from app.recipes.recipe import Recipe
+from app.recipes.recipe import Parameter, ParameterType, Recipe
 from app.remote.jobs.service import JobService
 from tests.peers.joined import RESULT, joined_recipe
 from tests.peers.need import need_program
@@ -153,6 +153,30 @@ def test_that_what_fails_again_can_be_run_once_more(at_once: Callable[..., JobSe
 def test_that_parts_of_two_versions_are_never_put_together(at_once: Callable[..., JobService], half: Job) -> None:
     with pytest.raises(RecipeError, match=r"version 1\.0 of Joined, and this is 1\.1"):
         at_once(joined_recipe("1.1")).finish(half.id)
+
+
+def test_that_parts_of_other_defaults_or_inputs_are_never_put_together(
+        at_once: Callable[..., JobService], half: Job, home: Path) -> None:
+    recipe = joined_recipe()
+    other = dataclasses.replace(recipe, parameters=(
+        *recipe.parameters, Parameter("radius", ParameterType.FLOAT, "Radius", default=3.0)))
+    with pytest.raises(RecipeError, match="computed with other values"):
+        at_once(other).finish(half.id)
+    (home / "other.h5").write_bytes(b"")
+    spec = dataclasses.replace(at_once().spec_of(half.id), inputs=(str(home / "other.h5"),))
+    with pytest.raises(RecipeError, match="computed with other values"):
+        at_once().finish(half.id, spec=spec)
+
+
+@pytest.mark.parametrize("value", [-3.4028234663852886e38, 18446744073709551615])
+def test_that_a_job_is_repeated_with_numbers_of_any_size(
+        at_once: Callable[..., JobService], spec: JobSpec, value: float) -> None:
+    kind = ParameterType.INTEGER if isinstance(value, int) else ParameterType.FLOAT
+    recipe = joined_recipe()
+    service = at_once(dataclasses.replace(recipe, parameters=(*recipe.parameters, Parameter("dummy", kind, "Dummy"))))
+    held = service.submit(dataclasses.replace(spec, parameters={**spec.parameters, "dummy": value}, hold=True))
+    assert service.spec_of(held.id).parameters["dummy"] == value
+    service.cancel(held.id)
 
 
 def test_that_a_step_divided_differently_is_refused(at_once: Callable[..., JobService], half: Job) -> None:
