@@ -260,6 +260,8 @@ class FilesModel(QAbstractItemModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return ("Name", "Shape · type")[section] if 0 <= section < 2 else None
+        if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole and section == 1:
+            return "Shape and type of data, size of a file"
         return None
 
     def flags(self, index: Index) -> Qt.ItemFlag:

@@ -35,6 +35,7 @@ class FilesTree(QTreeView):
         self.setExpandsOnDoubleClick(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setMinimumWidth(_LEAST_WIDTH)
+        self.header().setTextElideMode(Qt.TextElideMode.ElideRight)
         self._own_width = -1
         self.expanded.connect(self.share_width)
         self.collapsed.connect(self.share_width)
@@ -53,7 +54,7 @@ class FilesTree(QTreeView):
         names = self.sizeHintForColumn(0)
         content = self.sizeHintForColumn(1)
         details = max(content, self.header().sectionSizeHint(1))
-        least = min(content, int(width * (_LEAST_DETAILS if width >= _NARROW else _LEAST_NARROW)))
+        least = min(details, int(width * (_LEAST_DETAILS if width >= _NARROW else _LEAST_NARROW)))
         self.header().resizeSection(0, max(width - details, min(names, width - least)))
         self._own_width = self.header().sectionSize(0)         # no narrower than the header allows
 

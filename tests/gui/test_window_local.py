@@ -259,6 +259,22 @@ def test_that_names_get_the_width_the_second_column_does_not_need(qtbot: Any, pr
     assert tree.columnWidth(1) <= max(tree.sizeHintForColumn(1), tree.header().sectionSizeHint(1)) + 8
 
 
+def test_that_the_head_of_the_second_column_is_whole_beside_long_names(qtbot: Any, program: Any,
+                                                                       tmp_path: Path) -> None:
+    for number in range(80):                                 # enough for a scroll bar
+        (tmp_path / f"a_long_name_of_a_file_that_needs_all_the_room_there_is_{number:04}.py").touch()
+    program.window.resize(1480, 900)
+    program.window.resizeDocks([program.window.files_dock], [370], Qt.Orientation.Horizontal)
+    program.window.navigator.go_to_text(str(tmp_path))
+    tree = program.window.files_panel.tree
+    qtbot.waitUntil(lambda: tree.model().rowCount() == 80 and tree.verticalScrollBar().isVisible(),
+                    timeout=PATIENCE_MS)
+    header = tree.header()
+    qtbot.waitUntil(lambda: header.sectionSize(1) >= header.sectionSizeHint(1))
+    assert header.sectionViewportPosition(1) + header.sectionSizeHint(1) <= tree.viewport().width()
+    assert header.textElideMode() is Qt.TextElideMode.ElideRight, "in a narrower tree it is seen to be cut"
+
+
 def test_that_a_tree_that_was_too_narrow_gives_names_their_width_again(qtbot: Any, program: Any) -> None:
     tree = program.window.files_panel.tree
     qtbot.waitUntil(lambda: tree.model().rowCount() > 3, timeout=PATIENCE_MS)
