@@ -40,11 +40,11 @@ def job_line(job: Job, *, parts: bool = False) -> str:
     number = f" ({job.scheduler_id})" if job.scheduler_id and job.scheduler_id != job.id else ""
     what = f"{job.recipe} {job.version}" if job.ours else f"{job.name} (started by hand)"
     what = f"trial of {what}" if job.kind is JobKind.TRIAL else what
-    reason = f": {job.reason}" if job.reason else ""
-    starts = f", starts about {datetime.fromtimestamp(job.expected_start):%d %b %H:%M}" if job.expected_start else ""
+    starts = (f", starts about {datetime.fromtimestamp(job.expected_start):%d %b %H:%M} or earlier"
+              if job.expected_start else "")
     counts = Counter(part.state.value for part in job.parts)
     several = f" [{', '.join(f'{count} {state}' for state, count in counts.items())}]" if len(job.parts) > 1 else ""
-    lines = [f"{job.id}{number}  {what}  {job.state.value}{reason}{starts}{several}"]
+    lines = [f"{job.id}{number}  {what}  {job.state.told(job.reason)}{starts}{several}"]
     lines += [f"  {_part_line(part)}" for part in job.parts] if parts else []
     lines += [f"  {visible(line)}" for line in job.last_lines[-1:]] if job.state is JobState.FAILED else []
     return "\n".join([*lines, *(f"  {output}" for output in job.outputs)])
@@ -52,5 +52,5 @@ def job_line(job: Job, *, parts: bool = False) -> str:
 
 def _part_line(part: JobPart) -> str:
     task = f".{part.task}" if part.task is not None else ""
-    words = [f"{part.step}{task}", part.state.value, part.reason, part.node]
+    words = [f"{part.step}{task}", part.state.told(part.reason), part.node]
     return "  ".join(word for word in words if word)

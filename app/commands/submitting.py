@@ -92,7 +92,7 @@ def follow(service: JobService, job: Job, context: Context) -> Job:
     """Wait until a job has ended, telling every change."""
     told = ""
     while not job.state.ended:
-        now = f"{job.state.value}{f' ({job.reason})' if job.reason else ''}"
+        now = job.state.told(job.reason)
         if now != told:
             fields = {"id": job.id, "state": job.state.value, "reason": job.reason}
             context.output.event("job_state", fields, f"{job.id}: {now}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,6 +26,12 @@ class JobState(Enum):
     @property
     def ended(self) -> bool:
         return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+
+    def told(self, reason: str) -> str:
+        """``failed: exit code 7``; a reason that names the state stands alone: ``cancelled by the facility``."""
+        if re.match(rf"{self.value}\b", reason):
+            return reason
+        return f"{self.value}: {reason}" if reason else self.value
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,31 @@ def last_known(job: Job) -> str:
 
 
 def expected_text(when: float | None, now: float | None = None) -> str:
-    """``starts about 14:20``, with the day when it is another one; empty: the batch system does not say."""
-    return f"starts about {moment_text(when, now)}" if when is not None else ""
+    """``starts about 14:20 or earlier``, with the day when it is another one; empty: the batch system does not say.
+
+    It takes the time limits of the jobs before for their durations.
+    """
+    return f"starts about {moment_text(when, now)} or earlier" if when is not None else ""
+
+
+def done_text(job: Job) -> str:
+    """How far a job is, as far as its reason does not say that: ``12 of 40 frames``."""
+    if job.progress is None or job.state.ended:
+        return ""
+    step, _, rest = job.progress_text.partition(": ")
+    text = rest if step.startswith("step ") and step in job.reason else job.progress_text
+    return "" if text in job.reason else text
+
+
+def empty_log_text(job: Job) -> str:
+    """Why there is nothing to read in a job's log."""
+    if "folder was removed" in job.reason:
+        return "There is no log: the job's folder was removed at the site."
+    if job.state.ended:
+        return "The job has written nothing."
+    if job.state in (JobState.CREATED, JobState.QUEUED, JobState.HELD):
+        return "The job has not started, so nothing has been written."
+    return "Nothing has been written yet."
 
 
 def moment_text(when: float, now: float | None = None) -> str:
@@ -144,11 +167,10 @@ def result_text(job: Job) -> str:
 
 
 def job_tip(job: Job) -> str:
-    reason = f": {visible(job.reason)}" if job.reason else ""
     last = [visible(line) for line in job.last_lines[-3:]]
     kind = "" if job.ours else "Started by hand: Beamside knows what the batch system says of it."
     recipe = visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
-    lines = [visible(job.name), recipe, kind, job.state.value + reason, *last, visible(job.folder)]
+    lines = [visible(job.name), recipe, kind, job.state.told(visible(job.reason)), *last, visible(job.folder)]
     if job.stale:
         lines.append(" · ".join(word for word in (visible(job.stale), last_known(job)) if word))
     return "\n".join(line for line in lines if line)

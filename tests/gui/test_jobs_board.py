@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -19,7 +20,9 @@ from app.model.jobs import Job, JobKind, JobPart, JobSpec, JobState, Resources
 from app.session.job_words import (
     Column,
     cell_text,
+    done_text,
     elapsed_text,
+    empty_log_text,
     expected_text,
     job_tip,
     memory_text,
@@ -553,12 +556,27 @@ def test_that_f5_and_the_button_ask_now_and_leave_what_is_shown_alone(qtbot: Any
     assert refreshed == []
 
 
+@pytest.mark.parametrize(("state", "reason", "said"), [
+    (JobState.COMPLETED, "", "The job has written nothing."), (JobState.FAILED, "x", "The job has written nothing."),
+    (JobState.RUNNING, "", "Nothing has been written yet."),
+    (JobState.HELD, "held by you", "The job has not started, so nothing has been written."),
+    (JobState.COMPLETED, "its folder was removed at the site",
+     "There is no log: the job's folder was removed at the site.")])
+def test_that_an_empty_log_says_why(state: JobState, reason: str, said: str) -> None:
+    assert empty_log_text(job(1, state, reason=reason)) == said
+
+
 def test_that_words_say_when_and_how_much() -> None:
     noon = time.mktime((2026, 11, 22, 12, 4, 0, 0, 0, -1))
     later = noon + 8160
     queued = job(1, JobState.QUEUED, reason="Priority", expected_start=later)
-    assert progress_text(queued, now=noon) == "Priority · starts about 14:20"
-    assert expected_text(noon + 2 * 86400, now=noon) == "starts about Tue 24 Nov 12:04"
+    assert progress_text(queued, now=noon) == "Priority · starts about 14:20 or earlier"
+    assert expected_text(noon + 2 * 86400, now=noon) == "starts about Tue 24 Nov 12:04 or earlier"
+    running = job(1, JobState.RUNNING, reason="step 1 of 2, Integrate frames: 0 of 4 tasks done, 2 wait", progress=0.0)
+    for told, left in (("step 1 of 2: 0 of 4 tasks", ""), ("step 1 of 2: 12 of 40 frames", "12 of 40 frames"),
+                       ("12 of 40 frames", "12 of 40 frames"), ("step 1 of 2", "")):
+        assert done_text(replace(running, progress_text=told)) == left
+    assert done_text(replace(running, state=JobState.FAILED, progress_text="12 of 40 frames")) == ""
     unknown = job(1, JobState.UNKNOWN, reason="it left no trace", as_of=noon)
     assert progress_text(unknown) == "it left no trace · last known 12:04"
     assert memory_text(job(1, JobState.RUNNING, memory_mb=1200.0, memory_limit_mb=4000.0)) == "1.2 of 4.0 GB"

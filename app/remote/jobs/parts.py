@@ -63,7 +63,7 @@ def combine(job: Job, steps: Sequence[StepTruth], record: JobRecord) -> tuple[Jo
         started=min(started, default=None), ended=max(ended, default=None) if state.ended else None,
         partition=fate.partition or now.step.resources.partition or job.partition,
         node=listed([p.part.node for p in running]), time_limit_s=fate.time_limit_s or job.time_limit_s,
-        expected_start=min(expected, default=None), memory_mb=memory,
+        expected_start=min(expected, default=None) if state is not JobState.RUNNING else None, memory_mb=memory,
         memory_limit_mb=limit or job.memory_limit_mb,
         parts=tuple(p.part for p in everything) if several else ())
     job = _with_progress(job, now, steps, record)

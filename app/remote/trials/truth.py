@@ -53,7 +53,8 @@ def _ended(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
         limit = f" of {job.time_limit_s // 60} min" if job.time_limit_s else ""
         return TrialStatus(TrialPhase.ENDED, f"The trial job has reached its time limit{limit}.", _AGAIN, job)
     if job.state is JobState.CANCELLED:
-        return TrialStatus(TrialPhase.ENDED, f"The trial job was cancelled{_why(job)}.", _AGAIN, job)
+        told = job.state.told(job.reason.rstrip("."))
+        return TrialStatus(TrialPhase.ENDED, f"The trial job was {told}.", _AGAIN, job)
     itself = job.signal is None and 0 < (job.exit_code or 0) <= 128         # else its last words are about other things
     last = next((line.strip() for line in reversed(job.last_lines) if line.strip()), "") if itself else ""
     why = f" ({job.reason.rstrip('.')}): {last}" if last and job.reason else f": {last}" if last else f"{_why(job)}."
@@ -72,4 +73,4 @@ def _where(job: Job) -> str:
 def _expected(start: float) -> str:
     at = time.localtime(start)
     day = "" if at[:3] == time.localtime()[:3] else time.strftime(" on %A", at)
-    return f"It starts at about {time.strftime('%H:%M', at)}{day}."
+    return f"It starts at about {time.strftime('%H:%M', at)}{day} or earlier."

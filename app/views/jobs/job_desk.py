@@ -266,8 +266,7 @@ class JobDesk(QObject):
                                               for job in self._model.jobs_at(site) if job.folder and job.ours})
 
     def _tell_end(self, job: Job) -> None:
-        reason = f": {visible(job.reason)}" if job.reason else ""
-        self._messages.say(f"Job {job.scheduler_id or job.id} {job.state.value}{reason}.")
+        self._messages.say(f"Job {job.scheduler_id or job.id} {job.state.told(visible(job.reason))}.")
 
 
 def reference_of(site: str, text: str) -> DataReference:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QPushButton,
 from app.model.jobs import Job, JobPart
 from app.model.text import visible
 from app.session.future_watcher import FutureWatcher
+from app.session.job_words import empty_log_text
 from app.session.jobs_model import JobsModel
 from app.session.session import Session
 from app.views.labels import ElidedLabel, PlainLabel
@@ -72,11 +73,11 @@ class JobLogDialog(QDialog):
         super().done(result)
 
     def _ask(self) -> None:
-        job = self._model.job(self._job.site, self._job.id) or self._job
+        job = self._now()
         part = self._part_of(job)
         state, reason = (part.state, part.reason) if part is not None else (job.state, job.reason)
         where = f"{visible(part.step)}{f', task {part.task}' if part.task is not None else ''}: " if part else ""
-        self._head.setText(f"{where}{state.value}{f': {visible(reason)}' if reason else ''}")
+        self._head.setText(f"{where}{state.told(visible(reason))}")
         service = self._session.jobs(job.site)
         if service is None or self._asking is not None:
             return
@@ -85,6 +86,9 @@ class JobLogDialog(QDialog):
         self._asking = FutureWatcher(
             self._session.submit(functools.partial(service.log, job.id, LOG_LINES, part)), self, self._arrived,
             self._broke)
+
+    def _now(self) -> Job:
+        return self._model.job(self._job.site, self._job.id) or self._job
 
     def _part_of(self, job: Job) -> JobPart | None:
         wanted = self._part
@@ -96,7 +100,7 @@ class JobLogDialog(QDialog):
         self._asking = None
         bar = self._text.verticalScrollBar()
         at_end = bar.value() >= bar.maximum() - 2
-        self._text.setPlainText(visible(text, keep_lines=True) or "Nothing has been written yet.")
+        self._text.setPlainText(visible(text, keep_lines=True) or empty_log_text(self._now()))
         if at_end:
             bar.setValue(bar.maximum())
 

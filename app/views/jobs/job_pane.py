@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QScrollArea, 
 from app.model.jobs import Job, JobPart, JobState
 from app.model.text import visible
 from app.session.job_words import (
+    done_text,
     expected_text,
     failing_line,
     job_title,
@@ -146,11 +147,10 @@ def _title(job: Job, part: JobPart | None) -> str:
 
 def _sentence(job: Job, part: JobPart | None) -> str:
     if part is not None:
-        return f"{part.state.value}{f': {visible(part.reason)}' if part.reason else ''}"
+        return part.state.told(visible(part.reason))
     why = visible(failing_line(job.last_lines)) if "exit code" in job.reason else ""       # a number says nothing
-    words = [f"{job.state.value}{f': {visible(job.reason)}' if job.reason else ''}", why,
-             expected_text(job.expected_start),
-             visible(job.progress_text) if job.progress is not None and not job.state.ended else "", last_known(job)]
+    words = [job.state.told(visible(job.reason)), why, expected_text(job.expected_start), visible(done_text(job)),
+             last_known(job)]
     return " · ".join(word for word in words if word)
 
 

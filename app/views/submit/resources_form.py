@@ -252,7 +252,7 @@ class ResourcesForm(QWidget):
     def _take_start(self, when: float | None) -> None:
         system = self._session.profile(self._wishes.site).batch.system.capitalize()
         asked = f"asked of {system} at {moment_text(self._wishes.start_as_of)}"
-        self.start_note.setText(f"would start about {moment_text(when)} · {asked}" if when is not None else "")
+        self.start_note.setText("" if when is None else f"would start about {moment_text(when)} or earlier · {asked}")
         set_state(self.start_note, "idle")
 
     def _not_known(self, question: str, error: BaseException) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.model.jobs import Space
+from app.commands.job_text import job_line
+from app.model.jobs import Job, JobPart, JobState, Space
 from app.remote.jobs.site_room import parse_room, room_left, room_warning
 from app.remote.jobs.words import explaining_lines, task_words
 
@@ -77,3 +78,18 @@ def test_that_little_room_is_told_before() -> None:
     assert room_warning(full, 1) == ("There is no room left in /d (your quota is used up): "
                                      "the results cannot be written.")
     assert room_warning(Space("/d"), 10**12) == ""
+
+
+@pytest.mark.parametrize(("state", "reason", "told"), [
+    (JobState.FAILED, "exit code 7", "failed: exit code 7"), (JobState.RUNNING, "", "running"),
+    (JobState.CANCELLED, "cancelled", "cancelled"),
+    (JobState.CANCELLED, "cancelled by the facility", "cancelled by the facility"),
+    (JobState.HELD, "held by you (JobHeldUser)", "held by you (JobHeldUser)"),
+    (JobState.CANCELLED, "2 of 5 tasks were cancelled", "cancelled: 2 of 5 tasks were cancelled")])
+def test_that_a_state_is_not_said_twice(state: JobState, reason: str, told: str) -> None:
+    assert state.told(reason) == told
+    part = JobPart("run", 1, state, reason=reason)
+    job = Job("1", "near", "n", "r", "1", state, reason=reason, parts=(part, part))
+    first, second = job_line(job, parts=True).splitlines()[:2]
+    assert first.startswith(f"1  r 1  {told} [2 ")
+    assert second == f"  run.1  {told}"

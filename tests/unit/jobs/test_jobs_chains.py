@@ -203,6 +203,8 @@ def test_that_a_chain_is_told_as_one_job_from_its_first_task_to_its_last_step(
     waiting = service.job(job.id)
     assert (waiting.state, waiting.reason) == (JobState.QUEUED, "other jobs come first (Priority)")
     assert len(waiting.parts) == 5
+    slurm.set("100", start="1795350000")
+    assert service.job(job.id).expected_start == 1795350000.0
     for task in (1, 2):
         slurm.set_task("100", task, state="RUNNING", reason="None", start="1795343001")
         status(job, "started", None, stem=f".{task}")
@@ -213,6 +215,7 @@ def test_that_a_chain_is_told_as_one_job_from_its_first_task_to_its_last_step(
     assert (running.state, running.progress_text) == (JobState.RUNNING, "step 1 of 2: 0 of 4 tasks")
     assert running.progress == pytest.approx(0.0625)
     assert running.reason == "step 1 of 2, Each frame: 0 of 4 tasks done, 2 wait"
+    assert running.expected_start is None, "it has started"
     assert running.preview == f"near:{folder}/part-1.h5::/entry/now"
     assert (running.memory_mb, running.memory_limit_mb, running.started) == (412.0, 1001.0, 1795343001.0)
     for task in range(1, 5):
