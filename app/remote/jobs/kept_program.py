@@ -21,7 +21,7 @@ _MOST_MISSES = 2        # then it cannot be kept there, and is brought each time
 
 # Arguments: digest, whether the program comes on standard input, and the program's own. Python 3.8.
 _LOADER = """\
-import hashlib, os, sys
+import hashlib, os, stat, sys
 digest, how = sys.argv[1:3]
 sys.argv[1:3] = []
 folder = os.path.join(os.path.expanduser("~"), ".cache", "beamside")
@@ -32,9 +32,10 @@ def only_ours(found):
 
 def kept():
     try:
-        with open(path, "rb") as file:
-            if only_ours(os.fstat(file.fileno())) and only_ours(os.stat(folder)):
-                return file.read()
+        if only_ours(os.lstat(folder)):
+            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+                if only_ours(os.fstat(file.fileno())):
+                    return file.read() or b""
     except OSError:
         return b""
     return b""
@@ -43,8 +44,9 @@ def keep(text):
     new = path + "." + str(os.getpid())
     try:
         os.makedirs(folder, 0o700, exist_ok=True)
-        if os.stat(folder).st_uid == os.getuid():
-            os.chmod(folder, os.stat(folder).st_mode & 0o755)
+        found = os.lstat(folder)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():     # no link: what it leads to stays as it is
+            os.chmod(folder, stat.S_IMODE(found.st_mode) & ~0o022)
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(text)
             os.replace(new, path)

@@ -67,7 +67,8 @@ def test_that_a_program_that_has_gone_is_brought_again(batch: BatchSystem, measu
     assert cache(own_home).exists()
 
 
-@pytest.mark.parametrize("wrong", ["another text", "writable by others", "in a folder open to others"])
+@pytest.mark.parametrize("wrong", ["another text", "writable by others", "in a folder open to others",
+                                   "a pipe"])
 def test_that_nothing_is_run_that_another_could_have_written(batch: BatchSystem, measured: Measured, own_home: Path,
                                                             wrong: str) -> None:
     assert batch.rows() == []
@@ -80,10 +81,24 @@ def test_that_nothing_is_run_that_another_could_have_written(batch: BatchSystem,
     elif wrong == "in a folder open to others":
         kept.write_text(text)
         kept.parent.chmod(0o777)
+    elif wrong == "a pipe":
+        kept.unlink()
+        os.mkfifo(kept, 0o600)
     assert batch.rows() == []
     assert not (own_home / "owned").exists()
     assert len(measured.sent) == 3, "it was asked for again"
     assert (kept.read_text(), kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o022) == (text, 0o600, 0)
+
+
+def test_that_a_folder_that_the_cache_is_a_link_to_stays_as_it_is(batch: BatchSystem, own_home: Path) -> None:
+    shared = own_home / "shared"
+    shared.mkdir()
+    shared.chmod(0o3777)
+    (own_home / ".cache").mkdir(exist_ok=True)
+    (own_home / ".cache/beamside").symlink_to(shared)
+    for _ in range(3):
+        assert batch.rows() == []
+    assert (shared.stat().st_mode & 0o7777, list(shared.iterdir())) == (0o3777, [])
 
 
 def test_that_a_home_that_takes_no_file_costs_a_round_trip_twice_at_most(batch: BatchSystem, measured: Measured,
