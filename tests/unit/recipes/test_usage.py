@@ -83,6 +83,13 @@ def test_that_the_shipped_recipes_say_what_has_no_effect(recipe_name: str, value
     assert unused(shipped_recipes()[recipe_name], values).get(name, "") == why
 
 
+def test_that_a_job_is_not_told_what_has_no_effect_whether_typed_or_a_default() -> None:
+    made = recipe(parameter("mode", 'choices = ["a", "b"]\ndefault = "a"', "choice"),
+                  parameter("depth", 'default = 3\nused_if = { mode = "b" }'))
+    assert complete(made, {}) == complete(made, {"depth": 5}) == {"mode": "a", "depth": None}
+    assert complete(made, {"mode": "b"}) == {"mode": "b", "depth": 3.0}
+
+
 def test_that_a_required_value_is_not_asked_for_where_it_has_no_effect() -> None:
     made = recipe(parameter("mode", 'choices = ["a", "b"]\ndefault = "a"', "choice"),
                   parameter("depth", 'required = true\nused_if = { mode = "b" }'))
