@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PySide6.QtCore import Qt
 
-from app.errors import LinkLostError, SubmissionRefusedError
+from app.errors import LinkLostError, NotFoundError, SubmissionRefusedError
 from app.model.data import DataReference
 from app.session.session import SiteState
 from app.views.submit.submit_dialog import SubmitDialog
@@ -140,3 +140,21 @@ def test_that_the_form_with_its_script_fits_the_screen(qtbot: Any, dialog: Submi
     room = dialog.screen().availableGeometry()
     assert dialog.height() <= room.height()
     assert dialog.width() <= room.width()
+
+
+@pytest.mark.parametrize("key", ["dark", "background"])
+def test_that_a_file_that_is_not_there_is_told_at_its_field(qtbot: Any, dialog: SubmitDialog, fake_sites: FakeSites,
+                                                            key: str) -> None:
+    field, sentence = dialog.fields[key], "“{}”: /nope/x.edf is not at Far, or you may not look there."
+    qtbot.waitUntil(lambda: dialog.fields["poni"].value == "/data/id13.poni")
+    told = sentence.format(field.parameter.title)
+    fake_sites.batch.refuse = NotFoundError(told, remedy="Check the path.")
+    with qtbot.waitSignal(dialog.failed):
+        qtbot.mouseClick(dialog.submit_button, Qt.MouseButton.LeftButton)
+    assert field.note_text == told
+    assert [name for name, other in dialog.fields.items() if told in other.note_text] == [key]
+    fake_sites.batch.refuse = SubmissionRefusedError("The mask of the partition is closed.", remedy="Choose another.")
+    with qtbot.waitSignal(dialog.failed):
+        qtbot.mouseClick(dialog.submit_button, Qt.MouseButton.LeftButton)
+    assert not [name for name, other in dialog.fields.items() if "/nope" in other.note_text]
+    assert "closed" not in dialog.fields["mask"].note_text, "what the batch system says is about no parameter"

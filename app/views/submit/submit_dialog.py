@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QDialog, QFrame, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
-from app.errors import BeamsideError
+from app.errors import BeamsideError, DataError, RecipeError
 from app.model.data import DataReference
 from app.model.jobs import Job, JobSpec, Resources
 from app.model.target import Target
@@ -25,7 +25,7 @@ from app.session.input_facts import InputFacts
 from app.session.session import Session
 from app.session.site_software import SiteSoftware
 from app.session.site_wishes import SiteWishes
-from app.session.vocabulary import JobService, Parameter, Recipe
+from app.session.vocabulary import JobService, Parameter, Recipe, fault_parameter
 from app.views.file_picker import FilePicker
 from app.views.labels import PlainLabel, set_state
 from app.views.submit.form_foot import FormFoot
@@ -162,11 +162,19 @@ class SubmitDialog(QDialog):
         self.history.begin_anew()
 
     def tell(self, sentence: str, about: str = "") -> None:
-        """Something about the whole form that stays in sight; ``""``: nothing more ``about`` this."""
+        """Something about the whole form that stays in sight; ``""``: nothing more ``about`` this.
+
+        Rows that somebody is at work in stay where they are on screen.
+        """
+        before = self._scroll.mapTo(self, QPoint()).y()
         self._notices[about] = sentence
         said = "\n".join(visible(text) for text in self._notices.values() if text)
         self.notice.setText(said)
         self.notice.setVisible(bool(said))
+        layout, bar = self.layout(), self._scroll.verticalScrollBar()
+        if layout is not None and self.history.can_undo:
+            layout.activate()
+            bar.setValue(bar.value() + self._scroll.mapTo(self, QPoint()).y() - before)
 
     def check(self) -> bool:
         """Show what is wrong with inputs and values; True: nothing is."""
@@ -208,7 +216,7 @@ class SubmitDialog(QDialog):
         column.addWidget(PlainLabel(f"Where it runs: {visible(self._session.title(self.site))}", "title", wrap=True))
         column.addWidget(self.resources)
         column.addStretch(1)
-        scroll = QScrollArea()
+        self._scroll = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -273,7 +281,7 @@ class SubmitDialog(QDialog):
         self._handing.shown.connect(self._show_preview)
         self._handing.warned.connect(self.foot.offer_anyway)
         self._handing.accepted.connect(self._accepted)
-        self._handing.refused.connect(self.failed)
+        self._handing.refused.connect(self._refused)
 
     # -- what is known arrives --------------------------------------------------------------------------------------
 
@@ -361,6 +369,13 @@ class SubmitDialog(QDialog):
     def _ask_preview(self) -> None:
         if self.check():
             self._handing.look()
+
+    def _refused(self, error: BaseException) -> None:
+        """Mark the field that it is about, if it is about one."""
+        if isinstance(error, (DataError, RecipeError)):
+            name = fault_parameter(self.recipe, error.summary, self.form.values)
+            self.form.tell_fault(name, error.summary)
+        self.failed.emit(error)
 
     def _ask_submit(self) -> None:
         if self.foot.submit.isEnabled() and self.check():
