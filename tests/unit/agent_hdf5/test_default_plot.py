@@ -218,6 +218,19 @@ def test_that_tomography_is_linear_grey_and_averaged(path: Path) -> None:
         "stack", "linear", "gray", "mean")
 
 
+@pytest.mark.parametrize(("dtype", "long_name"), [
+    ("f4", "Attenuation (1/cm)"), ("u2", "Attenuation, 0 to 65535 for -0.0005 to 0.00806 1/cm")])
+def test_that_reconstructed_slices_are_grey_and_linear(tmp_path: Path, dtype: str, long_name: str) -> None:
+    path = tmp_path / "volume.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("entry/volume")
+        group.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": ["z", "y", "x"]})
+        group["data"] = np.ones((4, 8, 8), dtype)
+        group["data"].attrs["long_name"] = long_name
+    found = plot(path, "/entry/volume")
+    assert (found["colormap"], found["normalization"]) == ("gray", "linear")
+
+
 def test_that_phase_has_a_cyclic_map_and_volumes_are_volumes(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file["object_phase"] = np.zeros((20, 20), "f4")
