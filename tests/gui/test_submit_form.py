@@ -194,18 +194,36 @@ def test_that_a_fault_is_above_its_field_where_there_is_no_room_below(qtbot: Any
 def test_that_no_row_moves_while_values_are_typed_found_and_taken_back(qtbot: Any, form: SubmitDialog) -> None:
     form.form._sections["distance"].unfold()
     QApplication.sendPostedEvents()
-    places = {name: field.mapTo(form.form, QPoint()) for name, field in form.fields.items()}
+    parts = {**form.fields, "where it runs": form.resources}
+    places = {name: part.mapTo(form.form.parentWidget(), QPoint()) for name, part in parts.items()}
     form.facts.default_found.emit("distance", 0.9231, "from " + "entry/instrument/detector/" * 9 + "distance")
     qtbot.keyClicks(line(form, "distance"), "x")
     assert form.fields["distance"].fault
     qtbot.keyClicks(line(form, "frames"), "5000:")
     form.history.undo()
     QApplication.sendPostedEvents()
-    assert {name: field.mapTo(form.form, QPoint()) for name, field in form.fields.items()} == places
+    assert {name: part.mapTo(form.form.parentWidget(), QPoint()) for name, part in parts.items()} == places
+
+
+def test_that_a_notice_about_the_whole_form_moves_no_row_that_is_edited(qtbot: Any, form: SubmitDialog) -> None:
+    form.resize(form.width(), 460)
+    qtbot.keyClicks(line(form, "window"), "0.5")
+    QApplication.sendPostedEvents()
+    place = form.fields["window"].mapTo(form, QPoint())
+    form.tell("A job would probably fail: pyFAI is not there.", "software")
+    QApplication.sendPostedEvents()
+    assert form.notice.isVisible()
+    assert form.fields["window"].mapTo(form, QPoint()) == place
+    form.tell("", "software")
+    QApplication.sendPostedEvents()
+    assert form.fields["window"].mapTo(form, QPoint()) == place
 
 
 def test_that_all_lines_end_at_one_edge_with_or_without_a_unit(form: SubmitDialog) -> None:
-    lines = [line(form, "npt"), line(form, "rings", 1), line(form, "window", 1), line(form, "frames")]
+    form.form._sections["distance"].unfold()
+    QApplication.sendPostedEvents()
+    lines = [line(form, "npt"), line(form, "rings", 1), line(form, "window", 1), line(form, "frames"),
+             line(form, "distance")]
     assert len({edit.mapTo(form, QPoint(edit.width(), 0)).x() for edit in lines}) == 1
 
 

@@ -201,7 +201,7 @@ def test_that_a_recipe_without_steps_whose_size_counts_is_one_step() -> None:
     (('"NXdetector/distance"', '"NXdetector/"'), "“from_metadata” has"),
     (("minimum = 0\n", "minimum = 200\n"), "no more than “maximum”"),
     (('when = { how = "2d" }', 'when = { hows = "2d" }'), "which is no parameter"),
-    (('when = { how = "2d" }', 'when = { how = "3d" }'), "one of 1d, 2d"),
+    (('when = { how = "2d" }', 'when = { how = "3d" }'), "one of 1d “curves”, 2d"),
     (('environment = "saxs"', 'environment = "a; b"'), "“environment” is"),
     (('image = "saxs"', 'image = "../x"'), "“image” is"),
     (('title = "Whole"', 'title = "Who\\nle"'), "one line of text"),
