@@ -31,6 +31,7 @@ from app.session.file_rows import (
     listing_rows,
     nearest_listed,
     node_row,
+    runs,
     sameness,
 )
 from app.session.future_watcher import FutureWatcher
@@ -38,6 +39,7 @@ from app.session.level_watcher import LevelWatcher
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
+_MANY_RUNS = 100                      # changes between two listings of a folder that are shown one after the other
 
 
 class Role(IntEnum):
@@ -356,30 +358,37 @@ class FilesModel(QAbstractItemModel):
 
     def _merge(self, row: Row, fresh: list[Row]) -> None:
         """Make the children what they are now; those that are the same stay the same rows, with what is below them."""
-        wanted = {sameness(child): child for child in fresh}
-        for position in reversed(range(len(row.children))):
-            if sameness(row.children[position]) not in wanted:
-                self._clear(row, position, position)
-        known = {sameness(child): child for child in row.children}
-        if [key for key in wanted if key in known] != list(known):
-            self._clear(row)                               # in another order
-            known = {}
+        wanted = [sameness(child) for child in fresh]
+        there = set(wanted)
+        gone = runs(n for n, child in enumerate(row.children) if sameness(child) not in there)
+        kept = {sameness(child): child for child in row.children if sameness(child) in there}
+        made = runs(n for n, key in enumerate(wanted) if key not in kept)
+        if len(gone) + len(made) > _MANY_RUNS or [key for key in wanted if key in kept] != list(kept):
+            self._clear(row)                               # hardly the same folder, or in another order
+            self._insert(row, fresh)
+            return
+        for first, last in reversed(gone):
+            self._clear(row, first, last)
         at = self._index_of(row)
+        for first, last in made:
+            self.beginInsertRows(at, first, last)
+            row.children[first:first] = fresh[first:last + 1]
+            self._number(row)
+            self.endInsertRows()
         for position, child in enumerate(fresh):
-            same = known.get(sameness(child))
-            if same is None:
-                self.beginInsertRows(at, position, position)
-                row.children.insert(position, child)
-                self._number(row)
-                self.endInsertRows()
-                continue
-            del self._rows[child.key]
-            same.members = child.members
-            if same.kind is RowKind.WORKING and same.fetch is Fetch.DONE:
-                self._merge(same, [self._entered(entry_row(same, entry)) for entry in same.members])
-            if (same.shown, same.detail, same.tip, same.state) != (child.shown, child.detail, child.tip, child.state):
-                same.shown, same.detail, same.tip, same.state = child.shown, child.detail, child.tip, child.state
-                self.dataChanged.emit(self.createIndex(position, 0, same.key), self.createIndex(position, 1, same.key))
+            same = kept.get(wanted[position])
+            if same is not None:
+                del self._rows[child.key]
+                self._renew(same, child, position)
+
+    def _renew(self, same: Row, child: Row, position: int) -> None:
+        """Say of a row what a newer listing says of it."""
+        same.members = child.members
+        if same.kind is RowKind.WORKING and same.fetch is Fetch.DONE:
+            self._merge(same, [self._entered(entry_row(same, entry)) for entry in same.members])
+        if (same.shown, same.detail, same.tip, same.state) != (child.shown, child.detail, child.tip, child.state):
+            same.shown, same.detail, same.tip, same.state = child.shown, child.detail, child.tip, child.state
+            self.dataChanged.emit(self.createIndex(position, 0, same.key), self.createIndex(position, 1, same.key))
 
     def _number(self, row: Row) -> None:
         for position, child in enumerate(row.children):

@@ -304,3 +304,20 @@ def test_that_a_jobs_folder_shows_its_results_before_the_files_it_worked_with(qt
     data.folders["/data/raw/other"] = folder("/data/raw/other", "run.py", "job.json")
     other = opened(qtbot, model, "raw", "other")
     assert texts(model, other) == ["run.py", "job.json"], "no job of ours: nothing is put away"
+
+
+def test_that_thousands_of_new_files_come_at_once(qtbot: Any, data: FakeDataService, model: FilesModel) -> None:
+    inserted: list[int] = []
+    model.rowsInserted.connect(lambda _parent, first, last: inserted.append(last - first + 1))
+    data.folders["/data"] = folder("/data", "raw/", *(f"f{n:05}.h5" for n in range(5000)), "notes.txt")
+    model.list_anew([TOP])
+    qtbot.waitUntil(lambda: model.rowCount() == 5002)
+    assert inserted == [5000]
+    names = [f"{letter}{n:05}.h5" for n in range(5000) for letter in "fg"]
+    data.folders["/data"] = folder("/data", "raw/", *names, "notes.txt")         # one new beside each that was there
+    inserted.clear()
+    model.list_anew([TOP])
+    qtbot.waitUntil(lambda: model.rowCount() == 10002)
+    assert inserted == [10002], "too many changes to show one after the other"
+    assert [texts(model)[n] for n in (0, 1, 2, 10000, 10001)] == ["raw", "f00000.h5", "g00000.h5", "g04999.h5",
+                                                                  "notes.txt"]
