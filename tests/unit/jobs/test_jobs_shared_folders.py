@@ -77,6 +77,7 @@ HOSTILE: dict[str, Callable[[Path, str, Path], None]] = {
     "another's folder": filled(JOB + "\n\x1c/x/{victim}\x1c\n"),
     "huge": _huge,
     "pipe": _pipe("job.json", "final.json"),
+    "pipe for a status": _pipe("status.json"),
     "pipe for a log": _log,
     "final that is none": lambda f, v, h: _write(f / "final.json", '{"state": "running", "scheduler_id": "--me"}'),
     "final of numbers": lambda f, v, h: _write(f / "final.json", '{"state": "failed", "ended": 1' + "0" * 400 + "}"),
