@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.errors import BatchError, NotFoundError, RecipeError
-from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
+from app.model.jobs import InputExtent, Job, JobPart, JobSpec, JobState, Resources
 from app.model.site import BatchSettings, SiteProfile
 from app.recipes.recipe import Parameter, ParameterType, Recipe
+from app.remote.jobs.rest import RestStep, rest_of
 from app.remote.jobs.service import JobService
 from tests.peers.joined import RESULT, joined_recipe
 from tests.peers.need import need_program
@@ -148,6 +149,37 @@ def test_that_what_fails_again_can_be_run_once_more(at_once: Callable[..., JobSe
     assert fourth.name == "Squares (from “Join” again)"
     fourth = ends(service, fourth)
     assert result(fourth) == RESULT
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    name: str
+    title: str
+    tasks: int
+
+
+def parted(*states: JobState) -> Job:
+    parts = (JobPart("prepare", None, JobState.COMPLETED),
+             *(JobPart("each", task, state) for task, state in enumerate(states, 1)),
+             JobPart("join", None, JobState.CANCELLED))
+    return Job("20261122-103004-1f09ac", "near", "Squares", "joined", "1.0", JobState.FAILED, parts=parts)
+
+
+STEPS = (Step("prepare", "Prepare", 0), Step("each", "Each", 4), Step("join", "Join", 0))
+
+
+def test_that_whatever_did_not_complete_is_run_again_however_it_ended() -> None:
+    job = parted(JobState.CANCELLED, JobState.COMPLETED, JobState.UNKNOWN, JobState.FAILED)
+    rest = rest_of(job, STEPS, joined_recipe())
+    assert rest.steps == (RestStep("each", "Each", 4, (1, 3, 4)), RestStep("join", "Join", 0))
+    none = rest_of(parted(*[JobState.CANCELLED] * 4), STEPS, joined_recipe())
+    assert none.steps == (RestStep("each", "Each", 4), RestStep("join", "Join", 0))
+
+
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.QUEUED, JobState.HELD, JobState.CREATED])
+def test_that_nothing_is_run_again_while_a_part_of_it_may_still_complete(state: JobState) -> None:
+    with pytest.raises(BatchError, match="no failed parts"):
+        rest_of(parted(JobState.COMPLETED, JobState.FAILED, state, JobState.COMPLETED), STEPS, joined_recipe())
 
 
 def test_that_parts_of_two_versions_are_never_put_together(at_once: Callable[..., JobService], half: Job) -> None:
