@@ -207,7 +207,8 @@ class BatchSystem:
         if wrong:
             if dialect.may_have_accepted(result.error_text) or result.exit_code in (126, 127):
                 raise dialect.unreachable(result.exit_code, result.error_text)
-            raise BatchError(f"The job {called} could not be {done}: {wrong}", result.error_text.strip(), remedy)
+            raise BatchError(f"The job {called} could not be {done}: {wrong.rstrip('.')}.", result.error_text.strip(),
+                             remedy)
 
     def _try(self, name: str, text: str, argv: Sequence[str]) -> CommandResult:
         return self._transport().run(["sh", "-c", _TRY, "beamside", name, *self.in_login_shell(argv)],

@@ -84,7 +84,7 @@ def count_inputs(recipe: Recipe, count: int) -> None:
         wanted = str(recipe.inputs_minimum) if recipe.inputs_maximum == recipe.inputs_minimum else (
             f"at least {recipe.inputs_minimum}" if recipe.inputs_maximum is None
             else f"{recipe.inputs_minimum} to {recipe.inputs_maximum}")
-        raise RecipeError(f"{recipe.title} takes {wanted} input files, not {count}.",
+        raise RecipeError(f"{recipe.title} takes {wanted} input file{'' if wanted == '1' else 's'}, not {count}.",
                           remedy="Name as many as it takes.")
 
 

@@ -110,7 +110,7 @@ def control(spool: Spool, verb: str, ids: Sequence[str]) -> None:
             spool.write(job)
         settle(spool)
     if missing and verb != "cancel":
-        raise RefusedError(f"The job {', '.join(missing)} has ended already or does not exist.")
+        raise RefusedError("it has ended already, or there is no such job")
 
 
 def cancel(job: Job) -> None:

@@ -7,20 +7,20 @@ import re
 from app.errors import BeamsideError
 from app.model.jobs import JobState, Resources
 from app.remote.scheduler.fields import duration, plain
-from app.remote.scheduler.refusals import Refusals
+from app.remote.scheduler.refusals import Refusals, asked_words
 
 _UNREACHABLE = re.compile(r"commlib error|unable to (send message to|contact) qmaster|failed receiving gdi request|"
                           r"can't connect to service|qmaster is not running|got (select|send|read) error", re.I)
 _MISSING = re.compile(r"q(sub|stat|acct|del|hold|rls|conf|select)['’]?: (command not found|not found|No such file)|"
                       r"set the environment variable SGE_ROOT")
 _REFUSALS = (
-    (r"unknown queue", "The queue “{partition}” does not exist at this site.", "Choose one of those the site offers."),
+    (r"unknown queue", "{Queue} does not exist at this site.", "Choose one of those the site offers."),
     (r"parallel environment .* does not exist|cannot run in PE",
-     "The site does not run jobs of {cpus} CPUs, as they are asked for here.",
+     "The site does not run jobs of {cpus} as they are asked for here.",
      ("Ask for fewer CPUs, or set [batch] parallel_environment in the site's profile to one the site has "
       "(qconf -spl).")),
     (r"requested project|no access to project|not allowed to.*project",
-     "The project “{account}” does not exist at this site, or you may not use it.", "Choose another project."),
+     "{Account} does not exist at this site, or you may not use it.", "Choose another project."),
     (r"unknown resource", "The site does not know a resource that the job asks for.",
      "Set [batch] memory_resource and gpu_resource in the site's profile to what the site has (qconf -sc)."),
     (r"more than \d+ tasks", "The site does not allow so many tasks in one job.", "Divide the job into fewer tasks."),
@@ -29,9 +29,9 @@ _REFUSALS = (
     (r"has no access|not allowed to submit|no permission|is no submit host",
      "You may not submit jobs from this host, or not with this account.",
      "Ask the facility to allow your account to use the batch system."),
-    (r"offers only", "No host of the queue “{partition}” has {cpus} CPUs, {memory} MB and {gpus} GPUs for the job.",
+    (r"offers only", "No host of {queue} has {needs}.",
      "Ask for less, or choose another queue."),
-    (r"h_rt=.*because of cluster queue", "The time limit of {minutes} min is more than the site's queues allow.",
+    (r"h_rt=.*because of cluster queue", "{Time} is more than the site's queues allow.",
      "Ask for less time or choose another queue."),
     (r"cannot enter this folder", "Grid Engine cannot enter a folder whose name has a new line, $HOME or the like.",
      "Use input files from another folder, or another place for results."),
@@ -103,12 +103,9 @@ def failure(code: int, exit_status: int | None, wallclock: float, limit_s: int |
 
 def refusal(errors: str, resources: Resources) -> BeamsideError:
     """The error for a ``qsub`` that failed."""
-    asked = {"partition": resources.partition or "(any)", "account": resources.account or "(none)",
-             "minutes": resources.time_limit_min, "memory": resources.memory_mb or "default",
-             "cpus": resources.cpus or 1, "gpus": resources.gpus or 0}
     lines = [line.strip() for line in errors.splitlines() if line.strip() and line.strip() != "Exiting."]
     said = re.sub(r"^(Unable to run job: )?(job rejected: |denied: |error: )?", "", lines[0]) if lines else ""
-    return REFUSALS.refusal(errors, asked, plain(said))
+    return REFUSALS.refusal(errors, asked_words(resources, "queue", "project"), plain(said))
 
 
 def queue_limits(text: str) -> dict[str, int | None]:

@@ -11,7 +11,7 @@ import re
 from app.errors import BeamsideError
 from app.model.jobs import JobState, Resources
 from app.remote.scheduler.fields import plain
-from app.remote.scheduler.refusals import Refusals
+from app.remote.scheduler.refusals import Refusals, asked_words
 from app.remote.scheduler.states import JobRow, exit_words
 
 _UNREACHABLE = re.compile(r"Unable to contact slurm controller|Socket timed out|Connection (refused|timed out)|"
@@ -20,26 +20,26 @@ _UNREACHABLE = re.compile(r"Unable to contact slurm controller|Socket timed out|
                           r"Protocol authentication error|munge", re.I)
 _MISSING = re.compile(r"(sbatch|squeue|sacct|scancel|scontrol|sinfo)['’]?: (command not found|not found|No such file)")
 _REFUSALS = (
-    (r"invalid partition|Invalid partition name", "The partition “{partition}” does not exist at this site.",
+    (r"invalid partition|Invalid partition name", "{Queue} does not exist at this site.",
      "Choose one of those the site offers."),
-    (r"Invalid account|invalid account", "The account “{account}” may not be used with this partition.",
+    (r"Invalid account|invalid account", "{Account} may not be used with {queue}.",
      "Choose another account, or ask the facility which one is yours."),
-    (r"group not permitted to use this partition", "You may not use the partition “{partition}”.",
+    (r"group not permitted to use this partition", "You may not use {queue}.",
      "Choose another partition, or ask the facility to let you use it."),
-    (r"Invalid qos", "The quality of service of the partition “{partition}” may not be used with your account.",
+    (r"Invalid qos", "The quality of service of {queue} may not be used with your account.",
      "Choose another partition or account."),
     (r"Required partition not available|partition.*(inactive|down)|Requested partition configuration not available",
-     "The partition “{partition}” does not take jobs of this size or is not in service now.",
+     "{Queue} does not take jobs of this size or is not in service now.",
      "Choose another partition, or ask for less."),
-    (r"Invalid generic resource|gres specification", "The partition “{partition}” does not have {gpus} GPUs for a job.",
+    (r"Invalid generic resource|gres specification", "{Queue} does not have the GPUs that the job asks for.",
      "Ask for fewer GPUs, or choose another partition."),
     (r"Invalid job array", "The site does not allow so many tasks in one job.", "Divide the job into fewer tasks."),
-    (r"time limit|--time specification", "The time limit of {minutes} min is more than the site allows.",
+    (r"time limit|--time specification", "{Time} is more than the site allows.",
      "Ask for less time or choose another partition."),
-    (r"Memory specification", "{memory} MB of memory is more than any node of the partition “{partition}” has.",
+    (r"Memory specification", "No node of {queue} has {memory} that the job asks for.",
      "Ask for less memory or choose another partition."),
     (r"node configuration is not available|More processors requested|CPU count per node",
-     "No node of the partition “{partition}” has the {cpus} CPUs and {memory} MB that the job asks for.",
+     "No node of {queue} has {needs}.",
      "Ask for less, or choose another partition."),
     (r"MaxSubmitJob|job submit limit", "You have as many jobs in the queue as this site allows.",
      "Wait until some of them have ended."),
@@ -214,10 +214,7 @@ def said(errors: str) -> str:
 
 def refusal(errors: str, resources: Resources) -> BeamsideError:
     """The error for an ``sbatch`` that failed."""
-    asked = {"partition": resources.partition or "(the default)", "account": resources.account or "(the default)",
-             "minutes": resources.time_limit_min, "memory": resources.memory_mb, "cpus": resources.cpus,
-             "gpus": resources.gpus}
-    return REFUSALS.refusal(errors, asked, said(errors))
+    return REFUSALS.refusal(errors, asked_words(resources, "partition", "account"), said(errors))
 
 
 def end_told_by_log(log_tail: str) -> JobRow | None:

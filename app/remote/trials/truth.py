@@ -53,8 +53,8 @@ def _ended(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
         limit = f" of {job.time_limit_s // 60} min" if job.time_limit_s else ""
         return TrialStatus(TrialPhase.ENDED, f"The trial job has reached its time limit{limit}.", _AGAIN, job)
     if job.state is JobState.CANCELLED:
-        told = job.state.told(job.reason.rstrip("."))
-        return TrialStatus(TrialPhase.ENDED, f"The trial job was {told}.", _AGAIN, job)
+        how = job.state.told(job.reason.rstrip("."))
+        return TrialStatus(TrialPhase.ENDED, f"The trial job was {how}.", _AGAIN, job)
     itself = job.signal is None and 0 < (job.exit_code or 0) <= 128         # else its last words are about other things
     last = next((line.strip() for line in reversed(job.last_lines) if line.strip()), "") if itself else ""
     why = f" ({job.reason.rstrip('.')}): {last}" if last and job.reason else f": {last}" if last else f"{_why(job)}."

@@ -183,7 +183,7 @@ def test_that_a_held_job_waits_until_released(machine: Machine) -> None:
     assert states(machine.listed()) == [(JobState.HELD, "held by you")]
     assert machine.told(direct.release_argv([number])) == ""
     assert states(machine.ends(number)) == [(JobState.COMPLETED, "")]
-    assert machine.told(direct.hold_argv([number])) == "The job 1 has ended already or does not exist."
+    assert machine.told(direct.hold_argv([number])) == "it has ended already, or there is no such job"
     assert machine.told(direct.cancel_argv([number, "99"])) == ""
 
 

@@ -195,7 +195,7 @@ def test_that_an_id_is_found_in_what_qsub_prints() -> None:
     ('Unable to run job: Job 22 (-l h_rt=5400) cannot run in queue "short.q" because of cluster queue\nExiting.\n',
      SubmissionRefusedError, "The time limit of 90 min"),
     ('Unable to run job: Job 21 (-l h_vmem=100G) cannot run at host "vm" because it offers only hc:h_vmem=8.000G\n',
-     SubmissionRefusedError, "No host of the queue “nope.q” has 4 CPUs, 5 MB"),
+     SubmissionRefusedError, "No host of the queue “nope.q” has the 4 CPUs and 5 MB"),
     ("Unable to run job: a brand new reason\nExiting.\n", SubmissionRefusedError,
      "Grid Engine refused the job: a brand new reason"),
     ("Unable to run job: unable to send message to qmaster using port 6444\nExiting.\n",
@@ -210,6 +210,19 @@ def test_that_a_refusal_is_one_sentence(said: str, kind: type[BeamsideError], wo
     assert words in error.summary
     assert "\n" not in error.summary
     assert error.detail == said.strip()
+
+
+@pytest.mark.parametrize(("said", "words"), [
+    ("requested project does not exist", "Your default project does not exist at this site, or you may not use it."),
+    ("it offers only hc:h_vmem=8.000G", "No host of the default queue has what the job asks for."),
+    ('the requested parallel environment "smp" does not exist',
+     "The site does not run jobs of several CPUs as they are asked for here."),
+    ('Job 22 (-l h_rt=5400) cannot run in queue "short.q" because of cluster queue',
+     "The default time limit is more than the site's queues allow.")])
+def test_that_a_refusal_names_nothing_that_was_not_asked_for(said: str, words: str) -> None:
+    error = grid.refusal(f"Unable to run job: {said}\nExiting.\n", Resources())
+    assert error.summary == words
+    assert error.remedy
 
 
 def test_that_a_job_that_has_ended_needs_no_cancellation_but_cannot_be_held() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from app.errors import PermissionError_, RecipeError, SubmissionRefusedError
+from app.errors import BatchError, PermissionError_, RecipeError, SubmissionRefusedError
 from app.model.jobs import InputExtent, JobSpec, Resources
 from app.model.site import DataSettings, SiteProfile, SoftwareSettings
 from app.recipes.recipe import Recipe
@@ -148,3 +148,23 @@ def test_that_a_script_of_hostile_texts_is_still_what_was_meant(
     job = service.submit(replace(spec, extents=(InputExtent((40, 9, 9), 1),), name=evil))
     assert service.job(job.id).name == evil
     assert not list(tmp_path.rglob("owned"))
+
+
+@pytest.mark.parametrize(("maximum", "words"), [
+    (1, "takes 1 input file, not 2."), (None, "takes at least 3 input files, not 2.")])
+def test_that_input_files_are_counted_in_words(with_profile: Callable[..., JobService], spec: JobSpec, chain: Recipe,
+                                               maximum: int | None, words: str) -> None:
+    service = with_profile(replace(chain, inputs_minimum=maximum or 3, inputs_maximum=maximum))
+    with pytest.raises(RecipeError) as caught:
+        service.prepare(replace(spec, inputs=spec.inputs * 2))
+    assert words in caught.value.summary
+
+
+def test_that_a_job_that_cannot_be_held_says_why_in_one_sentence(service: JobService, spec: JobSpec,
+                                                                 slurm: FakeSlurm) -> None:
+    job = service.submit(spec)
+    slurm.fails("scontrol", "scontrol: error: Access/permission denied\n")
+    with pytest.raises(BatchError) as caught:
+        service.hold(job.id)
+    assert caught.value.summary == "The job 100 could not be held: Access/permission denied."
+    assert caught.value.remedy

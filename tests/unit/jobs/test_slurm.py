@@ -207,7 +207,7 @@ def test_that_no_start_is_foretold_in_a_partition_that_is_down(reason: str, expe
     ("sbatch: error: Invalid --time specification", SubmissionRefusedError, "The time limit of 90 min"),
     (("sbatch: error: Memory specification can not be satisfied\n"
       "sbatch: error: Batch job submission failed: Requested node configuration is not available"),
-     SubmissionRefusedError, "5 MB of memory is more than any node"),
+     SubmissionRefusedError, "No node of the partition “nope” has the 5 MB of memory that the job asks for."),
     ("sbatch: error: Batch job submission failed: Requested node configuration is not available",
      SubmissionRefusedError, "No node of the partition"),
     ("sbatch: error: Batch job submission failed: A brand new reason", SubmissionRefusedError,
@@ -228,6 +228,33 @@ def test_that_a_refusal_is_one_sentence_with_slurms_words_as_detail(said: str, k
     assert words in error.summary
     assert "\n" not in error.summary
     assert error.detail == said
+
+
+@pytest.mark.parametrize(("said", "words"), [
+    ("Invalid account or account/partition combination specified",
+     "Your default account may not be used with the default partition."),
+    ("Invalid --time specification", "The default time limit is more than the site allows."),
+    ("Requested partition configuration not available",
+     "The default partition does not take jobs of this size or is not in service now."),
+    ("Memory specification can not be satisfied",
+     "No node of the default partition has the memory that the job asks for."),
+    ("Requested node configuration is not available", "No node of the default partition has what the job asks for."),
+    ("Invalid generic resource (gres) specification",
+     "The default partition does not have the GPUs that the job asks for."),
+    ("Invalid qos specification", "The quality of service of the default partition may not be used with your account."),
+    ("User's group not permitted to use this partition", "You may not use the default partition.")])
+def test_that_a_refusal_names_nothing_that_was_not_asked_for(said: str, words: str) -> None:
+    error = slurm.refusal(f"sbatch: error: Batch job submission failed: {said}", Resources())
+    assert error.summary == words
+    assert error.remedy
+
+
+@pytest.mark.parametrize(("resources", "needs"), [
+    (Resources("a", cpus=1), "the 1 CPU"), (Resources("a", cpus=4, memory_mb=5), "the 4 CPUs and 5 MB"),
+    (Resources("a", cpus=4, memory_mb=5, gpus=2), "the 4 CPUs, 5 MB and 2 GPUs")])
+def test_that_a_refusal_lists_what_was_asked_for(resources: Resources, needs: str) -> None:
+    error = slurm.refusal("sbatch: error: Requested node configuration is not available", resources)
+    assert error.summary == f"No node of the partition “a” has {needs} that the job asks for."
 
 
 def test_that_only_an_answer_that_got_lost_may_hide_a_job() -> None:
