@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from app.model.jobs import JobState
 from app.model.trial import TrialPhase
+from app.remote.trials.folder import Told, TrialFolder, question
 from app.remote.trials.session import TrialOverError, TrialSession, new_form
 from tests.unit.jobs.trial_site import RECIPE, BreakingLink, OwnJobs, eventually, spec
 
@@ -138,3 +139,14 @@ def test_that_a_trial_that_was_just_submitted_is_nobody_elses(new: Callable[...,
     second.begin({})
     assert folder(first) != folder(second)
     assert first.wait_until_ready(lambda _: None, NEVER).phase is TrialPhase.READY
+
+
+def test_that_no_form_gets_the_answer_to_anothers_question_of_the_same_number(tmp_path: Path) -> None:
+    trial = tmp_path / "trial"
+    (trial / "taken").mkdir(parents=True)
+    (trial / "form-b").touch()
+    (trial / "questions").write_text(question(7, {"x": 1}).line + "\n")
+    (trial / "answers").write_text('{"ready": true}\n{"n": 7, "file": "trial/answer-7.h5"}\n')
+    link = BreakingLink()
+    reply = TrialFolder(lambda: link, PurePosixPath(tmp_path), "b").ask(question(7, {"x": 2}), 0.0)
+    assert (reply.told, reply.line) == (Told.BEHIND, "7")
