@@ -266,7 +266,7 @@ def test_that_the_window_can_be_800_pixels_wide_with_a_stack_in_it(qtbot: Any, p
     who = Identity("", "1", "dr.somebody-with-a-long-name@facility.example", expires_at=time.time() + 25_000)
     monkeypatch.setattr(program.session, "identity", lambda _name: who)
     fake_sites.data.plots["far:/home/me/a.h5"] = stack(shape=(3600, 64, 48))
-    fake_sites.data.frames = np.zeros((1, 64, 48), np.uint32)
+    fake_sites.data.frames = np.broadcast_to(np.uint32(0), (3600, 64, 48))
     connect(qtbot, program)
     program.window.navigator.go_to_text("/home/me/a.h5")
     qtbot.waitUntil(lambda: program.window.current_tab is not None and program.window.current_tab.is_picture)
