@@ -199,6 +199,7 @@ def test_that_no_row_moves_while_values_are_typed_found_and_taken_back(qtbot: An
     form.facts.default_found.emit("distance", 0.9231, "from " + "entry/instrument/detector/" * 9 + "distance")
     qtbot.keyClicks(line(form, "distance"), "x")
     assert form.fields["distance"].fault
+    assert form.fields["distance"]._note.isVisible(), "empty by now, and in its place"
     qtbot.keyClicks(line(form, "frames"), "5000:")
     form.history.undo()
     QApplication.sendPostedEvents()
