@@ -49,9 +49,9 @@ def client(site: Workstation, crowd: dict[str, Job]) -> Iterator[JobClient]:
 
 @pytest.mark.parametrize(("do", "state", "words", "code", "signal"), [
     ("end", JobState.COMPLETED, "", 0, None), ("fail", JobState.FAILED, "exit code 7", 7, None),
-    ("kill the program", JobState.FAILED, "exit code 137 (killed)", 137, None),
+    ("kill the program", JobState.FAILED, "exit code 137 (killed)", 137, 9),
     ("kill the script", JobState.FAILED, "stopped by signal 9 (killed)", None, 9),
-    ("crash", JobState.FAILED, "exit code 139 (segmentation fault)", 139, None),
+    ("crash", JobState.FAILED, "exit code 139 (segmentation fault)", 139, 11),
     ("not found", JobState.FAILED, "exit code 127 (a program was not found)", 127, None),
     ("half", JobState.FAILED, "2 of 4 tasks failed: exit code 3 (tasks 1, 3)", 3, None),
     ("chain", JobState.FAILED, "step 1 of 2, Prepare: exit code 7", 7, None)])

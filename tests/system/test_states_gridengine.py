@@ -88,9 +88,9 @@ def test_that_an_exit_code_and_the_lines_that_explain_it_are_told(client: JobCli
 
 
 @pytest.mark.parametrize(("do", "code", "signal", "words"), [
-    ("kill the program", 137, None, "exit code 137 (killed)"),
+    ("kill the program", 137, 9, "exit code 137 (killed)"),
     ("kill the script", None, 9, "stopped by signal 9 (killed)"),
-    ("crash", 139, None, "exit code 139 (segmentation fault)")])
+    ("crash", 139, 11, "exit code 139 (segmentation fault)")])
 def test_that_a_signal_is_told(client: JobClient, crowd: dict[str, Job], do: str, code: int | None,
                                signal: int | None, words: str) -> None:
     assert told(client.ends(crowd[do])) == (JobState.FAILED, words, code, signal)
