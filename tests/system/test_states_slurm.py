@@ -260,7 +260,7 @@ def test_that_a_folder_that_is_purged_later_is_told_and_offers_no_result(slurm_s
     assert ended.outputs
     shutil.rmtree(ended.folder)
     with job_client(slurm_states, PROFILE) as other:
-        purged = other.jobs.job(ended.id)
+        purged = other.ends(ended)
         assert (purged.state, purged.outputs) == (ended.state, ())
         assert "its folder was removed at the site" in purged.reason
 
