@@ -7,11 +7,12 @@
 import fs from 'node:fs';
 import https from 'node:https';
 import readline from 'node:readline';
-import { createRequire } from 'node:module';
-import { webcrypto } from 'node:crypto';
+import { createRequire, register } from 'node:module';
+import * as crypto from 'node:crypto';
 
-// oidc-provider wants Node 22; Debian 12 and Ubuntu 24.04 have 18, which lacks just these two.
-globalThis.crypto ??= webcrypto;
+// oidc-provider wants Node 22; Debian 12 and Ubuntu 24.04 have 18, which lacks just these three.
+globalThis.crypto ??= crypto.webcrypto;
+if (!crypto.hash) register('./old_node_hooks.mjs', import.meta.url);
 URL.parse ??= (text, base) => (URL.canParse(text, base) ? new URL(text, base) : null);
 
 const settings = JSON.parse(process.argv[2]);
