@@ -240,6 +240,7 @@ def main() -> None:
         return
     import hdf5plugin
     begun = datetime.datetime.now(datetime.UTC)
+    from benchmarks.checkout import commit
     with tempfile.TemporaryDirectory(prefix="bs-bench-") as name:
         print(f"writing {chosen.frames} frames and the volumes", file=sys.stderr, flush=True)
         write_files(Path(name), chosen.frames, chosen.side)
@@ -249,9 +250,7 @@ def main() -> None:
                 "--threads", str(chosen.threads)]
         done = subprocess.run(argv, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     result = json.loads(done.stdout)
-    commit = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True,
-                            check=False).stdout.strip()
-    result.update({"when": begun.isoformat(timespec="seconds"), "commit": commit, "rounds": chosen.rounds,
+    result.update({"when": begun.isoformat(timespec="seconds"), "commit": commit(), "rounds": chosen.rounds,
                    "frames": chosen.frames, "side": chosen.side, "threads": chosen.threads,
                    "system": platform.platform(), "cores": os.cpu_count()})
     folder = ROOT / "benchmarks" / "results"

@@ -27,6 +27,7 @@ from benchmarks import connecting
 from benchmarks import data as datasets
 from benchmarks import links as emulated
 from benchmarks.cases import BLOCKS, CASES, DEBIAN, DOWNLOAD, GROVE, OURS, PLAIN, SSHFS, TILED
+from benchmarks.checkout import commit
 from benchmarks.goals import missed, rows_of
 from benchmarks.measuring import ALL_WAYS, measure
 from benchmarks.peers import peers_python, why_no_sshfs
@@ -78,13 +79,6 @@ def machine() -> dict[str, Any]:
                   if line.startswith("model name")), "")
     return {"python": platform.python_version(), "system": platform.platform(), "cores": os.cpu_count(),
             "processor": model, "load": os.getloadavg()}
-
-
-def commit() -> str:
-    git = ["git", "-C", str(ROOT)]
-    text = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
-    changed = subprocess.run([*git, "status", "--porcelain", "app"], capture_output=True, text=True, check=False).stdout
-    return text.strip() + ("+" if changed else "")
 
 
 def say(text: str) -> None:

@@ -172,7 +172,7 @@ def test_that_a_job_object_says_only_what_there_is_to_say() -> None:
     failed = replace(trial, state=JobState.FAILED, last_lines=("Traceback:", "The mask has 3 × 4 \x1b[2Jpixels."))
     assert job_line(failed).endswith("\n  The mask has 3 × 4 \\x1b[2Jpixels."), "the sentence says what to mend"
     assert "mask" not in job_line(replace(failed, state=JobState.RUNNING))
-    assert "a.1  failed  exit code 7" in job_line(trial, parts=True)
+    assert "a.1  failed: exit code 7" in job_line(trial, parts=True)
 
 
 def test_that_only_the_tasks_that_failed_run_again_and_the_result_is_whole(

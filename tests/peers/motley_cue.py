@@ -115,7 +115,7 @@ def install() -> Path:
             base = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else sys.executable
             for argv in ([base, "-m", "venv", str(_INSTALLED)],
                          [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries",
-                          "5", "-r", str(_REQUIREMENTS)]):
+                          "5", "--no-deps", "-r", str(_REQUIREMENTS)]):
                 result = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
                 if result.returncode != 0:
                     raise RuntimeError(f"motley-cue could not be installed:\n{result.stderr[-2000:]}")

@@ -80,7 +80,7 @@ def test_that_reconnecting_asks_nothing_and_signing_out_forgets(moonshot_site: M
 
 
 def test_that_a_server_that_does_not_wait_for_the_password_is_called_again(moonshot_site: MoonshotFacility) -> None:
-    with moonshot_site.sshd("LoginGraceTime 1") as server:
+    with moonshot_site.sshd("LoginGraceTime 4") as server:
         class Slow(FakePerson):
             def answer_prompts(self, *question: object, **more: object) -> list[str] | None:
                 deadline = 100

@@ -224,7 +224,7 @@ def check(site: SlurmFacility, client: Client, drafts: list[Draft], run: set[str
              if (found := job_of(name)) and found[0] >= earliest}
     assert not [name for name, job_id in there.items() if job_id not in index], "a job without its folder"
     assert not [name for name, job_id in there.items() if job_id in ours and name not in wanted], "a step too many"
-    assert all(job.ours for job in known.values() if (found := job_of(job.name)) and found[0] >= earliest)
+    assert all(job.ours for job in known.values() if job.id in ours)
 
 
 def ids_by_name(text: str) -> dict[str, set[str]]:

@@ -120,21 +120,21 @@ def test_that_several_environments_are_looked_at_at_once(transport: LocalTranspo
 
 def test_that_an_image_is_looked_into(transport: LocalTransport, tmp_path: Path) -> None:
     """With a runtime that only leaves its own words away: what it runs is run."""
-    (tmp_path / "podman").write_text('#!/bin/bash\nwhile [ "$1" != --rootfs ]; do shift; done; shift 2; exec "$@"\n')
+    (tmp_path / "podman").write_text('#!/bin/bash\nwhile [ "$1" != saxs:1 ]; do shift; done; shift; exec "$@"\n')
     (tmp_path / "podman").chmod(0o755)
     site = profile(f"PATH={shlex.quote(str(tmp_path))}:$PATH; {OWN}", containers="podman",
-                   images={"saxs": str(tmp_path)})
+                   images={"saxs": "saxs:1"})
     row = only(transport, site, recipe(Requirement("h5py"), image="saxs"))
     assert (row.state, row.sentence) == (SoftwareState.READY, "")
-    assert row.place == f"{tmp_path} (podman)"
+    assert row.place == "saxs:1 (podman)"
     row = only(transport, site, recipe(Requirement("nosuchone"), image="saxs"))
-    assert row.sentence == f"nosuchone is not installed in the container image {tmp_path}: ask the site to install it."
+    assert row.sentence == "nosuchone is not installed in the container image saxs:1: ask the site to install it."
 
 
 @pytest.mark.parametrize(("containers", "images", "state", "words"), [
     ("none", {"saxs": "/img"}, SoftwareState.MISSING, "runs no containers"),
     ("podman", {}, SoftwareState.MISSING, "“saxs” is not in the site's profile ([software.images])"),
-    ("podman", {"saxs": "/no/image"}, SoftwareState.MISSING, "/no/image cannot be used: it is not there"),
+    ("podman", {"saxs": "/no/image.tar"}, SoftwareState.MISSING, "/no/image.tar cannot be used: it is not there"),
     ("apptainer", {"saxs": "/etc/hostname"}, SoftwareState.UNKNOWN, "does not have what runs containers"),
 ])
 def test_that_an_image_that_cannot_be_used_is_told(transport: LocalTransport, containers: str, images: dict[str, str],
