@@ -79,7 +79,7 @@ def demo_site(folder: Path) -> Iterator[Site]:
 
 TRANSPORTS: dict[str, Callable[[Path], contextlib.AbstractContextManager[Site]]] = {
     "local": local_site, "openssh": openssh_site, "demo": demo_site}
-PYTHONS = {"own": sys.executable, "debian": DEBIAN_PYTHON}
+PYTHONS = {"own": shlex.quote(sys.executable), "debian": DEBIAN_PYTHON}
 
 
 @pytest.fixture(scope="module", params=list(TRANSPORTS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +53,7 @@ def sites(server: Sshd, folder: Path) -> Sites:
     return Sites((parse_profile(
         f'schema = 1\nname = "lab"\ntitle = "The lab"\n[ssh]\nhost = "127.0.0.1"\nport = {server.port}\n'
         f'user = "{server.user}"\nmethods = ["key"]\nhost_keys = ["{server.host_key_line}"]\n'
-        f'[agent]\npython = ["{sys.executable}"]\n[batch]\nsystem = "slurm"\npoll_s = 600\n'
+        f'[agent]\npython = ["{shlex.quote(sys.executable)}"]\n[batch]\nsystem = "slurm"\npoll_s = 600\n'
         f'[software]\nrecipes = ["{folder}"]\n', "lab.toml"),))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -90,7 +91,8 @@ class Near(NearSession):
 @pytest.fixture
 def near(qtbot: Any, tmp_path: Path) -> Iterator[Near]:
     jobs = OwnJobs(tmp_path, RECIPE)
-    connection = Connection(SiteProfile("near", agent=AgentSettings(python=(sys.executable,))), LocalTransport)
+    profile = SiteProfile("near", agent=AgentSettings(python=(shlex.quote(sys.executable),)))
+    connection = Connection(profile, LocalTransport)
     connection.open().result(20)
     made = Near(jobs, connection)
     yield made

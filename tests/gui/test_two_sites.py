@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def server(tmp_path: Path, own_home: Path) -> Iterator[Sshd]:
 def profile_text(server: Sshd) -> str:
     return (f'schema = 1\nname = "lab"\ntitle = "The lab"\ncolour = "#aa3377"\n[ssh]\nhost = "127.0.0.1"\n'
             f'port = {server.port}\nuser = "{server.user}"\nmethods = ["key"]\nhost_keys = ["{server.host_key_line}"]\n'
-            f'[agent]\npython = ["{sys.executable}"]\n[data]\nroots = ["{server.home}"]\n')
+            f'[agent]\npython = ["{shlex.quote(sys.executable)}"]\n[data]\nroots = ["{server.home}"]\n')
 
 
 def open_demo(qtbot: Any, program: Any, demo: DemoFacility) -> None:

@@ -56,7 +56,7 @@ def pam_sshd(folder: Path, *, options: Sequence[str] = (), steps: Sequence[Step]
     program.symlink_to(SSHD)
     service = Path("/etc/pam.d") / name
     script = Path(__file__).with_name("pam_prompts.py").resolve()
-    line = f"required {module} {script} {place}"
+    line = f"required {module} [{script}] [{place}]"
     service.write_text("".join(f"{kind} {line}\n" for kind in ("auth", "account", "password", "session")))
     try:
         with sshd(folder, options=[*options, "UsePAM yes", "KbdInteractiveAuthentication yes"], program=str(program),

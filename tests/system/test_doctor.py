@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shlex
 import sys
 import threading
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ from tests.peers.openid_provider import openid_provider
 from tests.peers.pki import make_pki
 from tests.peers.sshd import Sshd, at, public_line, sshd, write_private
 
-PYTHON = AgentSettings(python=(sys.executable, "/usr/bin/python3"))
+PYTHON = AgentSettings(python=(shlex.quote(sys.executable), "/usr/bin/python3"))
 
 
 class Facility:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import shlex
 import sys
 import threading
 import time
@@ -77,7 +78,7 @@ def test_that_secrets_are_nowhere_after_a_journey(slurm: SlurmFacility, provider
             "real", identity=provider.settings(), batch=BatchSettings("slurm"),
             ssh=SshSettings(slurm.host, slurm.port, "", ("certificate",), (slurm.host_key_line,),
                             certificate_authority=CertificateAuthority("conch", authority, str(provider.pki.ca))),
-            agent=AgentSettings(python=(sys.executable, "/usr/bin/python3")))
+            agent=AgentSettings(python=(shlex.quote(sys.executable), "/usr/bin/python3")))
         sites = Sites((profile,))
         person = FakePerson(on_code=provider.approve)
         assert sites.sign_in("real", FakePerson(on_page=provider.answer, way="browser")).subject == "alice"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -105,7 +106,7 @@ def test_that_every_python_is_told_with_what_it_has_and_lacks(site: Site, tmp_pa
                     "\"h5py\": \"\", \"h5py problem\": \"ImportError: libhdf5\"}\\037' \"$word\"\n")
     for file in (old, bare):
         file.chmod(0o755)
-    names = (str(old), str(bare), "no-such-python", sys.executable)
+    names = (str(old), str(bare), "no-such-python", shlex.quote(sys.executable))
     found = far_side.look_at_pythons(site, profile(agent=AgentSettings(python=names)))
     lines = found.detail.splitlines()
     assert found.state is StepState.WARNED
@@ -122,7 +123,7 @@ def test_that_packages_that_beamside_put_there_count(own_home: Path, site: Site,
     major, minor = sys.version_info[:2]
     private = own_home / ".cache" / "beamside" / f"private-{major}.{minor}-{os.uname().machine}-0123456789abcdef"
     bare = tmp_path / "bare"
-    bare.write_text(f"#!/bin/sh\nexec {sys.executable} -S \"$@\"\n")
+    bare.write_text(f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -S \"$@\"\n")
     bare.chmod(0o755)
     lacking = profile(agent=AgentSettings(python=(str(bare),)))
     found = far_side.look_at_pythons(site, lacking)
@@ -226,7 +227,7 @@ def test_that_the_batch_system_is_told_with_its_partitions(own_home: Path) -> No
 def test_that_the_agent_is_tried_in_a_folder_that_is_gone_afterwards(own_home: Path, site: Site, tmp_path: Path,
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    trial = AgentTrial(site, profile(agent=AgentSettings(python=(sys.executable,), workers=3)))
+    trial = AgentTrial(site, profile(agent=AgentSettings(python=(shlex.quote(sys.executable),), workers=3)))
     try:
         found = trial.look_at_agent()
         assert found.state is StepState.PASSED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -28,7 +29,8 @@ from app.remote.local_transport import LocalTransport
 @pytest.fixture
 def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentClient]:
     cache = tmp_path_factory.getbasetemp() / "metadata-agent"
-    profile = SiteProfile("site", agent=AgentSettings(python=(sys.executable,), cache=str(cache), workers=1))
+    agent = AgentSettings(python=(shlex.quote(sys.executable),), cache=str(cache), workers=1)
+    profile = SiteProfile("site", agent=agent)
     connection = Connection(profile, LocalTransport)
     connection.open().result(60)
     yield connection.data

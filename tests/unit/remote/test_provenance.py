@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +34,7 @@ AT = DataReference("near", PurePosixPath("/r.h5"), "/entry/process")
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
-    made = Connection(SiteProfile("near", agent=AgentSettings(python=(sys.executable,))), LocalTransport)
+    made = Connection(SiteProfile("near", agent=AgentSettings(python=(shlex.quote(sys.executable),))), LocalTransport)
     made.open().result(20)
     yield made
     made.close()
