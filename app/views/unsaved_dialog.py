@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QPushButton, QWidget
 
+from app.views.dialog_column import lay_out
 from app.views.labels import PlainLabel
 
 
@@ -31,21 +32,14 @@ class UnsavedDialog(QDialog):
         self.keep_button = QPushButton("Keep editing")
         self.save_button.setEnabled(not fault)
         self.save_button.setToolTip(self.why.text() if fault else "")
-        row = QHBoxLayout()
-        row.addStretch(1)
-        for button in (self.discard_button, self.keep_button, self.save_button):
+        buttons = (self.discard_button, self.keep_button, self.save_button)
+        for button in buttons:
             button.setAutoDefault(False)
-            row.addWidget(button)
         (self.keep_button if fault else self.save_button).setDefault(True)
         self.save_button.clicked.connect(self._save)
         self.discard_button.clicked.connect(self._discard)
         self.keep_button.clicked.connect(self.reject)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(22, 18, 22, 16)
-        column.setSpacing(10)
-        column.addWidget(self.sentence)
-        column.addWidget(self.why)
-        column.addLayout(row)
+        lay_out(self, (self.sentence, self.why), buttons)
         self.resize(460, self.sizeHint().height())
         (self.keep_button if fault else self.save_button).setFocus()
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +97,12 @@ def new_client(slurm: SlurmFacility) -> Iterator[Callable[..., Client]]:
         return client
 
     yield make
-    for client in made:
+    close(made)
+
+
+def close(clients: Iterable[Client]) -> None:
+    """With the trials that they left."""
+    for client in clients:
         client.down.clear()
         for job in client.jobs.jobs():
             if job.kind is JobKind.TRIAL and not job.state.ended:

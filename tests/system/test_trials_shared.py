@@ -14,12 +14,12 @@ import h5py
 import pytest
 
 from app.errors import StorageFullError
-from app.model.jobs import JobKind, JobState
+from app.model.jobs import JobState
 from app.model.site import DataSettings
 from app.remote.trials.session import TrialOverError, TrialSession
 from tests.peers.slurm import SlurmFacility
 from tests.peers.small_disk import small_disk
-from tests.system.test_trials import DOUBLING, PATIENCE_S, Client, folder, ready, truth, until
+from tests.system.test_trials import DOUBLING, PATIENCE_S, Client, close, folder, ready, truth, until
 
 CRASH = {"factor": 1e9}         # the program dies of a segmentation fault
 
@@ -33,12 +33,7 @@ def new_client(slurm_states: SlurmFacility) -> Iterator[Callable[..., Client]]:
         return made[-1]
 
     yield make
-    for client in made:
-        client.down.clear()
-        for job in client.jobs.jobs():
-            if job.kind is JobKind.TRIAL and not job.state.ended:
-                client.jobs.cancel(job.id)
-        client.close()
+    close(made)
 
 
 @pytest.fixture

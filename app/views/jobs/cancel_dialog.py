@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QPushButton, QWidget
 
 from app.model.jobs import Job, JobKind, JobState
 from app.model.units import clock_text
 from app.session.job_words import job_title
+from app.views.dialog_column import lay_out
 from app.views.labels import PlainLabel
 
 ASK_AFTER_S = 300.0
@@ -46,16 +47,7 @@ class CancelDialog(QDialog):
         self.keep_button.setDefault(True)
         self.keep_button.clicked.connect(self.reject)
         self.cancel_button.clicked.connect(self._confirm)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.cancel_button)
-        row.addWidget(self.keep_button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(22, 18, 22, 16)
-        column.setSpacing(10)
-        for part in (self.sentence, what):
-            column.addWidget(part)
-        column.addLayout(row)
+        lay_out(self, (self.sentence, what), (self.cancel_button, self.keep_button))
         self.resize(460, self.sizeHint().height())
 
     def _confirm(self) -> None:

@@ -4,13 +4,14 @@ thread; never waits."""
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QDialog, QFormLayout, QHBoxLayout, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QFormLayout, QPushButton, QSpinBox, QWidget
 
 from app.model.jobs import Job, JobSpec, Resources
 from app.model.text import visible
 from app.session.job_words import job_title
 from app.session.session import Session
 from app.session.vocabulary import Draft, JobService
+from app.views.dialog_column import lay_out
 from app.views.labels import PlainLabel, set_state
 from app.views.submit.form_layout import form_layout, row_label
 from app.views.submit.handing_in import HandingIn
@@ -53,18 +54,7 @@ class FinishDialog(QDialog):
         self.run_button.setDefault(True)
         self.leave_button.setAutoDefault(False)
         self.run_button.setEnabled(False)
-        row = QHBoxLayout()
-        row.addStretch(1)
-        row.addWidget(self.leave_button)
-        row.addWidget(self.run_button)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(22, 18, 22, 16)
-        column.setSpacing(10)
-        column.addWidget(self.sentence)
-        column.addWidget(self.what)
-        column.addLayout(fields)
-        column.addWidget(self.status)
-        column.addLayout(row)
+        lay_out(self, (self.sentence, self.what, fields, self.status), (self.leave_button, self.run_button))
         self.resize(500, self.heightForWidth(500))
         self._handing = HandingIn(session, service, self._asked, self, self._drafted_by)
         self._handing.said.connect(self._say)
