@@ -92,7 +92,7 @@ def report():
 {
     "end": lambda: pathlib.Path("result" + os.environ["BEAMSIDE_STEM"] + ".txt").write_text("done"),
     "fail": fail, "wait": wait, "clean up": clean_up, "obey": obey, "once": once, "fill": fill, "half": half,
-    "report": report,
+    "obey badly": lambda: (obey(), fail()), "report": report,
     "kill the program": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "kill the script": lambda: os.kill(os.getppid(), signal.SIGKILL),
     "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
@@ -146,10 +146,14 @@ class JobClient:
             if self._transport is not None:
                 self._transport.close()
 
-    def submit(self, do: str, *, recipe: str = "job", data: str = "", **wishes: Any) -> Job:
-        """Submit a job that does ``do``; ``wishes`` of a :class:`JobSpec`."""
+    def spec(self, do: str, *, recipe: str = "job", data: str = "", **wishes: Any) -> JobSpec:
+        """A job that does ``do``; ``wishes`` of a :class:`JobSpec`."""
         place = data or str(self._site.home(self._site.users[0]) / "scan.dat")
-        return self.jobs.submit(JobSpec("real", recipe, (place,), {"do": do}, **wishes))
+        return JobSpec("real", recipe, (place,), {"do": do}, **wishes)
+
+    def submit(self, do: str, **wishes: Any) -> Job:
+        """Submit :meth:`spec`."""
+        return self.jobs.submit(self.spec(do, **wishes))
 
     def until(self, job: Job, claim: Callable[[Job], bool], patience_s: float = PATIENCE_S) -> Job:
         """Look until what is told of the job is so.

@@ -142,6 +142,17 @@ def test_that_a_job_whose_predecessor_failed_is_told_from_one_that_was_cancelled
         client.submit("end", after=(crowd["fail later"].id,))
 
 
+def test_that_a_job_whose_predecessor_failed_while_it_was_submitted_is_told_likewise(client: JobClient) -> None:
+    """It never waits, so that Slurm's history knows of no dependency."""
+    first = client.waits_in(client.submit("obey badly"))
+    draft = client.jobs.prepare(client.spec("end", after=(first.id,)))
+    (Path(first.folder) / "go").touch()
+    client.ends(first)
+    second = client.jobs.submit(draft)
+    ended = client.until(second, lambda j: (Path(j.folder) / "final.json").exists())
+    assert told(ended)[:2] == (JobState.CANCELLED, "the job it waited for did not succeed")
+
+
 # -- By the user ------------------------------------------------------------------------------------------------------
 
 def test_that_a_job_waiting_for_another_says_so_and_can_be_cancelled(client: JobClient, crowd: dict[str, Job]) -> None:

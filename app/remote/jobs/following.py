@@ -299,12 +299,12 @@ class Follower:
     def _step(self, dialect: Dialect, record: JobRecord, step: RecordedStep, look: _Look) -> StepTruth:
         rows = look.live.get((record.id, step.number), {})
         scheduler_id = self._scheduler_id(dialect, record, step, look.live)
-        submitted = base_job(record, "", look.now).submitted or look.now
-        return StepTruth(step, tuple(self._part(dialect, record, step, task, rows, scheduler_id, submitted, look)
+        job = base_job(record, "", look.now)
+        return StepTruth(step, tuple(self._part(dialect, record, step, task, rows, scheduler_id, job, look)
                                      for task in step.parts()))
 
     def _part(self, dialect: Dialect, record: JobRecord, step: RecordedStep, task: int | None, rows: Rows,
-              scheduler_id: str | None, submitted: float, look: _Look) -> PartTruth:
+              scheduler_id: str | None, job: Job, look: _Look) -> PartTruth:
         key, stem = (record.id, step.number), part_stem(step.number, task)
         live, past = rows.get(task, rows.get(None)), self._past_row(record.id, step, task)
         tail = self._tails.get((*key, task), (0.0, LogTail()))[1]
@@ -316,8 +316,10 @@ class Follower:
             look.wrong is None, self._questions.kept, lately, dialect.end_told_by_log(tail.text),
             any(words in tail.text for words in _NO_ROOM) or (tail.free_kb is not None
                                                               and tail.free_kb < _LITTLE_ROOM_KB),
-            step.resources.memory_mb, known_s=look.now - self._first_seen.setdefault(record.id, look.now))
-        return judge(JobPart(step.name, task, JobState.CREATED, scheduler_id), seen, submitted, look.now)
+            step.resources.memory_mb, known_s=look.now - self._first_seen.setdefault(record.id, look.now),
+            waits=step.number > 1 or bool(job.after))
+        return judge(JobPart(step.name, task, JobState.CREATED, scheduler_id), seen, job.submitted or look.now,
+                     look.now)
 
     def _read_logs(self, records: Mapping[str, JobRecord], unsure: Mapping[str, list[StepTruth]]) -> None:
         """Read the ends of the logs of parts that failed, or whose own record is missing."""

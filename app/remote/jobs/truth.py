@@ -13,7 +13,7 @@ from typing import Any
 
 from app.model.jobs import JobPart, JobState
 from app.remote.jobs.words import memory_words, moment, reading
-from app.remote.scheduler.states import JobRow, exit_words, signal_of
+from app.remote.scheduler.states import BY_SYSTEM, NOT_REACHED, JobRow, exit_words, signal_of
 
 _JUST_NOW_S = 60.0
 _NEVER_SUBMITTED_S = 180.0
@@ -39,6 +39,7 @@ class Evidence:
         memory_limit_mb: what it may use.
         ours: it has a folder, where a cancellation with this program is noted.
         known_s: for how long this program has seen its folder.
+        waits: it starts only after another part or job has succeeded.
     """
 
     status: Mapping[str, Any]
@@ -54,6 +55,7 @@ class Evidence:
     memory_limit_mb: int | None = None
     ours: bool = True
     known_s: float = 1e9
+    waits: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,9 @@ def _in_full(part: JobPart, seen: Evidence) -> str:
     """The reason of an end with what else is known: memory in numbers, a full disk."""
     reason = part.reason
     used = reading(seen.usage.get("most_mb"))
-    if part.state is JobState.CANCELLED and reason.startswith("cancelled by"):
+    if reason == BY_SYSTEM and not seen.cancelled and _never_reached(part, seen):
+        reason = NOT_REACHED
+    elif part.state is JobState.CANCELLED and reason.startswith("cancelled by"):
         reason = "cancelled" if seen.cancelled else reason
     elif part.state is JobState.CANCELLED and reason == "cancelled" and not seen.cancelled and seen.ours:
         reason = "cancelled outside of Beamside"
@@ -231,6 +235,14 @@ def _in_full(part: JobPart, seen: Evidence) -> str:
             told = f"its own record could not be written: {told}"
         reason = f"{reason}; {told}" if reason else told
     return reason
+
+
+def _never_reached(part: JobPart, seen: Evidence) -> bool:
+    """Whether the batch system gave up a part of its own accord since what it waits for did not succeed.
+
+    The list says so; the history may not, of a part that was submitted when that had failed already.
+    """
+    return part.started is None and (seen.waits or (seen.live is not None and seen.live.reason == NOT_REACHED))
 
 
 def _whole(value: Any) -> int | None:

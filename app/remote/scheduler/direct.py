@@ -20,7 +20,7 @@ from app.model.jobs import Account, JobState, Partition, Resources
 from app.remote.scheduler.fields import fields, number, plain
 from app.remote.scheduler.options import checked_ids, checked_name, checked_names, checked_script, positive
 from app.remote.scheduler.refusals import refused
-from app.remote.scheduler.states import AFTER, JobRow, StepWish, exit_words
+from app.remote.scheduler.states import AFTER, NOT_REACHED, JobRow, StepWish, exit_words
 
 PARTITION = "direct"
 _MOST_TASKS = 10_000
@@ -28,7 +28,7 @@ _FIELDS = 13
 _HOW = {"completed": JobState.COMPLETED, "failed": JobState.FAILED, "cancelled": JobState.CANCELLED}
 _WHY = {"held": "held by you", "after": "waiting for another job", "queue": "other jobs of yours come first",
         "time": "the time limit was reached", "memory": "the memory limit was exceeded", "cancelled": "cancelled",
-        "dependency": "the job it waited for did not succeed", "restarted": "the machine was restarted while it ran",
+        "dependency": NOT_REACHED, "restarted": "the machine was restarted while it ran",
         "lost": "it was killed, and what watched over it, too", "start": "it could not be started"}
 
 

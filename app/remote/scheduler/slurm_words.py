@@ -12,7 +12,7 @@ from app.errors import BeamsideError
 from app.model.jobs import JobState, Resources
 from app.remote.scheduler.fields import plain
 from app.remote.scheduler.refusals import Refusals, asked_words
-from app.remote.scheduler.states import JobRow, exit_words
+from app.remote.scheduler.states import BY_SYSTEM, NOT_REACHED, JobRow, exit_words
 
 _UNREACHABLE = re.compile(r"Unable to contact slurm controller|Socket timed out|Connection (refused|timed out)|"
                           r"Zero Bytes were transmitted|slurm_persist_conn_open|temporarily unable|"
@@ -175,12 +175,16 @@ def reason_words(text: str, reason: str, exit_code: int | None, signal: int | No
 
 
 def _cancelled(text: str, reason: str, past: bool) -> str:
-    """``past``: in the history, which keeps the last reason to wait and names who cancelled, unless it was Slurm."""
-    if reason == "DependencyNeverSatisfied" or (past and reason == "Dependency" and text.split()[1:2] != ["by"]):
-        return "the job it waited for did not succeed"
-    if text.split()[1:2] == ["by"] and text.split()[2:3] == ["0"]:
+    """``past``: in the history, which keeps the last reason to wait and names who cancelled, unless it was Slurm.
+
+    Slurm cancels what can never start; a job whose predecessor had failed before it was submitted never waited.
+    """
+    by_slurm = past and text == "CANCELLED"
+    if reason == "DependencyNeverSatisfied" or (by_slurm and reason == "Dependency"):
+        return NOT_REACHED
+    if text.split()[1:3] == ["by", "0"]:
         return "cancelled by the facility"
-    return "cancelled"
+    return BY_SYSTEM if by_slurm else "cancelled"
 
 
 def _limit_words(key: str) -> str | None:

@@ -9,6 +9,8 @@ from app.model.jobs import JobState, Resources
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 AFTER = "{after}"       # in an argument list: the id of the step before, known only at the site
+NOT_REACHED = "the job it waited for did not succeed"
+BY_SYSTEM = "cancelled by the batch system"
 
 
 @dataclass(frozen=True)

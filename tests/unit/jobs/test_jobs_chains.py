@@ -282,6 +282,28 @@ def test_that_failed_tasks_are_named_with_their_reasons_and_the_log_of_one(
     assert service.log(job.id, part=JobPart("each", 4, JobState.FAILED)) == ""
 
 
+@pytest.mark.parametrize(("state", "reason", "cancelled", "words"), [
+    ("CANCELLED", "DependencyNeverSatisfied", False, "the job it waited for did not succeed"),
+    ("CANCELLED", "Dependency", False, "the job it waited for did not succeed"),
+    ("CANCELLED", "None", False, "the job it waited for did not succeed"),
+    ("CANCELLED", "Priority", False, "the job it waited for did not succeed"),
+    ("CANCELLED", "None", True, "cancelled"),
+    ("CANCELLED by 1001", "Dependency", False, "cancelled outside of Beamside"),
+    ("CANCELLED by 1001", "Dependency", True, "cancelled"),
+    ("CANCELLED by 0", "None", False, "cancelled by the facility")])
+def test_that_a_step_given_up_by_the_batch_system_is_told_from_one_that_somebody_cancelled(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, state: str, reason: str, cancelled: bool,
+        words: str) -> None:
+    """The history keeps the last reason to wait: none where the step before had failed before this one waited."""
+    job = service.submit(spec)
+    if cancelled:
+        service.cancel(job.id)
+    for task in range(1, 5):
+        slurm.end_task("100", task, "FAILED", "7:0")
+    slurm.end("101", state, reason=reason, start="None")
+    assert service.job(job.id).parts[4].reason == words
+
+
 def test_that_a_half_failed_array_that_still_runs_is_running_and_says_so(
         service: JobService, spec: JobSpec, slurm: FakeSlurm) -> None:
     job = service.submit(spec)

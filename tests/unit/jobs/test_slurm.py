@@ -327,7 +327,9 @@ def test_that_a_site_without_batch_system_says_so_in_one_sentence() -> None:
     (live(state="CANCELLED", reason="Dependency"), "cancelled"),
     (live(state="CANCELLED", reason="DependencyNeverSatisfied"), "the job it waited for did not succeed"),
     (past(state="CANCELLED by 1001", reason="Dependency"), "cancelled"),
-    (past(state="CANCELLED", reason="Dependency"), "the job it waited for did not succeed")])
+    (past(state="CANCELLED", reason="Dependency"), "the job it waited for did not succeed"),
+    (past(state="CANCELLED", reason="None"), "cancelled by the batch system"),
+    (past(state="CANCELLED by 0", reason="None"), "cancelled by the facility")])
 def test_that_cancelling_a_job_that_waits_is_no_failure_of_what_it_waits_for(row: str, words: str) -> None:
     """As 22.05 tells them: the last reason to wait stays with a job that its user cancelled."""
     (found,) = slurm.parse_history(row) if row.count(US) == past().count(US) else slurm.parse_list(row)
