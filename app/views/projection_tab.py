@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFileDialog, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMenu, QVBoxLayout, QWidget
 
 from app.model.data import Block, DataReference
 from app.model.plot import PlotDescription, View
@@ -31,6 +31,7 @@ from app.viz.choices import ViewChoices
 from app.viz.exactness_words import missing_words
 from app.viz.icons import set_icon
 from app.viz.progress_strip import ProgressStrip
+from app.viz.save_dialog import ask_for_file
 from app.viz.stack_view import StackView
 
 _OUTDATED = "of the file as it was: it has changed since"
@@ -207,15 +208,7 @@ class ProjectionTab(PictureTab):
             FutureWatcher(save_projection(shown, path), self, self._saved, self._not_saved)
 
     def _ask_where_to_save(self, _checked: bool = False) -> None:
-        dialog = QFileDialog(self, "Save numbers", f"{self.operation.value}.npy", "NumPy array (*.npy)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("npy")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._save_chosen)
-        dialog.open()
-
-    def _save_chosen(self, path: str) -> None:
-        self.save_numbers(Path(path))
+        ask_for_file(self, "Save numbers", "NumPy array", "npy", self.save_numbers, f"{self.operation.value}.npy")
 
     def _saved(self, path: Path) -> None:
         self.strip.show_idle(f"{self.strip.text.split(' · saved')[0]} · saved as {visible(path.name)}",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -193,20 +192,12 @@ class CurveView(Themed):
 
     # -- taking away
 
-    def save_png(self, path: Path) -> bool:
-        """Save the diagram at the screen's resolution; False when it could not be written."""
-        return self._export.save_png(path)
-
     def copy(self) -> None:
         self._export.copy()
 
     def copy_values(self) -> None:
         """Put the numbers on the clipboard, parted by tabs."""
         self._values.copy(self._columns())
-
-    def save_values(self, path: Path) -> bool:
-        """Save the numbers as CSV; False when it could not be written."""
-        return self._values.save(path, self._columns())
 
     # -- looks
 

@@ -283,9 +283,10 @@ class HistogramPlot(QWidget):
         return float(10.0**laid_out) if self._spread() else laid_out
 
     def _line_at(self, x: float) -> int | None:
-        if self._limits is None:
+        lines = [place for which in (0, 1) if (place := self.line_position(which)) is not None]
+        if not lines:
             return None
-        distances = [abs(self._to_pixel(value) - x) for value in self._limits]
+        distances = [abs(place - x) for place in lines]
         nearest = int(np.argmin(distances))
         return nearest if distances[nearest] <= _GRAB_PIXELS else None
 

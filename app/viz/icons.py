@@ -46,11 +46,6 @@ def retint_icons() -> None:
     _palette.changed.emit()
 
 
-def icon_names() -> tuple[str, ...]:
-    """Every name :func:`icon` knows."""
-    return tuple(sorted(path.stem for path in resource_path("icons").glob("*.svg")))
-
-
 def app_icon() -> QIcon:
     """The icon of the program, in its own colours."""
     return _tinted("beamside", "", "")

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication, QPixmap
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.viz.overlay import Overlay
+from app.viz.save_dialog import ask_for_file, told_if_not_written
 
 
 class PictureExport(QObject):
@@ -24,10 +25,6 @@ class PictureExport(QObject):
         self._source = source
         self._overlay = overlay
 
-    def save_png(self, path: Path) -> bool:
-        """False when it could not be written."""
-        return bool(self._picture().save(str(path), "PNG"))
-
     def copy(self) -> None:
         QGuiApplication.clipboard().setPixmap(self._picture())
 
@@ -37,13 +34,9 @@ class PictureExport(QObject):
 
     def ask_where_to_save(self) -> None:
         """Open a file dialog; it does not block."""
-        dialog = QFileDialog(self._source, "Save picture", "", "PNG picture (*.png)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("png")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._on_chosen)
-        dialog.open()
+        ask_for_file(self._source, "Save picture", "PNG picture", "png",
+                     told_if_not_written(self._write, "picture", self._overlay))
 
-    def _on_chosen(self, path: str) -> None:
-        if not self.save_png(Path(path)):
-            self._overlay.show_message(f"The picture could not be written to {path}. Choose a folder you may write to.")
+    def _write(self, path: Path) -> None:
+        if not self._picture().save(str(path), "PNG"):
+            raise OSError(f"{path} could not be written")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -237,10 +236,6 @@ class StackView(QWidget):
         self.image.reset_zoom()
 
     # -- taking away
-
-    def save_png(self, path: Path) -> bool:
-        """Save picture, axes and colour bar at the screen's resolution; False when it could not be written."""
-        return self._export.save_png(path)
 
     def copy(self) -> None:
         """Put the same picture on the clipboard."""

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.viz.numbers import exact_number
 from app.viz.overlay import Overlay
+from app.viz.save_dialog import ask_for_file, told_if_not_written
 
 Columns = Sequence[tuple[str, np.ndarray]]
 
@@ -25,32 +26,17 @@ class ValuesExport(QObject):
         super().__init__(source)
         self._source = source
         self._overlay = overlay
-        self._columns: Columns = ()
 
     def copy(self, columns: Columns) -> None:
         QGuiApplication.clipboard().setText(table_text(columns, "\t"))
 
     def ask_where_to_save(self, columns: Columns) -> None:
         """Open a file dialog; it does not block."""
-        self._columns = columns
-        dialog = QFileDialog(self._source, "Save values", "", "Comma-separated values (*.csv)")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("csv")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._on_chosen)
-        dialog.open()
-
-    def save(self, path: Path, columns: Columns) -> bool:
-        """False when it could not be written."""
-        try:
+        def write(path: Path) -> None:
             path.write_text(table_text(columns, ","), "utf-8")
-        except OSError:
-            return False
-        return True
 
-    def _on_chosen(self, path: str) -> None:
-        if not self.save(Path(path), self._columns):
-            self._overlay.show_message(f"The values could not be written to {path}. Choose a folder you may write to.")
+        ask_for_file(self._source, "Save values", "Comma-separated values", "csv",
+                     told_if_not_written(write, "values", self._overlay))
 
 
 def table_text(columns: Columns, separator: str) -> str:

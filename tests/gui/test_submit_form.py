@@ -431,7 +431,8 @@ def test_that_inputs_are_added_ordered_and_taken_out(qtbot: Any, form: SubmitDia
 
 
 def test_that_more_inputs_than_the_recipe_takes_are_told(form: SubmitDialog, fake_sites: FakeSites) -> None:
-    form.inputs_field.set_inputs([DataReference("far", PurePosixPath(f"/data/{n}.h5")) for n in range(4)])
+    while len(form.inputs) < 4:
+        form.inputs_field.add(DataReference("far", PurePosixPath(f"/data/{len(form.inputs)}.h5")))
     form.submit_button.click()
     assert form.sentence == "Reduction takes at most 3 inputs, not 4."
     assert fake_sites.batch.submitted == []

@@ -109,11 +109,6 @@ class InputsField(QWidget):
         self._list.setCurrentRow(self._list.count() - 1)
         self._tell()
 
-    def set_inputs(self, inputs: Sequence[DataReference]) -> None:
-        """Others, for the person."""
-        self._put(inputs)
-        self._tell()
-
     def restore(self, state: Any) -> None:
         self._put(state)
         self.changed.emit()

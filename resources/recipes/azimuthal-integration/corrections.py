@@ -8,7 +8,7 @@ import sys
 
 import h5py
 import numpy as np
-from beamside_job import Fault, Source, ancestor, groups, member, the_detector, without_sentinels
+from beamside_job import Fault, Source, ancestor, changed, groups, member, the_detector, without_sentinels
 
 
 class Corrections:
@@ -205,12 +205,6 @@ def _transmission(source, parameters):
     number, name = parameters["transmission"], parameters["transmission_data"]
     values = _per_frame(source, name, "transmission") if name else np.ones(len(source))
     return values * number if number is not None else values
-
-
-def changed(place):
-    """When the file of a place was last written; ``None``: it is not there."""
-    path = place.partition("::/")[0]
-    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
 
 
 def _by(shape):

@@ -8,9 +8,8 @@ import re
 
 import pyFAI
 import pyFAI.detectors
-from beamside_job import Fault, ancestor, length, scalar, the_detector, unit_of, wavelength
+from beamside_job import Fault, ancestor, changed, length, scalar, the_detector, unit_of, wavelength
 from beamside_metadata import HC_EV_M, PER_METRE
-from corrections import changed
 
 try:
     from pyFAI.integrator.azimuthal import AzimuthalIntegrator

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyFAI
-from beamside_job import Fault, now, select_frames, sources, write_provenance
-from corrections import changed
+from beamside_job import Fault, changed, now, select_frames, sources, write_provenance
 from reduction import Reducer
 from results import describe, write_axes
 

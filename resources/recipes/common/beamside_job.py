@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import sys
 
-from beamside_task import Fault, Progress, Task, main, now, sentence, whole_file, write_provenance
+from beamside_task import Fault, Progress, Task, changed, main, now, sentence, whole_file, write_provenance
 
 try:
     from beamside_frames import Source, beyond, open_hdf5, read_ahead, select_frames, sources, without_sentinels
@@ -49,6 +49,6 @@ try:
 except ImportError as missing:      # h5py or numpy: here, because no program of ours runs yet
     sys.exit(sentence(missing))
 
-__all__ = ["Fault", "Progress", "Source", "Task", "ancestor", "beyond", "groups", "length", "main", "member", "now",
-           "only", "open_hdf5", "read_ahead", "scalar", "select_frames", "sentence", "sources", "text_of",
+__all__ = ["Fault", "Progress", "Source", "Task", "ancestor", "beyond", "changed", "groups", "length", "main", "member",
+           "now", "only", "open_hdf5", "read_ahead", "scalar", "select_frames", "sentence", "sources", "text_of",
            "the_detector", "unit_of", "wavelength", "whole_file", "without_sentinels", "write_provenance"]

@@ -140,6 +140,14 @@ def whole_file(path):
             os.unlink(part)
 
 
+def changed(place):
+    """When the file of a place (``FILE[::/path]``) was last written, nanoseconds; ``None``: it is not there."""
+    try:
+        return os.stat(place.partition("::/")[0]).st_mtime_ns
+    except OSError:
+        return None
+
+
 def now():
     """The time as ISO 8601 with the zone."""
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")

@@ -14,7 +14,7 @@ import numpy as np
 import tomo_centre
 import tomo_methods
 import tomo_prepared
-from beamside_job import now
+from beamside_job import changed, now
 from tomo_fields import Fields, FieldsAsNeeded
 from tomo_prepared import chosen_row, provenance
 from tomo_rows import memory_bytes
@@ -95,7 +95,8 @@ def _key(made_of):
     name, values, keys = made_of
     if keys != SCAN and values.get("phase") != "paganin":       # what only phase retrieval looks at
         keys = [key for key in keys if key not in ("energy", "distance", "pixel_size", "delta_beta")]
-    return json.dumps([name, {k: values.get(k) for k in keys}], sort_keys=True)
+    written = changed(values["angles_file"]) if values.get("angles_file") else None
+    return json.dumps([name, {k: values.get(k) for k in keys}, "angles_file" in keys and written], sort_keys=True)
 
 
 def _kept(what, made_of, make):

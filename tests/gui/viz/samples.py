@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PySide6.QtCore import QPoint, QPointF
+from PySide6.QtCore import QPoint, QPointF, SignalInstance
 from PySide6.QtGui import QColor, QImage
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QLabel, QWidget
 
 from app.model.data import Block, DataReference, Exactness, Reduction, Selection, Statistics
 from app.model.plot import PlotDescription, View
@@ -63,3 +63,16 @@ def colour_at(widget: QWidget, point: QPoint) -> tuple[int, int, int]:
     ratio = picture.devicePixelRatio()
     colour = QColor(picture.pixel(int(point.x() * ratio), int(point.y() * ratio)))
     return colour.red(), colour.green(), colour.blue()
+
+
+def save_through_dialog(view: QWidget, button: SignalInstance, path: Path) -> None:
+    """Press ``button``, and choose ``path`` in the dialog that it opens."""
+    button.emit()
+    (dialog,) = (found for found in view.findChildren(QFileDialog) if found.isVisible())
+    dialog.fileSelected.emit(str(path))
+    dialog.close()
+
+
+def messages(view: QWidget) -> str:
+    """The sentences that lie over a view."""
+    return " ".join(label.text() for label in view.findChildren(QLabel) if label.isVisible() and len(label.text()) > 40)

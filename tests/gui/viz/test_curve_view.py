@@ -17,7 +17,7 @@ from app.viz.curve_axes import _power_of_ten
 from app.viz.curve_view import MAX_OVERLAID, CurveView
 from app.viz.curves import Curve
 from app.viz.theme import theme_of
-from tests.gui.viz.samples import colours_of
+from tests.gui.viz.samples import colours_of, messages, save_through_dialog
 
 Q = np.geomspace(0.05, 5, 200)
 I = 1e3 * np.exp(-Q**2)  # noqa: E741  the quantity's name
@@ -184,7 +184,7 @@ def test_that_empty_and_invalid_curves_do_no_harm(qtbot: QtBot) -> None:
 def test_that_a_diagram_is_saved(qtbot: QtBot, tmp_path: Path) -> None:
     view = shown(qtbot)
     view.show_curve(Q, I)
-    assert view.save_png(tmp_path / "curve.png")
+    save_through_dialog(view, view.toolbar.save_requested, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 1000
 
 
@@ -217,10 +217,12 @@ def test_that_values_leave_without_loss_and_invalid_ones_leave_a_gap(qtbot: QtBo
     stored = np.array([2**63 + 1, 2**64 - 1, 7], "u8")
     view.show_curve(np.array([0.1, 0.2, 0.3]), stored, valid=stored != 2**64 - 1)
     assert np.isnan(view.curves[0].y[1])
-    assert view.save_values(tmp_path / "values.csv")
+    save_through_dialog(view, view.toolbar.save_values_requested, tmp_path / "values.csv")
     lines = (tmp_path / "values.csv").read_text("utf-8").splitlines()
     assert lines == ["q (1/nm),I (1/cm)", "0.1,9223372036854775809", "0.2,18446744073709551615", "0.3,7"]
-    assert not view.save_values(tmp_path / "no" / "values.csv")
+    assert not messages(view)
+    save_through_dialog(view, view.toolbar.save_values_requested, tmp_path / "no" / "values.csv")
+    assert "could not be written" in messages(view)
 
 
 def test_that_a_curve_to_compare_with_is_faint_and_behind(qtbot: QtBot) -> None:

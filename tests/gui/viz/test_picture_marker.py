@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from app.model.marks import REGION_COLOURS, Marks, ProfileLine, Region
 from app.viz.mark_shapes import LINE, handles_of
 from app.viz.stack_view import StackView
-from tests.gui.viz.samples import block_of, pixel_at, stack_description, statistics_of
+from tests.gui.viz.samples import block_of, pixel_at, save_through_dialog, stack_description, statistics_of
 
 SHAPE = (80, 120)
 LEFT, SHIFT, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
@@ -286,10 +286,10 @@ def test_that_a_place_gone_to_is_in_the_middle_and_ringed(marked: Marked, qtbot:
 
 def test_that_a_saved_picture_has_the_marks_without_handles(marked: Marked, tmp_path: Path) -> None:
     view = marked.view
-    assert view.save_png(tmp_path / "plain.png")
+    save_through_dialog(view, view.toolbar.save_requested, tmp_path / "plain.png")
     marked.show(Marks((HERE,), ProfileLine((60.0, 20.0), (60.0, 90.0))), 1)
     view.line_pane.hide()
-    assert view.save_png(tmp_path / "marked.png")
+    save_through_dialog(view, view.toolbar.save_requested, tmp_path / "marked.png")
     handle = view.image.canvas.mapTo(view.image, marked.at(20, 30))
     pictures = [QImage(str(tmp_path / name)) for name in ("plain.png", "marked.png")]
     assert pictures[0] != pictures[1]

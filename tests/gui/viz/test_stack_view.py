@@ -18,7 +18,14 @@ from app.model.limits import LimitsRule
 from app.viz.choices import ViewChoices
 from app.viz.overlay import LOADING_DELAY_MS
 from app.viz.stack_view import StackView
-from tests.gui.viz.samples import block_of, pixel_at, stack_description, statistics_of
+from tests.gui.viz.samples import (
+    block_of,
+    messages,
+    pixel_at,
+    save_through_dialog,
+    stack_description,
+    statistics_of,
+)
 
 SHAPE = (7, 40, 60)
 
@@ -300,9 +307,11 @@ def test_that_hiding_stops_playing(stack: StackView) -> None:
 
 def test_that_the_picture_can_be_saved_and_copied(stack: StackView, tmp_path: Path) -> None:
     stack.show_block(frame(ramp(1000)), (0,))
-    assert stack.save_png(tmp_path / "a.png")
+    save_through_dialog(stack, stack.toolbar.save_requested, tmp_path / "a.png")
     assert not QImage(str(tmp_path / "a.png")).isNull()
-    assert not stack.save_png(tmp_path / "missing" / "a.png")
+    assert not messages(stack)
+    save_through_dialog(stack, stack.toolbar.save_requested, tmp_path / "missing" / "a.png")
+    assert "could not be written" in messages(stack)
     stack.copy()
     assert not QGuiApplication.clipboard().image().isNull()
 

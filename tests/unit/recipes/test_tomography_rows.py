@@ -42,7 +42,9 @@ def counted_raw(self, number):
 Source.raw = counted_raw
 counts, wholes = [], []
 try:
-    for values in QUESTIONS:
+    for values, files in zip(QUESTIONS, FILES):
+        for name, text in files.items():
+            open(name, "w").write(text)
         task = Task({"inputs": [SCAN], "parameters": values}, {"BEAMSIDE_STEP": "trial", "BEAMSIDE_CPUS": "1"})
         reads.clear(); whole.clear()
         with h5py.File("answer.h5", "w") as task.answer:
@@ -75,7 +77,12 @@ def asked(environment: Environment, folder: Path, scan: Path, *questions: dict[s
     """What each question had to read, and its slice."""
     recipe = shipped_recipes()["tomography"]
     values = [dict(complete(recipe, {**VALUES, **question})) for question in questions]
-    told = environment.evaluate(folder, f"SCAN = {str(scan)!r}\nQUESTIONS = {values!r}\n{ASK}")
+    return _asked(environment, folder, scan, values, [{} for _ in values])
+
+
+def _asked(environment: Environment, folder: Path, scan: Path, values: list[dict[str, Any]],
+           files: list[dict[str, str]]) -> tuple[Any, np.ndarray]:
+    told = environment.evaluate(folder, f"SCAN = {str(scan)!r}\nQUESTIONS = {values!r}\nFILES = {files!r}\n{ASK}")
     return told, np.load(folder / "slices.npy")
 
 
@@ -307,3 +314,15 @@ except Fault as fault:
 """).result
     assert said.endswith("scan.nx::/entry/instrument/detector/data was never written: the scan may have been stopped.")
     assert said.startswith("Frame 50 ")
+
+
+def test_that_a_file_of_angles_that_was_written_anew_is_read_anew(environment: Environment, tmp_path: Path) -> None:
+    recipe, scan = shipped_recipes()["tomography"], nxtomo(tmp_path / "scan.nx", TRUTH)
+    angles = str(tmp_path / "angles.txt")
+    values = dict(complete(recipe, {**VALUES, "angles_file": angles, "centre": 45.0}))
+    texts = ["\n".join(f"{angle}" for angle in sign * np.asarray(TRUTH.angles)) for sign in (1, -1)]
+    _, slices = _asked(environment, tmp_path, scan, [values] * 4,
+                       [{angles: texts[0]}, {angles: texts[1]}, {}, {angles: texts[0]}])
+    assert not np.allclose(slices[0], slices[1], atol=1e-3)
+    assert np.array_equal(slices[1], slices[2])
+    assert np.array_equal(slices[0], slices[3])
