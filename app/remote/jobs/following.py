@@ -20,13 +20,14 @@ from app.recipes.recipe import Recipe
 from app.remote.jobs.batch_system import BatchSystem
 from app.remote.jobs.foreign import ForeignJobs, Rows
 from app.remote.jobs.history_questions import HistoryQuestions
+from app.remote.jobs.log_tails import LogTails
 from app.remote.jobs.lost import ended_or_unknown, is_lost, names_of_lost, steps_of_lost
 from app.remote.jobs.names import is_keeper, job_name, job_of, part_stem
 from app.remote.jobs.pace import Pace
 from app.remote.jobs.parts import StepTruth, combine, failing
 from app.remote.jobs.reading import JobReader, JobRecord
 from app.remote.jobs.record import RecordedStep, base_job, final_job, final_json, outputs_of, recorded_steps
-from app.remote.jobs.store import JobStore, LogTail
+from app.remote.jobs.store import JobStore
 from app.remote.jobs.submission_text import BETWEEN
 from app.remote.jobs.truth import Evidence, PartTruth, judge
 from app.remote.jobs.whose import own_status, submitted_id
@@ -37,14 +38,9 @@ from app.remote.scheduler.states import JobRow
 
 _log = logging.getLogger(__name__)
 NEWEST = 1000
-_LOG_LINES = 300
-_LOGS_OF_ONE_JOB = 8
-_LOG_FRESH_S = 60.0
 _HISTORY_LAGS_S = 15.0
 _STATUS_LAGS_S = 5.0            # without a history: what the job says of itself was read before the list
 _INTERRUPTED_S = 180.0
-_LITTLE_ROOM_KB = 1024
-_NO_ROOM = ("No space left on device", "Disk quota exceeded")
 _GONE = "its folder was removed at the site"
 
 _Key = tuple[str, int]                      # id and step
@@ -85,7 +81,7 @@ class Follower:
         self._final: set[str] = set()
         self._seen_live: set[_Key] = set()
         self._past: dict[_PartKey, JobRow] = {}
-        self._tails: dict[_PartKey, tuple[float, LogTail]] = {}
+        self._tails = LogTails(store)
         self._unrecorded: set[str] = set()
         self._first_seen: dict[str, float] = {}
         self._shown: object = None
@@ -277,8 +273,8 @@ class Follower:
             else:
                 unsure[job_id] = [self._step(dialect, record, step, look) for step in self._steps(record, look.live)]
         if look.wrong is None:
-            self._read_logs(look.records, unsure)
-        told = {key[0] for key in self._tails}
+            self._tails.read(look.records, unsure)
+        told = self._tails.jobs()
         ended: dict[str, Job] = {}
         found: dict[str, str] = {}
         for job_id, steps in unsure.items():
@@ -307,40 +303,17 @@ class Follower:
               scheduler_id: str | None, job: Job, look: _Look) -> PartTruth:
         key, stem = (record.id, step.number), part_stem(step.number, task)
         live, past = rows.get(task, rows.get(None)), self._past_row(record.id, step, task)
-        tail = self._tails.get((*key, task), (0.0, LogTail()))[1]
         lately = (((live is not None and live.state.ended) or (live is None and key in self._seen_live))
                   and past is None
                   and self._questions.waiting_s(key) < (_HISTORY_LAGS_S if self._questions.kept else _STATUS_LAGS_S))
         seen = Evidence(
             record.status.get(stem, {}), record.usage.get(stem, {}), live, past, record.cancelled is not None,
-            look.wrong is None, self._questions.kept, lately, dialect.end_told_by_log(tail.text),
-            any(words in tail.text for words in _NO_ROOM) or (tail.free_kb is not None
-                                                              and tail.free_kb < _LITTLE_ROOM_KB),
+            look.wrong is None, self._questions.kept, lately,
+            dialect.end_told_by_log(self._tails.text(*key, task)), self._tails.no_room(*key, task),
             step.resources.memory_mb, known_s=look.now - self._first_seen.setdefault(record.id, look.now),
             waits=step.number > 1 or bool(job.after))
         return judge(JobPart(step.name, task, JobState.CREATED, scheduler_id), seen, job.submitted or look.now,
                      look.now)
-
-    def _read_logs(self, records: Mapping[str, JobRecord], unsure: Mapping[str, list[StepTruth]]) -> None:
-        """Read the ends of the logs of parts that failed, or whose own record is missing."""
-        now, wanted = time.monotonic(), []
-        for job_id, steps in unsure.items():
-            record, count = records[job_id], 0
-            for step in steps:
-                for truth in step.parts:
-                    key = (job_id, step.step.number, truth.part.task)
-                    stem = part_stem(step.step.number, truth.part.task)
-                    own_end = record.status.get(stem, {}).get("state") == "ended"
-                    bad = truth.state in (JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN)
-                    if record.gone or not (bad or (truth.state is JobState.COMPLETED and not own_end)):
-                        continue
-                    count += 1
-                    if count <= _LOGS_OF_ONE_JOB and now - self._tails.get(key, (-1e9, LogTail()))[0] > _LOG_FRESH_S:
-                        wanted.append(key)
-        logs = [records[job_id].folder / recorded_steps(records[job_id])[step - 1].log(task)
-                for job_id, step, task in wanted]
-        for key, tail in zip(wanted, self._store.log_tails(logs, _LOG_LINES), strict=True):
-            self._tails[key] = (now, tail)
 
     def _combined(self, record: JobRecord, steps: list[StepTruth], look: _Look) -> tuple[Job, bool]:
         job, over = combine(base_job(record, self._profile.name, look.now), steps, record)
@@ -349,8 +322,7 @@ class Follower:
             job = replace(job, outputs=outputs_of(record, self._profile.name, recipe))
         elif job.state in (JobState.FAILED, JobState.CANCELLED, JobState.UNKNOWN) and (bad := failing(steps)):
             step, part = bad
-            tail = self._tails.get((record.id, step.number, part.task), (0.0, LogTail()))[1].text
-            job = replace(job, last_lines=explaining_lines(tail))
+            job = replace(job, last_lines=explaining_lines(self._tails.text(record.id, step.number, part.task)))
         if job.state is JobState.QUEUED and job.after and not job.reason:
             job = replace(job, reason="waiting for another job")    # before the batch system says so
         if record.submitted is None and len(steps) > 1 and look.now - (job.submitted or look.now) > _INTERRUPTED_S:
@@ -373,7 +345,7 @@ class Follower:
         for job_id in ended:
             self._final.add(job_id)
             self._past = {key: row for key, row in self._past.items() if key[0] != job_id}
-            self._tails = {key: tail for key, tail in self._tails.items() if key[0] != job_id}
+            self._tails.drop(job_id)
             self._seen_live = {key for key in self._seen_live if key[0] != job_id}
         if not lines:
             return
