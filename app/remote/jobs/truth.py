@@ -163,6 +163,8 @@ def _own_signal(part: JobPart, seen: Evidence) -> int | None:
 
 def _unsaid(seen: Evidence) -> str:
     """Why a part failed of whose end neither the list, nor a history, nor its own record says anything."""
+    if not seen.ours:
+        return ""           # it keeps no record: that there is none says nothing
     if seen.log is not None and seen.log.state is JobState.FAILED:
         return seen.log.reason
     return _KILLED if seen.status else "it could not be started on its node"

@@ -210,6 +210,20 @@ def test_that_a_job_by_hand_that_vanished_without_a_history_says_so(
     assert lost.state is JobState.UNKNOWN
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_that_a_job_by_hand_that_failed_is_not_said_not_to_have_started(
+        service: JobService, slurm: FakeSlurm, kept: bool) -> None:
+    """It has no record of its own, and the list tells no exit code: why it failed is known once the history says."""
+    slurm.by_hand("7", "mine", state="FAILED", reason="NonZeroExitCode", past=False)
+    if not kept:
+        slurm.fails("sacct", "Slurm accounting storage is disabled\n")
+    (seen,) = service.jobs()
+    assert (seen.state, seen.reason, seen.exit_code) == (JobState.FAILED, "", None)
+    slurm.set("7", past=True, code="5:0")
+    if kept:
+        assert until(service, seen, lambda j: bool(j.reason)).reason == "exit code 5"
+
+
 # -- Purged, full, told -----------------------------------------------------------------------------------------------
 
 def test_that_a_removed_folder_is_told_and_not_forgotten(
