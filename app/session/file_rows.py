@@ -5,8 +5,6 @@ Values and pure functions; the model owns the rows and tells the view. GUI threa
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import PurePosixPath
@@ -117,13 +115,6 @@ def working_row(parent: Row, members: tuple[FolderEntry, ...]) -> Row:
 def sameness(row: Row) -> object:
     """What tells that a row of an earlier listing is this one."""
     return row.kind, row.name or row.shown, row.expands, row.members if row.kind is RowKind.SERIES else ()
-
-
-def runs(positions: Iterable[int]) -> list[tuple[int, int]]:
-    """First and last of each run of neighbours; ``positions`` ascend."""
-    grouped = itertools.groupby(enumerate(positions), key=lambda pair: pair[1] - pair[0])
-    found = [[position for _, position in group] for _, group in grouped]
-    return [(run[0], run[-1]) for run in found]
 
 
 def nearest_listed(root: Row, folder: PurePosixPath) -> Row | None:

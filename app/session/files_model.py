@@ -8,14 +8,13 @@ have changed stays as it was opened. Names keep their bytes, what is shown is
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from concurrent.futures import Future
 from enum import IntEnum
 from pathlib import PurePosixPath
 from typing import Any
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QModelIndex, QObject, Qt, Signal
 
 from app.errors import BeamsideError
 from app.model.data import DataReference
@@ -31,15 +30,10 @@ from app.session.file_rows import (
     listing_rows,
     nearest_listed,
     node_row,
-    runs,
-    sameness,
 )
 from app.session.future_watcher import FutureWatcher
 from app.session.level_watcher import LevelWatcher
-
-Index = QModelIndex | QPersistentModelIndex
-_ROOT = QModelIndex()
-_MANY_RUNS = 100                      # changes between two listings of a folder that are shown one after the other
+from app.session.row_tree import ROOT, Index, RowTree
 
 
 class Role(IntEnum):
@@ -52,7 +46,7 @@ class Role(IntEnum):
     TITLE = Qt.ItemDataRole.UserRole + 7
 
 
-class FilesModel(QAbstractItemModel):
+class FilesModel(RowTree):
     """The tree below one folder of one site.
 
     Signals:
@@ -68,11 +62,8 @@ class FilesModel(QAbstractItemModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._numbers = itertools.count(1)
-        self._rows: dict[int, Row] = {}
         self._site = "local"
         self._data: DataService | None = None
-        self._root = self._new_row(None, RowKind.FOLDER, "", "")
         self._root.fetch = Fetch.DONE
         self._watchers: dict[int, FutureWatcher] = {}
         self._once_more: set[int] = set()
@@ -123,7 +114,7 @@ class FilesModel(QAbstractItemModel):
     def site(self) -> str:
         return self._site
 
-    def refresh(self, index: Index = _ROOT) -> None:
+    def refresh(self, index: Index = ROOT) -> None:
         """Ask for the children of ``index`` again (of its folder, if it has none)."""
         row = self._row(index)
         while row.parent is not None and (not row.expands or row.kind in (RowKind.SERIES, RowKind.WORKING)):
@@ -184,23 +175,7 @@ class FilesModel(QAbstractItemModel):
 
     # -- Qt's questions ---------------------------------------------------------------------------------------------
 
-    def index(self, row: int, column: int, parent: Index = _ROOT) -> QModelIndex:
-        children = self._row(parent).children if not parent.isValid() or parent.column() == 0 else []
-        if 0 <= row < len(children) and 0 <= column < 2:
-            return self.createIndex(row, column, children[row].key)
-        return QModelIndex()
-
-    def parent(self, index: Index = _ROOT) -> QModelIndex:  # type: ignore[override]
-        row = self._rows.get(index.internalId()) if index.isValid() else None
-        return self._index_of(row.parent) if row is not None and row.parent is not None else QModelIndex()
-
-    def rowCount(self, parent: Index = _ROOT) -> int:
-        return 0 if parent.isValid() and parent.column() else len(self._row(parent).children)
-
-    def columnCount(self, parent: Index = _ROOT) -> int:
-        return 2
-
-    def hasChildren(self, parent: Index = _ROOT) -> bool:
+    def hasChildren(self, parent: Index = ROOT) -> bool:
         if parent.isValid() and parent.column():
             return False
         row = self._row(parent)
@@ -266,13 +241,6 @@ class FilesModel(QAbstractItemModel):
             return "Shape and type of data, size of a file"
         return None
 
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        row = self._rows.get(index.internalId()) if index.isValid() else None
-        if row is None:
-            return Qt.ItemFlag.NoItemFlags
-        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        return flags if row.expands or row.children else flags | Qt.ItemFlag.ItemNeverHasChildren
-
     # -- levels arriving --------------------------------------------------------------------------------------------
 
     def take_level(self, key: int, level: FolderListing | tuple[NodeInfo, ...]) -> None:
@@ -329,88 +297,12 @@ class FilesModel(QAbstractItemModel):
             self._clear(row)
             row.fetch = Fetch.NO
 
-    # -- rows -------------------------------------------------------------------------------------------------------
+    # -- fetches ----------------------------------------------------------------------------------------------------
 
-    def _new_row(self, parent: Row | None, kind: RowKind, name: str, shown: str, **more: Any) -> Row:
-        return self._entered(Row(parent, kind, name, shown, **more))
-
-    def _entered(self, row: Row) -> Row:
-        row.key = next(self._numbers)
-        self._rows[row.key] = row
-        return row
-
-    def _row(self, index: Index) -> Row:
-        return self._rows[index.internalId()] if index.isValid() else self._root
-
-    def _index_of(self, row: Row | None) -> QModelIndex:
-        if row is None or row.parent is None:
-            return QModelIndex()
-        return self.createIndex(row.position, 0, row.key)
-
-    def _insert(self, row: Row, children: list[Row]) -> None:
-        if not children:
-            return
-        self.beginInsertRows(self._index_of(row), 0, len(children) - 1)
-        for position, child in enumerate(children):
-            child.position = position
-        row.children = children
-        self.endInsertRows()
-
-    def _merge(self, row: Row, fresh: list[Row]) -> None:
-        """Make the children what they are now; those that are the same stay the same rows, with what is below them."""
-        wanted = [sameness(child) for child in fresh]
-        there = set(wanted)
-        gone = runs(n for n, child in enumerate(row.children) if sameness(child) not in there)
-        kept = {sameness(child): child for child in row.children if sameness(child) in there}
-        made = runs(n for n, key in enumerate(wanted) if key not in kept)
-        if len(gone) + len(made) > _MANY_RUNS or [key for key in wanted if key in kept] != list(kept):
-            self._clear(row)                               # hardly the same folder, or in another order
-            self._insert(row, fresh)
-            return
-        for first, last in reversed(gone):
-            self._clear(row, first, last)
-        at = self._index_of(row)
-        for first, last in made:
-            self.beginInsertRows(at, first, last)
-            row.children[first:first] = fresh[first:last + 1]
-            self._number(row)
-            self.endInsertRows()
-        for position, child in enumerate(fresh):
-            same = kept.get(wanted[position])
-            if same is not None:
-                del self._rows[child.key]
-                self._renew(same, child, position)
-
-    def _renew(self, same: Row, child: Row, position: int) -> None:
-        """Say of a row what a newer listing says of it."""
-        same.members = child.members
-        if same.kind is RowKind.WORKING and same.fetch is Fetch.DONE:
-            self._merge(same, [self._entered(entry_row(same, entry)) for entry in same.members])
-        if (same.shown, same.detail, same.tip, same.state) != (child.shown, child.detail, child.tip, child.state):
-            same.shown, same.detail, same.tip, same.state = child.shown, child.detail, child.tip, child.state
-            self.dataChanged.emit(self.createIndex(position, 0, same.key), self.createIndex(position, 1, same.key))
-
-    def _number(self, row: Row) -> None:
-        for position, child in enumerate(row.children):
-            child.position = position
-
-    def _clear(self, row: Row, first: int = 0, last: int | None = None) -> None:
-        """Take children away, all of them if nothing else is said."""
-        if not row.children:
-            return
-        last = len(row.children) - 1 if last is None else last
-        self.beginRemoveRows(self._index_of(row), first, last)
-        gone = row.children[first:last + 1]
-        del row.children[first:last + 1]
-        self._number(row)
-        self.endRemoveRows()
-        while gone:
-            child = gone.pop()
-            gone.extend(child.children)
-            self._rows.pop(child.key, None)
-            watcher = self._watchers.pop(child.key, None)
-            if watcher is not None:
-                watcher.drop()
+    def _let_go(self, row: Row) -> None:
+        watcher = self._watchers.pop(row.key, None)
+        if watcher is not None:
+            watcher.drop()
 
     def _drop_watchers(self) -> None:
         for watcher in self._watchers.values():

@@ -30,6 +30,7 @@ from app.session.job_words import (
     summed_state,
     summed_text,
 )
+from app.session.neighbours import runs
 from app.session.session import Session
 
 Index = QModelIndex | QPersistentModelIndex
@@ -131,7 +132,7 @@ class JobsModel(QAbstractItemModel):
 
     def _remove(self, gone: set[str], site: str) -> None:
         rows = [row for row, node in enumerate(self._nodes) if node.job.site == site and node.job.id in gone]
-        for first, last in reversed(_runs(rows)):
+        for first, last in reversed(runs(rows)):
             self.beginRemoveRows(_ROOT, first, last)
             taken = self._nodes[first:last + 1]
             del self._nodes[first:last + 1]
@@ -296,17 +297,6 @@ class JobsModel(QAbstractItemModel):
             if recipe.name == node.job.recipe:
                 return next((visible(step.title) for step in recipe.steps if step.name == node.step), node.step)
         return visible(node.step)
-
-
-def _runs(rows: list[int]) -> list[tuple[int, int]]:
-    """First and last of each run of neighbours; ``rows`` ascend."""
-    runs: list[tuple[int, int]] = []
-    for row in rows:
-        if runs and runs[-1][1] == row - 1:
-            runs[-1] = (runs[-1][0], row)
-        else:
-            runs.append((row, row))
-    return runs
 
 
 def _age(job: Job) -> float:
