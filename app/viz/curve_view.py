@@ -21,16 +21,17 @@ from app.viz.curve_axes import CurveAxis
 from app.viz.curve_items import CurveItems
 from app.viz.curve_legend import CurveLegend
 from app.viz.curve_toolbar import CurveToolbar
-from app.viz.curves import Curve
+from app.viz.curves import Curve, hidden_words
 from app.viz.frame_slider import FrameSlider
 from app.viz.numbers import exact_number, short_number
 from app.viz.overlay import Overlay
 from app.viz.picture_export import PictureExport
 from app.viz.plot_box import Canvas, PlotBox
+from app.viz.side_names import last_part, row_names
 from app.viz.status_line import StatusLine
 from app.viz.theme import Theme, theme_of
 from app.viz.themed import Themed
-from app.viz.values_export import Columns, ValuesExport
+from app.viz.values_export import Columns, ValuesExport, columns_of
 
 MAX_OVERLAID = 30
 
@@ -64,7 +65,7 @@ class CurveView(Themed):
         self.legend = CurveLegend(self.canvas)
         self.colour_bar = ColourBar(self, on_panel=True)
         self.colour_bar.hide()
-        self.slider = FrameSlider(stack_shape, _row_names(description), self) if stack_shape else None
+        self.slider = FrameSlider(stack_shape, row_names(description), self) if stack_shape else None
         self.status = StatusLine(self)
         self.overlay = Overlay(self.canvas)
         self._items = CurveItems(self.canvas.getPlotItem())
@@ -309,14 +310,9 @@ class CurveView(Themed):
             return self._table
         if not self._curves:
             return ()
-        newest, value = self._curves[-1], self.y_axis.title or "y"
+        newest = self._curves[-1]
         together = [c for c in self._curves if c.leading == newest.leading] if self._by_rows else [newest]
-        columns = [(self.x_axis.title or "x", newest.x)]
-        for curve in together:
-            of = f" · {visible(curve.name)}" if len(together) > 1 else ""
-            columns.append((f"{value}{of}", curve.stored))
-            columns.extend([(f"error{of}", curve.errors)] if curve.errors is not None else [])
-        return columns
+        return columns_of(together, self.x_axis.title or "x", self.y_axis.title or "y")
 
     def _ask_where_to_save_values(self) -> None:
         self._values.ask_where_to_save(self._columns())
@@ -335,16 +331,14 @@ class CurveView(Themed):
                 self.point_clicked.emit(index)
 
     def _name(self, curve: Curve) -> str:
-        name = visible(curve.name or _last_part(self.description.signal))
+        name = visible(curve.name or last_part(self.description.signal))
         if self._by_rows and not self.toolbar.overlaid:
             return name                                # the slider says which frame
         return f"{name} · {', '.join(str(i) for i in curve.leading)}" if curve.leading else name
 
     def _say_what_is_hidden(self) -> None:
         log_x, log_y = self.toolbar.logarithmic_x, self.toolbar.logarithmic_y
-        hidden = sum(curve.hidden_points(log_x, log_y) for curve in self._curves)
-        points = "1 point" if hidden == 1 else f"{hidden} points"
-        self.status.shown.setText(f"{points} ≤ 0 left out (logarithmic)" if hidden else "")
+        self.status.shown.setText(hidden_words(self._curves, log_x, log_y))
 
     def _on_overlay_changed(self) -> None:
         if not self.toolbar.overlaid:
@@ -375,15 +369,3 @@ class CurveView(Themed):
     def _on_retry(self) -> None:
         self.overlay.clear()
         self.retry_requested.emit()
-
-
-def _row_names(description: PlotDescription) -> tuple[str, ...]:
-    """What tells the curves of a description apart, slowest first: frames, or what the file calls it."""
-    count = len(description.shape) - 1
-    names = [_last_part(path) for path in (*description.axes, *(None,) * count)[:count]]
-    return tuple("Frame" if name == "frame" or (not name and count == 1) else visible(name) or f"Axis {n}"
-                 for n, name in enumerate(names))
-
-
-def _last_part(path: Any) -> str:
-    return "" if not path else str(path).rsplit("/", 1)[-1]

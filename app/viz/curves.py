@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,13 @@ class Curve:
         if log_y:
             low = np.where(low > 0, low, y * _ERROR_FLOOR)
         return np.repeat(x, 2), np.column_stack((low, high)).ravel()
+
+
+def hidden_words(curves: Iterable[Curve], log_x: bool, log_y: bool) -> str:
+    """That a logarithmic scale cannot show some points; ``""``: it shows all."""
+    hidden = sum(curve.hidden_points(log_x, log_y) for curve in curves)
+    points = "1 point" if hidden == 1 else f"{hidden} points"
+    return f"{points} ≤ 0 left out (logarithmic)" if hidden else ""
 
 
 def _as_float(values: np.ndarray) -> np.ndarray:

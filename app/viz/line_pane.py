@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 from PySide6.QtCore import QEvent, QPointF, QSize, Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QSizePolicy, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from app.model.data import LineProfile
 from app.model.marks import MAX_LINE_WIDTH, ProfileLine
 from app.viz.curve_axes import CurveAxis
 from app.viz.curve_items import CurveItems
-from app.viz.curves import Curve
+from app.viz.curves import Curve, hidden_words
 from app.viz.icons import set_icon
 from app.viz.numbers import exact_number, short_number
 from app.viz.overlay import Overlay
@@ -205,8 +206,8 @@ class LinePane(Themed):
         button.setEnabled(False)
         return button
 
-    def _on_menu(self, action: object) -> None:
-        separator = action.data()  # type: ignore[attr-defined]
+    def _on_menu(self, action: QAction) -> None:
+        separator = action.data()
         if separator:
             self.text_asked.emit(separator)
 
@@ -231,9 +232,7 @@ class LinePane(Themed):
     def _say_what_is_hidden(self) -> None:
         if self._profile is None or self._curve is None:
             return
-        hidden = self._curve.hidden_points(False, self._log)
-        points = "1 point" if hidden == 1 else f"{hidden} points"
-        self.readout.setText(f"{points} ≤ 0 left out (logarithmic)" if hidden else "")
+        self.readout.setText(hidden_words([self._curve], False, self._log))
 
     def _on_mouse_moved(self, position: QPointF) -> None:
         if self._profile is None or self._curve is None or self._line is None:

@@ -17,10 +17,8 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWi
 
 from app.model.axes import SideAxis
 from app.model.data import Block, Statistics
-from app.model.limits import LimitsRule, drawable_limits, limits_from, upper_of_drawn
-from app.model.picture import joined_statistics
+from app.model.limits import drawable_limits
 from app.model.plot import PlotDescription
-from app.model.text import visible
 from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
 from app.viz.colouring import ColourScale
@@ -31,7 +29,10 @@ from app.viz.image_toolbar import ImageToolbar
 from app.viz.image_view import Region
 from app.viz.numbers import exact_number
 from app.viz.picture_export import PictureExport
+from app.viz.picture_limits import Limits
+from app.viz.side_names import volume_names
 from app.viz.slice_panel import PANELS, Position, SlicePanel
+from app.viz.slices_limits import SlicesLimits
 from app.viz.status_line import StatusLine
 
 _PLACES = ((0, 0), (0, 1), (1, 0))
@@ -64,10 +65,8 @@ class SlicesView(QWidget):
         self._others = description.shape[:-3]
         depth, height, width = description.shape[-3:]
         self._lengths: Position = (depth, height, width)
-        names = axis_names(description)
+        names = volume_names(description)
         self._choices = choices
-        self._limits: tuple[float, float] | None = None
-        self._guessed = True
         self._shown_once = False
         self._sides: tuple[SideAxis | None, ...] = (None, None, None)
         self._active = 0
@@ -76,6 +75,7 @@ class SlicesView(QWidget):
             action.setVisible(False)
         missing = missing_words(description.missing)
         self.panels = tuple(SlicePanel(*panel, self._lengths, names, missing) for panel in PANELS)
+        self._limits = SlicesLimits(self.panels, choices, self)
         self.colour_bar = ColourBar(self)
         self.colour_bar.set_units(description.signal_units)
         self.slider = FrameSlider((*self._others, *self._lengths),
@@ -108,20 +108,14 @@ class SlicesView(QWidget):
         return self._choices
 
     @property
-    def limits(self) -> tuple[float, float] | None:
+    def limits(self) -> Limits | None:
         """The colour limits, the same in all three."""
-        return self._limits
+        return self._limits.now
 
     @property
     def limits_origin(self) -> tuple[str, str]:
         """What the colour limits follow from: a few words, and a sentence where there is more to say."""
-        if self._choices.rule is LimitsRule.MANUAL:
-            return "chosen by you", ""
-        if self._guessed:
-            return "estimated from coarse slices", "The numbers of the whole slices are on their way."
-        locked = "locked, " if self._choices.locked else ""
-        return f"{locked}{self._choices.rule.value} of the three slices", \
-            "The widest limits of the three, so that a colour means the same in all."
+        return self._limits.origin
 
     @property
     def active(self) -> int:
@@ -132,14 +126,14 @@ class SlicesView(QWidget):
         """Draw a block in a panel; ``position`` is where its slice lies."""
         panel = self.panels[number]
         panel.show_block(block, position[panel.fixed], region)
-        self._follow()
+        self._limits.follow()
         if number == self._active and panel.statistics is not None:
             self.statistics_changed.emit(panel.statistics)
 
     def show_statistics(self, number: int, statistics: Statistics) -> None:
         """Those of the slice on screen in a panel."""
         self.panels[number].statistics = statistics
-        self._follow()
+        self._limits.follow()
         if number == self._active:
             self.statistics_changed.emit(statistics)
 
@@ -184,12 +178,8 @@ class SlicesView(QWidget):
 
     def set_choices(self, choices: ViewChoices) -> None:
         """Apply; ``choices_changed`` stays silent."""
-        rule_changed = (choices.rule, choices.normalization) != (self._choices.rule, self._choices.normalization)
         self._choices = replace(choices, rotation=0, flip_x=False, flip_y=False)
-        if choices.rule is LimitsRule.MANUAL and choices.limits is not None:
-            self._use_limits(drawable_limits(*choices.limits, choices.normalization))
-        elif rule_changed or not choices.locked:
-            self._follow(again=True)
+        self._limits.take_choices(self._choices)
         for panel in self.panels:
             panel.image.set_choices(replace(self._choices, colour_bar=False))
         self.colour_bar.setVisible(choices.colour_bar)
@@ -289,6 +279,7 @@ class SlicesView(QWidget):
         column.addWidget(self.status)
 
     def _connect(self) -> None:
+        self._limits.changed.connect(self._on_limits_changed)
         self.toolbar.choices_changed.connect(self._choose)
         self.toolbar.fit_requested.connect(self.reset_zoom)
         self.toolbar.copy_requested.connect(self._export.copy)
@@ -359,38 +350,14 @@ class SlicesView(QWidget):
         self.set_choices(choices)
         self.choices_changed.emit(choices)
 
-    def _follow(self, again: bool = False) -> None:
-        """Limits from all three slices, from coarse pictures first; locked, they stay once they are no guess."""
-        if self._choices.rule is LimitsRule.MANUAL or (self._choices.locked and not self._guessed and not again):
-            return
-        known = [panel.statistics for panel in self.panels if panel.statistics is not None]
-        coarse = [panel.coarse for panel in self.panels if panel.statistics is None and panel.coarse is not None]
-        rule, normalization = self._choices.rule, self._choices.normalization
-        joined = joined_statistics([*known, *coarse])
-        raised = [upper for panel in self.panels if panel.block is not None
-                  and (upper := upper_of_drawn(panel.block, rule, normalization, joined)) is not None]
-        limits = limits_from(joined, rule, normalization, max(raised, default=None))
-        if limits is not None:
-            was_guessed, self._guessed = self._guessed, len(known) < len(self.panels)
-            self._use_limits(limits, was_guessed != self._guessed)
-
-    def _use_limits(self, limits: tuple[float, float], changed: bool = False) -> None:
-        changed, self._limits = changed or limits != self._limits, limits
+    def _on_limits_changed(self, limits: Limits) -> None:
         self._recolour()
-        if changed:
-            self.limits_changed.emit(limits)
+        self.limits_changed.emit(limits)
 
     def _recolour(self) -> None:
-        low, high = drawable_limits(*(self._limits or (0.0, 1.0)), self._choices.normalization)
+        low, high = drawable_limits(*(self._limits.now or (0.0, 1.0)), self._choices.normalization)
         scale = ColourScale(self._choices.colormap, self._choices.normalization, low, high)
         for panel in self.panels:
             panel.image.set_scale(scale)
         self.colour_bar.set_scale(scale)
-        self.toolbar.show_choices(self._choices, self._limits)
-
-
-def axis_names(description: PlotDescription) -> tuple[str, str, str]:
-    """What the volume's axes are called: as their data, else z, y and x."""
-    paths = (*description.axes, *(None,) * len(description.shape))[:len(description.shape)][-3:]
-    found = [visible(path.rsplit("/", 1)[-1]) if path else plain for path, plain in zip(paths, "zyx", strict=True)]
-    return (found[0], found[1], found[2]) if len(set(found)) == 3 else ("z", "y", "x")
+        self.toolbar.show_choices(self._choices, self._limits.now)

@@ -12,6 +12,8 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QWidget
 
+from app.model.text import visible
+from app.viz.curves import Curve
 from app.viz.numbers import exact_number
 from app.viz.overlay import Overlay
 from app.viz.save_dialog import ask_for_file, told_if_not_written
@@ -37,6 +39,16 @@ class ValuesExport(QObject):
 
         ask_for_file(self._source, "Save values", "Comma-separated values", "csv",
                      told_if_not_written(write, "values", self._overlay))
+
+
+def columns_of(curves: Sequence[Curve], x: str, value: str) -> Columns:
+    """The numbers of curves over the same positions; ``x`` and ``value`` are what the axes are called."""
+    columns = [(x, curves[-1].x)]
+    for curve in curves:
+        of = f" · {visible(curve.name)}" if len(curves) > 1 else ""
+        columns.append((f"{value}{of}", curve.stored))
+        columns.extend([(f"error{of}", curve.errors)] if curve.errors is not None else [])
+    return columns
 
 
 def table_text(columns: Columns, separator: str) -> str:
