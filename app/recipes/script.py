@@ -69,7 +69,7 @@ class StepScript:
                  f"BEAMSIDE_FOLDER={shlex.quote(str(self.folder))}",
                  f"BEAMSIDE_STEP={shlex.quote(self.name)}", f"BEAMSIDE_STEM={shlex.quote(self.stem)}",
                  f"BEAMSIDE_TASKS={max(self.tasks, 1)}", f"BEAMSIDE_IMAGE={shlex.quote(self.image)}",
-                 self.variables.strip("\n"), *number, "\n" + _title("Its own record"), _STATUS, _USAGE]
+                 self.variables.strip("\n"), *number, "\n" + _title("Its own record"), KILLS, _STATUS, _USAGE]
         if self.earlier:
             parts += ["\n" + _title("What has to have succeeded before"), _EARLIER,
                       *(self._check(each) for each in self.earlier)]
@@ -104,10 +104,35 @@ OMP_NUM_THREADS="${BEAMSIDE_CPUS:=1}"
 export BEAMSIDE_FOLDER BEAMSIDE_STEP BEAMSIDE_STEM BEAMSIDE_TASK BEAMSIDE_TASKS BEAMSIDE_JOB_ID BEAMSIDE_CPUS
 export OMP_NUM_THREADS"""
 
+# Slurm puts a job into a control group of its own, job_…, whose limit of memory the kernel enforces (v1 or v2). What it
+# kills there Slurm hears of beside the job's end, on a busy node too late; the group has counted it by then.
+KILLS = r"""beamside_kills() {      # how many of the job's processes the kernel killed, its memory being at the limit
+  while IFS=: read -r beamside_n beamside_what beamside_group; do
+    case $beamside_what:$beamside_group in
+      memory:*/job_[0-9]*) beamside_group=/memory$beamside_group ;;
+      :*/job_[0-9]*) ;;
+      *) continue ;;
+    esac
+    set --
+    while case $beamside_group in */job_[0-9]*) ;; *) false ;; esac; do
+      for beamside_n in limit_in_bytes max_usage_in_bytes oom_control events; do
+        [ ! -r "/sys/fs/cgroup$beamside_group/memory.$beamside_n" ] ||
+          set -- "$@" "/sys/fs/cgroup$beamside_group/memory.$beamside_n"
+      done
+      beamside_group=${beamside_group%/*}
+    done
+    [ $# -eq 0 ] || awk 'FILENAME ~ /limit_in_bytes$/ { limit = $1 }
+      FILENAME ~ /max_usage_in_bytes$/ && $1 >= 0.99 * limit || $1 == "oom" && $2 > 0 { full = 1 }
+      $1 == "oom_kill" && $2 > kills { kills = $2 }
+      END { if (full) printf "%d", kills }' "$@"
+    return
+  done </proc/self/cgroup
+}"""
+
 _STATUS = r"""beamside_started=$(date +%s)
 beamside_status() {
-  printf '{"state":"%s","rc":%s,"started":%s,"ended":%s,"host":"%s","scheduler_id":"%s"}\n' \
-    "$1" "$2" "$beamside_started" "$3" "${HOSTNAME:-$(uname -n)}" "$BEAMSIDE_JOB_ID" \
+  printf '{"state":"%s","rc":%s,"started":%s,"ended":%s,"host":"%s","scheduler_id":"%s","oom_kills":%s}\n' \
+    "$1" "$2" "$beamside_started" "$3" "${HOSTNAME:-$(uname -n)}" "$BEAMSIDE_JOB_ID" "${beamside_killed:-0}" \
     >"$BEAMSIDE_FOLDER/.status$BEAMSIDE_STEM.$$" &&
     mv -f "$BEAMSIDE_FOLDER/.status$BEAMSIDE_STEM.$$" "$BEAMSIDE_FOLDER/status$BEAMSIDE_STEM.json" ||
     rm -f "$BEAMSIDE_FOLDER/.status$BEAMSIDE_STEM.$$"
@@ -118,6 +143,7 @@ beamside_end() {
   trap - EXIT
   trap '' TERM USR1 USR2 XCPU
   [ -z "${beamside_sampler:-}" ] || kill "$beamside_sampler" 2>/dev/null
+  case $beamside_rc in 0 | 143) ;; *) beamside_killed=$(beamside_kills 2>/dev/null) ;; esac
   beamside_status ended "$beamside_rc" "$(date +%s)"
   exit "$beamside_rc"
 }

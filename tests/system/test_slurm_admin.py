@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-
+from app.recipes.script import KILLS
 from tests.peers.one_machine import wait_for
 from tests.peers.slurm import SlurmFacility, has_memory_cgroups
 
@@ -15,19 +14,13 @@ def submitted(site: SlurmFacility, command: str, *options: str) -> str:
 
 
 def test_that_memory_is_limited_as_the_nature_says(slurm_states: SlurmFacility) -> None:
-    ends: list[str] = []
-
-    def ended(job: str) -> bool:
-        return slurm_states.admin.job_state(job) in ("OUT_OF_MEMORY", "FAILED")
-    for _ in range(3):      # the kernel tells Slurm of it beside the end of the step, on a busy machine too late
-        greedy = submitted(slurm_states, "python3 -c 'b = bytearray(400_000_000); import time; time.sleep(60)'",
-                           "--mem=100M")
-        wait_for("the end", 120, functools.partial(ended, greedy))
-        ends.append(slurm_states.admin.job_state(greedy))
-        if not slurm_states.nature.cgroups or ends[-1] == "OUT_OF_MEMORY":
-            break
+    """The job's own script knows of what the kernel killed; Slurm, which hears of it besides, may not."""
+    log = slurm_states.home(slurm_states.users[0]) / "greedy.log"
+    greedy = submitted(slurm_states, KILLS + "\npython3 -c 'b = bytearray(400_000_000); import time; time.sleep(60)'\n"
+                       "echo killed $(beamside_kills); exit 1", "--mem=100M", f"--output={log}")
+    wait_for("the end", 120, lambda: slurm_states.admin.job_state(greedy) in ("OUT_OF_MEMORY", "FAILED"))
     assert slurm_states.nature.cgroups is has_memory_cgroups()
-    assert ("OUT_OF_MEMORY" in ends) is slurm_states.nature.cgroups
+    assert ("killed 1\n" in log.read_text()) is slurm_states.nature.cgroups
 
 
 def test_that_the_first_node_has_gpus_that_are_counted(slurm_states: SlurmFacility) -> None:

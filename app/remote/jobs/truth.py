@@ -222,7 +222,8 @@ def _in_full(part: JobPart, seen: Evidence) -> str:
         reason = "cancelled outside of Beamside"
     killed = part.signal == 9 or part.exit_code in (137, 9) or reason == _KILLED
     if part.state is JobState.FAILED or part.state is JobState.UNKNOWN:
-        if killed and seen.log is not None and seen.log.reason == _MEMORY:
+        bare = reason in (_KILLED, exit_words(part.exit_code, None), exit_words(None, part.signal))
+        if (killed and seen.log is not None and seen.log.reason == _MEMORY) or (bare and _at_limit(seen)):
             reason = _MEMORY
         numbers = memory_words(used, seen.memory_limit_mb)
         if _MEMORY in reason and numbers:
@@ -237,6 +238,14 @@ def _in_full(part: JobPart, seen: Evidence) -> str:
             told = f"its own record could not be written: {told}"
         reason = f"{reason}; {told}" if reason else told
     return reason
+
+
+def _at_limit(seen: Evidence) -> bool:
+    """Whether the kernel killed something in the part's own group, which had all the memory that it may have.
+
+    The batch system says so as well, where it hears of that in time.
+    """
+    return bool(_whole(seen.status.get("oom_kills")))
 
 
 def _never_reached(part: JobPart, seen: Evidence) -> bool:

@@ -351,6 +351,25 @@ def test_that_a_kill_near_the_memory_limit_is_called_so(service: JobService, spe
                                           "(980 MB used when last measured, 1 GB allowed)")
 
 
+@pytest.mark.parametrize(("state", "said", "own", "kills", "words"), [
+    ("FAILED", "9:0", 137, 1, "the memory limit was exceeded (1 GB allowed)"),
+    ("FAILED", "1:0", 1, 2, "the memory limit was exceeded (1 GB allowed)"),
+    ("FAILED", "9:0", 137, 0, "exit code 137 (killed)"), ("FAILED", "9:0", 137, None, "exit code 137 (killed)"),
+    ("OUT_OF_MEMORY", "0:125", 137, 1, "the memory limit was exceeded (1 GB allowed)"),
+    ("TIMEOUT", "0:0", 137, 1, "the time limit was reached"), ("NODE_FAIL", "1:0", 137, 1, "a node failed")])
+def test_that_what_the_kernel_killed_at_the_memory_limit_is_told_so_where_the_scheduler_did_not_hear_of_it(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, state: str, said: str, own: int, kills: int | None,
+        words: str) -> None:
+    """As real Slurm does on a busy node: the same job is OUT_OF_MEMORY, or FAILED with what the script said."""
+    job = service.submit(spec)
+    status(job, "ended", own)
+    record = Path(job.folder) / "status.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), **({} if kills is None else {"oom_kills": kills})}))
+    slurm.end("100", state, said)
+    seen = service.job(job.id)
+    assert (seen.state, seen.reason) == (JobState.FAILED, words)
+
+
 def test_that_a_cancellation_without_a_name_is_believed_once_it_stays_so(
         service: JobService, slurm: FakeSlurm, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (job_id,) = known_jobs(own_home, slurm, 1)

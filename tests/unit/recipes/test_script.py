@@ -57,6 +57,39 @@ def test_that_a_running_job_says_started_and_a_terminated_one_143(tmp_path: Path
     assert json.loads((tmp_path / "status.json").read_text())["rc"] == 143
 
 
+_V1 = {"cgroup": "4:memory:/slurm_n1/uid_7/job_3/step_batch/task_0\n0::/\n",
+       "memory/slurm_n1/uid_7/job_3/step_batch/task_0/memory.limit_in_bytes": "9223372036854771712",
+       "memory/slurm_n1/uid_7/job_3/step_batch/task_0/memory.max_usage_in_bytes": "104636416",
+       "memory/slurm_n1/uid_7/job_3/step_batch/task_0/memory.oom_control": "under_oom 0\noom_kill 2",
+       "memory/slurm_n1/uid_7/job_3/memory.limit_in_bytes": "104857600",
+       "memory/slurm_n1/uid_7/job_3/memory.max_usage_in_bytes": "104857600"}
+_V2 = {"cgroup": "0::/system.slice/slurmstepd.scope/job_3/step_batch/user/task_0\n",
+       "system.slice/slurmstepd.scope/job_3/step_batch/user/task_0/memory.events": "max 9\noom 0\noom_kill 1",
+       "system.slice/slurmstepd.scope/job_3/memory.events": "max 9\noom 1\noom_kill 1"}
+_SPARE = {"memory/slurm_n1/uid_7/job_3/memory.max_usage_in_bytes": "50000000",
+          "memory/slurm_n1/uid_7/job_3/step_batch/task_0/memory.max_usage_in_bytes": "50000000"}
+
+
+@pytest.mark.parametrize(("files", "code", "kills"), [
+    (_V1, 137, 2), (_V2, 137, 1), (_V1, 1, 2), (_V1, 0, 0), ({}, 137, 0),
+    ({**_V1, **_SPARE}, 137, 0),        # the whole machine was short of memory
+    ({**_V2, "system.slice/slurmstepd.scope/job_3/memory.events": "max 0\noom 0\noom_kill 1"}, 137, 0),
+    ({**_V1, "cgroup": "4:memory:/user.slice\n0::/user.slice\n"}, 137, 0)])     # not the job's own group
+def test_that_what_the_kernel_killed_at_the_memory_limit_is_counted(tmp_path: Path, files: dict[str, str], code: int,
+                                                                    kills: int) -> None:
+    """On real Slurm with v1: tests/system/test_slurm_admin.py."""
+    for name, text in files.items():
+        (tmp_path / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "sys" / name).write_text(text + "\n")
+    script = make_job(tmp_path / "job", f"import os; os._exit({code})")
+    script.write_text(script.read_text().replace("/proc/self/cgroup", f"{tmp_path}/sys/cgroup")
+                      .replace("/sys/fs/cgroup", f"{tmp_path}/sys"))
+    done = run(script)
+    assert (done.returncode, done.stderr) == (code, "")
+    status = json.loads((tmp_path / "job" / "status.json").read_text())
+    assert (status["rc"], status["oom_kills"]) == (code, kills)
+
+
 @pytest.mark.parametrize("name", _HOSTILE)
 def test_that_a_folders_name_is_never_program_text(tmp_path: Path, name: str) -> None:
     script = make_job(tmp_path / name, "open('done', 'w')")
