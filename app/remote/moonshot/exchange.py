@@ -12,18 +12,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import paramiko
-from paramiko.auth_handler import AuthHandler
 from paramiko.message import Message
 
 from app.remote.moonshot.ending import METHOD, ExchangeFailed
 from app.remote.moonshot.process import HelperCancelled, HelperError
+from app.remote.ssh.auth_inbox import FAILURE, GONE, SERVICE_ACCEPT, SUCCESS, AuthInbox
 
 ANSWER_S = 60.0         # a RADIUS server that is silent costs the facility's server 40 s before it says so
 _SLOW_S = 3.0
 _SLICE_S = 0.1
-_SERVICE_REQUEST, _SERVICE_ACCEPT, _REQUEST, _FAILURE, _SUCCESS = 5, 6, 50, 51, 52
+_SERVICE_REQUEST, _REQUEST = 5, 50
 _RESPONSE, _TOKEN, _ERROR, _ERRTOK, _MIC = 60, 61, 64, 65, 66
-_GONE = 0
 
 
 class Mechanism(Protocol):
@@ -36,31 +35,9 @@ class Mechanism(Protocol):
     def mic(self, data: bytes) -> bytes: ...
 
 
-class _Inbox(AuthHandler):
-    """Hands the server's authentication messages to the thread that logs in."""
-
-    def __init__(self, link: paramiko.Transport, user: str) -> None:
-        super().__init__(link)
-        self.auth_method = METHOD
-        self.username = user
-        self.messages: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
-
-    @property
-    def _client_handler_table(self) -> dict[int, Callable[[Message], None]]:
-        table: dict[int, Callable[[Message], None]] = {**super()._client_handler_table}   # type: ignore[misc]
-        for number in (_SERVICE_ACCEPT, _FAILURE, _SUCCESS, _RESPONSE, _TOKEN, _ERROR, _ERRTOK):
-            table[number] = lambda message, number=number: self._take(number, message)  # type: ignore[misc]
-        return table
-
-    def _take(self, number: int, message: Message) -> None:
-        if number == _SUCCESS:
-            # before anybody hears of it, since the connection may be used at once
-            self._parse_userauth_success(message)   # type: ignore[attr-defined]
-        self.messages.put((number, message))
-
-    def abort(self) -> None:
-        super().abort()
-        self.messages.put((_GONE, None))
+def inbox_of(link: paramiko.Transport, user: str) -> AuthInbox:
+    """Where the server's answers to an exchange come in."""
+    return AuthInbox(link, user, METHOD, (_RESPONSE, _TOKEN, _ERROR, _ERRTOK))
 
 
 class Exchange:
@@ -79,7 +56,7 @@ class Exchange:
         self._waiting = waiting
         self._waits = False
         self._answer_s = ANSWER_S if answer_s is None else answer_s
-        self._inbox = _Inbox(link, user)
+        self._inbox = inbox_of(link, user)
         self._stage = "offer"
         self._rounds = 0
         self._told: ExchangeFailed | None = None    # what the server or the mechanism said; the verdict follows
@@ -97,18 +74,18 @@ class Exchange:
         first = self._step(b"")
         self._link.auth_handler = self._inbox
         self._send(_SERVICE_REQUEST, b"ssh-userauth")
-        self._next(_SERVICE_ACCEPT)
+        self._next(SERVICE_ACCEPT)
         self._send(_REQUEST, self._user, "ssh-connection", METHOD, 1, self._mechanism.oid_der)
-        number, message = self._next(_RESPONSE, _FAILURE)
-        if number == _FAILURE:
+        number, message = self._next(_RESPONSE, FAILURE)
+        if number == FAILURE:
             return self._verdict(message)
         if message.get_string() != self._mechanism.oid_der:
             raise self._failed("offer", "the server chose a mechanism that was not offered")
         self._stage = "exchange"
         self._send_token(first)
         while not self._mechanism.complete:
-            number, message = self._next(_TOKEN, _ERRTOK, _ERROR, _FAILURE)
-            if number == _FAILURE:
+            number, message = self._next(_TOKEN, _ERRTOK, _ERROR, FAILURE)
+            if number == FAILURE:
                 return self._verdict(message)
             if number == _ERROR:
                 message.get_int(), message.get_int()
@@ -117,8 +94,8 @@ class Exchange:
             self._take(message.get_string(), told=number == _ERRTOK)
         self._stage = "account"
         self._send(_MIC, self._mechanism.mic(self._signed()))
-        number, message = self._next(_SUCCESS, _FAILURE)
-        return [] if number == _SUCCESS else self._verdict(message)
+        number, message = self._next(SUCCESS, FAILURE)
+        return [] if number == SUCCESS else self._verdict(message)
 
     def _take(self, token: bytes, told: bool) -> None:
         """Give the server's token to the mechanism, and its answer to the server."""
@@ -189,7 +166,7 @@ class Exchange:
                 raise HelperCancelled
             if number in wanted and message is not None:
                 return number, message
-            if number == _GONE or (number == -1 and not self._link.is_active()):
+            if number == GONE or (number == -1 and not self._link.is_active()):
                 raise self._failed("link", str(self._link.get_exception() or "the connection closed"))
             if number != -1:
                 raise self._failed("exchange", f"the server sent message {number} out of turn")

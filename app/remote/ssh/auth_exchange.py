@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import paramiko
-from paramiko.auth_handler import AuthHandler
 from paramiko.message import Message
+
+from app.remote.ssh.auth_inbox import FAILURE, GONE, SERVICE_ACCEPT, SUCCESS, AuthInbox
 
 MOST_PROMPTS = 32
 ANSWER_S = 180.0        # for the server to say something; one that waits for a push says nothing for a minute
 _LONGEST = 8000         # characters of one text of the server's
 _SLOW_S = 1.5
 _SLICE_S = 0.05
-_SERVICE_REQUEST, _SERVICE_ACCEPT, _REQUEST, _FAILURE, _SUCCESS = 5, 6, 50, 51, 52
+_SERVICE_REQUEST, _REQUEST = 5, 50
 _QUESTION, _ANSWER = 60, 61   # with "password", 60 asks for a new one
-_GONE = 0
 
 
 @dataclass(frozen=True)
@@ -45,35 +45,6 @@ class TooManyPrompts(Exception):
     """The server asks for more at once than anybody would."""
 
 
-class _Inbox(AuthHandler):
-    """Hands the server's authentication messages to the thread that logs in; ``heard`` is called with each."""
-
-    def __init__(self, link: paramiko.Transport, user: str, method: str, heard: Callable[[], None]) -> None:
-        super().__init__(link)
-        self.auth_method = method
-        self.username = user
-        self._heard = heard
-        self.messages: queue.SimpleQueue[tuple[int, Message | None]] = queue.SimpleQueue()
-
-    @property
-    def _client_handler_table(self) -> dict[int, Callable[[Message], None]]:
-        table: dict[int, Callable[[Message], None]] = {**super()._client_handler_table}   # type: ignore[misc]
-        for number in (_SERVICE_ACCEPT, _FAILURE, _SUCCESS, _QUESTION):
-            table[number] = lambda message, number=number: self._take(number, message)  # type: ignore[misc]
-        return table
-
-    def _take(self, number: int, message: Message | None) -> None:
-        if number == _SUCCESS:
-            # before anybody hears of it, since the connection may be used at once
-            self._parse_userauth_success(message)   # type: ignore[attr-defined]
-        self.messages.put((number, message))
-        self._heard()
-
-    def abort(self) -> None:
-        super().abort()
-        self._take(_GONE, None)
-
-
 class AuthExchange:
     """Logins on one connection.
 
@@ -91,7 +62,7 @@ class AuthExchange:
         self._interrupted = interrupted
         self._slow = slow
         self._asking = False
-        self._inbox = _Inbox(link, user, "none", self._heard)
+        self._inbox = AuthInbox(link, user, "none", (_QUESTION,), self._heard)
 
     def watched(self, ask: Callable[[], list[str]]) -> list[str]:
         """What ``ask`` gives; meanwhile ``interrupted`` is called when the server hangs up."""
@@ -137,19 +108,20 @@ class AuthExchange:
         return self._wanted
 
     def _begin(self, method: str, *fields: str | bool) -> Message | None:
-        self._inbox = self._link.auth_handler = _Inbox(self._link, self._user, method, self._heard)
+        self._inbox = self._link.auth_handler = AuthInbox(self._link, self._user, method, (_QUESTION,),
+                                                          self._heard)
         self._wanted: list[str] = []
         self._send(_SERVICE_REQUEST, b"ssh-userauth")
-        self._next(_SERVICE_ACCEPT)
+        self._next(SERVICE_ACCEPT)
         self._send(_REQUEST, self._user, "ssh-connection", method, *fields)
         return self._verdict(method)
 
     def _verdict(self, method: str) -> Message | None:
         """The next question; ``None``: accepted, wholly or in part."""
-        number, message = self._next(_QUESTION, _FAILURE, _SUCCESS)
+        number, message = self._next(_QUESTION, FAILURE, SUCCESS)
         if number == _QUESTION:
             return message
-        if number == _FAILURE:
+        if number == FAILURE:
             methods, partial = message.get_list(), message.get_boolean()
             if not partial and method not in methods:
                 raise paramiko.BadAuthenticationType("refused", list(methods))
@@ -185,7 +157,7 @@ class AuthExchange:
             self._cancelled()
             if number in wanted and message is not None:
                 return number, message
-            if number == _GONE or (number == -1 and not self._link.is_active()):
+            if number == GONE or (number == -1 and not self._link.is_active()):
                 raise paramiko.SSHException(str(self._link.get_exception() or "the connection closed"))
             if number != -1:
                 raise paramiko.SSHException(f"the server sent message {number} out of turn")

@@ -1,4 +1,7 @@
-"""What app.remote.moonshot.exchange leans on in paramiko; some of it is underscored, so it may go without notice."""
+"""What signing in by GSS leans on in paramiko (app.remote.moonshot.exchange, app.remote.ssh.auth_inbox).
+
+Some of it is underscored, so it may go without notice.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import paramiko
 from paramiko import transport
 from paramiko.auth_handler import AuthHandler
 
-from app.remote.moonshot.exchange import _Inbox
+from app.remote.moonshot.exchange import inbox_of
 
 
 def test_that_the_names_are_there() -> None:
@@ -32,7 +35,7 @@ def test_that_the_handler_takes_what_the_exchange_needs() -> None:
     near, far = socket.socketpair()
     with near, far:
         link = paramiko.Transport(near)
-        inbox = _Inbox(link, "user")
+        inbox = inbox_of(link, "user")
         assert {6, 51, 52, 53, 60, 61, 64, 65} <= set(inbox._handler_table)
         assert inbox._handler_table[60].__name__ == "<lambda>", "not keyboard-interactive's"
         link.close()
