@@ -106,7 +106,7 @@ class Program(QObject):
         except UsageError as error:
             log.warning("the proxy in the settings is not used: %s", error.summary)
         trust.choose_stored(stored.ca_file)
-        apply_theme(app, stored.theme)  # type: ignore[arg-type]    # one of settings.THEMES
+        apply_theme(app, stored.theme)
         self.pool = IoPool()
         self._store = BlockStore(paths.cache_dir() / "data", stored.cache_mb * MEGABYTE)
         self.streaming = Streaming(stored.quality, stored.prefetch_mb_per_hour, self._store, stored.cache_mb, self)
@@ -192,7 +192,7 @@ class Program(QObject):
     # -- while it runs ----------------------------------------------------------------------------------------------
 
     def _apply_theme(self, name: str) -> None:
-        apply_theme(self._app, name)  # type: ignore[arg-type]    # one of settings.THEMES
+        apply_theme(self._app, name)
 
     def _desktop_changed(self, *_scheme: object) -> None:
         if self.window.settings.theme == "automatic":

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from app.errors import UsageError
 
@@ -58,7 +59,7 @@ class Options:
         Raises:
             UsageError: a key or a value is not known.
         """
-        changes: dict[str, object] = {}
+        changes: dict[str, Any] = {}
         defaults = cls()
         names = [f.name for f in fields(cls)]
         for pair in pairs:
@@ -68,7 +69,7 @@ class Options:
                 raise UsageError(f"The demo facility has no option “{pair}”.",
                                  remedy="Write --option key=value with one of: " + ", ".join(names) + ".")
             changes[key] = _value(key, text.strip(), getattr(defaults, key))
-        return replace(defaults, **changes)  # type: ignore[arg-type]
+        return replace(defaults, **changes)
 
 
 def _value(key: str, text: str, default: object) -> object:

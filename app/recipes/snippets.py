@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from app.errors import RecipeError
@@ -37,8 +37,7 @@ def filled_snippet(recipe: Recipe, inputs: Sequence[str], parameters: Mapping[st
                           remedy="Its author can add a snippet.py to the recipe.")
     text = recipe.snippet
     for name, value in (("INPUTS", list(inputs)), ("PARAMETERS", dict(parameters))):
-        written = _assignment(name, value)
-        text, count = _LINES[name].subn(lambda _found, written=written: written, text)      # type: ignore[misc]
+        text, count = _LINES[name].subn(_literally(_assignment(name, value)), text)
         if count != 1:
             raise RecipeError(f"The snippet.py of {recipe.title} has {count or 'no'} lines “{name} = …” to fill in.",
                               remedy="Its author has to write exactly one: INPUTS = [] and PARAMETERS = {}.")
@@ -70,6 +69,11 @@ def literal(value: Any, depth: int = 0) -> str:
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
         return "{" + ", ".join(f"{literal(key)}: {literal(item, depth + 1)}" for key, item in value.items()) + "}"
     raise RecipeError(f"A value of the type {type(value).__name__} cannot be written as Python.")
+
+
+def _literally(written: str) -> Callable[[re.Match[str]], str]:
+    """What puts a text in place of a match as it is: in a template, backslashes would mean something."""
+    return lambda _found: written
 
 
 def _assignment(name: str, value: list[str] | dict[str, Any]) -> str:

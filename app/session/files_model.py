@@ -224,8 +224,10 @@ class FilesModel(RowTree):
             return "\n".join(part for part in (self._title(row), row.tip) if part) or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{self._shown(row)}, {row.detail}" if row.detail else self._shown(row)
-        return {Role.KIND: row.kind, Role.STATE: row.state, Role.REFERENCE: self.reference(index), Role.NODE: row.node,
-                Role.NAME: row.name, Role.MEMBERS: row.members, Role.TITLE: self._title(row)}.get(role)  # type: ignore[call-overload]
+        answers: dict[int, object] = {
+            Role.KIND: row.kind, Role.STATE: row.state, Role.REFERENCE: self.reference(index), Role.NODE: row.node,
+            Role.NAME: row.name, Role.MEMBERS: row.members, Role.TITLE: self._title(row)}
+        return answers.get(role)
 
     def _title(self, row: Row) -> str:
         return self._titles.get(row.path, "") if row.kind is RowKind.FOLDER else ""

@@ -8,12 +8,13 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QPushButton, QSi
 from app.model.doctor import Step, StepState
 from app.model.text import visible
 from app.views.labels import PlainLabel, set_state
-from app.viz.icons import icon
+from app.viz.icons import Tint, icon
 
 NETWORK = "Network…"
-_SIGNS = {StepState.PASSED: ("check", "ok", "passed"), StepState.WARNED: ("warning", "warning", "with a warning"),
-          StepState.FAILED: ("close", "error", "failed"), StepState.SKIPPED: ("", "idle", "not looked at"),
-          StepState.WAITING: ("", "idle", "waiting"), StepState.RUNNING: ("refresh", "busy", "being looked at")}
+_SIGNS: dict[StepState, tuple[str, Tint, str]] = {          # icon, colour, words
+    StepState.PASSED: ("check", "ok", "passed"), StepState.WARNED: ("warning", "warning", "with a warning"),
+    StepState.FAILED: ("close", "error", "failed"), StepState.SKIPPED: ("", "idle", "not looked at"),
+    StepState.WAITING: ("", "idle", "waiting"), StepState.RUNNING: ("refresh", "busy", "being looked at")}
 _SIGN_SIZE = 16
 
 
@@ -90,7 +91,7 @@ class StepRow(QFrame):
         self._step = step
         name, tint, words = _SIGNS[step.state]
         if changed and name:
-            self._sign.setPixmap(icon(name, tint).pixmap(_SIGN_SIZE, _SIGN_SIZE))  # type: ignore[arg-type]
+            self._sign.setPixmap(icon(name, tint).pixmap(_SIGN_SIZE, _SIGN_SIZE))
         elif changed:
             self._sign.setText("–" if step.state is StepState.SKIPPED else "·")
             set_state(self._sign, tint)

@@ -7,9 +7,10 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QResizeEvent
+from PySide6.QtGui import QGuiApplication, QIcon, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -31,6 +32,8 @@ from app.model.text import visible
 from app.views.labels import PlainLabel
 from app.viz.icons import icon, set_icon
 
+Severity = Literal["error", "warning", "info"]
+
 
 @dataclass(frozen=True)
 class Message:
@@ -39,7 +42,7 @@ class Message:
     summary: str
     remedy: str = ""
     detail: str = ""
-    severity: str = "error"               # error | warning | info
+    severity: Severity = "error"
     at: float = 0.0
     told_elsewhere: bool = False          # the place it belongs to shows it already
 
@@ -59,6 +62,11 @@ def message_of(error: BaseException) -> Message:
     return Message("Something unexpected happened inside Beamside.",
                    "Your data was only read, never changed. Copy the details into a report so that it can be mended.",
                    visible(trace, keep_lines=True), at=time.time())
+
+
+def severity_icon(severity: Severity) -> QIcon:
+    """How a message of this severity is marked."""
+    return icon("info", "muted") if severity == "info" else icon(severity, severity)
 
 
 class Messages(QObject):
@@ -147,9 +155,7 @@ class ErrorPanel(QWidget):
         """Show one message; info messages have no buttons."""
         self._message = message
         is_error = message.severity != "info"
-        tint = "error" if message.severity == "error" else "warning" if message.severity == "warning" else "muted"
-        name = {"error": "error", "warning": "warning"}.get(message.severity, "info")
-        self._icon.setPixmap(icon(name, tint).pixmap(32, 32))  # type: ignore[arg-type]
+        self._icon.setPixmap(severity_icon(message.severity).pixmap(32, 32))
         self._summary.setText(message.summary)
         self._remedy.setText(message.remedy)
         self._remedy.setVisible(bool(message.remedy))
@@ -220,9 +226,7 @@ class MessagesDock(QWidget):
     def _add(self, message: Message) -> None:
         stamp = time.strftime("%H:%M", time.localtime(message.at))
         item = QListWidgetItem(f"{stamp}   {message.summary}")
-        tint = message.severity if message.severity in ("error", "warning") else "muted"
-        item.setIcon(icon({"error": "error", "warning": "warning"}.get(message.severity, "info"),
-                          tint))  # type: ignore[arg-type]
+        item.setIcon(severity_icon(message.severity))
         item.setData(Qt.ItemDataRole.UserRole, message)
         self._list.insertItem(0, item)
         self._list.setCurrentRow(0)
@@ -328,6 +332,6 @@ class NoticeBar(QFrame):
         self._message = message
         self._do = None
         self._act.hide()
-        self._icon.setPixmap(icon(message.severity, message.severity).pixmap(16, 16))  # type: ignore[arg-type]
+        self._icon.setPixmap(severity_icon(message.severity).pixmap(16, 16))
         self._text.setText(message.summary + (f" {message.remedy}" if message.remedy else ""))
         self.show()

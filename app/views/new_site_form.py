@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QCheckBox,
     QColorDialog,
@@ -223,8 +224,8 @@ class NewSiteForm(QWidget):
         chooser.colorSelected.connect(self._take_colour)
         chooser.open()
 
-    def _take_colour(self, colour: object) -> None:
-        self.colour = colour.name()  # type: ignore[attr-defined]    # a QColor
+    def _take_colour(self, colour: QColor) -> None:
+        self.colour = colour.name()
         self._show_colour()
 
     def _show_colour(self) -> None:

@@ -6,6 +6,7 @@ Mirrors the marks and answers of one picture and asks them for changes; remember
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QSignalBlocker, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from app.model.marks import REGION_COLOURS, Region
@@ -247,10 +248,10 @@ class RegionsSection(QWidget):
         x, y = values["x"], values["y"]
         self._answers.marks.place_region(region.number, (y, min(high, y + values["h"]), x, min(wide, x + values["w"])))
 
-    def _recolour(self, action: object) -> None:
+    def _recolour(self, action: QAction) -> None:
         region = self._answers.marks.selected_region if self._answers is not None else None
         if region is not None and self._answers is not None:
-            self._answers.marks.recolour(region.number, action.data())  # type: ignore[attr-defined]
+            self._answers.marks.recolour(region.number, action.data())
 
     def _ask_limits(self, _checked: bool = False) -> None:
         self.limits_asked.emit()
@@ -259,8 +260,8 @@ class RegionsSection(QWidget):
         if self._answers is not None:
             self._answers.viewer.marker.ask_region()
 
-    def _on_menu(self, action: object) -> None:
-        separator = action.data()  # type: ignore[attr-defined]
+    def _on_menu(self, action: QAction) -> None:
+        separator = action.data()
         if self._answers is not None and separator:
             self._answers.copy_regions(separator)
 

@@ -22,8 +22,6 @@ from PySide6.QtWidgets import QApplication, QWidget
 from app.resources import resource_path
 from app.viz.icons import retint_icons
 
-Mode = Literal["automatic", "light", "dark"]
-
 FONT_FAMILY = "Inter"
 FONT_PIXELS = 13
 _STYLED = "beamside_styled"
@@ -87,8 +85,11 @@ def theme_of(source: QWidget | QPalette) -> Theme:
     return theme_named("dark" if palette.color(QPalette.ColorRole.Window).lightness() < 128 else "light")
 
 
-def apply_theme(app: QApplication, mode: Mode = "automatic") -> Theme:
-    """Give ``app`` font, palette and stylesheet; ``automatic`` follows the desktop. May be called again at any time."""
+def apply_theme(app: QApplication, mode: str = "automatic") -> Theme:
+    """Give ``app`` font, palette and stylesheet; all but ``light`` and ``dark`` follows the desktop.
+
+    May be called again at any time.
+    """
     theme = theme_named(mode if mode in ("light", "dark") else desktop_mode())
     if app.property(_STYLED) is None:          # a second style under living widgets crashes Qt
         app.setStyle("Fusion")

@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 _MOST_INPUT = 1 << 22
 _UNREACHABLE = "Unable to contact slurm controller (connect failure)"
@@ -65,8 +65,8 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     return parts
 
 
-def _write(stream: object, text: str) -> None:
-    buffer = stream.buffer                                   # type: ignore[attr-defined]
+def _write(stream: TextIO, text: str) -> None:
+    buffer = stream.buffer
     try:
         buffer.write(text.encode("utf-8", "surrogateescape"))
         buffer.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -65,8 +66,9 @@ def squeue(argv: Sequence[str], records: Iterable[Record], cluster: Cluster, kno
     form = given.get("format") or (_SQUEUE_LONG if "long" in given else _SQUEUE_FORMAT)
     lines = [] if "noheader" in given else [fill(form, lambda letter: _HEADERS.get(letter, ""))]
     for group in sorted(groups, key=_order):
-        start = _start(group[0], records, cluster, moment)
-        lines.append(fill(form, lambda letter, g=group, s=start: _job_field(letter, g, moment, s, time_format)))  # type: ignore[misc]
+        lines.append(fill(form, functools.partial(
+            _job_field, group=group, now=moment, start=_start(group[0], records, cluster, moment),
+            time_format=time_format)))
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -80,7 +82,7 @@ def sinfo(argv: Sequence[str], records: Iterable[Record], cluster: Cluster) -> s
         chosen = []
     form = given.get("format") or ("%20E %9u %19H %N" if "list-reasons" in given else _SINFO_FORMAT)
     lines = [] if "noheader" in given else [fill(form, lambda letter: _SINFO_HEADERS.get(letter, ""))]
-    rows = [fill(form, lambda letter, q=p: _partition_field(letter, q, used, cluster)) for p in chosen]  # type: ignore[misc]
+    rows = [fill(form, functools.partial(_partition_field, p=p, used=used, cluster=cluster)) for p in chosen]
     lines += list(dict.fromkeys(rows))
     return "".join(f"{line}\n" for line in lines)
 

@@ -194,11 +194,11 @@ class TrialSession:
             BatchError, StorageFullError, PermissionError_.
         """
         stop = cancelled or threading.Event()
-        asked = parameters if isinstance(parameters, Question) else None
+        asked: Question | None = None
         began, give_up = time.monotonic(), 0.0
         while not stop.is_set():
             try:
-                asked = asked or self.question(parameters)      # type: ignore[arg-type]
+                asked = asked or (parameters if isinstance(parameters, Question) else self.question(parameters))
                 answer = self._put(asked)
                 give_up = 0.0
             except LinkError:

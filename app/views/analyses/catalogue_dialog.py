@@ -32,7 +32,7 @@ from app.session.vocabulary import Availability, Recipe, RecipeFault, SoftwareSt
 from app.views.analyses.catalogue_page import STATES, CataloguePage
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
-from app.viz.icons import icon, set_icon
+from app.viz.icons import Tint, icon, set_icon
 from app.viz.tips import plain_tip
 
 _KEY = Qt.ItemDataRole.UserRole
@@ -195,7 +195,7 @@ class CatalogueDialog(QDialog):
         sign, words, look = self._state_words(recipe)
         self._add_row(key, f"{recipe.title} {recipe.version}{technique}", sign, words, look)
 
-    def _state_words(self, recipe: Recipe) -> tuple[str, str, str]:
+    def _state_words(self, recipe: Recipe) -> tuple[str, str, Tint]:
         """Icon, words and colour: at the site of the data that it is for, else the best of all sites."""
         seen = self._seen(recipe)
         if self._reference is not None:
@@ -213,9 +213,9 @@ class CatalogueDialog(QDialog):
         name = PurePosixPath(fault.path).name or "The site's recipes"
         self._add_row(key, f"{name} · left out", "warning", "left out", "warning")
 
-    def _add_row(self, key: str, text: str, sign: str, words: str, look: str) -> None:
+    def _add_row(self, key: str, text: str, sign: str, words: str, look: Tint) -> None:
         item = QListWidgetItem(visible(text))
-        item.setIcon(icon(sign, look))  # type: ignore[arg-type]
+        item.setIcon(icon(sign, look))
         item.setData(_KEY, key)
         item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{item.text()}: {words}")
         item.setToolTip(words)

@@ -10,9 +10,11 @@ from PySide6.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from app.model.text import visible
 from app.session.vocabulary import Availability, Recipe, RecipeFault, SoftwareState
 from app.views.labels import PlainLabel, empty_layout, set_state
+from app.viz.icons import Tint
 
-STATES = {SoftwareState.READY: ("ready", "ok"), SoftwareState.MISSING: ("not installed", "error"),
-          SoftwareState.UNKNOWN: ("not known", "warning")}
+STATES: dict[SoftwareState, tuple[str, Tint]] = {          # in words, and the colour
+    SoftwareState.READY: ("ready", "ok"), SoftwareState.MISSING: ("not installed", "error"),
+    SoftwareState.UNKNOWN: ("not known", "warning")}
 
 
 class CataloguePage(QWidget):

@@ -22,9 +22,9 @@ from PySide6.QtWidgets import (
 
 from app.resources import resource_path
 from app.viz.icons import app_icon, icon, set_icon
-from app.viz.theme import Mode, Theme, apply_theme, desktop_mode, stylesheet_for, theme_named, theme_of
+from app.viz.theme import Theme, apply_theme, desktop_mode, stylesheet_for, theme_named, theme_of
 
-MODES: tuple[Mode, ...] = ("light", "dark")
+MODES: tuple[str, ...] = ("light", "dark")
 
 
 def _luminance(colour: str) -> float:
