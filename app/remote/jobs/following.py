@@ -24,11 +24,10 @@ from app.remote.jobs.log_tails import LogTails
 from app.remote.jobs.lost import ended_or_unknown, is_lost, names_of_lost, steps_of_lost
 from app.remote.jobs.names import is_keeper, job_name, job_of, part_stem
 from app.remote.jobs.pace import Pace
-from app.remote.jobs.parts import StepTruth, combine, failing
+from app.remote.jobs.parts import StepTruth, answers, combine, failing, interrupted
 from app.remote.jobs.reading import JobReader, JobRecord
 from app.remote.jobs.record import RecordedStep, base_job, final_job, final_json, outputs_of, recorded_steps
 from app.remote.jobs.store import JobStore
-from app.remote.jobs.submission_text import BETWEEN
 from app.remote.jobs.truth import Evidence, PartTruth, judge
 from app.remote.jobs.whose import own_status, submitted_id
 from app.remote.jobs.words import explaining_lines
@@ -80,6 +79,7 @@ class Follower:
         self.foreign: dict[str, Job] = {}
         self._final: set[str] = set()
         self._seen_live: set[_Key] = set()
+        self._gone_from_list: set[_Key] = set()
         self._past: dict[_PartKey, JobRow] = {}
         self._tails = LogTails(store)
         self._unrecorded: set[str] = set()
@@ -109,8 +109,7 @@ class Follower:
         Raises:
             LinkError, BatchError: not even the folders could be read.
         """
-        read = self._reader.look(self._final)
-        self.records = {i: own_status(dialect, r) if r.status and not r.final else r for i, r in read.items()}
+        self.records = self._read(dialect)
         live: dict[_Key, Rows] = {}
         foreign: list[JobRow] = []
         wrong: BeamsideError | None = None
@@ -120,6 +119,7 @@ class Follower:
             wrong = error
         else:
             foreign = self._sort(dialect, rows, live)
+            self._read_again(dialect, live)
             self._reopen(live)
         look = _Look(time.time(), self.records, live, wrong)
         if wrong is None:
@@ -138,6 +138,24 @@ class Follower:
         else:
             self.foreign = {job.id: job for job in self._foreign.stale(wrong.summary)}
             self._pace.failed()
+
+    # -- What the folders say ------------------------------------------------------------------------------------------
+
+    def _read(self, dialect: Dialect) -> dict[str, JobRecord]:
+        read = self._reader.look(self._final)
+        return {i: own_status(dialect, r) if r.status and not r.final else r for i, r in read.items()}
+
+    def _read_again(self, dialect: Dialect, live: Mapping[_Key, Rows]) -> None:
+        """Read the folders once more after the list when something is not in it, or not running, any more: it may have
+        ended, or been cancelled with another client, since they were read.
+        """
+        begun = {(i, 1) for i, r in self.records.items() if r.status and not r.final and i not in self._final}
+        ended = {key for key, rows in live.items() if all(row.state.ended for row in rows.values())}
+        left = (self._seen_live | begun) - set(live) | {key for key in ended if not self.records[key[0]].final}
+        if left - self._gone_from_list:
+            again = self._read(dialect)
+            self.records = {i: again.get(i, r) for i, r in self.records.items()}    # a newer one's rows are not known
+        self._gone_from_list = left
 
     # -- What the batch system says ------------------------------------------------------------------------------------
 
@@ -286,7 +304,7 @@ class Follower:
                 job = replace(self.known.get(job_id, job), stale=look.wrong.summary)
             elif over and not record.gone:
                 ended[job_id] = job
-            if record.submitted is None and (text := _answers(steps)) and job.state is not JobState.HELD:
+            if record.submitted is None and (text := answers(steps)) and job.state is not JobState.HELD:
                 found[job_id] = text
             known[job_id] = self._with_gone(job, record)
         self._write_down(look.records, ended, found)
@@ -326,7 +344,7 @@ class Follower:
         if job.state is JobState.QUEUED and job.after and not job.reason:
             job = replace(job, reason="waiting for another job")    # before the batch system says so
         if record.submitted is None and len(steps) > 1 and look.now - (job.submitted or look.now) > _INTERRUPTED_S:
-            job = _interrupted(job, steps)
+            job = interrupted(job, steps)
         if is_lost(record) and not any(key[0] == record.id for key in look.live):
             job = ended_or_unknown(job)
         return job, over
@@ -354,22 +372,3 @@ class Follower:
                 _log.info("not written: %s", wrong)
         except BeamsideError as error:
             _log.info("ends of jobs could not be written: %s", error.summary)
-
-
-def _answers(steps: Iterable[StepTruth]) -> str:
-    """What ``submitted`` would hold, of a job whose ids were found again; ``""``: not all are known."""
-    ids = [step.parts[0].part.scheduler_id for step in steps]
-    return BETWEEN.join(i for i in ids if i) if all(ids) else ""
-
-
-def _interrupted(job: Job, steps: list[StepTruth]) -> Job:
-    """A job whose submission stopped half-way."""
-    missing = [step.step.number for step in steps if step.parts[0].part.scheduler_id is None]
-    if not missing:
-        if job.state is JobState.HELD:
-            return replace(job, reason="its submission was interrupted before it was released: release or cancel it")
-        return job
-    if len(missing) == len(steps):
-        return job
-    return replace(job, reason=f"its submission was interrupted: step {missing[0]} of {len(steps)} did not reach the "
-                               "batch system: cancel it and submit it again")

@@ -14,6 +14,7 @@ from app.model.jobs import Job, JobPart, JobState
 from app.remote.jobs.names import part_stem
 from app.remote.jobs.reading import JobRecord
 from app.remote.jobs.record import RecordedStep, below
+from app.remote.jobs.submission_text import BETWEEN
 from app.remote.jobs.truth import PartTruth
 from app.remote.jobs.words import listed, reading, task_words
 
@@ -79,6 +80,25 @@ def failing(steps: Sequence[StepTruth]) -> tuple[RecordedStep, JobPart] | None:
         if found := step.of(JobState.FAILED, JobState.UNKNOWN) or step.of(JobState.CANCELLED):
             return step.step, found[0].part
     return None
+
+
+def answers(steps: Sequence[StepTruth]) -> str:
+    """What ``submitted`` would hold, of a job whose ids were found again; ``""``: not all are known."""
+    ids = [step.parts[0].part.scheduler_id for step in steps]
+    return BETWEEN.join(i for i in ids if i) if all(ids) else ""
+
+
+def interrupted(job: Job, steps: Sequence[StepTruth]) -> Job:
+    """A job whose submission stopped half-way."""
+    missing = [step.step.number for step in steps if step.parts[0].part.scheduler_id is None]
+    if not missing:
+        if job.state is JobState.HELD:
+            return replace(job, reason="its submission was interrupted before it was released: release or cancel it")
+        return job
+    if len(missing) == len(steps):
+        return job
+    return replace(job, reason=f"its submission was interrupted: step {missing[0]} of {len(steps)} did not reach the "
+                               "batch system: cancel it and submit it again")
 
 
 def _memory(steps: Sequence[StepTruth], now: StepTruth) -> tuple[float | None, float | None]:

@@ -20,6 +20,7 @@ from app.remote.jobs.history_questions import HistoryQuestions
 from app.remote.jobs.pace import Pace
 from app.remote.jobs.service import JobService
 from app.remote.jobs.store import LogTail
+from app.remote.scheduler.states import JobRow
 from tests.peers.need import need_program
 from tests.unit.jobs.conftest import FakeLink, status, until
 from tests.unit.jobs.fake_slurm import FakeSlurm
@@ -165,6 +166,49 @@ def test_that_the_service_says_when_the_next_look_is_useful(service: JobService,
     slurm.fails("squeue", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
     service.jobs()
     assert service.next_look_s > 25.0
+
+
+# -- What happens while we look ---------------------------------------------------------------------------------------
+
+def just_before_the_list(service: JobService, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Something happens once the folders have been read, and before the list is."""
+    events, rows = [happens], service._batch.rows
+
+    def later() -> list[JobRow]:
+        if events:
+            events.pop()()
+        return rows()
+    monkeypatch.setattr(service._batch, "rows", later)
+
+
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_that_a_job_that_ends_while_we_look_is_told_by_its_own_record(
+        new_client: Callable[[], JobService], service: JobService, spec: JobSpec, slurm: FakeSlurm,
+        monkeypatch: pytest.MonkeyPatch, seen_before: bool) -> None:
+    """Without a history; a client that never saw it run has nothing else to go by."""
+    slurm.fails("sacct", "Slurm accounting storage is disabled\n")
+    job, client = service.submit(spec), new_client()
+    status(job, "started", None)
+    slurm.set("100", state="RUNNING", reason="None", start="1795343001")
+    if seen_before:
+        assert client.job(job.id).state is JobState.RUNNING
+    just_before_the_list(client, monkeypatch, lambda: (status(job, "ended", 7), slurm.set("100", live=False)))
+    seen = client.job(job.id)
+    assert (seen.state, seen.reason) == (JobState.FAILED, "exit code 7")
+
+
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.parametrize("past", [False, True])
+def test_that_a_cancellation_with_another_client_while_we_look_is_nobody_elses(
+        new_client: Callable[[], JobService], service: JobService, spec: JobSpec, slurm: FakeSlurm,
+        monkeypatch: pytest.MonkeyPatch, live: bool, past: bool) -> None:
+    job, client = service.submit(spec), new_client()
+    client.jobs()
+    just_before_the_list(client, monkeypatch, lambda: (service.cancel(job.id),
+                                                       slurm.set("100", live=live, past=past)))
+    ended = until(client, job, lambda j: j.state.ended)
+    assert (ended.state, ended.reason) in ((JobState.CANCELLED, "cancelled"),
+                                           (JobState.CANCELLED, "cancelled before it started"))
 
 
 # -- Started by hand --------------------------------------------------------------------------------------------------
