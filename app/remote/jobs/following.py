@@ -149,12 +149,14 @@ class Follower:
         """Read the folders once more after the list when something is not in it, or not running, any more: it may have
         ended, or been cancelled with another client, since they were read.
         """
-        begun = {(i, 1) for i, r in self.records.items() if r.status and not r.final and i not in self._final}
+        all_open = {(i, 1) for i, r in self.records.items() if not r.final and i not in self._final}
         ended = {key for key, rows in live.items() if all(row.state.ended for row in rows.values())}
-        left = (self._seen_live | begun) - set(live) | {key for key in ended if not self.records[key[0]].final}
+        left = (self._seen_live | all_open) - set(live) | {key for key in ended if not self.records[key[0]].final}
         if left - self._gone_from_list:
-            again = self._read(dialect)
-            self.records = {i: again.get(i, r) for i, r in self.records.items()}    # a newer one's rows are not known
+            again, wholly = self._read(dialect), {key[0] for key in left} - {key[0] for key in set(live) - ended}
+            # What is in the list still may have started since, and what was being submitted is not in it: as they were.
+            self.records = {i: again.get(i, r) if i in wholly and r.submitted is not None else r
+                            for i, r in self.records.items()}
         self._gone_from_list = left
 
     # -- What the batch system says ------------------------------------------------------------------------------------

@@ -199,16 +199,37 @@ def test_that_a_job_that_ends_while_we_look_is_told_by_its_own_record(
 
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("past", [False, True])
+@pytest.mark.parametrize("seen_before", [False, True])
 def test_that_a_cancellation_with_another_client_while_we_look_is_nobody_elses(
         new_client: Callable[[], JobService], service: JobService, spec: JobSpec, slurm: FakeSlurm,
-        monkeypatch: pytest.MonkeyPatch, live: bool, past: bool) -> None:
+        monkeypatch: pytest.MonkeyPatch, live: bool, past: bool, seen_before: bool) -> None:
     job, client = service.submit(spec), new_client()
-    client.jobs()
+    if seen_before:
+        assert client.job(job.id).state is JobState.QUEUED
     just_before_the_list(client, monkeypatch, lambda: (service.cancel(job.id),
                                                        slurm.set("100", live=live, past=past)))
     ended = until(client, job, lambda j: j.state.ended)
     assert (ended.state, ended.reason) in ((JobState.CANCELLED, "cancelled"),
                                            (JobState.CANCELLED, "cancelled before it started"))
+
+
+def test_that_a_job_that_starts_while_we_look_was_not_put_back(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list that we have is older than its record, which is read again since another job has ended."""
+    other, job = service.submit(spec), service.submit(spec)
+    service.jobs()
+    slurm.end("100", "COMPLETED")
+    rows = service._batch.rows
+
+    def started_then() -> list[JobRow]:
+        found = rows()
+        status(job, "started", None)
+        return found
+    monkeypatch.setattr(service._batch, "rows", started_then)
+    seen = {each.id: each for each in service.jobs()}
+    assert seen[other.id].state is JobState.COMPLETED
+    assert seen[job.id].state is JobState.QUEUED
+    assert "put back" not in seen[job.id].reason
 
 
 # -- Started by hand --------------------------------------------------------------------------------------------------
