@@ -69,7 +69,22 @@ class Watch(Protocol):
     def close(self) -> None: ...
 
 
-class DataService(Protocol):
+class BlockSource(Protocol):
+    """Who reads blocks of data; the rules are those of :class:`DataService`."""
+
+    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0,
+             on_part: Callable[[Block], None] | None = None) -> Future[Block]: ...
+
+
+class PictureData(BlockSource, Protocol):
+    """The part of a :class:`DataService` that shows pictures of one dataset, however these come about."""
+
+    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None],
+              known: tuple[int, int] | None = None) -> Watch: ...
+    def status(self) -> dict[str, Any]: ...            # {"latency_s", "bytes_received", "rate_bytes_s", "agent": {...}}
+
+
+class DataService(PictureData, Protocol):
     """Files and HDF5 of one site. Every method returns at once; Futures settle on a thread of the client's.
 
     Cancelling a Future tells the agent. ``view`` names the asker (a viewer's panel): a newer request of the same
@@ -88,8 +103,6 @@ class DataService(Protocol):
     def nodes(self, reference: DataReference, depth: int | None = 1, attributes: bool = True,
               expand: bool | None = None) -> Future[tuple[NodeInfo, ...]]: ...   # expand: docs/protocol.md, `nodes`
     def plot(self, reference: DataReference) -> Future[PlotDescription]: ...
-    def read(self, request: ReadRequest, *, priority: int = 2, view: str = "", epoch: int = 0,
-             on_part: Callable[[Block], None] | None = None) -> Future[Block]: ...
     def show(self, reference: DataReference, fit: tuple[int, int], *, preview: tuple[int, int] | None = None,
              on_description: Callable[[PlotDescription], None] | None = None,
              on_part: Callable[[Block], None] | None = None, priority: int = 2, view: str = "",
@@ -104,9 +117,6 @@ class DataService(Protocol):
     def profile(self, reference: DataReference, place: PixelPoint | PixelRegion, *,
                 on_progress: Callable[[StackProgress], None] | None = None, priority: int = 5, view: str = "",
                 epoch: int = 0) -> Future[StackProfile]: ...
-    def watch(self, path: PurePosixPath, on_change: Callable[[tuple[int, int]], None],
-              known: tuple[int, int] | None = None) -> Watch: ...
-    def status(self) -> dict[str, Any]: ...            # {"latency_s", "bytes_received", "rate_bytes_s", "agent": {...}}
     def close(self) -> None: ...
 
 

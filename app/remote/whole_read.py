@@ -15,13 +15,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from app.errors import DataError, SelectionError, StorageFullError, UnreadableError
-from app.model.data import Block, Exactness, ReadRequest, Reduction, Selection, Statistics
-from app.remote.seams import DataService
+from app.model.data import Block, DataReference, Exactness, ReadRequest, Reduction, Selection, Statistics
+from app.model.plot import PlotDescription
+from app.remote.seams import BlockSource
 
 PIECE_BYTES = 64 * 2**20
 
@@ -47,7 +48,13 @@ class WholeRead:
     missing: tuple[str, ...] = ()
 
 
-def read_whole(data: DataService, request: ReadRequest, out: Path, wait: Wait,
+class WholeSource(BlockSource, Protocol):
+    """Who tells what a dataset is, and reads it."""
+
+    def plot(self, reference: DataReference) -> Future[PlotDescription]: ...
+
+
+def read_whole(data: WholeSource, request: ReadRequest, out: Path, wait: Wait,
                progress: Callable[[float], None] = lambda done: None) -> WholeRead:
     """Read ``request`` and write it to ``out``.
 
@@ -144,7 +151,7 @@ def merge(first: Statistics, second: Statistics) -> Statistics:
         masked=first.masked + second.masked, count=first.count + second.count)
 
 
-def _read_pieces(data: DataService, request: ReadRequest, pieces: list[ReadRequest], lead: tuple[int, ...],
+def _read_pieces(data: BlockSource, request: ReadRequest, pieces: list[ReadRequest], lead: tuple[int, ...],
                  out: BinaryIO, wait: Wait, progress: Callable[[float], None]) -> WholeRead:
     pending = [data.read(piece) for piece in pieces[:2]]
     total: Statistics | None = None

@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer
 
 from app.model.data import Block, DataReference, ReadRequest, Selection
-from app.remote.seams import DataService
+from app.remote.seams import PictureData
 from app.session.future_watcher import FutureWatcher
 
 EVERY_MS = 50
@@ -26,7 +26,7 @@ class CursorValue(QObject):
         tell: called with (y, x, value).
     """
 
-    def __init__(self, data: DataService, reference: DataReference, view: str, owner: QObject,
+    def __init__(self, data: PictureData, reference: DataReference, view: str, owner: QObject,
                  known: Callable[[Leading, int, int], Any | None], tell: Callable[[int, int, Any], object]) -> None:
         super().__init__(owner)
         self._data = data

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from PySide6.QtCore import QObject
 
-from app.remote.seams import DataService, Watch
+from app.remote.seams import PictureData, Watch
 from app.session.future_watcher import Mailbox
 
 Generation = tuple[int, int]
@@ -17,7 +17,7 @@ GONE: Generation = (0, 0)
 class FileWatch(QObject):
     """Watches one file from the moment it is first known in what state it was read."""
 
-    def __init__(self, data: DataService, path: PurePosixPath, owner: QObject,
+    def __init__(self, data: PictureData, path: PurePosixPath, owner: QObject,
                  on_change: Callable[[Generation], object]) -> None:
         """``on_change`` is told (size, mtime_ns); (0, 0): the file is gone."""
         super().__init__(owner)

@@ -11,7 +11,7 @@ from typing import Protocol
 from PySide6.QtCore import QObject
 
 from app.model.data import Block, ReadRequest
-from app.remote.seams import DataService
+from app.remote.seams import PictureData
 from app.session.future_watcher import FutureWatcher, Mailbox
 from app.session.picture_keys import Key
 
@@ -56,7 +56,7 @@ class _Flight:
 class Flights:
     """At most one read per picture."""
 
-    def __init__(self, data: DataService, view: str, owner: QObject, receiver: Receiver) -> None:
+    def __init__(self, data: PictureData, view: str, owner: QObject, receiver: Receiver) -> None:
         """``owner``: whose death ends every delivery."""
         self._data = data
         self._view = view

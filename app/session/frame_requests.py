@@ -11,7 +11,7 @@ import time
 from PySide6.QtCore import QObject
 
 from app.model.data import DataReference
-from app.remote.seams import DataService
+from app.remote.seams import PictureData
 from app.session.fetch_ahead import FetchAhead
 from app.session.flights import Ask, Flights, Purpose, Receiver
 from app.session.link_pace import LinkPace
@@ -34,7 +34,7 @@ class FrameRequests:
         unreadable: frames fetched ahead in vain; told of when they are wanted.
     """
 
-    def __init__(self, data: DataService, reference: DataReference, geometry: FrameGeometry, pace: LinkPace,
+    def __init__(self, data: PictureData, reference: DataReference, geometry: FrameGeometry, pace: LinkPace,
                  motion: Motion, memory: PictureMemory, streaming: Streaming, view: str, owner: QObject,
                  receiver: Receiver) -> None:
         self._reference = reference

@@ -18,7 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.model.data import Block, DataReference, Exactness
 from app.model.plot import PlotDescription
-from app.remote.seams import DataService
+from app.remote.seams import PictureData
 from app.session.cursor_value import CursorValue
 from app.session.file_watch import FileWatch
 from app.session.flights import Ask, Purpose
@@ -58,7 +58,7 @@ class FrameSource(QObject):
     value_read = Signal(object, object, object)
     file_changed = Signal(object)
 
-    def __init__(self, data: DataService, reference: DataReference, description: PlotDescription,
+    def __init__(self, data: PictureData, reference: DataReference, description: PlotDescription,
                  viewed: Viewed | None = None, parent: QObject | None = None, *,
                  streaming: Streaming | None = None) -> None:
         """``reference`` names the signal itself (see :func:`~app.session.picture_keys.signal_reference`)."""

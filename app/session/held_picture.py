@@ -19,12 +19,13 @@ from app.model.picture import pool_picture, statistics_of_picture
 from app.model.stack import StackOperation, StackProjection
 from app.remote.seams import Watch
 from app.remote.whole_read import write_array
+from app.session.io_pool import settle
 
 _T = TypeVar("_T")
 
 
 class HeldPicture:
-    """The ``read`` of a :class:`~app.remote.seams.DataService`, for one (height, width) picture."""
+    """The :class:`~app.remote.seams.PictureData` of one (height, width) picture."""
 
     def __init__(self, projection: StackProjection) -> None:
         """``projection``: a whole one."""
@@ -103,16 +104,5 @@ def save_projection(projection: StackProjection, path: Path) -> Future[Path]:
 def in_thread(work: Callable[[], _T]) -> Future[_T]:
     """Do some milliseconds of arithmetic on a thread of its own."""
     future: Future[_T] = Future()
-
-    def run() -> None:
-        if not future.set_running_or_notify_cancel():
-            return
-        try:
-            result = work()
-        except BaseException as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    threading.Thread(target=run, name="picture", daemon=True).start()
+    threading.Thread(target=settle, args=(future, work), name="picture", daemon=True).start()
     return future

@@ -79,13 +79,17 @@ class IoPool:
                 self._idle -= 1
             if item is None:
                 return
-            future, work = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = work()
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-            del item, future, work
+            settle(*item)
+            del item
+
+
+def settle(future: Future[T], work: Callable[[], T]) -> None:
+    """Do the work on this thread, unless nobody wants it any more; its outcome is the Future's."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -17,16 +17,16 @@ import numpy as np
 
 from app.model.data import Block, DataReference, ReadRequest, Selection, Statistics
 from app.model.plot import PlotDescription
-from app.remote.seams import DataService, Watch
+from app.remote.seams import PictureData, Watch
 
 
 class PermutedData:
-    """The part of a :class:`DataService` that a picture panel uses, for one dataset.
+    """The :class:`~app.remote.seams.PictureData` of one dataset.
 
     Axis ``n`` as asked for is axis ``order[n]`` of the dataset; the last two are the picture.
     """
 
-    def __init__(self, data: DataService, reference: DataReference, order: tuple[int, ...]) -> None:
+    def __init__(self, data: PictureData, reference: DataReference, order: tuple[int, ...]) -> None:
         """``reference`` names the dataset itself."""
         self._data = data
         self._reference = reference

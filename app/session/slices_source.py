@@ -131,7 +131,7 @@ class _Panel(QObject):
         self.gate = Gate(self._permuted)
         self._name = DataReference("slices", reference.file_path, f"{reference.data_path}#{plane.name}")
         described = permuted_description(description, order, view=View.STACK)
-        self.frames = FrameSource(self.gate, self._name, described, viewed, self, streaming=streaming)  # type: ignore[arg-type]
+        self.frames = FrameSource(self.gate, self._name, described, viewed, self, streaming=streaming)
         self.frames.block_ready.connect(self._show)
         self._view = f"slice-{next(_volumes)}"
         self._epoch = 0

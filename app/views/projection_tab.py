@@ -168,7 +168,7 @@ class ProjectionTab(PictureTab):
             self._held.deleteLater()
         reduction = screen_reduction(self.operation, self.description.reduction)
         described = replace(self.description, reduction=reduction.value)
-        held = FrameSource(HeldPicture(projection), self.reference, described, None, self)  # type: ignore[arg-type]
+        held = FrameSource(HeldPicture(projection), self.reference, described, None, self)
         self._held = held
         held.block_ready.connect(self._show_block)
         held.failed.connect(self._broke)

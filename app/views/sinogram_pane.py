@@ -62,7 +62,7 @@ class SinogramPane(QWidget):
         self.viewer.slider.set_names((*others, "Row"))
         self.viewer.slider.set_index((*leading[:-1], row))
         name = DataReference("slices", reference.file_path, f"{reference.data_path}#sinogram")
-        self._source = FrameSource(self._permuted, name, described, viewed, self)  # type: ignore[arg-type]
+        self._source = FrameSource(self._permuted, name, described, viewed, self)
         self.guides = Guides(self.viewer.image)
         self._title = PlainLabel("", "title")
         self._note = PlainLabel("", "muted")

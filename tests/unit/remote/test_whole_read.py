@@ -64,7 +64,7 @@ def test_that_pieces_join_to_the_selection(shape: list[int], data: st.DataObject
         patch.setattr(whole_read, "PIECE_BYTES", 16)
         service = FakeArrayService(array)
         out = Path(folder) / "out.npy"
-        whole = read_whole(service, ReadRequest(REFERENCE, Selection(items)), out, _wait)  # type: ignore[arg-type]
+        whole = read_whole(service, ReadRequest(REFERENCE, Selection(items)), out, _wait)
         assert np.array_equal(np.load(out), expected)
         assert whole.shape == expected.shape
         assert whole.statistics.total == expected.sum()
@@ -74,7 +74,7 @@ def test_that_pieces_join_to_the_selection(shape: list[int], data: st.DataObject
 def test_that_a_large_selection_needs_several_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole_read, "PIECE_BYTES", 800)
     service = FakeArrayService(np.arange(1000, dtype=np.int64).reshape(10, 10, 10))
-    read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
+    read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)
     assert len(service.reads) == 10
 
 
@@ -89,7 +89,7 @@ def test_that_pieces_of_two_states_of_a_file_are_never_joined(tmp_path: Path, mo
 
     service = Replaced(np.arange(1000, dtype=np.int64).reshape(10, 10, 10))
     with pytest.raises(DataError, match="changed while it was read"):
-        read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
+        read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,7 +102,7 @@ def test_that_what_is_missing_of_any_piece_is_said_once(tmp_path: Path, monkeypa
             return _done(replace(block, missing=("b.h5 is missing.",) if len(self.reads) in (5, 6) else ()))
 
     service = Gappy(np.arange(1000, dtype=np.int64).reshape(10, 10, 10))
-    whole = read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
+    whole = read_whole(service, ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)
     assert whole.missing == ("b.h5 is missing.",)
 
 
@@ -118,7 +118,7 @@ def test_that_nothing_half_written_is_left_on_a_full_disk(tmp_path: Path, monkey
         raise OSError(28, "No space left on device")
     monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
     with pytest.raises(StorageFullError):
-        read_whole(FakeArrayService(np.zeros((2, 2), np.int32)), ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)  # type: ignore[arg-type]
+        read_whole(FakeArrayService(np.zeros((2, 2), np.int32)), ReadRequest(REFERENCE), tmp_path / "o.npy", _wait)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,13 +126,13 @@ def test_that_nothing_half_written_is_left_on_a_full_disk(tmp_path: Path, monkey
 def test_that_a_disk_that_is_really_full_is_told() -> None:
     service = FakeArrayService(np.zeros((2000, 2000), np.int32))
     with pytest.raises(StorageFullError, match="no space left"):
-        read_whole(service, ReadRequest(REFERENCE), Path("/dev/full"), _wait)  # type: ignore[arg-type]
+        read_whole(service, ReadRequest(REFERENCE), Path("/dev/full"), _wait)
 
 
 def test_that_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
     service = FakeArrayService(np.zeros((2, 2), np.int32))
     with pytest.raises(DataError, match="cannot be written"):
-        read_whole(service, ReadRequest(REFERENCE), tmp_path / "no" / "o.npy", _wait)  # type: ignore[arg-type]
+        read_whole(service, ReadRequest(REFERENCE), tmp_path / "no" / "o.npy", _wait)
 
 
 def test_that_merging_keeps_integers_exact() -> None:
