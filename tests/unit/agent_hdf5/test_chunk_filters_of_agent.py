@@ -17,7 +17,7 @@ from app.agent.decoding import fletcher32
 from app.agent.direct import DirectReader
 from app.agent.selection import tie
 from app.protocol.errors import WireError
-from tests.unit.agent_hdf5.test_direct_reading import LONG_AGO, bits, picked
+from tests.unit.agent_hdf5.comparing import LONG_AGO, bits, picked
 
 VALUES = np.random.default_rng(5).poisson(3, (6, 120, 90)).astype(np.uint32)
 HARDER: dict[str, Any] = {

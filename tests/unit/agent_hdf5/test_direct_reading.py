@@ -1,7 +1,4 @@
-"""Reading without HDF5 against HDF5 itself: every type, shape, chunking, filter, fill value and selection, bit for bit.
-
-``BEAMSIDE_EXAMPLES`` says how many examples; thousands were run once, a few hundred every time.
-"""
+"""Reading without HDF5 against HDF5 itself: types, shapes, chunking, filters, fill values, selections; bit for bit."""
 
 from __future__ import annotations
 
@@ -29,10 +26,7 @@ from app.agent.selection import tie
 from app.agent.service import Service
 from app.agent.virtual import SourceReader
 from app.protocol.errors import WireError
-from tests.unit.agent_hdf5.test_reading import as_wire, read
-
-EXAMPLES = int(os.environ.get("BEAMSIDE_EXAMPLES", "300"))
-LONG_AGO = 10**18
+from tests.unit.agent_hdf5.comparing import EXAMPLES, LONG_AGO, Case, as_wire, bits, picked, read, sizes_read
 
 SIMPLE = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", ">u2", ">u4", ">i4", ">f4", ">f8", "?",
           "c8", "c16", ">c8"]
@@ -52,16 +46,6 @@ FILTERS: dict[str, Any] = {
     "shuffle lzf fletcher": {"compression": "lzf", "shuffle": True, "fletcher32": True},
 }
 OURS = set(FILTERS)
-
-
-class Case:
-    """A dataset to be written and what to select of it (a class, so that failures print shortly)."""
-
-    def __init__(self, **parts: Any) -> None:
-        self.__dict__.update(parts)
-
-    def __repr__(self) -> str:
-        return f"Case({', '.join(f'{key}={value!r}' for key, value in self.__dict__.items())})"
 
 
 @st.composite
@@ -100,15 +84,6 @@ def write(path: Path, case: Any) -> None:
             with contextlib.suppress(TypeError, ValueError):  # h5py has no negative steps for writing
                 made[case.written] = values[case.written]
     os.utime(path, ns=(LONG_AGO, LONG_AGO))
-
-
-def bits(values: Any) -> bytes:
-    return np.ascontiguousarray(values).tobytes()
-
-
-def picked(whole: Any, index: Any) -> bytes:
-    """The bits of ``whole[index]`` (a single number would come back in native byte order)."""
-    return bits(whole.view(f"V{whole.dtype.itemsize}")[index])
 
 
 @pytest.fixture(scope="module")
@@ -196,14 +171,7 @@ def test_that_parts_of_frames_equal_hdf5(detector: Any, name: str, thick: str, k
 def test_that_a_pixel_through_frames_decodes_one_block_of_each(detector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     reader = DirectReader()
     dataset = detector["bitshuffle lz4"]
-    sizes: list[int] = []
-    pread = reader._idle[0].pread
-
-    def noted(fd: int, offset: int, size: int) -> Any:
-        sizes.append(size)
-        return pread(fd, offset, size)
-
-    monkeypatch.setattr(reader._idle[0], "pread", noted)
+    sizes = sizes_read(reader, monkeypatch)
     plan = tie([[0, 3, None], 250, 77], dataset.shape)
     for _ in range(2):
         found = reader.read(dataset, plan)

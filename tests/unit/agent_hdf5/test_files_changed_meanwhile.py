@@ -16,8 +16,7 @@ import pytest
 
 from app.agent.service import Service
 from app.protocol.errors import WireError
-from tests.unit.agent_hdf5.test_direct_reading import LONG_AGO, bits
-from tests.unit.agent_hdf5.test_reading import read
+from tests.unit.agent_hdf5.comparing import LONG_AGO, bits, read
 
 OLD = np.random.default_rng(4).poisson(4, (30, 64, 2048)).astype(np.uint16)
 NEW = OLD + np.uint16(1000)

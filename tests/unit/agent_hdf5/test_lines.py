@@ -16,6 +16,7 @@ from app.agent import lines
 from app.agent.service import Service
 from app.agent.stack import Waiting
 from app.protocol.errors import WireError
+from tests.unit.agent_hdf5.comparing import half_missing
 
 HEIGHT, WIDTH = 300, 410
 
@@ -103,7 +104,8 @@ def test_that_only_what_a_line_runs_through_is_read(stored: Stored, monkeypatch:
     assert sum(read) < HEIGHT * WIDTH
 
 
-def test_that_a_line_that_nobody_waits_for_ends_between_two_pieces(stored: Stored) -> None:
+def test_that_a_line_that_nobody_waits_for_ends_between_two_pieces(stored: Stored,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     class Leaver(Waiting):
         checks = 0
 
@@ -114,8 +116,8 @@ def test_that_a_line_that_nobody_waits_for_ends_between_two_pieces(stored: Store
 
     service, read = Service(), list[int]()
     straight = service._holding.read
-    service._holding.read = lambda source, plan, own, check: (  # type: ignore[method-assign]
-        read.append(1), straight(source, plan, own, lambda: None))[1]
+    monkeypatch.setattr(service._holding, "read", lambda source, plan, own, check: (
+        read.append(1), straight(source, plan, own, lambda: None))[1])
     with pytest.raises(WireError, match="No longer wanted"):
         service.handle("line", {"file": str(stored.path), "data_path": "/flat/d", "leading": [1], "width": 1,
                                 "start": [0, 0], "end": [HEIGHT * 8, WIDTH * 8]}, Leaver())
@@ -123,14 +125,8 @@ def test_that_a_line_that_nobody_waits_for_ends_between_two_pieces(stored: Store
 
 
 def test_that_a_line_through_a_missing_source_has_no_values_there_and_says_why(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "left.h5", "w") as file:
-        file["d"] = np.full((40, 30), 5, "u2")
-    layout = h5py.VirtualLayout((40, 60), "u2")
-    layout[:, :30] = h5py.VirtualSource("left.h5", "d", (40, 30))
-    layout[:, 30:] = h5py.VirtualSource("right.h5", "d", (40, 30))
-    with h5py.File(tmp_path / "master.h5", "w") as file:
-        file.create_virtual_dataset("d", layout, fillvalue=9)
-    result, (_, values) = Service().handle("line", {"file": str(tmp_path / "master.h5"), "data_path": "/d",
+    master = half_missing(tmp_path)
+    result, (_, values) = Service().handle("line", {"file": str(master), "data_path": "/d",
                                                     "leading": [], "width": 1, "start": [4, 0], "end": [4, 59]})
     assert (values[:30] == 5).all()
     assert np.isnan(values[30:]).all()

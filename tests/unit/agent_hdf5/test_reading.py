@@ -19,15 +19,10 @@ from hypothesis.extra import numpy as npst
 from app.agent import reading
 from app.agent.service import Service
 from app.protocol.errors import WireError
+from tests.unit.agent_hdf5.comparing import as_wire, read
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", ">u2", ">i4", ">f8", "?", "c8", "c16"]
 SHAPES = [(), (1,), (7,), (0, 3), (5, 6), (3, 4, 5), (2, 3, 4, 5)]
-
-
-def read(service: Service, file: Path, data_path: str | None = "/d", selection: Any = None, fit: Any = None,
-         reduce: str = "max", statistics: bool = True) -> tuple[dict[str, Any], list[Any]]:
-    return service.handle("read", {"file": str(file), "data_path": data_path, "selection": selection or ["..."],
-                                   "fit": fit, "reduce": reduce, "statistics": statistics})
 
 
 class Grid:
@@ -55,13 +50,6 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Grid:
                 file.create_dataset(name, data=values, **how)
                 stored["/" + name] = values
     return Grid(path, stored)
-
-
-def as_wire(index: Any) -> list[Any]:
-    """A numpy basic index as the wire carries it."""
-    items = index if isinstance(index, tuple) else (index,)
-    return ["..." if item is Ellipsis else [item.start, item.stop, item.step] if isinstance(item, slice) else item
-            for item in items]
 
 
 @settings(max_examples=400, deadline=None)

@@ -14,7 +14,7 @@ from app.agent import showing
 from app.agent.direct import DirectReader, Stored
 from app.agent.sampling import sampled
 from app.agent.selection import tie
-from tests.unit.agent_hdf5.test_showing import Listener, ask, unpacked
+from tests.unit.agent_hdf5.listening import Listener, ask, unpacked
 
 FILTERS = {"bitshuffle-lz4": hdf5plugin.Bitshuffle(), "bitshuffle-zstd": hdf5plugin.Bitshuffle(cname="zstd"),
            "bitshuffle-small": hdf5plugin.Bitshuffle(nelems=1024), "lz4": hdf5plugin.LZ4(nbytes=8192)}

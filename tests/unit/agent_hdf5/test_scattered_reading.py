@@ -21,7 +21,7 @@ from app.agent.selection import tie
 from app.agent.virtual import SourceReader
 from app.protocol.chunk_filters import Unusual
 from app.protocol.errors import WireError
-from tests.unit.agent_hdf5.test_direct_reading import LONG_AGO, bits
+from tests.unit.agent_hdf5.comparing import LONG_AGO, bits, sizes_read
 
 VOLUME = np.random.default_rng(2).normal(0, 1, (40, 48, 56)).astype(np.float32)
 
@@ -115,14 +115,7 @@ def test_that_neighbouring_slices_are_decoded_once(tmp_path: Path, monkeypatch: 
     os.utime(tmp_path / "a.h5", ns=(LONG_AGO, LONG_AGO))
     with h5py.File(tmp_path / "a.h5", "r") as file:
         reader = DirectReader(200_000)
-        sizes: list[int] = []
-        pread = reader._idle[0].pread
-
-        def noted(fd: int, offset: int, size: int) -> Any:
-            sizes.append(size)
-            return pread(fd, offset, size)
-
-        monkeypatch.setattr(reader._idle[0], "pread", noted)
+        sizes = sizes_read(reader, monkeypatch)
         for number in range(20, 28):
             assert reader.read(file["d"], tie(["...", number], VOLUME.shape)) is not None
         assert len(sizes) == 2 * 5 * 6

@@ -18,42 +18,8 @@ from app.agent.service import Service
 from app.agent.stack import Waiting
 from app.protocol.errors import WireError
 from app.protocol.stored import StoredArray, available_filters
-
-
-class Listener(Waiting):
-    """Keeps what it is told; has had enough after ``patience`` checks."""
-
-    def __init__(self, patience: int = 10**9) -> None:
-        self.told: list[tuple[dict[str, Any], list[Any], bool]] = []
-        self._patience = patience
-
-    def tell(self, result: dict[str, Any], arrays: list[Any], urgent: bool = False) -> int:
-        self.told.append((result, [array.copy() for array in arrays], urgent))
-        return sum(array.nbytes for array in arrays)
-
-    def check(self) -> None:
-        self._patience -= 1
-        if self._patience < 0:
-            raise WireError("cancelled", "No longer wanted.")
-
-    @property
-    def parts(self) -> list[str]:
-        return [result["part"] for result, _, _ in self.told]
-
-
-def ask(path: Path, waiting: Waiting, service: Service | None = None,
-        **params: Any) -> tuple[dict[str, Any], list[Any]]:
-    asked = {"file": str(path), "data_path": "/d", "selection": ["..."], "fit": None, "reduce": "max",
-             "statistics": True, "preview": None, "parts": True, "draft": False, **params}
-    return (service or Service()).handle("read", asked, waiting)
-
-
-def unpacked(result: dict[str, Any], arrays: list[Any]) -> Any:
-    """The mask of a reply."""
-    shape = arrays[0].shape
-    if not result["mask"]:
-        return np.zeros(shape, bool)
-    return np.unpackbits(arrays[1], count=arrays[0].size).reshape(shape).astype(bool)
+from tests.unit.agent_hdf5.comparing import half_missing
+from tests.unit.agent_hdf5.listening import Listener, ask, unpacked
 
 
 @pytest.fixture
@@ -331,16 +297,10 @@ def test_that_who_else_has_a_part_in_the_numbers_is_said(tmp_path: Path) -> None
 
 
 def test_that_pixels_of_a_missing_source_are_masked_and_counted_out(tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "left.h5", "w") as file:
-        file["d"] = np.full((40, 30), 5, "u2")
-    layout = h5py.VirtualLayout((40, 60), "u2")
-    layout[:, :30] = h5py.VirtualSource("left.h5", "d", (40, 30))
-    layout[:, 30:] = h5py.VirtualSource("right.h5", "d", (40, 30))
-    with h5py.File(tmp_path / "master.h5", "w") as file:
-        file.create_virtual_dataset("d", layout, fillvalue=9)
+    master = half_missing(tmp_path)
     for selection, flip in ((["..."], 1), ([[None, None, None], [None, None, -1]], -1)):
         for fit, pool in ((None, 1), ([20, 30], 2)):
-            result, arrays = ask(tmp_path / "master.h5", Waiting(), selection=selection, fit=fit, parts=False)
+            result, arrays = ask(master, Waiting(), selection=selection, fit=fit, parts=False)
             gone = np.zeros((40 // pool, 60 // pool), bool)
             gone[:, 30 // pool:] = True
             assert np.array_equal(unpacked(result, arrays), gone[:, ::flip])

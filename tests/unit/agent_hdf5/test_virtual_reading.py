@@ -18,8 +18,7 @@ from hypothesis.extra import numpy as npst
 
 from app.agent.selection import tie
 from app.agent.virtual import SourceReader
-from tests.unit.agent_hdf5.test_direct_reading import EXAMPLES, Case, bits, picked
-from tests.unit.agent_hdf5.test_reading import as_wire
+from tests.unit.agent_hdf5.comparing import EXAMPLES, Case, as_wire, bits, picked
 
 _numbers = itertools.count()
 

@@ -15,8 +15,7 @@ from app.agent.selection import tie
 from app.agent.service import Service
 from app.agent.virtual import SourceReader
 from app.agent.virtual_mapping import mapping_of
-from tests.unit.agent_hdf5.test_direct_reading import LONG_AGO, bits
-from tests.unit.agent_hdf5.test_reading import read
+from tests.unit.agent_hdf5.comparing import LONG_AGO, bits, read
 
 FRAMES = np.random.default_rng(9).poisson(3, (12, 10, 14)).astype(np.uint16)
 NO_END = h5py.h5s.UNLIMITED
