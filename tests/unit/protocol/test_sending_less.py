@@ -80,7 +80,19 @@ def test_that_rounded_numbers_say_truly_how_much_they_differ(levels: int, values
         away = np.abs(arrived[usable].astype("f8") - values[usable].astype("f8")).max()
         assert away <= made.max_error
         least, most = float(values[usable].min()), float(values[usable].max())
-        assert made.max_error <= (most - least) / (levels - 2) / 2 * 1.001 + 1e-6 * max(abs(least), abs(most))
+        tiniest = float(np.finfo(arrived.dtype).smallest_subnormal)       # of which a step is a multiple
+        assert made.max_error <= ((most - least) / (levels - 2) / 2 * 1.001 + 1e-6 * max(abs(least), abs(most))
+                                  + levels * tiniest)
+
+
+@pytest.mark.parametrize("levels", [256, 65536])
+@pytest.mark.parametrize("most", [5e-324, 1e-321, 1e-309])
+def test_that_numbers_next_to_nothing_are_rounded_truly_too(levels: int, most: float) -> None:
+    values = np.zeros((40, 7))
+    values[0, 0] = most
+    made = quantise(values, None, levels)
+    arrived = there(*encode_array(made, EVERYTHING, 1e6))
+    assert np.abs(arrived - values).max() <= made.max_error <= most
 
 
 def test_that_noise_rounded_takes_a_quarter_or_half_of_its_bytes() -> None:
