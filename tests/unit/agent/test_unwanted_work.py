@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -140,9 +141,9 @@ def test_that_it_is_asked_before_encoding_and_before_each_fragment(monkeypatch: 
     packed: list[int] = []
     encode = worker.encode_reply
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: Any) -> Any:
         packed.append(1)
-        return encode(*arguments)      # type: ignore[arg-type]
+        return encode(*arguments)
 
     monkeypatch.setattr(worker, "encode_reply", counted)
     asker = worker._Asker(Request(5, "read"), FakeInbox(looks), -1)    # type: ignore[arg-type]

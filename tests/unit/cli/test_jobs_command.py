@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from app.commands.context import Context
 from app.commands.jobs import find, run_cancel, run_jobs
 from app.commands.output import Output
 from app.errors import UnknownJobError, UnreachableError
@@ -55,20 +56,24 @@ class FakeContext:
         return FakeJobs(site, site not in self._down)
 
 
+def context(*down: str) -> Context:
+    return cast(Context, FakeContext(*down))
+
+
 @pytest.mark.parametrize("text", ["nosuch", "b2:nosuch", "20261122-103004", "--", ""])
 def test_that_no_site_is_asked_for_what_cannot_be_a_job(text: str) -> None:
     with pytest.raises(UnknownJobError, match="There is no job called"):      # both sites are down
-        find(text, FakeContext("a1", "b2"))  # type: ignore[arg-type]
+        find(text, context("a1", "b2"))
 
 
 @pytest.mark.parametrize("text", ["1", "b2:20261122-103004-1f09ac"])
 def test_that_the_sites_are_asked_for_what_may_be_a_job(text: str) -> None:
     with pytest.raises(UnreachableError):
-        find(text, FakeContext("a1", "b2"))  # type: ignore[arg-type]
+        find(text, context("a1", "b2"))
 
 
 def test_that_a_site_that_is_down_hides_no_others_jobs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_jobs(argparse.Namespace(site=None), FakeContext("a1")) == 0  # type: ignore[arg-type]
+    assert run_jobs(argparse.Namespace(site=None), context("a1")) == 0
     captured = capsys.readouterr()
     assert '"site": "b2"' in captured.out
     assert "a1 cannot be reached." in captured.err
@@ -77,11 +82,11 @@ def test_that_a_site_that_is_down_hides_no_others_jobs(capsys: pytest.CaptureFix
 @pytest.mark.parametrize(("job_id", "told"), [("1", False), ("2", True), ("3", False)])
 def test_that_a_job_that_has_ended_is_said_to_have_nothing_to_cancel(
         job_id: str, told: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_cancel(argparse.Namespace(id=job_id), FakeContext()) == 0  # type: ignore[arg-type]
+    assert run_cancel(argparse.Namespace(id=job_id), context()) == 0
     words = f"The job {job_id} has ended already (completed): there is nothing to cancel."
     assert (words in capsys.readouterr().err) is told
 
 
 def test_that_no_site_answering_is_an_error() -> None:
     with pytest.raises(UnreachableError, match="a1 cannot be reached"):
-        run_jobs(argparse.Namespace(site=None), FakeContext("a1", "b2"))  # type: ignore[arg-type]
+        run_jobs(argparse.Namespace(site=None), context("a1", "b2"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from app.commands.context import Context
 from app.commands.output import Output
 from app.commands.recipes import run_recipes
 from app.model.site import SiteProfile, SshSettings
@@ -46,7 +47,7 @@ class FakeContext:
 
 
 def test_that_what_is_wrong_with_a_recipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    run_recipes(argparse.Namespace(site="far"), FakeContext())  # type: ignore[arg-type]
+    run_recipes(argparse.Namespace(site="far"), cast(Context, FakeContext()))
     row, sentence, left_out = capsys.readouterr().out.splitlines()
     assert row.endswith("A: not there")
     assert sentence == r"    It says\x0ano."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -20,8 +21,8 @@ from tests.peers.interaction import FakePerson
 COMMAND = "Host far.example\n  ProxyCommand nc %h %p\n"
 
 
-def far(**changes: object) -> SiteProfile:
-    return SiteProfile("far", "Far", ssh=SshSettings("far.example", methods=("key",)), **changes)  # type: ignore[arg-type]
+def far(**changes: Any) -> SiteProfile:
+    return SiteProfile("far", "Far", ssh=SshSettings("far.example", methods=("key",)), **changes)
 
 
 def here(_interaction: Interaction, _watcher: Watcher) -> Transport:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,8 +63,8 @@ class Scripted(Site):
         return super().run(argv, stdin=stdin, timeout_s=timeout_s)
 
 
-def profile(**changes: object) -> SiteProfile:
-    return SiteProfile("far", "Far", ssh=SshSettings("far.example"), **changes)  # type: ignore[arg-type]
+def profile(**changes: Any) -> SiteProfile:
+    return SiteProfile("far", "Far", ssh=SshSettings("far.example"), **changes)
 
 
 @pytest.fixture
@@ -188,7 +189,8 @@ def test_that_clocks_are_compared(own_home: Path, site: Site) -> None:
     assert "this computer minus the sign-in service: +0 s" in found.detail
 
 
-def test_that_room_is_looked_for_where_the_cache_will_be(own_home: Path, site: Site) -> None:
+def test_that_room_is_looked_for_where_the_cache_will_be(own_home: Path, site: Site,
+                                                         monkeypatch: pytest.MonkeyPatch) -> None:
     found = far_side.look_at_space(site, profile())
     assert found.state is StepState.PASSED
     assert "are free" in found.summary
@@ -196,11 +198,12 @@ def test_that_room_is_looked_for_where_the_cache_will_be(own_home: Path, site: S
     for kilobytes, state in ((100, StepState.FAILED), (100_000, StepState.WARNED)):
         answer = f"yes {kilobytes} {own_home}"
         scripted = Scripted(own_home, {"df -Pk": (0, "", "")})
-        scripted.run = _saying(answer)  # type: ignore[method-assign]
+        monkeypatch.setattr(scripted, "run", _saying(answer))
         assert far_side.look_at_space(scripted, profile()).state is state
-    scripted.run = _saying(f"no 99999999 {own_home}")  # type: ignore[method-assign]
+    monkeypatch.setattr(scripted, "run", _saying(f"no 99999999 {own_home}"))
     assert far_side.look_at_space(scripted, profile()).kind == "storage_full"
-    scripted.run = _saying(f"yes 99999999 {own_home}", "Disk quotas for user ada: /home 5000 5000")  # type: ignore[method-assign]
+    monkeypatch.setattr(scripted, "run", _saying(f"yes 99999999 {own_home}",
+                                                 "Disk quotas for user ada: /home 5000 5000"))
     assert "quota" in far_side.look_at_space(scripted, profile()).summary
 
 

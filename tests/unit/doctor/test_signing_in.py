@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +34,8 @@ def provider(pki: Pki) -> Iterator[FakeProvider]:
     proxies.choose("")
 
 
-def profile_for(provider: FakeProvider, *methods: str, **changes: object) -> SiteProfile:
-    settings = dataclasses.replace(provider.settings(), **changes)  # type: ignore[arg-type]
+def profile_for(provider: FakeProvider, *methods: str, **changes: Any) -> SiteProfile:
+    settings = dataclasses.replace(provider.settings(), **changes)
     return SiteProfile("far", "Far Light Source", identity=settings,
                        ssh=SshSettings("far.example", methods=methods or ("certificate",)))
 

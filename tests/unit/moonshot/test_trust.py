@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.errors import ProviderError
@@ -41,8 +43,8 @@ def test_that_the_mechanism_is_told_authority_and_name(trust: dict[str, object],
     assert bus.Trust(**trust).constraints() == told
 
 
-def session(**settings: object) -> MoonshotSession:
-    return MoonshotSession("site", "The site", MoonshotSettings(**settings))   # type: ignore[arg-type]
+def session(**settings: Any) -> MoonshotSession:
+    return MoonshotSession("site", "The site", MoonshotSettings(**settings))
 
 
 def test_that_an_authority_without_a_name_is_refused_before_anything_is_sent() -> None:
@@ -74,8 +76,8 @@ def test_that_a_file_that_cannot_be_read_is_as_good_as_none() -> None:
     assert known.confirmed_certificates("home.example") == ()
 
 
-def rejected(trusted: Trusted, **notes: object) -> Exception:
-    cause = HelperError("gss", "Invalid credential", major=0xA0000, minor=2109382912 + 13, **notes)   # type: ignore[arg-type]
+def rejected(trusted: Trusted, **notes: Any) -> Exception:
+    cause = HelperError("gss", "Invalid credential", major=0xA0000, minor=2109382912 + 13, **notes)
     return explain(ExchangeFailed("federation", str(cause), cause), Attempt("h", "u", "a@home.example", trusted))
 
 

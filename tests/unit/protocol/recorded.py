@@ -62,15 +62,16 @@ class _Recorded:
 
 def ask_everything(client: AgentClient, file: Path) -> list[Future[Any]]:
     """One request of each kind, always in the same order, so that the streams have the same numbers."""
-    here, told = DataReference("site", PurePosixPath(file)), [].append       # type: ignore[var-annotated]
+    here, parts = DataReference("site", PurePosixPath(file)), list[Any]()
     stack = DataReference("site", here.file_path, "/entry/data/counts")
     client.watch(here.file_path, lambda generation: None, (1, 1))
     return [
         client.list_folder(here.file_path.parent), client.stat(here.file_path), client.nodes(here), client.plot(here),
-        client.read(ReadRequest(stack, Selection.frame((1,)), (60, 60), preview=(20, 20)), on_part=told),
-        client.read(ReadRequest(stack, Selection((2,)))), client.show(here, (50, 50), preview=(20, 20), on_part=told),
+        client.read(ReadRequest(stack, Selection.frame((1,)), (60, 60), preview=(20, 20)), on_part=parts.append),
+        client.read(ReadRequest(stack, Selection((2,)))),
+        client.show(here, (50, 50), preview=(20, 20), on_part=parts.append),
         client.line(stack, (0,), (0, 0), (50, 70)), client.agent_status(),
-        client.project(stack, StackOperation.MAX, fit=(50, 50), on_partial=told),
+        client.project(stack, StackOperation.MAX, fit=(50, 50), on_partial=parts.append),
         client.profile(stack, PixelPoint(3, 4)), client.read(ReadRequest(DataReference("site", PurePosixPath("/no"))))]
 
 

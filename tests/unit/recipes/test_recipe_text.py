@@ -302,10 +302,10 @@ def test_that_a_wrong_value_anywhere_is_a_sentence_or_meant(place: tuple[object,
     """Whatever stands where, reading it gives a recipe whose forms work, or one sentence; never anything else."""
     for wrong in WRONG:
         table = tomllib.loads(WHOLE)
-        part = table
+        part: Any = table
         for key in place[:-1]:
-            part = part[key]  # type: ignore[index]
-        part[place[-1]] = wrong  # type: ignore[index]
+            part = part[key]
+        part[place[-1]] = wrong
         recipe, said = read(table_text(table))
         if recipe is None:
             assert said.startswith("whole/recipe.toml"), said

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -21,13 +22,13 @@ _VARIABLES = Slurm.variables
 _HOSTILE = ["it's", 'a"b', "$(touch owned)", "`touch owned`", "a b", "-n", "a;touch owned", "é % \\", "x\ny"]
 
 
-def make_job(folder: Path, program: str, setup: tuple[str, ...] = (), environment: str = "", **more: object) -> Path:
+def make_job(folder: Path, program: str, setup: tuple[str, ...] = (), environment: str = "", **more: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.py").write_text(program)
     (folder / "parameters.json").write_text("{}")
     script = folder / "job.sh"
     step = StepScript("#SBATCH --nodes=1\n", PurePosixPath(folder), variables=_VARIABLES, setup=setup,
-                      environment=environment, **more)  # type: ignore[arg-type]
+                      environment=environment, **more)
     script.write_text(step.text())
     return script
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from app.model.data import Block, DataReference, Exactness, ReadRequest, Reducti
 from app.remote.block_file import DamagedBlockError, from_bytes, to_bytes
 from app.remote.block_store import BlockStore
 from app.remote.cached_data import CachedDataService
+from app.remote.seams import DataService
 
 DEADLINE_S = 10.0
 OLD = (64_000, 1_600_000_000_000_000_000)
@@ -85,9 +86,13 @@ def service() -> FakeService:
     return FakeService()
 
 
+def cached_at(site: str, service: FakeService, store: BlockStore) -> CachedDataService:
+    return CachedDataService(cast(DataService, service), store, site)     # it reads and watches; more is not asked here
+
+
 @pytest.fixture
 def cached(service: FakeService, store: BlockStore) -> CachedDataService:
-    return CachedDataService(service, store, "far")  # type: ignore[arg-type]
+    return cached_at("far", service, store)
 
 
 def frame(number: int, **more: Any) -> ReadRequest:
@@ -124,7 +129,7 @@ def test_that_it_survives_the_program(service: FakeService, folder: Path) -> Non
     for _ in range(2):
         store = BlockStore(folder, 10_000_000)
         settled(store)
-        cached = CachedDataService(service, store, "far")  # type: ignore[arg-type]
+        cached = cached_at("far", service, store)
         cached._states.current(REFERENCE.file_path)
         cached.read(frame(1)).result(DEADLINE_S)
         settled(store)
@@ -189,7 +194,7 @@ def test_that_another_question_never_gets_the_same_answer(cached: CachedDataServ
 def test_that_the_same_path_at_another_site_is_another_file(cached: CachedDataService, store: BlockStore,
                                                             service: FakeService) -> None:
     read_twice(cached, store, frame(0))
-    elsewhere = CachedDataService(service, store, "near")  # type: ignore[arg-type]
+    elsewhere = cached_at("near", service, store)
     elsewhere._states.current(REFERENCE.file_path)
     elsewhere.read(frame(0)).result(DEADLINE_S)
     assert len(service.asked) == 2
@@ -250,7 +255,7 @@ def test_that_every_flipped_byte_is_noticed() -> None:
 
 def test_that_the_cache_is_bounded_and_the_oldest_goes_first(service: FakeService, folder: Path) -> None:
     store = BlockStore(folder, 24_000)   # a block is kept up to a quarter; LZ4 makes 3.4 to 4.2 kB of one
-    cached = CachedDataService(service, store, "far")  # type: ignore[arg-type]
+    cached = cached_at("far", service, store)
     cached._states.current(REFERENCE.file_path)
     service.frames = np.random.default_rng(1).integers(0, 60, (9, 60, 50), "u1")
     for number in range(9):
@@ -276,16 +281,17 @@ def test_that_only_its_owner_may_look_into_it_and_it_is_wiped_on_request(cached:
     assert store.held_bytes == 0
 
 
-def test_that_a_newer_epoch_cancels_what_is_older(service: FakeService, store: BlockStore) -> None:
+def test_that_a_newer_epoch_cancels_what_is_older(service: FakeService, store: BlockStore,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     waiting: list[Future[Block]] = []
 
     def slow(request: ReadRequest, **_more: Any) -> Future[Block]:
         waiting.append(Future())
         return waiting[-1]
 
-    cached = CachedDataService(service, store, "far")  # type: ignore[arg-type]
+    cached = cached_at("far", service, store)
     read_twice(cached, store, frame(0))
-    service.read = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(service, "read", slow)
     old = cached.read(frame(1), view="panel", epoch=1)
     assert cached.read(frame(0), view="panel", epoch=2).result(DEADLINE_S) is not None
     assert old.cancelled()
@@ -307,7 +313,7 @@ def test_that_cancelling_while_the_disk_is_read_settles_at_once(cached: CachedDa
 def test_that_a_folder_that_cannot_be_used_is_no_cache(service: FakeService, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     store = BlockStore(tmp_path / "file" / "data", 10_000_000)
-    cached = CachedDataService(service, store, "far")  # type: ignore[arg-type]
+    cached = cached_at("far", service, store)
     done = [cached.read(frame(0)), cached.read(frame(0))]
     wait_for(done, DEADLINE_S)
     assert [future.result().generation for future in done] == [OLD, OLD]

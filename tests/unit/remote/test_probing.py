@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,8 +47,8 @@ def look(profile: SiteProfile) -> Findings:
         transport.close()
 
 
-def site(**more: object) -> SiteProfile:
-    return SiteProfile("here", ssh=SshSettings("h"), **more)  # type: ignore[arg-type]
+def site(**more: Any) -> SiteProfile:
+    return SiteProfile("here", ssh=SshSettings("h"), **more)
 
 
 def test_that_a_site_with_slurm_is_understood(tools: Path) -> None:

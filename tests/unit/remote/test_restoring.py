@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 
 import pytest
 
@@ -103,7 +105,7 @@ def test_that_trying_now_does_not_wait_for_the_pause(standing: Standing) -> None
     door.opened[-1].close()
     begun = time.monotonic()
     for failures in range(2, 8):
-        changes.until(lambda s, n=failures: len(s) >= n)  # type: ignore[misc]
+        changes.until(functools.partial(_at_least, failures))
         left = connection.next_attempt_s
         assert left is None or left < 40
         connection.reconnect_now()
@@ -124,3 +126,7 @@ def test_that_closing_while_waiting_for_the_next_attempt_ends_at_once(standing: 
     connection.close()
     assert isinstance(waiting.exception(0), LinkLostError)
     assert connection.state is STATES.DISCONNECTED
+
+
+def _at_least(count: int, seen: list[Any]) -> bool:
+    return len(seen) >= count

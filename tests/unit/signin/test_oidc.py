@@ -8,6 +8,7 @@ import json
 import logging
 import threading
 import time
+from typing import Any
 
 import jwt
 import keyring.errors
@@ -359,9 +360,9 @@ def test_that_redirects_are_not_followed(provider: FakeProvider, pki: Pki, path:
     ((200, {"issuer": "x"}), "not an OpenID provider"),
     ((503, "no"), "out of order"),
 ])
-def test_that_a_wrong_discovery_answer_is_explained(provider: FakeProvider, forced: tuple[int, object],
+def test_that_a_wrong_discovery_answer_is_explained(provider: FakeProvider, forced: tuple[int, Any],
                                                     sentence: str) -> None:
-    provider.forced["/.well-known/openid-configuration"] = [forced]  # type: ignore[list-item]
+    provider.forced["/.well-known/openid-configuration"] = [forced]
     with pytest.raises(ProviderError, match=sentence):
         session_at(provider).sign_in(FakePerson())
 
@@ -373,9 +374,9 @@ def test_that_a_wrong_discovery_answer_is_explained(provider: FakeProvider, forc
     ((400, "<html>"), "not speak OpenID Connect"),
     ((503, "no"), "out of order"),
 ])
-def test_that_a_refused_code_request_is_explained(provider: FakeProvider, answer: tuple[int, object],
+def test_that_a_refused_code_request_is_explained(provider: FakeProvider, answer: tuple[int, Any],
                                                   sentence: str) -> None:
-    provider.forced["/device"] = [answer] * 2  # type: ignore[list-item]
+    provider.forced["/device"] = [answer] * 2
     with pytest.raises(ProviderError, match=sentence):
         session_at(provider).sign_in(FakePerson())
 
@@ -412,7 +413,8 @@ def test_that_an_empty_issuer_is_explained() -> None:
 
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/device", "/token"])
-def test_that_a_provider_that_does_not_answer_can_be_given_up(provider: FakeProvider, path: str) -> None:
+def test_that_a_provider_that_does_not_answer_can_be_given_up(provider: FakeProvider, path: str,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     answer, hurry, asked = provider.answer, threading.Event(), threading.Event()
     person = FakePerson()
 
@@ -422,7 +424,7 @@ def test_that_a_provider_that_does_not_answer_can_be_given_up(provider: FakeProv
             hurry.wait(30)
         return answer(method, place, form, bearer)
 
-    provider.answer = sleepy  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(provider, "answer", sleepy)
     impatient = threading.Thread(target=lambda: asked.wait(20) and person.cancelled.set())
     impatient.start()
     begun = time.monotonic()
@@ -435,7 +437,8 @@ def test_that_a_provider_that_does_not_answer_can_be_given_up(provider: FakeProv
         impatient.join(20)
 
 
-def test_that_giving_up_never_loses_a_rotated_token(provider: FakeProvider, os_keyring: FakeKeyring) -> None:
+def test_that_giving_up_never_loses_a_rotated_token(provider: FakeProvider, os_keyring: FakeKeyring,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     session_at(provider).sign_in(FakePerson())
     answer, person, answered = provider.answer, FakePerson(), threading.Event()
 
@@ -448,11 +451,11 @@ def test_that_giving_up_never_loses_a_rotated_token(provider: FakeProvider, os_k
         answered.set()
         return given
 
-    provider.answer = cancelled_meanwhile  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(provider, "answer", cancelled_meanwhile)
     with contextlib.suppress(CancelledByUserError):
         session_at(provider).sign_in(person)
     assert answered.wait(10)
-    provider.answer = answer  # type: ignore[method-assign]
+    monkeypatch.setattr(provider, "answer", answer)
     later = FakePerson()
     assert session_at(provider).sign_in(later).subject == "alice"
     assert later.codes == [], "the session lives on"
