@@ -40,12 +40,6 @@ def unused(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, str]:
     return {name: found[name] for name in known if found[name]}
 
 
-def used_only(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` without those that have no effect."""
-    without = unused(recipe, values)
-    return {name: value for name, value in values.items() if name not in without}
-
-
 def unused_words(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, str]:
     """A sentence for each value other than the default that was set and has no effect, by its name."""
     return {name: f"“{recipe.parameter(name).title}” ({name}) is not used: {why}."
