@@ -176,8 +176,8 @@ def slurm() -> Iterator[SlurmFacility]:
 
 @pytest.fixture(scope="session")
 def slurm_without_accounting() -> Iterator[SlurmFacility]:
-    """Real sshd and Slurm where ``sacct`` fails and finished jobs are forgotten after 2 s."""
-    with slurm_facility(accounting=False, min_job_age_s=2) as site:
+    """Real sshd and Slurm where ``sacct`` fails and finished jobs are forgotten after 15 s."""
+    with slurm_facility(accounting=False, min_job_age_s=15) as site:
         yield site
 
 

@@ -23,8 +23,9 @@ from app.recipes.recipe import Output, Parameter, ParameterType, Recipe, RecipeS
 from app.remote.jobs.service import JobService
 from app.remote.ssh.transport import SshTransport
 
-PATIENCE_S = 150.0
-SMALL = Resources(time_limit_min=5, cpus=1, memory_mb=300)
+PATIENCE_S = 240.0
+LONG_MIN = 30                   # what waits outlives all that other tests do meanwhile, on a busy machine, too
+SMALL = Resources(time_limit_min=LONG_MIN, cpus=1, memory_mb=300)
 
 PROGRAM = r'''
 import json, os, pathlib, signal, sys, time
@@ -37,7 +38,7 @@ print("begun", asked, "step", step, "task", task, flush=True)
 
 def wait():
     pathlib.Path("waits" + os.environ["BEAMSIDE_STEM"]).touch()
-    time.sleep(300)
+    time.sleep(3000)
 
 
 def fail():

@@ -12,7 +12,7 @@ def ssh(site: SlurmFacility, user: str, *command: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["ssh", "-F", "none", "-p", str(site.port), "-i", str(site.key(user)), "-o", "IdentitiesOnly=yes",
          "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-         f"{user}@{site.host}", *command], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60,
+         f"{user}@{site.host}", *command], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=240,
         check=False)
 
 

@@ -16,7 +16,7 @@ import pytest
 from app.errors import BatchError, SubmissionRefusedError
 from app.model.jobs import Job, JobState
 from app.model.site import BatchSettings, DataSettings, SiteProfile, SoftwareSettings
-from tests.peers.job_client import SMALL, JobClient, job_client, state_recipes, told, write_data
+from tests.peers.job_client import LONG_MIN, SMALL, JobClient, job_client, state_recipes, told, write_data
 from tests.peers.slurm import SlurmFacility
 from tests.peers.small_disk import small_disk
 
@@ -33,7 +33,6 @@ def crowd(slurm_states: SlurmFacility) -> Iterator[dict[str, Job]]:
     with job_client(slurm_states, profile, recipes) as client:
         jobs = {do: client.submit(do) for do in ("end", "fail", "kill the program", "kill the script", "crash", "eat",
                                                  "clean up", "once")}
-        jobs["time-out"] = client.submit("wait", resources=replace(SMALL, time_limit_min=1))
         jobs["not found"] = client.submit("end", recipe="lost")
         jobs["half"] = client.submit("half", recipe="array", tasks=4)
         jobs["serial"] = client.submit("wait", recipe="serial", tasks=3)
@@ -46,7 +45,8 @@ def crowd(slurm_states: SlurmFacility) -> Iterator[dict[str, Job]]:
         jobs["held"] = client.submit("end", hold=True)
         jobs["held for ever"] = client.submit("end", hold=True)
         jobs["purged before"] = client.submit("end", hold=True)
-        # A minute is long: once it runs, the facility shortens the limit, as Slurm lets nobody else do.
+        jobs["time-out"] = client.submit("wait", resources=replace(SMALL, time_limit_min=3))
+        # Minutes are long: once it runs, the facility shortens the limit, as Slurm lets nobody else do.
         client.waits_in(jobs["time-out"])
         slurm_states.admin.control("update", f"jobid={jobs['time-out'].scheduler_id}", "EndTime=now")
         yield jobs
@@ -156,7 +156,7 @@ def test_that_a_job_whose_predecessor_failed_while_it_was_submitted_is_told_like
 # -- By the user ------------------------------------------------------------------------------------------------------
 
 def test_that_a_job_waiting_for_another_says_so_and_can_be_cancelled(client: JobClient, crowd: dict[str, Job]) -> None:
-    waiting = client.until(crowd["after a wait"], lambda j: bool(j.reason))
+    waiting = client.until(crowd["after a wait"], lambda j: "Dependency" in j.reason)
     assert (waiting.state, waiting.reason) == (JobState.QUEUED, "waiting for another job (Dependency)")
     client.jobs.cancel(waiting.id)
     assert told(client.ends(waiting))[:2] == (JobState.CANCELLED, "cancelled")
@@ -165,7 +165,7 @@ def test_that_a_job_waiting_for_another_says_so_and_can_be_cancelled(client: Job
 def test_that_a_cancelled_job_may_clean_up_first(client: JobClient, crowd: dict[str, Job]) -> None:
     running = client.waits_in(crowd["clean up"])
     assert running.node
-    assert running.time_limit_s == 300
+    assert running.time_limit_s == 60 * LONG_MIN
     client.jobs.cancel(running.id)
     assert told(client.ends(running)) == (JobState.CANCELLED, "cancelled", None, None)
     assert (Path(running.folder) / "cleaned").read_text() == "yes"
@@ -217,9 +217,11 @@ def test_that_a_job_put_back_into_the_queue_says_so_and_ends_well(slurm_states: 
                                                                  crowd: dict[str, Job]) -> None:
     running = client.waits_in(crowd["once"])
     slurm_states.admin.control("requeue", str(running.scheduler_id))
+    slurm_states.admin.control("update", f"jobid={running.scheduler_id}", "StartTime=now+600")     # until it was seen
     back = client.until(running, lambda j: j.state is JobState.QUEUED)
     assert "put back into the queue" in back.reason
     assert back.expected_start
+    slurm_states.admin.control("update", f"jobid={running.scheduler_id}", "StartTime=now")
     assert told(client.ends(back)) == (JobState.COMPLETED, "", 0, None)
 
 
@@ -296,7 +298,6 @@ def test_that_a_time_limit_is_told(client: JobClient, crowd: dict[str, Job]) -> 
     ended = client.ends(crowd["time-out"])
     assert told(ended) == (JobState.FAILED, "the time limit was reached", None, None)
     assert any("DUE TO TIME LIMIT" in line for line in ended.last_lines)
-    assert ended.time_limit_s == 60
+    assert ended.time_limit_s == 60         # what the facility's change left of it, in whole minutes
     assert ended.started
     assert ended.ended
-    assert ended.time_limit_s == 60

@@ -1,4 +1,4 @@
-"""What is told of jobs where Slurm keeps no history and forgets a job two seconds after its end: their own records.
+"""What is told of jobs where Slurm keeps no history and forgets a job seconds after its end: their own records.
 
 Memory is limited by sampling here, as on machines without the kernel's means.
 """
@@ -14,7 +14,7 @@ import pytest
 
 from app.model.jobs import Job, JobState
 from app.model.site import BatchSettings, DataSettings, SiteProfile
-from tests.peers.job_client import SMALL, JobClient, job_client, submitted_earlier, told, write_data
+from tests.peers.job_client import JobClient, job_client, submitted_earlier, told, write_data
 from tests.peers.one_machine import wait_for
 from tests.peers.slurm import SlurmFacility
 from tests.peers.small_disk import small_disk
@@ -42,18 +42,18 @@ def forgotten(slurm_without_accounting: SlurmFacility) -> Iterator[dict[str, Job
         for job in list(jobs.values()):
             client.ends(job)
         jobs |= {do: client.submit(do) for do in ("eat", "end", "fail", "kill the script", "crash", "wait")}
-        jobs["time-out"] = client.submit("wait", resources=replace(SMALL, time_limit_min=1))
+        jobs["time-out"] = client.submit("wait")
         jobs["fill"] = on_small.submit("fill", data=str(visit / "RAW_DATA" / "scan.dat"))
         jobs["half"] = client.submit("half", recipe="array", tasks=4)
         jobs["chain"] = client.submit("fail first", recipe="chain")
         jobs["cancelled by hand"] = client.submit("end", hold=True)
         jobs["purged"] = client.submit("end")
-        wait_for("two jobs to wait", 120, lambda: all(
+        wait_for("two jobs to wait", 200, lambda: all(
             (Path(jobs[name].folder) / "waits").exists() for name in ("wait", "time-out")))
         for name in ("wait", "cancelled by hand"):
             site.run("scancel", str(jobs[name].scheduler_id), user=site.users[0])
         site.admin.control("update", f"jobid={jobs['time-out'].scheduler_id}", "EndTime=now")
-        wait_for("Slurm to forget", 120, lambda: not site.run("squeue", "-h", "-t", "all").stdout.strip())
+        wait_for("Slurm to forget", 200, lambda: not site.run("squeue", "-h", "-t", "all").stdout.strip())
         shutil.rmtree(jobs["purged"].folder)
         submitted_earlier(jobs["cancelled by hand"], 60)
         yield jobs
