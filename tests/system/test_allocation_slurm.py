@@ -20,7 +20,7 @@ from app.remote.connection import Connection, ConnectionState, Patience
 from app.remote.ssh.transport import SshTransport
 from tests.peers.slurm import SlurmFacility
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 
 
 def until(claim: Callable[[], Any], what: str = "") -> Any:
@@ -45,7 +45,7 @@ class Program:
         self.links: list[SshTransport] = []
         self.states: list[ConnectionState] = []
         self.place = Allocation(self.profile, self.said.append, idle_s=idle_s, name=name)
-        self.connection = Connection(self.profile, self._link, patience=Patience(agent_s=30), place=self.place)
+        self.connection = Connection(self.profile, self._link, patience=Patience(agent_s=120), place=self.place)
         self.connection.add_listener(lambda state, reason: self.states.append(state))
 
     def _link(self) -> SshTransport:
@@ -187,7 +187,7 @@ def test_that_a_place_that_another_program_uses_is_not_taken_from_it(start: Call
 
 
 def test_that_a_place_to_which_nobody_came_back_ends_by_itself(start: Callable[..., Program]) -> None:
-    program = start(idle_s=5).opened()
+    program = start(idle_s=20).opened()      # as long as the agent may take to come
     assert jobs(program)
     program.place.leave = lambda *_: None   # type: ignore[method-assign]
     program.connection.close(10)

@@ -20,7 +20,7 @@ from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult
 from tests.unit.jobs.fake_slurm import FakeSlurm
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class FakeLink(LocalTransport):

@@ -55,11 +55,11 @@ def test_that_two_forms_have_a_job_each_and_get_the_answers_to_their_own_questio
     one, other = begun(new()), begun(new())
     assert len(site.submitted) == 2
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(one.ask, {"factor": 1.0, "takes": 0.5})
+        slow = pool.submit(one.ask, {"factor": 1.0, "takes": 6.0})
         eventually((folder(one) / "computed").exists)
         assert other.ask({"factor": 2.0}).parameters["factor"] == 2.0
         assert not slow.done(), "nobody waits for the other form"
-        assert slow.result(20).parameters["factor"] == 1.0
+        assert slow.result(60).parameters["factor"] == 1.0
 
 
 def test_that_closing_one_form_does_not_end_the_others_trial(new: Callable[..., TrialSession], site: OwnJobs) -> None:

@@ -90,7 +90,7 @@ def test_that_a_trial_asks_for_little_and_leaves_the_place_to_a_site_that_has_on
 
 
 def test_that_the_newest_of_many_quick_questions_wins(trial: TrialSession) -> None:
-    questions = [trial.question({"factor": float(number), "takes": 0.2}) for number in range(20)]
+    questions = [trial.question({"factor": float(number), "takes": 1.0}) for number in range(20)]
     answers: dict[float, float] = {}
 
     def ask(number: int) -> None:
@@ -162,16 +162,16 @@ def test_that_asking_can_be_given_up(trial: TrialSession) -> None:
         stop.set()
         trial.end()
         with pytest.raises((CancelledError, TrialOverError)):
-            asking.result(20)
+            asking.result(60)
 
 
 def test_that_a_newer_question_of_the_form_takes_the_place_of_an_older_one(trial: TrialSession) -> None:
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(trial.ask, {"factor": 1.0, "takes": 0.5})
+        first = pool.submit(trial.ask, {"factor": 1.0, "takes": 5.0})
         eventually(lambda: (folder(trial) / "computed").exists())
         assert trial.ask({"factor": 2.0}).parameters["factor"] == 2.0
         with pytest.raises(CancelledError):
-            first.result(20)
+            first.result(60)
 
 
 @pytest.mark.parametrize("other", [replace(RECIPE, version="2.0"), replace(RECIPE, name="tripling")])
@@ -215,7 +215,7 @@ def test_that_a_job_that_does_not_end_is_cancelled(trial: TrialSession, site: Ow
         assert trial.job is not None
         assert site.job(trial.job.id).state is JobState.FAILED
         with pytest.raises((CancelledError, TrialOverError, BatchError)):
-            asking.result(20)
+            asking.result(60)
 
 
 def test_that_a_trial_nobody_asks_ends_by_itself(tmp_path: Path, link: BreakingLink) -> None:
@@ -242,7 +242,7 @@ def test_that_a_killed_job_is_told(trial: TrialSession, site: OwnJobs) -> None:
         eventually(lambda: (folder(trial) / "computed").exists())
         site.kill(trial.job.id)
         with pytest.raises(TrialOverError, match="The trial job failed: killed"):
-            asking.result(20)
+            asking.result(60)
 
 
 def test_that_a_program_that_cannot_start_says_why(tmp_path: Path, link: BreakingLink) -> None:

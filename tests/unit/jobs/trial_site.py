@@ -21,7 +21,7 @@ from app.remote.local_transport import LocalTransport
 from app.remote.seams import CommandResult
 from app.resources import resource_path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 PROGRAM = '''
 import os, time
@@ -103,7 +103,7 @@ class OwnJobs:
         process = self._runs[job_id][1]
         if process.poll() is None:
             os.killpg(process.pid, 9)
-            process.wait(5)
+            process.wait(30)
 
     def close(self) -> None:
         for job_id in self._runs:
