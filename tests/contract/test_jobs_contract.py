@@ -22,7 +22,7 @@ from app.remote.profiles import parse_profile
 from tests.peers.demo_facility import DemoFacility, running_facility
 from tests.peers.need import need_module
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.peers.gridengine import GridFacility
 from tests.peers.slurm import SlurmFacility
 from tests.peers.submitting import Address, Client
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 _SMALL = ResourceRule(Resources(time_limit_min=5, cpus=1, memory_mb=400))
 _STEPS = (RecipeStep("each", "Each frame", _SMALL, frames_per_task=1), RecipeStep("merge", "Merge", _SMALL))
 _PROGRAM = """

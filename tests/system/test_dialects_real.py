@@ -26,7 +26,7 @@ from tests.contract.hostile import HOSTILE
 from tests.peers.gridengine import GridFacility
 from tests.peers.slurm import SlurmFacility
 
-_PATIENCE_S = 150.0
+_PATIENCE_S = 240.0
 _NUMBERS = itertools.count(1)
 SCHEDULERS = ("slurm", "gridengine")
 _T = TypeVar("_T")

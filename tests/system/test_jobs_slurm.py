@@ -35,7 +35,7 @@ from tests.peers.need import missing
 from tests.peers.recipe_env import recipe_python
 from tests.peers.slurm import SlurmFacility
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 
 
 class Client:
@@ -130,8 +130,8 @@ def slurm_ids(slurm: SlurmFacility, job_id: str) -> list[str]:
 
 
 def queue(slurm: SlurmFacility, states: str = "pending,running") -> set[str]:
-    """The ids of all jobs that Slurm knows; among the ended ones (``all``) are some that it refused."""
-    return set(slurm.run("squeue", "-h", "-t", states, "-o", "%i").stdout.split())
+    """The ids of all jobs that Slurm knows; an array has one. Among the ended (``all``) are some that it refused."""
+    return set(slurm.run("squeue", "-h", "-t", states, "-o", "%F").stdout.split())
 
 
 def test_that_an_integration_in_three_tasks_has_the_numbers_of_one(

@@ -25,7 +25,7 @@ from app.remote.seams import Transport
 from app.remote.ssh.transport import SshTransport
 from tests.peers.slurm import SlurmFacility
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 TOML = ('schema = 1\nname = "{}"\nversion = "7.1"\ntitle = "The site\'s own"\n'
         '[[outputs]]\ntitle = "Sum"\nfile = "result.h5"\n')
 PROGRAM = """

@@ -32,7 +32,7 @@ from tests.peers.slurm import SlurmFacility
 
 pytestmark = pytest.mark.system
 
-PATIENCE_S = 150.0
+PATIENCE_S = 240.0
 NEVER = threading.Event()
 
 
