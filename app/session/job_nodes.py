@@ -68,8 +68,11 @@ def _numbered(nodes: list[JobNode]) -> list[JobNode]:
     return nodes
 
 
-def renew(node: JobNode, job: Job) -> list[tuple[JobNode, int, int]]:
+def renew(node: JobNode, job: Job, *, every: bool = False) -> list[tuple[JobNode, int, int]]:
     """Give the rows of a job of the same shape what is known now.
+
+    Args:
+        every: all rows look otherwise than before, also those whose part stayed the same.
 
     Returns:
         what changed below it: (parent, first row, last row).
@@ -84,7 +87,7 @@ def renew(node: JobNode, job: Job) -> list[tuple[JobNode, int, int]]:
         for child in at.children:
             child.job = job
             fresh = tuple(by_key[part.step, part.task] for part in child.parts)
-            if fresh != child.parts:
+            if every or fresh != child.parts:
                 child.parts = fresh
                 rows.append(child.row)
             if child.children:

@@ -1,13 +1,15 @@
 """Asks every open site for its jobs: one call for all of them, as often as the site's service thinks right.
 
-GUI thread; the calls run on the io pool. A look that fails keeps what is known and says since when; it never makes a
-job failed.
+GUI thread; the calls run on the io pool. A look that fails, or that cannot be made since there is no link, keeps what
+is known and says since when; it never makes a job failed.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +22,8 @@ from app.session.future_watcher import FutureWatcher
 from app.session.session import Session, SiteState
 
 SOON_MS = 1000                       # the first look after a submission or a cancellation
+_NO_LINK = {SiteState.UNRESPONSIVE: "The site does not answer.", SiteState.LOST: "The connection is being restored.",
+            SiteState.FAILED: "The connection was lost.", SiteState.OPENING: "The site is being connected to."}
 
 
 class JobPolling(QObject):
@@ -158,16 +162,30 @@ class JobPolling(QObject):
         """One look failed: nothing is known to have changed."""
         self._asking.discard(site)
         self._failures[site] = error.summary if isinstance(error, BeamsideError) else "The jobs could not be asked for."
+        self._lose(site, self._failures[site])
         self._look_again(site)
         self.polled.emit(site)
 
     def _take(self, site: str, jobs: tuple[Job, ...], first: bool = False) -> None:
         before = {job.id: job.state for job in self._by_site.get(site, ())}
+        why = _NO_LINK.get(self._session.state(site), "")
+        if why:                                     # it was true when it was sent
+            jobs = self._last_known(site, jobs, why)
         self._by_site[site] = jobs
         for job in jobs:
             if job.state is JobState.RUNNING:
                 self._running_since.setdefault((site, job.id), time.time())
         self.jobs_known.emit(site, jobs, None if first and not before else before)
+
+    def _lose(self, site: str, why: str) -> None:
+        """What has not ended there is from now on only what was last known."""
+        known = self._by_site.get(site, ())
+        if known:
+            self._take(site, self._last_known(site, known, why))
+
+    def _last_known(self, site: str, jobs: Iterable[Job], why: str) -> tuple[Job, ...]:
+        return tuple(job if job.state.ended else replace(
+            job, stale=why, as_of=job.as_of if job.as_of is not None else self._asked_at.get(site)) for job in jobs)
 
     def _look_again(self, site: str) -> None:
         """As soon as the site's service says, which backs off while nothing happens there."""
@@ -176,9 +194,16 @@ class JobPolling(QObject):
             timer.start(max(1000, int(service.next_look_s * 1000)))
 
     def _site_changed(self, site: str) -> None:
-        if self._session.state(site) is SiteState.OPEN:
+        state = self._session.state(site)
+        if state is SiteState.OPEN:
+            if self._failures.get(site) in _NO_LINK.values():
+                del self._failures[site]             # the jobs stay as last known until a look was made
             self.watch_site(site)
-        elif self._session.state(site) is SiteState.CLOSED and site in self._timers:
+        elif state in _NO_LINK and site in self._timers:
+            self._failures[site] = _NO_LINK[state]
+            self._lose(site, _NO_LINK[state])
+            self.polled.emit(site)
+        elif state is SiteState.CLOSED and site in self._timers:
             self._timers.pop(site).deleteLater()
             self._failures.pop(site, None)
             self._asked_at.pop(site, None)

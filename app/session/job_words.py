@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -13,8 +14,16 @@ from app.model.text import visible
 from app.model.units import clock_text
 
 COLUMNS = ("Job", "Analysis", "Site", "State", "Progress", "Elapsed / limit", "Memory", "Where", "Result")
+_TIP_LINES = 6
 _ORDER = (JobState.FAILED, JobState.UNKNOWN, JobState.RUNNING, JobState.HELD, JobState.QUEUED, JobState.CREATED,
           JobState.CANCELLED, JobState.COMPLETED)
+
+# A folder, more folders and a name, from the root, not after a word, a dot or another slash. Between quotes, names may
+# have blanks. What begins with /entry or /exchange is a place inside a file. ``::/data/path`` behind it stays.
+_PATH = re.compile(r"""(?<![\w./~…\\]) (?<!::) (?<!\b[A-Za-z]:)
+                       (?P<quote>[“‘"'«])? (?!/(?:entry|exchange)\w*/)
+                       (?(quote) /(?:[^/“”‘’"'«»:\n]+/){2,} | /(?:[^\s/“”‘’"'«»:]+/){2,}) (?=[\w@+~%=\#-]|\.\w)""",
+                   re.VERBOSE)
 
 _GOING_FIRST = (JobState.RUNNING, JobState.UNKNOWN, JobState.HELD, JobState.QUEUED, JobState.CREATED, JobState.FAILED,
                 JobState.CANCELLED, JobState.COMPLETED)
@@ -43,7 +52,7 @@ def cell_text(job: Job, column: Column, now: float | None = None, seen_running: 
     if column is Column.STATE:
         return job.state.value
     if column is Column.PROGRESS:
-        return progress_text(job, now)
+        return short_paths(progress_text(job, now))
     if column is Column.ELAPSED:
         return elapsed_text(job, now, seen_running)
     if column is Column.MEMORY:
@@ -59,16 +68,16 @@ def job_title(job: Job) -> str:
 
 
 def progress_of(job: Job) -> float | None:
-    """0..1, or ``None`` where a bar would say nothing."""
+    """0..1, or ``None`` where a bar would say nothing: also of a job that has done nothing yet."""
     if job.state is JobState.COMPLETED:
         return 1.0
-    return job.progress if job.state is JobState.RUNNING else None
+    return job.progress or None if job.state is JobState.RUNNING else None
 
 
 def progress_text(job: Job, now: float | None = None) -> str:
     """The reason while waiting; after a failure why, in the words it was told with; the step while running; since when
     nothing is known."""
-    known = last_known(job)
+    fraction = progress_of(job)
     if job.state is JobState.FAILED:
         words = [job.reason, failing_line(job.last_lines)]
         if "exit code" in job.reason:           # the program says why; its number says nothing
@@ -77,12 +86,21 @@ def progress_text(job: Job, now: float | None = None) -> str:
         words = [job.reason, expected_text(job.expected_start, now)]
     elif job.state in (JobState.CANCELLED, JobState.UNKNOWN):
         words = [job.reason]
-    elif job.state is JobState.RUNNING and job.progress is None:
+    elif job.state is JobState.RUNNING and fraction is None:
         words = [job.progress_text or "started"]
     else:
-        fraction = progress_of(job)
         words = [f"{fraction * 100:.0f} %" if fraction is not None else ""]
-    return visible(" · ".join(word for word in (*words, known) if word))
+    return visible(" · ".join(word for word in with_age(job, words) if word))
+
+
+def with_age(job: Job, words: Iterable[str]) -> list[str]:
+    """What is said of a job, with since when that is known: before all else where it cannot be asked for."""
+    return [last_known(job), *words] if is_stale(job) else [*words, last_known(job)]
+
+
+def short_paths(text: str) -> str:
+    """``…/name`` for each absolute path of more than one folder: the name says more than the way to it."""
+    return _PATH.sub(lambda path: f"{path['quote'] or ''}…/", text)
 
 
 def failing_line(lines: Sequence[str]) -> str:
@@ -90,9 +108,14 @@ def failing_line(lines: Sequence[str]) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
+def is_stale(job: Job) -> bool:
+    """Whether it may be otherwise by now, since its site could not be asked; how a job ended stays so."""
+    return bool(job.stale) and not job.state.ended
+
+
 def last_known(job: Job) -> str:
     """``last known 12:04`` where the site could not be asked, or does not know; else empty."""
-    if (job.stale or job.state is JobState.UNKNOWN) and job.as_of is not None:
+    if (is_stale(job) or job.state is JobState.UNKNOWN) and job.as_of is not None:
         return f"last known {datetime.fromtimestamp(job.as_of):%H:%M}"
     return ""
 
@@ -133,13 +156,23 @@ def moment_text(when: float, now: float | None = None) -> str:
 
 
 def elapsed_text(job: Job, now: float | None = None, seen_running: float | None = None) -> str:
-    """``1:12 / 10:00``; goes on even where the site's clock is ahead of ours or it does not say when a job began."""
+    """``1:12 / 10:00``; goes on even where the site's clock is ahead of ours or it does not say when a job began. Of a
+    job that waits only its limit is true."""
     limit = f" / {clock_text(job.time_limit_s)}" if job.time_limit_s and not job.state.ended else ""
     known = [began for began in (job.started, None if job.state.ended else seen_running) if began is not None]
+    if job.state in (JobState.CREATED, JobState.QUEUED, JobState.HELD) and job.started is None:
+        return limit.replace(" / ", "limit ")
     if not known:
         return "" if job.state.ended or job.state is JobState.UNKNOWN else f"0:00{limit}"
-    end = job.ended if job.ended is not None else (job.as_of if job.stale and job.as_of else now or time.time())
-    return clock_text(end - min(known)) + limit
+    end = job.ended if job.ended is not None else _now(job, now)
+    return clock_text(max(0.0, end - min(known))) + limit
+
+
+def _now(job: Job, now: float | None) -> float:
+    """Until when something is known of it."""
+    if is_stale(job) and job.as_of is not None:
+        return job.as_of
+    return time.time() if now is None else now
 
 
 def memory_text(job: Job) -> str:
@@ -167,12 +200,15 @@ def result_text(job: Job) -> str:
 
 
 def job_tip(job: Job) -> str:
-    last = [visible(line) for line in job.last_lines[-3:]]
+    """What there is no room for in a row, paths in full and where it runs among it."""
+    last = [visible(line) for line in job.last_lines if line.strip()][-_TIP_LINES:]
     kind = "" if job.ours else "Started by hand: Beamside knows what the batch system says of it."
     recipe = visible(f"{job.recipe.replace('-', ' ').capitalize()} {job.version}".strip())
-    lines = [visible(job.name), recipe, kind, job.state.told(visible(job.reason)), *last, visible(job.folder)]
-    if job.stale:
-        lines.append(" · ".join(word for word in (visible(job.stale), last_known(job)) if word))
+    told = " · ".join(word for word in with_age(job, [job.state.told(visible(job.reason))]) if word)
+    where = " · ".join(part for part in (job.node, job.partition) if part)
+    lines = [visible(job.name), recipe, kind, told, *last, visible(where), visible(job.folder)]
+    if is_stale(job):
+        lines.append(visible(job.stale))
     return "\n".join(line for line in lines if line)
 
 
@@ -188,11 +224,12 @@ def part_progress(part: JobPart) -> str:
     return visible(part.reason)
 
 
-def part_elapsed(part: JobPart, now: float | None = None) -> str:
+def part_elapsed(job: Job, part: JobPart, now: float | None = None) -> str:
+    """Stands still with its job where that is only what was last known."""
     if part.started is None:
         return ""
-    end = part.ended if part.ended is not None else now or time.time()
-    return clock_text(end - part.started)
+    end = part.ended if part.ended is not None else _now(job, now)
+    return clock_text(max(0.0, end - part.started))
 
 
 def summed_state(parts: Iterable[JobPart]) -> JobState:

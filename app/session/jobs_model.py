@@ -22,13 +22,17 @@ from app.session.job_words import (
     COLUMNS,
     Column,
     cell_text,
+    is_stale,
     job_tip,
+    last_known,
     part_elapsed,
     part_progress,
     part_title,
     progress_of,
+    short_paths,
     summed_state,
     summed_text,
+    with_age,
 )
 from app.session.neighbours import runs
 from app.session.session import Session
@@ -51,7 +55,7 @@ class JobsModel(QAbstractItemModel):
     """Jobs, newest first, with their parts below.
 
     Signals:
-        active_changed(): how many jobs have not ended.
+        active_changed(): how many jobs have not ended, or of how many of them that is only what was last known.
         job_started(Job), job_ended(Job): seen to start or to end while watched, never those that were known before.
         folders_changed(site, tuple of paths): jobs made or ended what is in these folders.
         known_changed(site): of which jobs something is known.
@@ -76,8 +80,13 @@ class JobsModel(QAbstractItemModel):
 
     @property
     def active(self) -> int:
-        """How many of ours have not ended, those that are tried out with included."""
+        """How many of ours have not ended, as far as is known, those that are tried out with included."""
         return sum(1 for node in self._nodes if node.job.ours and not node.job.state.ended)
+
+    @property
+    def out_of_reach(self) -> int:
+        """How many of the active are only what was last known."""
+        return sum(1 for node in self._nodes if node.job.ours and is_stale(node.job))
 
     @property
     def sites_count(self) -> int:
@@ -105,7 +114,7 @@ class JobsModel(QAbstractItemModel):
 
     def _take(self, site: str, jobs: tuple[Job, ...], before: dict[str, JobState] | None) -> None:
         """What is known of one site's jobs now; ``before``: what was, ``None``: nothing had been asked there yet."""
-        active = self.active
+        active = self.active, self.out_of_reach
         fresh = {job.id: job for job in jobs}
         self._remove({node.job.id for node in self._nodes if node.job.site == site} - set(fresh), site)
         for node in self._nodes:
@@ -114,7 +123,7 @@ class JobsModel(QAbstractItemModel):
         there = {node.job.id for node in self._nodes if node.job.site == site}
         self._insert([job for job in jobs if job.id not in there])
         self._order()
-        if self.active != active:
+        if (self.active, self.out_of_reach) != active:
             self.active_changed.emit()
         self.known_changed.emit(site)
         if before is None:
@@ -161,7 +170,8 @@ class JobsModel(QAbstractItemModel):
 
     def _renew(self, node: JobNode, job: Job) -> None:
         if stays(node.job, job):
-            changed = renew(node, job) if job.parts is not node.job.parts else []
+            aged = is_stale(job) is not is_stale(node.job)
+            changed = renew(node, job, every=aged) if aged or job.parts is not node.job.parts else []
             node.job = job
             for parent, first, last in changed:
                 self._changed(parent, first, last)
@@ -219,7 +229,7 @@ class JobsModel(QAbstractItemModel):
     def _tick(self) -> None:
         """Elapsed times go on between looks."""
         for row, node in enumerate(self._nodes):
-            if node.job.state is JobState.RUNNING:
+            if node.job.state is JobState.RUNNING and not is_stale(node.job):
                 cell = self.index(row, Column.ELAPSED)
                 self.dataChanged.emit(cell, cell)
 
@@ -266,7 +276,7 @@ class JobsModel(QAbstractItemModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._job_text(node.job, column) if node.is_job else _row_text(node, column, self._step_title(node))
         if role == Qt.ItemDataRole.ToolTipRole:
-            return job_tip(node.job) if node.is_job else _row_text(node, Column.PROGRESS, "")
+            return job_tip(node.job) if node.is_job else _part_tip(node)
         if role == JobRole.JOB:
             return node.job
         if role == JobRole.PART:
@@ -286,11 +296,13 @@ class JobsModel(QAbstractItemModel):
     def _job_text(self, job: Job, column: Column) -> str:
         if column is Column.SITE:
             return visible(self._session.title(job.site))
-        text = cell_text(job, column, seen_running=self.polling.running_since(job))
-        if column is Column.PROGRESS and job.parts and job.state in (JobState.RUNNING, JobState.FAILED) and len(
-                job.parts) > 1 and job.progress is None:
-            return " · ".join(word for word in (summed_text(job.parts), text if text != "started" else "") if word)
-        return text
+        if column is Column.PROGRESS and len(job.parts) > 1 and progress_of(job) is None:
+            summed = summed_text(job.parts)
+            if job.state is JobState.RUNNING:
+                return " · ".join(word for word in with_age(job, [summed, visible(job.progress_text)]) if word)
+            if job.state is JobState.FAILED:
+                return " · ".join(word for word in (summed, cell_text(job, column)) if word)
+        return cell_text(job, column, seen_running=self.polling.running_since(job))
 
     def _step_title(self, node: JobNode) -> str:
         for recipe in self._session.recipes(node.job.site):
@@ -314,14 +326,23 @@ def _row_text(node: JobNode, column: Column, title: str) -> str:
     if column is Column.STATE:
         return summed_state(node.parts).value
     if column is Column.PROGRESS:
-        return summed_text(tasks) if tasks else part_progress(part)
+        return summed_text(tasks) if tasks else short_paths(part_progress(part))
     if column is Column.ELAPSED:
-        return "" if tasks else part_elapsed(part)
+        return "" if tasks else part_elapsed(node.job, part)
     if column is Column.WHERE:
         return "" if tasks else visible(part.node)
     if column is Column.RESULT:
         return "" if tasks or part.started is None else "log"
     return ""
+
+
+def _part_tip(node: JobNode) -> str:
+    """Its reason in full; of a step, what its tasks are about."""
+    if node.children:
+        return _row_text(node, Column.PROGRESS, "")
+    part = node.parts[0]
+    age = "" if part.state.ended else last_known(node.job)
+    return " · ".join(word for word in (age, part.state.told(part_progress(part))) if word)
 
 
 def _sort_key(node: JobNode, column: Column, text: str) -> Any:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QApplication, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from app.model.jobs import Job, JobState
-from app.session.job_words import Column
+from app.session.job_words import Column, is_stale
 from app.session.jobs_model import JobRole
 from app.session.session import SiteState
 from app.views.site_marks import paint_dot
@@ -15,6 +15,7 @@ from app.viz.theme import Theme, theme_of
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 26
+_EDGE = 6
 
 STATE_COLOURS = {
     JobState.CREATED: "idle", JobState.QUEUED: "idle", JobState.HELD: "warning", JobState.RUNNING: "busy",
@@ -23,7 +24,7 @@ _QUIET = (Column.JOB, Column.ELAPSED, Column.MEMORY, Column.WHERE)
 
 
 class JobDelegate(QStyledItemDelegate):
-    """Paints jobs, steps and tasks; jobs that were started by hand are quieter."""
+    """Paints jobs, steps and tasks; jobs that were started by hand are quieter, and so is what may be over by now."""
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         job: Job | None = index.data(JobRole.JOB)
@@ -38,17 +39,19 @@ class JobDelegate(QStyledItemDelegate):
         plain.widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, plain, painter, plain.widget)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(option.rect).adjusted(6, 0, -6, 0)
+        box = QRectF(option.rect).adjusted(_EDGE, 0, -_EDGE, 0)
         is_job = not index.parent().isValid()
+        state: JobState = index.data(JobRole.STATE)
+        stale = is_stale(job) and not state.ended
         if column is Column.STATE:
-            self._state(painter, box, index.data(JobRole.STATE), text + (" ?" if job.stale else ""), theme, job.ours)
+            self._state(painter, box, state, text, theme, job.ours, stale)
         elif column is Column.SITE:
             if is_job:
                 paint_dot(painter, QRectF(box.left() - 3, box.center().y() - 8, 16, 16), index.data(JobRole.COLOUR),
                           SiteState.OPEN)
                 self._text(painter, box.adjusted(18, 0, 0, 0), text, theme.muted)
         elif column is Column.PROGRESS:
-            self._progress(painter, box, index.data(JobRole.PROGRESS), text, index.data(JobRole.STATE), theme)
+            self._progress(painter, box, index.data(JobRole.PROGRESS), text, state, theme, stale)
         else:
             colour = theme.accent if column is Column.RESULT else theme.muted if (
                 column in _QUIET or not job.ours or not is_job) else theme.text
@@ -57,18 +60,27 @@ class JobDelegate(QStyledItemDelegate):
         painter.restore()
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
-        return super().sizeHint(option, index).expandedTo(QSize(0, ROW_HEIGHT))
+        """With room for the edges that it paints within, at least."""
+        hint = super().sizeHint(option, index)
+        return QSize(hint.width() + 2 * _EDGE, max(hint.height(), ROW_HEIGHT))
 
-    def _state(self, painter: QPainter, box: QRectF, state: JobState, text: str, theme: Theme, ours: bool) -> None:
+    def _state(self, painter: QPainter, box: QRectF, state: JobState, text: str, theme: Theme, ours: bool,
+               stale: bool) -> None:
+        """A ring with a question mark where it was only last known."""
         dot = QRectF(box.left(), box.center().y() - 4.5, 9, 9)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(str(getattr(theme, STATE_COLOURS[state]))))
+        if stale:
+            painter.setPen(QPen(QColor(theme.idle), 1.5))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+        else:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(str(getattr(theme, STATE_COLOURS[state]))))
         painter.drawEllipse(dot)
-        self._text(painter, box.adjusted(16, 0, 0, 0), text, theme.text if ours else theme.muted)
+        self._text(painter, box.adjusted(16, 0, 0, 0), f"{text} ?" if stale else text,
+                   theme.text if ours and not stale else theme.muted)
 
     def _progress(self, painter: QPainter, box: QRectF, fraction: float | None, text: str, state: JobState,
-                  theme: Theme) -> None:
-        if fraction is None:
+                  theme: Theme, stale: bool) -> None:
+        if fraction is None or stale:
             self._text(painter, box, text, theme.text if state is JobState.FAILED else theme.muted)
             return
         room = max(52.0, painter.fontMetrics().horizontalAdvance(text) + 10.0)

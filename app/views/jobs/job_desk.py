@@ -255,9 +255,11 @@ class JobDesk(QObject):
         self._messages.say(f"Submitted: {job.recipe} as job {job.scheduler_id or job.id}.")
 
     def _show_active(self) -> None:
-        active = self._model.active
-        self._top_bar.show_jobs(active)
-        self._dock.set_tab_text(JOBS_PAGE, f"Jobs  {active} active" if active else "Jobs")
+        lost = self._model.out_of_reach
+        live = self._model.active - lost
+        self._top_bar.show_jobs(live + lost)
+        counts = [f"{live} active" if live else "", f"{lost} last known" if lost else ""]
+        self._dock.set_tab_text(JOBS_PAGE, "  ".join(["Jobs", ", ".join(words for words in counts if words)]).rstrip())
 
     def _title_folders(self, site: str) -> None:
         """Folders of jobs are numbers; what was computed in them is known."""

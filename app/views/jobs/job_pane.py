@@ -15,11 +15,13 @@ from app.session.job_words import (
     done_text,
     expected_text,
     failing_line,
+    is_stale,
     job_title,
     last_known,
     memory_text,
     moment_text,
     summed_text,
+    with_age,
 )
 from app.views.jobs.job_delegate import STATE_COLOURS
 from app.views.labels import ElidedLabel, PlainLabel, set_state
@@ -84,7 +86,8 @@ class JobPane(QWidget):
         self.title.setText(_title(job, part) if job is not None else "")
         self.sentence.setText(_sentence(job, part) if job is not None else "Select a job to see what is known of it.")
         state = (part.state if part is not None else job.state) if job is not None else None
-        set_state(self.sentence, STATE_COLOURS[state] if state is not None else "idle")
+        quiet = state is None or (job is not None and is_stale(job) and not state.ended)
+        set_state(self.sentence, "idle" if quiet or state is None else STATE_COLOURS[state])
         self.facts.setText(_facts(job, part) if job is not None else "")
         self.facts.setVisible(bool(self.facts.text()))
         folder = job.folder if job is not None and part is None else ""
@@ -147,11 +150,11 @@ def _title(job: Job, part: JobPart | None) -> str:
 
 def _sentence(job: Job, part: JobPart | None) -> str:
     if part is not None:
-        return part.state.told(visible(part.reason))
+        age = "" if part.state.ended else last_known(job)
+        return " · ".join(word for word in (age, part.state.told(visible(part.reason))) if word)
     why = visible(failing_line(job.last_lines)) if "exit code" in job.reason else ""       # a number says nothing
-    words = [job.state.told(visible(job.reason)), why, expected_text(job.expected_start), visible(done_text(job)),
-             last_known(job)]
-    return " · ".join(word for word in words if word)
+    words = [job.state.told(visible(job.reason)), why, expected_text(job.expected_start), visible(done_text(job))]
+    return " · ".join(word for word in with_age(job, words) if word)
 
 
 def _facts(job: Job, part: JobPart | None) -> str:
@@ -163,7 +166,7 @@ def _facts(job: Job, part: JobPart | None) -> str:
                 ("ended", moment_text(part.ended) if part.ended is not None else "")]
     else:
         told = [("", "" if job.ours else "Started by hand; Beamside only knows what the batch system says."),
-                ("", job.stale), ("", summed_text(job.parts) if len(job.parts) > 1 else ""),
+                ("", job.stale if is_stale(job) else ""), ("", summed_text(job.parts) if len(job.parts) > 1 else ""),
                 ("memory", memory_text(job)), ("waits for", ", ".join(job.after)),
                 ("goes on with what was completed of", job.rest_of),
                 ("submitted", moment_text(job.submitted) if job.submitted is not None else ""),
