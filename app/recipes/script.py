@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from app.recipes.set_up_words import line_words
+
 _RULE = "# -- {} "
 
 
@@ -38,12 +40,13 @@ class StepScript:
         tasks: 0: it is no array.
         variables: the dialect's lines that set ``BEAMSIDE_JOB_ID``, ``BEAMSIDE_TASK`` and ``BEAMSIDE_CPUS``.
         setup: lines of the site profile for every job.
-        environment: the site profile's line for this recipe's environment; ``""``: none.
+        environment: the site profile's line for this recipe's environment; ``""``: none. The job ends where it fails.
         container: words before the program that run it in a container; ``""``: none.
         image: that container's image, for the record.
         earlier: what the script has to look at itself, where the batch system's dependencies do not know success.
         records: it writes ``environment.json``.
         only: the tasks that run: the batch system's first is the first of them; empty: all.
+        environment_name: what the profile calls the environment.
     """
 
     header: str
@@ -59,10 +62,11 @@ class StepScript:
     earlier: Sequence[Earlier] = ()
     records: bool = True
     only: Sequence[int] = ()
+    environment_name: str = ""
 
     def text(self) -> str:
         """The text of ``job.sh``, ``job-2.sh`` …"""
-        site = [*self.setup, *([self.environment] if self.environment else [])]
+        site = [*self.setup, *([self._environment()] if self.environment else [])]
         python = f"{self.container.strip()} python3".strip()
         number = [_INDEX, *([self._numbers()] if self.only else []), _NAMES]
         parts = ["#!/bin/bash", self.header.rstrip("\n"), "\n" + _title("What this is"),
@@ -78,6 +82,12 @@ class StepScript:
         if self.records:
             parts += ["\n" + _title("What it runs with"), _RECORD.replace("@PYTHON@", python)]
         return "\n".join(parts) + "\n\n" + _title("The analysis") + "\n" + _RUN.replace("@PYTHON@", python)
+
+    def _environment(self) -> str:
+        """The environment's line, in this shell. What ends the job there, even the shell itself, is told as it ends."""
+        told = shlex.quote(line_words(self.environment_name, self.environment))
+        return (f"set +eu\nbeamside_setting_up={told}\neval {shlex.quote(self.environment)} || exit\n"
+                "set +eu\nbeamside_setting_up=")
 
     def _numbers(self) -> str:
         """The number of this task, from its place among those that run."""
@@ -139,17 +149,24 @@ beamside_status() {
 }
 beamside_end() {
   beamside_rc=$?
-  [ "$BASHPID" = "$$" ] || exit "$beamside_rc"  # a helper of this script that has not unset its traps yet
+  [ "${BASHPID:-$$}" = "$$" ] || exit "$beamside_rc"    # a helper of this script that has not unset its traps yet
   trap - EXIT
   trap '' TERM USR1 USR2 XCPU
-  [ -z "${beamside_sampler:-}" ] || kill "$beamside_sampler" 2>/dev/null
+  set +eu
+  case ${beamside_setting_up:+$beamside_rc} in
+    '') ;;
+    0) printf '%s ended the shell.\n' "$beamside_setting_up" >&2; beamside_rc=1 ;;
+    *) printf '%s ended with exit code %s.\n' "$beamside_setting_up" "$beamside_rc" >&2 ;;
+  esac
+  if [ -n "${beamside_sampler:-}" ]; then kill "$beamside_sampler"; wait "$beamside_sampler"; fi 2>/dev/null
   case $beamside_rc in 0 | 143) ;; *) beamside_killed=$(beamside_kills 2>/dev/null) ;; esac
   beamside_status ended "$beamside_rc" "$(date +%s)"
   exit "$beamside_rc"
 }
 beamside_stop() {       # told to end: by a person, at the time limit, or a little before it
-  [ "$BASHPID" = "$$" ] || exit 143
+  [ "${BASHPID:-$$}" = "$$" ] || exit 143
   trap '' TERM USR1 USR2 XCPU
+  beamside_setting_up=
   beamside_status stopping null null
   if [ -n "${beamside_child:-}" ]; then kill -TERM "$beamside_child" 2>/dev/null; wait "$beamside_child"; fi
   exit 143

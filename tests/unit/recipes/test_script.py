@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -33,8 +34,8 @@ def make_job(folder: Path, program: str, setup: tuple[str, ...] = (), environmen
     return script
 
 
-def run(script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=30, check=False,
+def run(script: Path, shell: str = "bash", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([shell, str(script)], capture_output=True, text=True, timeout=120, check=False,
                           start_new_session=True, env={**os.environ, "SLURM_JOB_ID": "42", **environment},
                           cwd=script.parent)
 
@@ -54,7 +55,7 @@ def test_that_a_running_job_says_started_and_a_terminated_one_143(tmp_path: Path
         wait_for(tmp_path / "here")
         assert json.loads((tmp_path / "status.json").read_text())["state"] == "started"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
+        assert process.wait(120) == 143
     assert json.loads((tmp_path / "status.json").read_text())["rc"] == 143
 
 
@@ -110,6 +111,71 @@ def test_that_an_exit_in_the_sites_lines_is_recorded(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "status.json").read_text())["rc"] == 9
 
 
+BROKEN = "The environment “broken” could not be set up: its line “{}” {}.\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+@pytest.mark.parametrize(("line", "code", "did"), [
+    ("nosuchmodule load nothere/1.0", 127, "ended with exit code 127"), ("echo before; (exit 3)", 3, ""),
+    ("set -e; false; true; (exit 4)", 4, ""), ("set -eu; (exit 5)", 5, ""), ("false # done", 1, ""),
+    ("echo 'it''s' \"$(echo a)\" \\\\; false", 1, ""), ("exit 7", 7, ""), ("exit 0", 1, "ended the shell"),
+    ("trap : TERM; eval 'false'", 1, "")])
+def test_that_a_job_ends_where_its_environment_cannot_be_set_up(tmp_path: Path, shell: str, line: str, code: int,
+                                                                did: str) -> None:
+    """It would run on with whatever python3 is found without it."""
+    script = make_job(tmp_path, "open('done', 'w')", ("false",), line, environment_name="broken")
+    ran = run(script, need_program(shell))
+    assert (ran.returncode, (tmp_path / "done").exists()) == (code, False)
+    assert ran.stderr.endswith(BROKEN.format(line, did or f"ended with exit code {code}")), ran.stderr
+    assert ran.stderr.count("could not be set up") == 1
+    assert ("before" in ran.stdout) is ("before" in line), "what the line printed is in the log"
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert (status["state"], status["rc"]) == ("ended", code)
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+@pytest.mark.parametrize("line", ["if", "echo 'open", "echo $(", "}", "f() {", "cat <<END; )"])
+def test_that_a_line_that_is_no_program_text_ends_the_job_and_nothing_else(tmp_path: Path, shell: str,
+                                                                         line: str) -> None:
+    script = make_job(tmp_path, "open('done', 'w')", (), line, environment_name="bro'ken")
+    ran = run(script, need_program(shell))
+    assert (ran.returncode != 0, (tmp_path / "done").exists()) == (True, False)
+    assert f"The environment “bro'ken” could not be set up: its line “{line}” ended with exit code" in ran.stderr
+    assert json.loads((tmp_path / "status.json").read_text())["rc"] == ran.returncode
+
+
+@pytest.mark.parametrize("name", _HOSTILE)
+def test_that_what_is_said_of_an_environment_is_never_program_text(tmp_path: Path, name: str) -> None:
+    script = make_job(tmp_path, "pass", (), f"false {shlex.quote(name)}\nfalse", environment_name=name)
+    ran = run(script)
+    assert ran.returncode == 1
+    (told,) = [told for told in ran.stderr.splitlines() if "could not be set up" in told]
+    assert told.startswith("The environment “")
+    assert told.endswith("false” ended with exit code 1.")
+    assert not list(tmp_path.rglob("owned"))
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+@pytest.mark.parametrize("line", ["set -eu; true", "module() { set -u; false; true; }; module load x", "false || true",
+                                  "set -- a b c", "true &", "cd /"])
+def test_that_what_an_environment_sets_in_the_shell_is_no_failure(tmp_path: Path, shell: str, line: str) -> None:
+    """Neither is the status of the lines for every job, nor what they set."""
+    program = "import os, sys; open('done', 'w'); sys.exit(7)"
+    ran = run(make_job(tmp_path, program, ("false", "set -u"), f"X=$UNSET_BY_ANYBODY; {line}"), need_program(shell))
+    assert ((tmp_path / "done").exists(), ran.returncode, ran.stderr) == (True, 7, "")
+    assert json.loads((tmp_path / "status.json").read_text())["rc"] == 7
+
+
+def test_that_a_job_that_is_told_to_end_while_it_is_set_up_says_only_that(tmp_path: Path) -> None:
+    script = make_job(tmp_path, "pass", (), "touch here; sleep 60 & wait", environment_name="slow")
+    with subprocess.Popen(["bash", str(script)], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as process:
+        wait_for(tmp_path / "here")
+        os.killpg(process.pid, signal.SIGTERM)
+        told = process.communicate(timeout=20)[1]
+    assert (process.returncode, "could not be set up" in told) == (143, False)
+
+
 def test_that_the_program_sees_which_part_of_the_job_it_is(tmp_path: Path) -> None:
     program = ("import os, json; told = {k: v for k, v in os.environ.items() if k.startswith('BEAMSIDE_')}\n"
                "told.pop('BEAMSIDE_TEST_RUN', None); told.pop('BEAMSIDE_DATA', None); print(json.dumps(told))")
@@ -154,7 +220,7 @@ def test_that_a_warning_to_all_processes_of_a_job_leaves_the_program_time_to_cle
     with subprocess.Popen(["bash", str(script)], cwd=tmp_path, start_new_session=True) as process:
         wait_for(tmp_path / "here")
         os.killpg(process.pid, sign)
-        assert process.wait(20) == 143
+        assert process.wait(120) == 143
     assert (tmp_path / "cleaned").exists()
 
 
@@ -167,7 +233,7 @@ def test_that_a_warning_before_the_end_lets_the_program_finish_and_is_recorded(t
     with subprocess.Popen(["bash", str(make_job(tmp_path, program))], cwd=tmp_path) as process:
         wait_for(tmp_path / "here")
         process.send_signal(sign)
-        assert process.wait(20) == 143
+        assert process.wait(120) == 143
     assert (tmp_path / "tidy").exists()
     assert json.loads((tmp_path / "status.json").read_text())["rc"] == 143
 
@@ -217,7 +283,7 @@ def test_that_a_folder_that_is_gone_ends_the_job(tmp_path: Path) -> None:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
 
@@ -234,7 +300,7 @@ def test_that_nothing_of_a_script_that_was_killed_stays(tmp_path: Path, shell: s
         wait_for(tmp_path / "usage.json")
         assert any("sleep" in words for words in session_of(process.pid).values()), "it is sampled"
         process.kill()
-        process.wait(20)
+        process.wait(120)
         left = {pid: words for pid, words in session_of(process.pid).items() if "run.py" not in words}
         try:
             deadline = time.monotonic() + 60
