@@ -1,4 +1,4 @@
-"""A job's folder for the azimuthal integration, and a geometry."""
+"""A job's folder for the azimuthal integration, a geometry, and what tomography runs in."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.recipes.azimuthal import Work, write_poni
+from tests.unit.recipes.tomography import Environment
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +19,14 @@ def little_garbage_to_look_for() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def environment() -> Iterator[Environment]:
+    """What tomography runs in, for all tests of a file: starting it takes seconds."""
+    made = Environment()
+    yield made
+    made.close()
 
 
 @pytest.fixture

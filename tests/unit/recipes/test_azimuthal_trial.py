@@ -7,9 +7,8 @@ import os
 import runpy
 import subprocess
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,9 @@ from app.recipes.parameters import complete
 from app.recipes.snippets import filled_snippet
 from tests.peers.need import need_module
 from tests.unit.recipes.azimuthal import SHAPE, Work, frames, nxmx, stack_file
+from tests.unit.recipes.job_folder import DEADLINE_S, until
 
 need_module("pyFAI", "of the extra “recipes”")
-
-DEADLINE_S = 120.0
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.02)
-    raise AssertionError("It did not come about in time.")
 
 
 class Trial:

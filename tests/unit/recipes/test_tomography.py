@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from tests.unit.recipes.tomography import Environment, Truth, Work, correlation,
 
 TRUTH = Truth()
 PLAIN = {"rings": "none", "centre": TRUTH.centre, "value_unit": "1/pixel"}
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[Environment]:
-    made = Environment()
-    yield made
-    made.close()
 
 
 @pytest.fixture

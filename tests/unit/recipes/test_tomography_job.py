@@ -25,13 +25,6 @@ TRUTH = Truth()
 PLAIN: dict[str, Any] = {"rings": "none", "centre": TRUTH.centre}
 
 
-@pytest.fixture(scope="module")
-def environment() -> Iterator[Environment]:
-    made = Environment()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def work(tmp_path: Path, environment: Environment) -> Work:
     return Work(tmp_path / "job", environment)

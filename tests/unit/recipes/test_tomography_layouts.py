@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,6 @@ from tests.unit.recipes.tomography import Environment, Truth, Work, nxtomo
 TRUTH = Truth()
 PLAIN = {"rings": "none", "centre": TRUTH.centre, "value_unit": "1/pixel"}
 EVEN = {"angle_stop": 180.0, "angle_stop_included": False}
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[Environment]:
-    made = Environment()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

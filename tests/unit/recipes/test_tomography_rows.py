@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,6 @@ finally:
 np.save("slices.npy", np.stack([i for i in images if i.shape == images[0].shape]))
 result = {"reads": counts, "whole": wholes}
 """
-
-
-@pytest.fixture(scope="module")
-def environment() -> Iterator[Environment]:
-    made = Environment()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +245,7 @@ def little_endian_tiff(*tags: tuple[int, int, int, int], big: bool = False) -> b
     """A TIFF of 4 x 4 pixels of uint16 behind its only page; ``tags``: (number, type, count, value) instead of, or
     beside, those that belong there."""
     usual = {256: (4, 1, 4), 257: (4, 1, 4), 258: (3, 1, 16), 273: (4, 1, 400), 278: (4, 1, 4)}
-    usual.update({number: rest for number, *rest in tags})      # type: ignore[misc]
+    usual.update({number: (kind, count, value) for number, kind, count, value in tags})
     wide, place = ("<HHQQ", "Q") if big else ("<HHII", "I")
     head = b"II" + (struct.pack("<HHHQ", 43, 8, 0, 16) if big else struct.pack("<HI", 42, 8))
     page = struct.pack("<Q" if big else "<H", len(usual)) + b"".join(

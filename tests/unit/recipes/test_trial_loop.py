@@ -13,7 +13,7 @@ import h5py
 import pytest
 
 from tests.peers.small_disk import small_disk
-from tests.unit.recipes.test_beamside_job import DEADLINE_S, Asked, Folder, until
+from tests.unit.recipes.job_folder import DEADLINE_S, Asked, Folder, until
 
 PROGRAM = """
 import os
