@@ -20,6 +20,7 @@ from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.companions import CompanionSearch
 from app.recipes.fitting import why_not
+from app.recipes.needs import needed
 from app.recipes.parameters import parse_assignments, problem
 from app.recipes.recipe import Recipe
 from app.recipes.selections import beyond_the_inputs
@@ -45,12 +46,12 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
     service = context.jobs(site)
     references = [context.reference(text) for text in arguments.targets]
-    _warn(recipe, values, references, context)
+    in_data = _warn(recipe, values, references, context)
     spec = JobSpec(site, recipe.name, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time),
                    name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
                    extents=_extents(recipe, references, context),
-                   after=tuple(_predecessor(text, site, context) for text in arguments.after))
+                   after=tuple(_predecessor(text, site, context) for text in arguments.after), in_data=in_data)
     return _hand_in(service, service.prepare(spec), arguments, context)
 
 
@@ -75,7 +76,7 @@ def run_resubmit(arguments: argparse.Namespace, context: Context) -> int:
     parted = [text.partition("::") for text in spec.inputs]
     inputs = [DataReference(job.site, PurePosixPath(file), inside) for file, _, inside in parted]
     if inputs:              # else it is refused
-        _warn(recipe, values, inputs, context)
+        spec = replace(spec, in_data=_warn(recipe, values, inputs, context))
     return _hand_in(service, service.prepare(spec), arguments, context)
 
 
@@ -149,14 +150,16 @@ def _sizes(inputs: Sequence[DataReference], context: Context) -> tuple[InputExte
     return tuple(extent for extent in found if extent is not None) if None not in found else ()
 
 
-def _warn(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataReference], context: Context) -> None:
-    """Say what the form says of values and data."""
-    _warn_of_misfits(recipe, inputs[0], context)
+def _warn(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataReference],
+          context: Context) -> dict[str, bool]:
+    """Say what the form says of values and data; which parameters the first input says itself, as far as is known."""
+    in_data = _warn_of_misfits(recipe, values, inputs[0], context)
     _warn_of_ranges(recipe, values, inputs, context)
     for name, told in unused_words(recipe, values).items():         # the form greys them
         context.output.event("warning", {"summary": told, "parameter": name}, told)
     _warn_of_software(recipe, inputs[0].site, context)
     _warn_of_companions(recipe, values, inputs[0], context)
+    return in_data
 
 
 def _warn_of_ranges(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataReference],
@@ -184,15 +187,20 @@ def _warn_of_software(recipe: Recipe, site: str, context: Context) -> None:
             context.output.event("warning", {"summary": warning}, warning)
 
 
-def _warn_of_misfits(recipe: Recipe, first: DataReference, context: Context) -> None:
-    """Say that the first input is nothing the recipe takes, as the form does."""
+def _warn_of_misfits(recipe: Recipe, values: Mapping[str, object], first: DataReference,
+                     context: Context) -> dict[str, bool]:
+    """Say that the first input is nothing the recipe takes, as the form does; what of the needed it says itself."""
+    wanted = set(needed(recipe, values))
+    named = {name for p in recipe.parameters if p.name in wanted for case in p.needed_if for name in case}
+    asked = tuple(p for p in recipe.parameters if p.name in wanted | named)
     try:
-        facts = input_metadata(context.data(first.site), first, replace(recipe, parameters=()), wait).facts
+        found = input_metadata(context.data(first.site), first, replace(recipe, parameters=asked), wait)
     except DataError as error:
         context.output.say(f"Whether the data fits could not be found out: {error.summary}")
-        return
-    if wrong := why_not(recipe, facts):
+        return {}
+    if wrong := why_not(recipe, found.facts):
         context.output.event("warning", {"summary": wrong}, wrong)
+    return found.said
 
 
 def _warn_of_companions(recipe: Recipe, values: Mapping[str, object], first: DataReference, context: Context) -> None:

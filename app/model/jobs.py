@@ -101,6 +101,7 @@ class JobSpec:
         after: ids (ours) of jobs that have to complete before this one starts.
         hold: submitted held, until it is released.
         again: id of the job that this one repeats with other parameters.
+        in_data: of parameters that the first input was asked about, whether it says them; the others: not known.
     """
 
     site: str
@@ -116,6 +117,7 @@ class JobSpec:
     after: tuple[str, ...] = ()
     hold: bool = False
     again: str = ""
+    in_data: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Parameter:
         unused_with: names of parameters; where any of them is set, this one has no effect.
         used_with: names; it has an effect only where one of them is set.
         used_if: cases, each with the values that others have to have (``""``: empty); it has an effect only in these.
+        needed_if: cases of the same kind; in these it is needed, unless the input's file says it.
         group: the heading a form puts it under; ``""``: none.
         advanced: shown folded away.
     """
@@ -71,6 +72,7 @@ class Parameter:
     unused_with: tuple[str, ...] = ()
     used_with: tuple[str, ...] = ()
     used_if: tuple[Mapping[str, tuple[Value, ...]], ...] = ()
+    needed_if: tuple[Mapping[str, tuple[Value, ...]], ...] = ()
     group: str = ""
     advanced: bool = False
 
@@ -91,6 +93,7 @@ class Parameter:
                 "from_metadata": list(self.from_metadata), "unused_with": list(self.unused_with),
                 "used_with": list(self.used_with),
                 "used_if": [{name: list(wanted) for name, wanted in case.items()} for case in self.used_if],
+                "needed_if": [{name: list(wanted) for name, wanted in case.items()} for case in self.needed_if],
                 "group": self.group, "advanced": self.advanced}
 
 

@@ -153,7 +153,7 @@ def _check(recipe: Recipe, origin: str) -> None:
 
 
 def _check_usage(parameter: Parameter, known: Mapping[str, Parameter], where: str) -> None:
-    """The names and values in “unused_with”, “used_with” and “used_if” are such as can be."""
+    """The names and values in “unused_with”, “used_with”, “used_if” and “needed_if” are such as can be."""
     for name in looked_at(parameter):
         key = next(key for key in ("unused_with", "used_with", "used_if")
                    if key == "used_if" or name in getattr(parameter, key))
@@ -164,11 +164,18 @@ def _check_usage(parameter: Parameter, known: Mapping[str, Parameter], where: st
             if known[name].default is not None or known[name].type is ParameterType.BOOLEAN:
                 raise RecipeError(f"{where}: “{key}” names “{name}”, which always has a value; expected one that may "
                                   "be left empty, or “used_if” with the value that counts.")
-    for case in parameter.used_if:
-        for name, wanted in case.items():
-            for value in wanted:
-                if value != EMPTY and (wrong := problem(known[name], value)):
-                    raise RecipeError(f"{where}: “used_if” is wrong: {wrong}")
+    for key in ("used_if", "needed_if"):
+        for case in getattr(parameter, key):
+            for name, wanted in case.items():
+                if name not in known or name == parameter.name:
+                    raise RecipeError(f"{where}: “{key}” names “{name[:80]}”; expected another of the recipe's "
+                                      "parameters.")
+                for value in wanted:
+                    if value != EMPTY and (wrong := problem(known[name], value)):
+                        raise RecipeError(f"{where}: “{key}” is wrong: {wrong}")
+    if parameter.needed_if and (parameter.default is not None or parameter.type is ParameterType.BOOLEAN):
+        raise RecipeError(f"{where}: “needed_if” is there, but it always has a value; expected a parameter that may be "
+                          "left empty.")
 
 
 def _files(files: dict[str, str], origin: str) -> dict[str, str]:
@@ -194,7 +201,8 @@ def _parameter(reader: TomlReader) -> Parameter:
         unit_from=reader.text("unit_from", default=""), pattern=reader.text("pattern", default=""),
         selects=reader.text("selects", default=""),
         unused_with=reader.texts("unused_with", "a list of names of parameters"),
-        used_with=reader.texts("used_with", "a list of names of parameters"), used_if=_cases(reader),
+        used_with=reader.texts("used_with", "a list of names of parameters"), used_if=_cases(reader, "used_if"),
+        needed_if=_cases(reader, "needed_if"),
         from_metadata=reader.texts("from_metadata"), group=reader.line("group", default=""),
         advanced=reader.flag("advanced"))
     reader.close()
@@ -224,14 +232,14 @@ def _parameter(reader: TomlReader) -> Parameter:
     return parameter
 
 
-def _cases(reader: TomlReader) -> tuple[Mapping[str, tuple[Any, ...]], ...]:
-    """“used_if”: a table, or a list of tables, of a value or a list of values for each name."""
-    said = reader.anything("used_if")
+def _cases(reader: TomlReader, key: str) -> tuple[Mapping[str, tuple[Any, ...]], ...]:
+    """“used_if” and its like: a table, or a list of tables, of a value or a list of values for each name."""
+    said = reader.anything(key)
     if said is None:
         return ()
     cases = said if isinstance(said, list) else [said]
     if not cases or not all(isinstance(case, dict) and case for case in cases):
-        raise reader.fault("used_if", f"is {shown(said)}", "a table as { parameter = value }, or a list of such tables")
+        raise reader.fault(key, f"is {shown(said)}", "a table as { parameter = value }, or a list of such tables")
     return tuple({name: tuple(wanted) if isinstance(wanted, list) else (wanted,) for name, wanted in case.items()}
                  for case in cases)
 

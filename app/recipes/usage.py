@@ -33,7 +33,7 @@ def unused(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, str]:
         if reason(name):
             return None
         value = values.get(name)
-        return known[name].default if _is_empty(value) else value
+        return known[name].default if is_empty(value) else value
 
     for name in known:
         reason(name)
@@ -44,7 +44,7 @@ def unused_words(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, str]:
     """A sentence for each value other than the default that was set and has no effect, by its name."""
     return {name: f"“{recipe.parameter(name).title}” ({name}) is not used: {why}."
             for name, why in unused(recipe, values).items()
-            if not _is_empty(values.get(name)) and values[name] != recipe.parameter(name).default}
+            if not is_empty(values.get(name)) and values[name] != recipe.parameter(name).default}
 
 
 def looked_at(parameter: Parameter) -> tuple[str, ...]:
@@ -78,23 +78,23 @@ def circle(parameters: Mapping[str, Parameter]) -> tuple[str, ...]:
 
 def _why(parameter: Parameter, known: Mapping[str, Parameter], effective: Any) -> str:
     for name in parameter.unused_with:
-        if not _is_empty(effective(name)):
+        if not is_empty(effective(name)):
             return _decided_by(known[name])
-    if parameter.used_with and all(_is_empty(effective(name)) for name in parameter.used_with):
-        return f"only where {_either([f'“{known[name].title}”' for name in parameter.used_with])} is set"
-    if parameter.used_if and not any(all(_holds(effective(name), wanted) for name, wanted in case.items())
+    if parameter.used_with and all(is_empty(effective(name)) for name in parameter.used_with):
+        return f"only where {either([f'“{known[name].title}”' for name in parameter.used_with])} is set"
+    if parameter.used_if and not any(all(holds(effective(name), wanted) for name, wanted in case.items())
                                      for case in parameter.used_if):
         return _cases(parameter, known, effective)
     return ""
 
 
 def _decided_by(parameter: Parameter) -> str:
-    return f"decided by the {_in_a_sentence(parameter.title)}"
+    return f"decided by the {in_a_sentence(parameter.title)}"
 
 
 def _cases(parameter: Parameter, known: Mapping[str, Parameter], effective: Any) -> str:
     """What would have to be otherwise: of the case that comes nearest."""
-    wrong = [{name: wanted for name, wanted in case.items() if not _holds(effective(name), wanted)}
+    wrong = [{name: wanted for name, wanted in case.items() if not holds(effective(name), wanted)}
              for case in parameter.used_if]
     nearest = min(wrong, key=len)
     if list(nearest.values()) == [(EMPTY,)]:
@@ -109,21 +109,25 @@ def _wish(parameter: Parameter, wanted: tuple[Value, ...]) -> str:
             words.append("on" if value else "off")
         else:
             words.append("empty" if value == EMPTY else f"“{parameter.title_of(str(value))}”")
-    return f"“{parameter.title}” is {_either(words)}"
+    return f"“{parameter.title}” is {either(words)}"
 
 
-def _holds(value: Any, wanted: tuple[Value, ...]) -> bool:
-    return EMPTY in wanted if _is_empty(value) else value in wanted
+# -- for what else looks at conditions ---------------------------------------------------------------------------------
 
 
-def _is_empty(value: Any) -> bool:
+def holds(value: Any, wanted: tuple[Value, ...]) -> bool:
+    """Whether an effective value is one of those that a condition names."""
+    return EMPTY in wanted if is_empty(value) else value in wanted
+
+
+def is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, (str, list, tuple)) and not value)
 
 
-def _either(words: list[str]) -> str:
+def either(words: list[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " or " + words[-1]
 
 
-def _in_a_sentence(title: str) -> str:
+def in_a_sentence(title: str) -> str:
     """``PONI file`` stays, ``Centre of rotation`` becomes ``centre of rotation``."""
     return title if title[1:2].isupper() else title[:1].lower() + title[1:]

@@ -27,11 +27,12 @@ class InputFacts(QObject):
     """Looks at inputs whenever they change.
 
     Signals:
-        extents_changed(); default_found(parameter name, value, note); misfit(sentence): the first input does not fit,
-        ``""``: nothing speaks against it.
+        extents_changed(); default_found(parameter name, value, note); said_changed(); misfit(sentence): the first
+        input does not fit, ``""``: nothing speaks against it.
     """
 
     extents_changed = Signal()
+    said_changed = Signal()
     default_found = Signal(str, object, str)
     misfit = Signal(str)
 
@@ -43,12 +44,18 @@ class InputFacts(QObject):
         self._extents: dict[DataReference, InputExtent] = {}
         self._asked: set[DataReference] = set()
         self._looked_at: DataReference | None = None
+        self._said: dict[str, bool] = {}
 
     @property
     def extents(self) -> tuple[InputExtent, ...]:
         """Of all inputs in their order; empty while one of them is not known."""
         known = [self._extents.get(reference) for reference in self._inputs]
         return tuple(extent for extent in known if extent is not None) if None not in known else ()
+
+    @property
+    def said(self) -> dict[str, bool]:
+        """Of parameters, whether the first input says them itself; not in it: not known."""
+        return self._said
 
     @property
     def text(self) -> str:
@@ -70,6 +77,7 @@ class InputFacts(QObject):
                 FutureWatcher(data.plot(reference), self, functools.partial(self._described, reference), self._unknown)
         if self._inputs and self._inputs[0] != self._looked_at:
             first = self._looked_at = self._inputs[0]
+            self._take_said({})
             data = self._session.data(first.site)
             if data is not None:
                 FutureWatcher(self._session.submit(functools.partial(input_metadata, data, first, self._recipe)), self,
@@ -86,7 +94,13 @@ class InputFacts(QObject):
             return
         for name, default in found.defaults.items():
             self.default_found.emit(name, default.value, default.note)
+        self._take_said(found.said)
         self.misfit.emit(why_not(self._recipe, found.facts))
+
+    def _take_said(self, said: dict[str, bool]) -> None:
+        if said != self._said:
+            self._said = said
+            self.said_changed.emit()
 
     def _unknown(self, error: BaseException) -> None:
         log.info("nothing is known of an input: %s", error)

@@ -289,6 +289,41 @@ def test_that_a_fault_of_a_parameter_without_effect_stands_in_no_way(qtbot: Any,
     assert (line(dependent, "distance").text(), dependent.fields["distance"].fault != "") == ("far", True)
 
 
+@pytest.fixture
+def needing(qtbot: Any, program: Any) -> SubmitDialog:
+    parameters = (Parameter("poni", ParameterType.FILE, "PONI file"),
+                  Parameter("distance", ParameterType.FLOAT, "Distance", unit="m", unused_with=("poni",),
+                            from_metadata=("NXdetector/distance",), needed_if=({"poni": ("",)},)),
+                  Parameter("pixel", ParameterType.FLOAT, "Pixel size", advanced=True, unused_with=("poni",),
+                            from_metadata=("NXdetector/x_pixel_size",), needed_if=({"poni": ("",)},)))
+    dialog: SubmitDialog = program.window.submit(dataclasses.replace(RECIPE, parameters=parameters), ONE)
+    qtbot.waitUntil(lambda: bool(dialog.facts.extents) and dialog.resources.partition.count() == 3)
+    return dialog
+
+
+def test_that_a_geometry_that_nobody_gave_is_told_at_its_fields_and_not_submitted(
+        qtbot: Any, needing: SubmitDialog, fake_sites: FakeSites) -> None:
+    told = "Give a PONI file, or set “Distance” and “Pixel size”: the data does not say them."
+    assert line(needing, "distance").placeholderText() == "needed without a PONI file"
+    needing.facts._take_said({"distance": False, "pixel": False})
+    assert needing.fields["distance"].note_text == "", "nobody is told off before it is submitted"
+    qtbot.mouseClick(needing.submit_button, Qt.MouseButton.LeftButton)
+    assert (needing.sentence, needing.fields["distance"].note_text, needing.fields["pixel"].note_text) == (told,) * 3
+    assert line(needing, "pixel").isVisible(), "what is folded away opens"
+    assert fake_sites.batch.submitted == []
+    qtbot.keyClicks(line(needing, "distance"), "2.5")
+    assert needing.fields["pixel"].fault == "Give a PONI file, or set “Pixel size”: the data does not say it."
+    needing.fields["poni"].set_value("/data/a.poni")
+    assert needing.form.faults == {}
+    assert needing.fields["pixel"].note_text == ""
+    needing.fields["poni"].set_value(None)
+    line(needing, "distance").clear()
+    needing.facts._take_said({"distance": True, "pixel": True})
+    assert line(needing, "distance").placeholderText() == "optional"
+    assert needing.check()
+    assert needing.spec.in_data == {"distance": True, "pixel": True}
+
+
 def test_that_choices_are_told_in_words_and_units_follow_them(form: SubmitDialog) -> None:
     box = form.fields["radial"].editors[0]
     assert isinstance(box, QComboBox)
@@ -479,8 +514,9 @@ def test_that_accounts_are_those_the_user_may_charge(qtbot: Any, form: SubmitDia
 
 def test_that_each_step_has_its_own_resources(form: SubmitDialog) -> None:
     merge = form.resources._steps[1]
-    numbers = {part.widget.accessibleName(): part.widget for part in merge.parts}
-    numbers["Memory of Merge"].setValue(64_000)  # type: ignore[union-attr]
+    memory = next(part.widget for part in merge.parts if part.widget.accessibleName() == "Memory of Merge")
+    assert isinstance(memory, QSpinBox)
+    memory.setValue(64_000)
     assert form.spec.step_resources == {"merge": Resources(memory_mb=64_000)}
     assert "Merge: 1 CPU, 64.0 GB" in form.resources.plan.text()
 

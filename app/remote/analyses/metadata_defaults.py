@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -54,10 +54,15 @@ class MetadataDefault:
 
 @dataclass(frozen=True)
 class InputMetadata:
-    """What was found of an input: whether it fits recipes, and values for parameters by name."""
+    """What was found of an input: whether it fits recipes, and values for parameters by name.
+
+    ``said``: of parameters with rules, whether the file says them; not in it: a program may find more than is found
+    here (a length without a unit, one of several detectors, the header of an image).
+    """
 
     facts: DataFacts
     defaults: dict[str, MetadataDefault]
+    said: dict[str, bool] = field(default_factory=dict)
 
 
 def input_metadata(data: DataService, reference: DataReference, recipe: Recipe,
@@ -95,7 +100,7 @@ def input_metadata(data: DataService, reference: DataReference, recipe: Recipe,
         if default is not None and not problem(parameter, default.value):
             found.setdefault(parameter.name, default)
     return InputMetadata(_facts(reference.file_path, nodes, data_path, [values[d] for d in definitions if d in values]),
-                         found)
+                         found, _said(recipe, found, nodes, reference.file_path, _entry_of(data_path)))
 
 
 def metadata_defaults(data: DataService, reference: DataReference, recipe: Recipe,
@@ -156,6 +161,24 @@ def _found(rule: str, nodes: Sequence[NodeInfo], data_path: str) -> NodeInfo | N
     if own and different:
         return max(different.values(), key=lambda node: len(node.path))     # the innermost
     return next(iter(different.values())) if len(different) == 1 else None
+
+
+def _said(recipe: Recipe, found: Mapping[str, MetadataDefault], nodes: Sequence[NodeInfo], file_path: PurePosixPath,
+          entry: str) -> dict[str, bool]:
+    """What the file says, and what it certainly does not: in the whole of its entry there is nothing of that name."""
+    by_path = {node.path: node for node in nodes}
+    all_seen = file_path.suffix.lower() in HDF5_SUFFIXES and (
+        (entry in by_path and by_path[entry].nx_class == "NXentry")
+        or not any(node.kind is NodeKind.GROUP and node.path != "/" for node in nodes))
+
+    def is_there(rule: str) -> bool:
+        if rule.startswith("/"):
+            return rule in by_path or not rule.startswith(f"{entry}/")
+        nx_class, _, name = rule.partition("/")
+        return any(node.nx_class == nx_class and f"{node.path.rstrip('/')}/{name}" in by_path for node in nodes)
+
+    return {parameter.name: parameter.name in found for parameter in recipe.parameters if parameter.from_metadata
+            and (parameter.name in found or (all_seen and not any(map(is_there, parameter.from_metadata))))}
 
 
 def _groups_around(data_path: str, nodes: Sequence[NodeInfo]) -> list[str]:

@@ -11,6 +11,7 @@ from app.errors import BatchError, NotFoundError, PermissionError_, RecipeError,
 from app.model.jobs import InputExtent, JobKind, JobSpec, Partition
 from app.model.site import SiteProfile
 from app.recipes.containers import container_problem, container_words, image_path, job_binds, mount_points
+from app.recipes.needs import Lacking, lacking
 from app.recipes.parameters import complete, paths_in, with_paths
 from app.recipes.recipe import Recipe
 from app.recipes.script import Earlier, StepScript
@@ -56,10 +57,14 @@ class Preparation:
         count_inputs(recipe, len(spec.inputs))
         home = self._store.home
         parameters = with_paths(recipe, complete(recipe, spec.parameters), lambda text: absolute(text, home))
+        lacks = lacking(recipe, parameters, spec.in_data) if spec.kind is JobKind.RUN and rest is None else Lacking()
+        if lacks.certain:
+            raise RecipeError(lacks.sentence)
         inputs = tuple(absolute(text, home) for text in spec.inputs)
         files = [(file_of(text), "") for text in inputs]
         files += [(file_of(text), f"“{parameter.title}”: ") for parameter, text in paths_in(recipe, parameters)]
         parent, states, warnings = self._place(home, files, spec.kind)
+        warnings += [lacks.sentence] if lacks.names else []
         sizes = [InputExtent(nbytes=state.nbytes) for state in states[:len(inputs)]]
         extents = spec.extents if len(spec.extents) == len(inputs) else sizes
         partitions = self._partitions_if_known()

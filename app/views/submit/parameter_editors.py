@@ -33,6 +33,7 @@ class ParameterEditor(QWidget):
         self.parameter = parameter
         self.widgets: Sequence[QWidget] = widgets
         self._why = ""
+        self._need = ""
         self._kept: tuple[Any, Any] = (None, None)          # value and raw content, while something else is shown
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -68,6 +69,16 @@ class ParameterEditor(QWidget):
 
     def show_unit(self, unit: str) -> None:
         """What its numbers are in."""
+
+    def show_need(self, words: str) -> None:
+        """What is said of an empty one while it is needed; ``""``: it is not."""
+        if words != self._need:
+            self._need = words
+            if not self._why:
+                self._show_empty()
+
+    def _show_empty(self) -> None:
+        """What an empty one says has changed."""
 
     def _hide_value(self) -> None:
         self._kept = self._read(), self._content()
@@ -202,9 +213,14 @@ class LineEditor(ParameterEditor):
     def show_unit(self, unit: str) -> None:
         self._line.show_unit(unit)
 
+    def _show_empty(self) -> None:
+        self._line.setPlaceholderText(visible(self._need) or placeholder(self.parameter))
+
     def _explain(self, why: str) -> None:
         self._line.setText("")
-        self._line.setPlaceholderText(visible(why) or placeholder(self.parameter))
+        self._show_empty()
+        if why:
+            self._line.setPlaceholderText(visible(why))
         self._line.hide_unit(bool(why))
 
 

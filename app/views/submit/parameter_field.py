@@ -52,6 +52,7 @@ class ParameterField(QWidget):
         self._origin = Origin.DEFAULT
         self._told_fault = False
         self._why_unused = ""
+        self._lack = ""
         self._problem = ("", "idle")
         self._from = ""
         self._found: tuple[Any, str] | None = None
@@ -104,7 +105,7 @@ class ParameterField(QWidget):
             return ""
         if self.value is None:
             needed = self.parameter.required and self.parameter.default is None
-            return f"{self.parameter.title} is needed." if needed else ""
+            return f"{self.parameter.title} is needed." if needed else self._lack
         return problem(self.parameter, self.value)
 
     @property
@@ -168,6 +169,15 @@ class ParameterField(QWidget):
         self._say(self._from)
         self.check()
         self._describe()
+
+    def set_need(self, words: str, lack: str) -> None:
+        """What its empty line says with the others as they are, ``""``: as the recipe has it; and what is wrong with
+        leaving it empty, which is told when the form is checked, ``""``: nothing."""
+        self._editor.show_need(words)
+        if lack != self._lack:
+            was_told, self._lack = bool(self._lack) and self._problem[0] == self._lack, lack
+            if was_told:
+                self.check()
 
     def reset(self) -> None:
         """Back to what was found, else to the recipe's default; a step that can be undone."""

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.model.jobs import InputExtent
 from app.model.text import visible
-from app.session.vocabulary import Parameter, Recipe, beyond_the_inputs, unused
+from app.session.vocabulary import Parameter, Recipe, beyond_the_inputs, lacking, needed, unused
 from app.views.labels import PlainLabel
 from app.views.submit.form_history import FormHistory
 from app.views.submit.form_layout import FoldedSection, form_layout, row_label
@@ -37,6 +37,7 @@ class RecipeForm(QWidget):
         self.fields: dict[str, ParameterField] = {}
         self._labels: dict[str, QWidget] = {}
         self._sections: dict[str, FoldedSection] = {}
+        self._in_data: dict[str, bool] = {}
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -87,6 +88,14 @@ class RecipeForm(QWidget):
         for name, field in self.fields.items():
             field.set_unused(without.get(name, ""))
             self._labels[name].setEnabled(name not in without)
+        self._show_needs()
+
+    def _show_needs(self) -> None:
+        """What has to be set with the other values as they are; what the data may yet say is only warned of later."""
+        values = {name: field.value for name, field in self.fields.items()}
+        words, lacks = needed(self._recipe, values, self._in_data), lacking(self._recipe, values, self._in_data)
+        for name, field in self.fields.items():
+            field.set_need(words.get(name, ""), lacks.sentence if lacks.certain and name in lacks.names else "")
 
     def _show_unit(self, field: ParameterField) -> None:
         """The unit is what another field's value is called: its part in parentheses, if it has one."""
@@ -115,6 +124,11 @@ class RecipeForm(QWidget):
             field.tell_fault(sentence if other == name else "")
         if sentence and name in self._sections:
             self._sections[name].unfold()
+
+    def take_said(self, said: Mapping[str, bool]) -> None:
+        """Of parameters, whether the data says them itself."""
+        self._in_data = dict(said)
+        self._show_needs()
 
     def take_extents(self, extents: Sequence[InputExtent]) -> None:
         """How large the inputs are: ranges that reach beyond them are told at their fields."""

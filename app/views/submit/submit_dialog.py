@@ -99,7 +99,8 @@ class SubmitDialog(QDialog):
         """The submission as the form says it: only what differs from the recipe's defaults."""
         inputs = tuple(str(Target("local", str(r.file_path), r.data_path or None)) for r in self.inputs)
         return self.resources.apply(JobSpec(self.site, self.recipe.name, inputs, self.form.values, Resources(),
-                                            extents=self.facts.extents, again=self._again))
+                                            extents=self.facts.extents, again=self._again,
+                                            in_data=dict(self.facts.said)))
 
     def _asked(self) -> JobSpec:
         return self.spec
@@ -259,6 +260,7 @@ class SubmitDialog(QDialog):
         self.inputs_field.changed.connect(self._inputs_changed)
         self.inputs_field.browse_requested.connect(self._browse_input)
         self.facts.extents_changed.connect(self._extents_changed)
+        self.facts.said_changed.connect(self._said_changed)
         self.facts.default_found.connect(self._take_default)
         self.facts.misfit.connect(self._take_misfit)
         self.wishes.partitions_known.connect(self._changed)
@@ -303,6 +305,10 @@ class SubmitDialog(QDialog):
     def _extents_changed(self) -> None:
         self.inputs_field.set_note(self.facts.text)
         self.form.take_extents(self.facts.extents)
+        self._changed()
+
+    def _said_changed(self) -> None:
+        self.form.take_said(self.facts.said)
         self._changed()
 
     # -- wishes -----------------------------------------------------------------------------------------------------

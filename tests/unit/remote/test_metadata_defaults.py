@@ -185,6 +185,17 @@ def test_that_data_exchange_and_its_measurement_are_found(data: AgentClient, tmp
     assert found.facts.layouts == ("data-exchange",)
 
 
+def test_that_a_file_tells_what_it_certainly_does_not_say(data: AgentClient, nexus: Callable[..., Path],
+                                                          beamside_data: Path) -> None:
+    azimuthal = shipped_recipes()["azimuthal-integration"]
+    real = look(data, beamside_data / "saxs/S2p5min_00070_00001.h5", azimuthal)
+    assert real.said == {"beam_x": True, "beam_y": True, "pixel_size": False}, "the others are there without a unit"
+    made = look(data, nexus("soft"), azimuthal).said
+    assert (made["distance"], made["energy"], made["pixel_size"]) == (True, True, False)
+    several = look(data, nexus("own", detectors=2), azimuthal).said
+    assert "distance" not in several, "nobody guesses here, but the program may choose one of the two"
+
+
 def test_that_shipped_recipes_find_their_geometry(data: AgentClient, nexus: Callable[..., Path]) -> None:
     found = look(data, nexus("soft"), shipped_recipes()["azimuthal-integration"]).defaults
     assert found["distance"].value == 1.99409
