@@ -26,6 +26,7 @@ from app.recipes.recipe import Recipe
 from app.remote.seams import Transport
 from app.remote.trials.folder import Question
 from app.remote.trials.session import TrialOverError, TrialSession, new_form
+from app.session import trial_words
 from app.session.future_watcher import FutureWatcher
 from app.session.session import Session, SiteState
 
@@ -38,8 +39,6 @@ _LOST_MS = 2000
 _IDLE_LOOK_MS = 20_000
 _WAIT_AT_SITE_S = 2.0
 _MOST_FALLS = 3                # in a row are followed by a new trial without being told to
-RESTORING = "The connection is being restored; the question is asked again."
-GOES_ON = "Change the parameters or press Try: the next question starts another trial job."
 
 
 class TrialSource(QObject):
@@ -156,7 +155,7 @@ class TrialSource(QObject):
         """End the trial job; the last answer stays."""
         if self.is_running:
             self._leave()
-            self._say(TrialState.ENDED, "The trial job was ended.", "Press Try to start another one.")
+            self._say(TrialState.ENDED, *trial_words.STOPPED)
 
     def close(self) -> None:
         """The form goes: take everything back and end the job."""
@@ -170,7 +169,7 @@ class TrialSource(QObject):
     def _begin(self) -> None:
         self._service = service = self._session.jobs(self._site)
         if service is None:
-            self._say(TrialState.ENDED, "The connection to the site is closed.", "Connect again and press Try.")
+            self._say(TrialState.ENDED, *trial_words.NO_SITE)
             return
         spec, wanted = self._spec(), dict(self._wanted or {})
         self._inputs = spec.inputs
@@ -181,7 +180,7 @@ class TrialSource(QObject):
             self._say(TrialState.ENDED, error.summary, error.remedy)
             return
         self._trial = trial
-        self._say(TrialState.WAITING, "The trial job is being submitted.")
+        self._say(TrialState.WAITING, *trial_words.SUBMITTING)
         self._session.owe(self._watch(lambda: trial.begin(wanted), self._take_status, self._not_begun))
 
     def _transport(self) -> Transport:
@@ -221,8 +220,7 @@ class TrialSource(QObject):
     def _not_seen(self, error: BaseException) -> None:
         """A look that fails says nothing of the job."""
         if isinstance(error, LinkError) and self._state is TrialState.WAITING:
-            self._say(TrialState.WAITING, "The connection is lost; the trial goes on without it.",
-                      "It is taken up again when the connection is back.")
+            self._say(TrialState.WAITING, *trial_words.WITHOUT_LINK)
         elif not isinstance(error, BeamsideError):
             self._fail(TrialState.ENDED, error)
             return
@@ -303,14 +301,8 @@ class TrialSource(QObject):
             self._say(TrialState.OFF, "")
 
     def _say_computing(self) -> None:
-        state = self._session.state(self._site)
-        if not state.is_held:
-            self._say(TrialState.COMPUTING, "The connection is closed; the trial goes on without it.",
-                      "Connect again: the question is asked again then.")
-        elif state is SiteState.LOST or self._retry.isActive():
-            self._say(TrialState.COMPUTING, RESTORING)
-        else:
-            self._say(TrialState.COMPUTING, "Computing…")
+        site = self._session.state(self._site)
+        self._say(TrialState.COMPUTING, *trial_words.computing(site, asks_again=self._retry.isActive()))
 
     def _resume(self) -> None:
         """Ask again, the very same, what was being asked when the link was lost."""
@@ -333,7 +325,8 @@ class TrialSource(QObject):
         self._trial = None
         self._falls += status.failed
         goes_on = status.failed and asked and self._falls <= _MOST_FALLS
-        self._say(TrialState.ENDED, visible(status.sentence), visible(GOES_ON if goes_on else status.remedy))
+        remedy = trial_words.GOES_ON if goes_on else visible(status.remedy)
+        self._say(TrialState.ENDED, visible(status.sentence), remedy)
         self._goes_on = goes_on
 
     def _leave_other_data(self) -> None:
@@ -373,11 +366,9 @@ class TrialSource(QObject):
         return watcher.future
 
     def _fail(self, state: TrialState, error: BaseException) -> None:
-        if isinstance(error, BeamsideError):
-            self._say(state, visible(error.summary), visible(error.remedy))
-        else:
+        if not isinstance(error, BeamsideError):
             log.error("unexpected error in a trial", exc_info=error)
-            self._say(state, "Something unexpected happened inside Beamside.", "Try again; the log has the details.")
+        self._say(state, *trial_words.failure(error))
 
     def _say(self, state: TrialState, sentence: str, remedy: str = "") -> None:
         if state is not TrialState.FAULT:

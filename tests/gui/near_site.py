@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from PySide6.QtCore import QObject, Signal
 
 from app.model.site import BatchSettings, SiteProfile
 from app.session.io_pool import IoPool
-from app.session.session import SiteState
+from app.session.session import Session, SiteState
+from app.views.submit.trial_panel import TrialPanel
+from app.viz.curve_view import CurveView
+from app.viz.curves import Curve
 from tests.unit.jobs.trial_site import BreakingLink, OwnJobs
 
 
@@ -24,7 +27,7 @@ class NearSession(QObject):
     def __init__(self, jobs: OwnJobs) -> None:
         super().__init__()
         self.link = BreakingLink()
-        self.service: OwnJobs | None = jobs
+        self.service: Any = jobs             # None: the site is closed
         self.pool = IoPool(4, "near")
         self.owed: list[Future[Any]] = []
         self.signed_out = False
@@ -48,3 +51,15 @@ class NearSession(QObject):
 
     def submit(self, work: Callable[[], Any]) -> Future[Any]:
         return self.pool.submit(work)
+
+
+def as_session(near: NearSession) -> Session:
+    """For what takes the whole session and uses this part of it."""
+    return cast(Session, near)
+
+
+def curves(panel: TrialPanel) -> tuple[Curve, ...]:
+    """Those that a trial draws."""
+    viewer = panel.picture.viewer
+    assert isinstance(viewer, CurveView)
+    return viewer.curves

@@ -22,6 +22,7 @@ from app.session.trial_source import TrialState
 from app.views.submit.submit_dialog import SubmitDialog
 from app.views.submit.trial_panel import TrialPanel
 from app.viz.curve_view import CurveView
+from tests.gui.near_site import curves
 from tests.gui.test_journey_demo import PATIENCE_MS, _open_from_tree, _sign_in
 
 
@@ -40,9 +41,9 @@ def test_that_what_was_tried_is_what_the_run_gives_and_the_result_leads_back(qtb
     dialog, panel = _open_form(qtbot, program)
     assert panel.number.value() == 1, "the frame on screen"
     _drawn(qtbot, panel, lambda: qtbot.mouseClick(panel.try_button, Qt.MouseButton.LeftButton))
-    before = panel.picture.viewer.curves[-1]                                                 # type: ignore[union-attr]
+    before = curves(panel)[-1]
     _drawn(qtbot, panel, lambda: dialog.fields["npt"].set_value(300))
-    tried = panel.picture.viewer.curves[-1]                                                  # type: ignore[union-attr]
+    tried = curves(panel)[-1]
     assert before.y.size != tried.y.size == 300
 
     trial = next(job for job in program.jobs.jobs_at("demo") if job.kind is JobKind.TRIAL)

@@ -29,7 +29,7 @@ from app.session.trial_source import TrialState
 from app.views.submit.trial_panel import TrialPanel
 from app.viz.curve_view import CurveView
 from app.viz.stack_view import StackView
-from tests.gui.near_site import NearSession
+from tests.gui.near_site import NearSession, as_session, curves
 from tests.unit.jobs.trial_site import OwnJobs
 
 PATIENCE_MS = 30_000
@@ -134,7 +134,7 @@ def show(qtbot: Any, near: Near, scan: DataReference, form: Form) -> Iterator[Ca
     def make(recipe: Recipe = RECIPE, frame: int | None = 3) -> TrialPanel:
         window = QWidget()
         qtbot.addWidget(window)
-        panel = TrialPanel(near, recipe, (scan,), form.spec, lambda: form.right, frame, window)  # type: ignore[arg-type]
+        panel = TrialPanel(as_session(near), recipe, (scan,), form.spec, lambda: form.right, frame, window)
         window.resize(620, 640)
         panel.resize(620, 640)
         window.show()
@@ -175,10 +175,10 @@ def test_that_a_changed_parameter_is_tried_by_itself_and_compared(qtbot: Any, sh
                                                                   form: Form) -> None:
     panel = show()
     drawn(qtbot, panel, panel.try_now)
-    before = panel.picture.viewer.curves[-1]      # type: ignore[union-attr]
+    before = curves(panel)[-1]
     form.values = {"size": 2.0}
     drawn(qtbot, panel, panel.parameters_changed)
-    faint, now = panel.picture.viewer.curves      # type: ignore[union-attr]
+    faint, now = curves(panel)
     assert faint.faint
     np.testing.assert_array_equal(faint.y, before.y)
     np.testing.assert_allclose(now.y, 1e4 * np.exp(-(now.x * 2) ** 2) + 8)
@@ -204,9 +204,9 @@ def test_that_the_frame_on_screen_is_tried_and_another_can_be_chosen(qtbot: Any,
     qtbot.waitUntil(lambda: panel.number.maximum() == 11, timeout=PATIENCE_MS)
     assert panel.number.value() == 5
     drawn(qtbot, panel, panel.try_now)
-    assert panel.picture.viewer.curves[-1].y[-1] == pytest.approx(10, abs=0.1)      # type: ignore[union-attr]
+    assert curves(panel)[-1].y[-1] == pytest.approx(10, abs=0.1)
     drawn(qtbot, panel, lambda: panel.number.setValue(7))
-    assert panel.picture.viewer.curves[-1].y[-1] == pytest.approx(12, abs=0.1)      # type: ignore[union-attr]
+    assert curves(panel)[-1].y[-1] == pytest.approx(12, abs=0.1)
 
 
 def test_that_slices_begin_in_the_middle(qtbot: Any, show: Callable[..., TrialPanel]) -> None:
@@ -304,7 +304,9 @@ def test_that_a_centre_that_was_found_is_told_and_can_be_kept(qtbot: Any, show: 
     '{"parameter": "centre", "value": 1, "off": null}', "[" * 1999])
 def test_that_an_offer_that_does_not_fit_the_recipe_is_none(text: object) -> None:
     assert offer_of(RECIPE, text) is None
-    assert offer_of(RECIPE, '{"parameter": "points", "value": 7.0}').changes(7.0) == {"points": 7}  # type: ignore[union-attr]
+    offer = offer_of(RECIPE, '{"parameter": "points", "value": 7.0}')
+    assert offer is not None
+    assert offer.changes(7.0) == {"points": 7}
 
 
 def test_that_a_wrong_form_is_not_tried(qtbot: Any, show: Callable[..., TrialPanel], form: Form, near: Near) -> None:
@@ -312,7 +314,7 @@ def test_that_a_wrong_form_is_not_tried(qtbot: Any, show: Callable[..., TrialPan
     form.right = False
     panel.try_now()
     assert panel.source.state is TrialState.OFF
-    assert near.service.submitted == []      # type: ignore[union-attr]
+    assert near.service.submitted == []
 
 
 def test_that_other_data_is_another_trial(qtbot: Any, show: Callable[..., TrialPanel], form: Form,
@@ -323,7 +325,7 @@ def test_that_other_data_is_another_trial(qtbot: Any, show: Callable[..., TrialP
     panel.parameters_changed()
     assert panel.source.state is TrialState.OFF
     drawn(qtbot, panel, panel.try_now)
-    assert [s.inputs for s in near.service.submitted][1] == ("/data/other.h5",)      # type: ignore[union-attr]
+    assert [s.inputs for s in near.service.submitted][1] == ("/data/other.h5",)
 
 
 def test_that_forms_close_with_the_window_so_that_their_trials_end(qtbot: Any, start: Any, fake_sites: Any) -> None:

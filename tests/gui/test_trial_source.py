@@ -15,7 +15,7 @@ from app.model.trial import TrialAnswer
 from app.remote.trials import session as trials
 from app.session import trial_source
 from app.session.trial_source import TrialSource, TrialState
-from tests.gui.near_site import NearSession
+from tests.gui.near_site import NearSession, as_session
 from tests.unit.jobs.trial_site import RECIPE, OwnJobs, spec
 
 PATIENCE_MS = 20_000
@@ -38,7 +38,7 @@ def session(qtbot: Any, site: OwnJobs) -> Iterator[NearSession]:
 
 @pytest.fixture
 def source(session: NearSession, tmp_path: Path) -> Iterator[TrialSource]:
-    made = TrialSource(session, RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))      # type: ignore[arg-type]
+    made = TrialSource(as_session(session), RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))
     yield made
     made.close()
 
@@ -191,7 +191,7 @@ def test_that_a_site_that_is_connected_anew_has_the_same_trial(qtbot: Any, sourc
                                                                site: OwnJobs) -> None:
     source.try_now({"factor": 1.0})
     answered(qtbot, source, 1.0)
-    session.service = Renamed(site)     # type: ignore[assignment]
+    session.service = Renamed(site)
     session.opened.emit("near")
     qtbot.waitUntil(lambda: source.state is TrialState.READY, timeout=PATIENCE_MS)
     source.try_now({"factor": 2.0})
@@ -252,7 +252,7 @@ def test_that_a_program_that_crashes_on_everything_is_not_started_for_ever(
 
 def test_that_two_forms_have_trials_of_their_own(qtbot: Any, session: NearSession, source: TrialSource, site: OwnJobs,
                                                  tmp_path: Path) -> None:
-    other = TrialSource(session, RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))      # type: ignore[arg-type]
+    other = TrialSource(as_session(session), RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))
     source.try_now({"factor": 1.0})
     other.try_now({"factor": 2.0})
     answered(qtbot, source, 1.0)
@@ -292,7 +292,7 @@ def test_that_two_hundred_quick_questions_cost_little(qtbot: Any, session: NearS
 
 
 def test_that_closing_ends_the_job(qtbot: Any, session: NearSession, site: OwnJobs, tmp_path: Path) -> None:
-    source = TrialSource(session, RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))     # type: ignore[arg-type]
+    source = TrialSource(as_session(session), RECIPE, "near", lambda: spec(tmp_path / "scan.h5"))
     source.try_now({"factor": 1.0})
     answered(qtbot, source, 1.0)
     source.close()
@@ -316,7 +316,7 @@ def test_that_a_closed_site_and_a_recipe_without_trial_are_told(qtbot: Any, sess
     source.try_now({})
     assert (source.state, source.sentence) == (TrialState.ENDED, "The connection to the site is closed.")
     session.service = site
-    without = TrialSource(session, replace(RECIPE, trial=None), "near",          # type: ignore[arg-type]
+    without = TrialSource(as_session(session), replace(RECIPE, trial=None), "near",
                           lambda: spec(tmp_path / "scan.h5"))
     without.try_now({})
     assert "cannot be tried" in without.sentence
