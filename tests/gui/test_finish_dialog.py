@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt
 
 from app.errors import LinkLostError, RecipeError
 from app.model.jobs import Job, JobPart, JobSpec, JobState
-from app.session.session import SiteState
 from app.views.jobs.finish_dialog import FinishDialog
 from app.views.jobs.job_wish import Wish
 from app.views.submit.submit_dialog import SubmitDialog
@@ -23,13 +22,8 @@ HALF = Job(
 
 
 @pytest.fixture
-def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
-    program = start(fake_sites, width=1480)
-    program.session.open_site("far")
-    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
-    qtbot.waitUntil(lambda: fake_sites.batch.polls >= 1)
-    program.jobs.polling.stop()
-    qtbot.waitUntil(lambda: not program.jobs.polling._asking)
+def program(quiet: Any, fake_sites: FakeSites) -> Any:
+    program = quiet(width=1480)
     program.window.work_dock.set_folded(False)
     fake_sites.batch.specs["j1"] = JobSpec("far", "azimuthal-integration", ("/data/raw/scan.h5::/entry/data",), {},
                                            again="j1")

@@ -11,8 +11,6 @@ import pytest
 
 from app.model.jobs import Job, JobKind, JobState
 from app.session.desktop_notices import DesktopNotices, Notice
-from app.session.session import SiteState
-from tests.gui.fakes import FakeSites
 from tests.peers.notifications import NotificationService, notification_service, session_bus
 
 
@@ -30,14 +28,8 @@ def service(bus: str) -> Iterator[NotificationService]:
 
 
 @pytest.fixture
-def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
-    program = start(fake_sites)
-    program.session.open_site("far")
-    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
-    qtbot.waitUntil(lambda: fake_sites.batch.polls >= 1)
-    program.jobs.polling.stop()
-    qtbot.waitUntil(lambda: not program.jobs.polling._asking)
-    return program
+def program(quiet: Any) -> Any:
+    return quiet()
 
 
 def job(number: int, state: JobState, **more: Any) -> Job:

@@ -31,7 +31,6 @@ from app.session.job_words import (
     summed_text,
 )
 from app.session.jobs_model import JobRole, JobsModel
-from app.session.session import SiteState
 from app.views.jobs.cancel_dialog import CancelDialog
 from app.views.jobs.job_log_dialog import JobLogDialog
 from app.views.jobs.job_wish import Wish
@@ -41,14 +40,8 @@ from tests.gui.fakes import FakeSites, folder, stack
 
 
 @pytest.fixture
-def program(qtbot: Any, start: Any, fake_sites: FakeSites) -> Any:
-    program = start(fake_sites, width=1480)
-    program.session.open_site("far")
-    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
-    qtbot.waitUntil(lambda: fake_sites.batch.polls >= 1)
-    program.jobs.polling.stop()
-    qtbot.waitUntil(lambda: not program.jobs.polling._asking)
-    return program
+def program(quiet: Any) -> Any:
+    return quiet(width=1480)
 
 
 @pytest.fixture
@@ -101,8 +94,8 @@ def test_that_a_thousand_jobs_come_and_go_at_once_and_in_their_order(qtbot: Any,
     assert tester is not None
 
 
-def test_that_an_empty_board_says_why_it_is_empty(qtbot: Any, program: Any, board: JobsDock,
-                                                  fake_sites: FakeSites) -> None:
+def test_that_an_empty_board_says_why_it_is_empty(qtbot: Any, program: Any, board: JobsDock, fake_sites: FakeSites,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     polling = program.jobs.polling
     assert board._empty.text().startswith("No jobs yet.")
     polling.fail_answer("far", BatchError("The scheduler does not answer."))
@@ -118,7 +111,7 @@ def test_that_an_empty_board_says_why_it_is_empty(qtbot: Any, program: Any, boar
         answered.wait(20)
         return []
 
-    fake_sites.batch.jobs = jobs  # type: ignore[method-assign]
+    monkeypatch.setattr(fake_sites.batch, "jobs", jobs)
     program.session.open_site("far")
     qtbot.waitUntil(lambda: board._empty.text() == "Asking for the jobs…")
     answered.set()

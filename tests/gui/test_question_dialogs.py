@@ -216,7 +216,7 @@ def test_that_a_confirmation_says_no_unless_told_otherwise(qtbot: Any, interacti
 
 
 def test_that_a_consent_dialog_closes_with_the_link_it_is_about_and_one_sentence_says_why(
-        qtbot: Any, start: Any, fake_sites: Any) -> None:
+        qtbot: Any, asked_by_far: Any) -> None:
     link = threading.Event()
     answers: list[bool] = []
 
@@ -225,13 +225,8 @@ def test_that_a_consent_dialog_closes_with_the_link_it_is_about_and_one_sentence
         if not link.is_set():
             raise LinkLostError("The connection to far was lost while you were asked.", remedy="Connect again.")
 
-    program = start(fake_sites)
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
-    fake_sites.during_open = ask
-    dialogs: list[Any] = []
-    program.window.asking.dialog_shown.connect(dialogs.append)
     link.set()
-    program.session.open_site("far")
+    program, dialogs = asked_by_far(ask)
     qtbot.waitUntil(lambda: bool(dialogs) and _alive(dialogs[0]))
     assert isinstance(dialogs[0], ConfirmDialog)
     link.clear()
@@ -241,7 +236,7 @@ def test_that_a_consent_dialog_closes_with_the_link_it_is_about_and_one_sentence
     assert program.window.notice.text == "The connection to far was lost while you were asked. Connect again."
 
 
-def test_that_the_window_keeps_one_dialog_per_login(qtbot: Any, start: Any, fake_sites: Any) -> None:
+def test_that_the_window_keeps_one_dialog_per_login(qtbot: Any, asked_by_far: Any) -> None:
     """Two rounds at one server, as the window shows them."""
     done = threading.Event()
     answers: list[object] = []
@@ -253,12 +248,7 @@ def test_that_the_window_keeps_one_dialog_per_login(qtbot: Any, start: Any, fake
         talk.end()
         done.set()
 
-    program = start(fake_sites)
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
-    fake_sites.during_open = sign_in
-    dialogs: list[Any] = []
-    program.window.asking.dialog_shown.connect(dialogs.append)
-    program.session.open_site("far")
+    program, dialogs = asked_by_far(sign_in)
     qtbot.waitUntil(lambda: len(dialogs) == 1)
     dialogs[0].fields[0].setText("one")
     dialogs[0].send()

@@ -190,7 +190,7 @@ def test_that_return_opens_the_page_and_nothing_else(qtbot: Any, dialog: SignInD
     assert dialog.isVisible()
 
 
-def test_that_the_way_is_remembered(qtbot: Any, start: Any, fake_sites: FakeSites, opened: list[str]) -> None:
+def test_that_the_way_is_remembered(qtbot: Any, asked_by_far: Any, opened: list[str]) -> None:
     ways: list[str | None] = []
 
     def sign_in(interaction: Interaction) -> None:
@@ -202,12 +202,7 @@ def test_that_the_way_is_remembered(qtbot: Any, start: Any, fake_sites: FakeSite
         interaction.show_device_code("far", code())
         interaction.device_code_settled("far")
 
-    program = start(fake_sites)
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
-    fake_sites.during_open = sign_in
-    dialogs: list[SignInDialog] = []
-    program.window.asking.dialog_shown.connect(dialogs.append)
-    program.session.open_site("far")
+    program, dialogs = asked_by_far(sign_in)
     qtbot.waitUntil(lambda: bool(opened))
     assert program.window.settings.sign_in_way == "browser"
     qtbot.mouseClick(button(dialogs[0], "Use a code on another device"), Qt.MouseButton.LeftButton)
@@ -257,8 +252,7 @@ def test_that_prompts_are_shown_as_plain_text_and_passwords_hidden(qtbot: Any) -
     assert dialog.fields[0].text() == ""
 
 
-def test_that_the_window_shows_the_code_and_a_new_one_starts_over(qtbot: Any, start: Any,
-                                                                  fake_sites: FakeSites) -> None:
+def test_that_the_window_shows_the_code_and_a_new_one_starts_over(qtbot: Any, asked_by_far: Any) -> None:
     codes = iter([code(-1, "OLD-CODE"), code(600, "NEW-CODE")])
     approved = threading.Event()
 
@@ -272,12 +266,7 @@ def test_that_the_window_shows_the_code_and_a_new_one_starts_over(qtbot: Any, st
             pass
         interaction.device_code_settled("far")
 
-    program = start(fake_sites)
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
-    fake_sites.during_open = sign_in
-    dialogs: list[SignInDialog] = []
-    program.window.asking.dialog_shown.connect(dialogs.append)
-    program.session.open_site("far")
+    program, dialogs = asked_by_far(sign_in)
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.FAILED and bool(dialogs))
     assert dialogs[0].code_text == "OLD-CODE"
     qtbot.mouseClick(button(dialogs[0], "Get a new code"), Qt.MouseButton.LeftButton)
@@ -295,17 +284,12 @@ def test_that_sign_ins_are_kept_alive_while_the_window_is_open(qtbot: Any, start
         qtbot.waitUntil(lambda turn=turn: fake_sites.kept >= turn)
 
 
-def test_that_cancelling_a_sign_in_is_no_error(qtbot: Any, start: Any, fake_sites: FakeSites) -> None:
+def test_that_cancelling_a_sign_in_is_no_error(qtbot: Any, asked_by_far: Any) -> None:
     def wait_for_the_person(interaction: Interaction) -> None:
         interaction.show_device_code("far", code())
         interaction.cancelled.wait(10)
 
-    program = start(fake_sites)
-    qtbot.waitUntil(lambda: program.session.state("local") is SiteState.OPEN)
-    fake_sites.during_open = wait_for_the_person
-    dialogs: list[SignInDialog] = []
-    program.window.asking.dialog_shown.connect(dialogs.append)
-    program.session.open_site("far")
+    program, dialogs = asked_by_far(wait_for_the_person)
     qtbot.waitUntil(lambda: bool(dialogs))
     dialogs[0].reject()
     qtbot.waitUntil(lambda: program.session.state("far") is SiteState.CLOSED)

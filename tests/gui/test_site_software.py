@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.recipes.availability import SoftwareState
 from app.remote.profiles import parse_profile
 from app.remote.sites import Sites
 from app.session.session import SiteState
 from app.session.site_software import SiteSoftware
-from tests.peers.need import missing
-from tests.peers.sshd import SSHD, Sshd, public_line, sshd, write_private
+from tests.peers.sshd import Sshd
 
 PATIENCE_MS = 60_000
 TOML = 'schema = 1\nname = "count"\nversion = "{}"\ntitle = "Count"\n[requires]\npackages = ["h5py", "nosuchpackage"]\n'
@@ -34,18 +31,6 @@ def folder(tmp_path: Path) -> Path:
     for place in (tmp_path / "recipes", *(tmp_path / "recipes").rglob("*")):
         place.chmod(0o755 if place.is_dir() else 0o644)
     return tmp_path / "recipes"
-
-
-@pytest.fixture
-def server(tmp_path: Path, own_home: Path) -> Iterator[Sshd]:
-    """An OpenSSH server that lets this user's key in."""
-    if not SSHD:
-        missing("sshd (openssh-server)")
-    key = Ed25519PrivateKey.generate()
-    write_private(key, own_home / ".ssh" / "id_ed25519")
-    with sshd(tmp_path / "server") as running:
-        running.allow(public_line(key))
-        yield running
 
 
 @pytest.fixture

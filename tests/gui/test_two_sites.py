@@ -5,14 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.remote.site_catalogue import SiteCatalogue, read_profile
 from app.remote.sites import Sites
@@ -21,25 +19,17 @@ from app.views.new_site_dialog import NewSiteDialog
 from app.views.question_dialogs import HostKeyDialog
 from app.views.sign_in_dialog import SignInDialog
 from app.views.site_marks import SiteRole
-from tests.peers.demo_facility import DemoFacility, demo_facility  # noqa: F401  (a fixture)
-from tests.peers.need import missing
-from tests.peers.sshd import SSHD, Sshd, public_line, sshd, write_private
+from tests.peers.demo_facility import DemoFacility
+from tests.peers.sshd import Sshd
 
 PATIENCE_MS = 60_000
 
 
-@pytest.fixture
-def server(tmp_path: Path, own_home: Path) -> Iterator[Sshd]:
-    """An OpenSSH server that lets this user's key in, with a file in the home folder."""
-    if not SSHD:
-        missing("sshd (openssh-server)")
-    key = Ed25519PrivateKey.generate()
-    write_private(key, own_home / ".ssh" / "id_ed25519")
-    with sshd(tmp_path / "server") as running:
-        running.allow(public_line(key))
-        with h5py.File(running.home / "numbers.h5", "w") as file:
-            file["frames"] = np.arange(2 * 64 * 64, dtype=np.uint32).reshape(2, 64, 64)
-        yield running
+@pytest.fixture(autouse=True)
+def numbers(server: Sshd) -> None:
+    """A file in the home folder."""
+    with h5py.File(server.home / "numbers.h5", "w") as file:
+        file["frames"] = np.arange(2 * 64 * 64, dtype=np.uint32).reshape(2, 64, 64)
 
 
 def profile_text(server: Sshd) -> str:
@@ -76,7 +66,7 @@ def go(qtbot: Any, program: Any, target: str) -> Any:
 
 @pytest.mark.timeout(300)
 def test_that_two_sites_are_open_at_once_and_one_that_dies_leaves_the_other(
-        qtbot: Any, start: Any, demo_facility: DemoFacility, server: Sshd) -> None:  # noqa: F811
+        qtbot: Any, start: Any, demo_facility: DemoFacility, server: Sshd) -> None:
     SiteCatalogue().save(profile_text(server))
     program = start(Sites((read_profile(demo_facility.profile),)), width=1480)
     open_demo(qtbot, program, demo_facility)
