@@ -101,7 +101,8 @@ def test_that_each_recipe_that_is_left_out_has_a_row_with_its_own_sentence(qtbot
     assert "“title” is missing" not in dialog.page.words
 
 
-def test_that_the_list_shows_the_state_at_the_site_of_the_data(qtbot: Any, program: Any, fake_sites: FakeSites) -> None:
+def test_that_the_list_shows_the_state_at_the_site_of_the_data(qtbot: Any, program: Any, fake_sites: FakeSites,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
     window = program.window
     fake_sites.seen = {"reduce": Availability("far", FITS, SoftwareState.READY)}
     program.software.look("far")
@@ -109,7 +110,7 @@ def test_that_the_list_shows_the_state_at_the_site_of_the_data(qtbot: Any, progr
     dialog = window.catalogue_desk.show()
     both = {"far": Availability("far", FITS, SoftwareState.MISSING, "pyFAI is not there."),
             "local": Availability("local", FITS, SoftwareState.READY)}
-    dialog._seen = lambda recipe: both if recipe == FITS else {"local": None}       # type: ignore[method-assign]
+    monkeypatch.setattr(dialog, "_seen", lambda recipe: both if recipe == FITS else {"local": None})
     dialog.show_for(None)
     choose(dialog, "Reduction")
     assert dialog.rows.currentItem().toolTip() == "ready"

@@ -209,7 +209,8 @@ def test_that_neighbours_are_fetched_outward_until_the_budget_is_spent(qtbot: An
     assert len(asked(data, Purpose.AHEAD)) == 2
 
 
-def test_that_what_is_fetched_ahead_is_never_superseded_by_a_wish(qtbot: Any, data: SlowData) -> None:
+def test_that_what_is_fetched_ahead_is_never_superseded_by_a_wish(qtbot: Any, data: SlowData,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     views: dict[int, set[str]] = {}
     read = data.read
 
@@ -217,7 +218,7 @@ def test_that_what_is_fetched_ahead_is_never_superseded_by_a_wish(qtbot: Any, da
         views.setdefault(priority, set()).add(view)
         return read(request, priority=priority, view=view, **more)
 
-    data.read = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(data, "read", noted)
     data.link = {"latency_s": 0.001, "rate_bytes_s": 1e8}
     source = FrameSource(data, REFERENCE, stack(shape=SHAPE))
     source.see_region(0, 1024, 0, 1024, 1000, 1000)

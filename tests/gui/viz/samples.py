@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from PySide6.QtCore import QPoint, QPointF, SignalInstance
@@ -38,10 +39,10 @@ def block_of(values: np.ndarray, mask: np.ndarray | None = None, factor: int = 1
                  Reduction.MAX, statistics or Statistics(), mask)
 
 
-def stack_description(shape: tuple[int, ...], normalization: str = "linear", **more: object) -> PlotDescription:
+def stack_description(shape: tuple[int, ...], normalization: str = "linear", **more: Any) -> PlotDescription:
     return PlotDescription(View.STACK if len(shape) > 2 else View.IMAGE, signal="/entry/data/data", shape=shape,
                            dtype="uint32", colormap="gray", normalization=normalization, signal_units="counts",
-                           **more)  # type: ignore[arg-type]
+                           **more)
 
 
 def pixel_at(view: ImageView, y: float, x: float) -> tuple[int, int, int]:

@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from app.model.marks import REGION_COLOURS, Marks, ProfileLine, Region
@@ -75,14 +76,14 @@ class Marked:
         QTest.mouseRelease(port, LEFT, held, self.at(*stop))
 
 
-def move(port: object, point: QPoint, held: Qt.KeyboardModifier) -> None:
+def move(port: QWidget, point: QPoint, held: Qt.KeyboardModifier) -> None:
     """A move with the button down and a key held, which QTest cannot say."""
     from PySide6.QtCore import QEvent
     from PySide6.QtGui import QMouseEvent
     from PySide6.QtWidgets import QApplication
 
     where = QPointF(point)
-    event = QMouseEvent(QEvent.Type.MouseMove, where, QPointF(port.mapToGlobal(point)),  # type: ignore[attr-defined]
+    event = QMouseEvent(QEvent.Type.MouseMove, where, QPointF(port.mapToGlobal(point)),
                         Qt.MouseButton.NoButton, LEFT, held)
     QApplication.sendEvent(port, event)
 

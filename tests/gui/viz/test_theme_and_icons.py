@@ -7,7 +7,7 @@ import re
 
 import pytest
 from PySide6.QtCore import QEvent
-from PySide6.QtGui import QAction, QColor, QFontInfo, QPalette
+from PySide6.QtGui import QAction, QColor, QFontInfo, QIcon, QPalette
 from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
@@ -169,5 +169,5 @@ def test_that_both_themes_name_the_same_colours() -> None:
     assert set(vars(theme_named("dark"))) == set(vars(theme_named("light"))) == set(Theme.__dataclass_fields__)
 
 
-def _middle(drawn: object) -> QColor:
-    return QColor(drawn.pixmap(32, 32).toImage().pixelColor(14, 16))  # type: ignore[attr-defined]
+def _middle(drawn: QIcon) -> QColor:
+    return QColor(drawn.pixmap(32, 32).toImage().pixelColor(14, 16))
