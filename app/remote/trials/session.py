@@ -37,7 +37,7 @@ _WAIT_AT_SITE_S = 4.0
 _PATIENCE_S = 60.0         # with a link that is lost: it restores itself
 _BETWEEN_ATTEMPTS_S = 0.5
 _STOP_S = 3.0
-_END_LAGS_S = 5.0
+_END_LAGS_S = 20.0
 _ASK_AGAIN_S = (1.0, 15.0)     # the batch system, while nothing happens: at first, and at most
 _LONGEST_FAULT = 2000
 

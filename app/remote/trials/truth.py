@@ -46,7 +46,9 @@ def _ended(job: Job, told: Told, recipe: Recipe) -> TrialStatus:
         return TrialStatus(TrialPhase.ENDED, "Another form has taken this trial job up, since this one was not heard "
                            "of for more than a minute.", _AGAIN, job)
     reason = job.reason.lower()
-    if job.state is JobState.COMPLETED or (not job.state.ended and told is Told.ENDED):
+    if not job.state.ended and told is Told.ENDED:      # how it ended is not known yet
+        return TrialStatus(TrialPhase.ENDED, "The trial job has ended.", _AGAIN, job)
+    if job.state is JobState.COMPLETED:
         ended = f"The trial job has ended, as nothing was asked for {idle} min." if idle else "The trial job has ended."
         return TrialStatus(TrialPhase.ENDED, ended, _AGAIN, job)
     if "time" in reason and "limit" in reason:

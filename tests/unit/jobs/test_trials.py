@@ -314,6 +314,8 @@ JOB = Job("1", "near", "Trial", "doubling", "1.0", JobState.QUEUED, folder="/x")
      TrialPhase.ENDED, "The trial job failed: a node failed."),
     (replace(JOB, state=JobState.FAILED, reason="exit code 1", exit_code=1, last_lines=("The disk is full.",)),
      Told.ENDED, TrialPhase.ENDED, "The trial job failed (exit code 1): The disk is full."),
+    (replace(JOB, state=JobState.COMPLETED), Told.ENDED, TrialPhase.ENDED, "ended, as nothing was asked for 10 min."),
+    (replace(JOB, state=JobState.RUNNING, reason="ending"), Told.ENDED, TrialPhase.ENDED, "The trial job has ended. "),
     (JOB, Told.TAKEN, TrialPhase.ENDED, "Another form has taken this trial job up"),
     (replace(JOB, state=JobState.UNKNOWN), Told.WAITING, TrialPhase.STARTING, "Nothing is known"),
     (replace(JOB, state=JobState.CREATED), Told.WAITING, TrialPhase.STARTING, "being submitted"),
