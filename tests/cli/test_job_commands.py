@@ -43,9 +43,9 @@ def submit(facility: DemoFacility, *more: str) -> list[str]:
 
 
 def test_that_a_job_is_held_released_chained_and_repeated(facility: DemoFacility, ada: Commands) -> None:
-    first = ada.ok(*submit(facility, "--hold", "--name", "the first", "--time", "5"))
+    first = ada.ok(*submit(facility, "--hold", "--name", "the first", "--time", "60"))
     assert (first["state"], first["name"]) == ("held", "the first")
-    second = ada.ok(*submit(facility, "--after", first["id"]))
+    second = ada.ok(*submit(facility, "--after", first["id"], "--time", "60"))
     assert second["after"] == [first["id"]]
     assert ada.ok("job", f"demo:{second['id']}")["state"] in ("queued", "held")
     held = ada.ok("hold", f"demo:{second['id']}")
@@ -198,7 +198,7 @@ def test_that_only_the_tasks_that_failed_run_again_and_the_result_is_whole(
     assert [(step["name"], step["tasks"], step.get("only")) for step in draft["steps"]] == [
         ("integrate", 4, [4]), ("merge", 0, None)]
     assert draft["steps"][0]["time_limit_min"] == 30
-    done = ada.ok("resubmit", f"demo:{half['id']}", "--failed", "--wait")
+    done = ada.ok("resubmit", f"demo:{half['id']}", "--failed", "--time", "60", "--wait")
     assert (done["state"], done["rest_of"]) == ("completed", half["id"])
     assert [(part["step"], part["task"]) for part in done["parts"]] == [("integrate", 4), ("merge", None)]
     at_once = ada.ok(*argv)

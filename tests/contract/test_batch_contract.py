@@ -16,7 +16,7 @@ from tests.contract.batch_systems import BatchSystem, demo_batch
 
 US = "\x1f"
 _QUEUE = US.join(("%i", "%T", "%r", "%M", "%l", "%S", "%P", "%N", "%j"))
-_PATIENCE_S = 150.0
+_PATIENCE_S = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_that_a_cancelled_job_may_clean_up_and_says_by_whom(batch: BatchSystem) 
     state = history(batch, number)[0][1]
     assert state.startswith("CANCELLED by ")
     assert state.split()[-1].isdigit()
-    assert "cleaned" in output(batch, "c.txt")
+    wait_for("what it did at its end", lambda: "cleaned" in output(batch, "c.txt"))     # it is called cancelled before
 
 
 def test_that_cancelling_an_unknown_job_returns_zero_and_says_so_only_when_asked(batch: BatchSystem) -> None:
@@ -141,9 +141,10 @@ def test_that_a_held_job_waits_with_its_reason_until_released(batch: BatchSystem
 
 
 def test_that_a_dependency_is_waited_for(batch: BatchSystem) -> None:
-    first = submit(batch, "sleep 1")
+    first = submit(batch, "sleep 1", "--hold")
     second = submit(batch, "true", "-d", f"afterok:{first}")
     wait_for("reason", lambda: [r[2] for r in queue(batch, second)] == ["Dependency"])
+    assert batch.run(["scontrol", "release", first]).rc == 0
     assert end_of(batch, second) == ("COMPLETED", "0:0")
 
 
@@ -160,8 +161,9 @@ def test_that_an_array_has_one_row_per_task_and_never_too_many_at_once(batch: Ba
     rows = queue(batch, number, "-r")
     assert {r[0] for r in rows} == {f"{number}_{i}" for i in range(4)}
     assert sum(r[1] == "RUNNING" for r in rows) <= 2
-    assert [r[0] for r in queue(batch, number) if r[1] == "PENDING"] in ([], [f"{number}_[2-3%2]"], [f"{number}_3"],
-                                                                         [f"{number}_[3%2]"])
+    waiting = [r[0] for r in queue(batch, number) if r[1] == "PENDING"]
+    assert len(waiting) <= 1
+    assert all(re.fullmatch(rf"{number}_([1-3]|\[([1-2]-)?[1-3]%2\])", row) for row in waiting)
     assert end_of(batch, number, tasks=4) == ("COMPLETED", "0:0")
     found = {row[0]: row[1] for row in history(batch, number, "JobID,State,JobIDRaw")}
     assert found == {f"{number}_{i}": "COMPLETED" for i in range(4)}
@@ -285,12 +287,12 @@ def test_that_times_come_as_seconds_when_asked_so(batch: BatchSystem) -> None:
     asked = ["env", "SLURM_TIME_FORMAT=%s", "squeue", "-h", "-r", "-t", "all", "-u", batch.user, "-o",
              f"%i{US}%S{US}%V"]
     (row,) = (line.split(US) for line in batch.run(asked).stdout.splitlines() if line.startswith(number + US))
-    assert abs(int(row[2]) - time.time()) < 60
+    assert abs(int(row[2]) - time.time()) < 600
     end_of(batch, number)
     asked = ["env", "SLURM_TIME_FORMAT=%s", "sacct", "-nXP", "-j", number, "-o", "Submit,Start,End"]
     moments = [int(word) for word in batch.run(asked).stdout.split("|")]
     assert moments == sorted(moments)
-    assert abs(moments[0] - time.time()) < 60
+    assert abs(moments[0] - time.time()) < 600
 
 
 def test_that_the_script_finds_slurms_variables(batch: BatchSystem) -> None:
@@ -384,9 +386,10 @@ def test_that_a_users_accounts_are_told(batch: BatchSystem) -> None:
 
 
 def test_that_the_reason_of_a_chain_that_broke_is_kept(batch: BatchSystem) -> None:
-    first = submit(batch, "exit 1")
+    first = submit(batch, "exit 1", "--hold")
     second = submit(batch, "true", "-d", f"afterok:{first}", "--kill-on-invalid-dep=yes")
     third = submit(batch, "true", "-d", f"afterok:{second}", "--kill-on-invalid-dep=yes")
+    assert batch.run(["scontrol", "release", first]).rc == 0
     assert end_of(batch, third)[0] == "CANCELLED"
     for number in (second, third):
         assert [row[2] for row in queue(batch, number)] == ["DependencyNeverSatisfied"]
@@ -410,8 +413,9 @@ def test_that_tasks_of_an_array_have_logs_and_rows_of_their_own(batch: BatchSyst
                     "job.%a.log", "-J", "array-named")
     end_of(batch, number, tasks=3)
     assert [output(batch, f"job.{i}.log") for i in (1, 2, 3)] == ["task 1\n", "task 2\n", "task 3\n"]
-    by_name = batch.run(["sacct", "-nXP", "--name=array-named", "-S", "now-7days", "-o", "JobID,ExitCode"])
-    assert sorted(by_name.stdout.split()) == [f"{number}_1|0:0", f"{number}_2|1:0", f"{number}_3|2:0"]
+    by_name = ["sacct", "-nXP", "--name=array-named", "-S", "now-7days", "-o", "JobID,ExitCode"]
+    wait_for("the history by name", lambda: sorted(batch.run(by_name).stdout.split()) == [      # it comes in pieces
+        f"{number}_1|0:0", f"{number}_2|1:0", f"{number}_3|2:0"])
 
 
 def test_that_tasks_cancelled_before_they_start_share_a_row_of_the_history(batch: BatchSystem) -> None:
@@ -433,7 +437,7 @@ def test_that_only_the_jobs_of_a_state_or_partition_are_listed(batch: BatchSyste
 
 
 def test_that_a_waiting_job_gets_an_expected_start(batch: BatchSystem) -> None:
-    running = [submit(batch, "sleep 60", "-c", "4", "-t", "2") for _ in range(2)]
+    running = [submit(batch, "sleep 600", "-c", "4", "-t", "20") for _ in range(2)]
     wait_for("start", lambda: "RUNNING" in {r[1] for n in running for r in queue(batch, n)})
     (waiting,) = (r[0] for n in running for r in queue(batch, n) if r[1] == "PENDING")
     asked = ["env", "SLURM_TIME_FORMAT=%s", "squeue", "-h", "-j", waiting, "-o", "%S"]

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 CUTS = int(os.environ.get("BEAMSIDE_CUTS", "25"))
 TOGETHER = 25       # in one test
 AT_ONCE = 3
-PATIENCE_S = 120.0
+PATIENCE_S = 240.0
 _SMALL = ResourceRule(Resources(time_limit_min=5, cpus=1, memory_mb=50))
 _EACH = RecipeStep("each", "Each", _SMALL, frames_per_task=1)
 KINDS = {

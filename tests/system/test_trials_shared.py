@@ -65,7 +65,7 @@ def test_that_two_windows_have_trials_of_their_own_and_leave_no_job(client: Clie
     ready(other)
     assert folder(one) != folder(other)
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(doubled, one, 1.0, 3.0)
+        slow = pool.submit(doubled, one, 1.0, 12.0)
         until((folder(one) / "computed").exists)
         assert doubled(other, 2.0) == 4.0
         assert not slow.done()
