@@ -21,16 +21,7 @@ from app.model.data import DataReference
 from app.model.nodes import FolderListing, NodeInfo
 from app.model.text import visible
 from app.remote.seams import DataService
-from app.session.file_rows import (
-    Fetch,
-    Row,
-    RowKind,
-    RowState,
-    entry_row,
-    listing_rows,
-    nearest_listed,
-    node_row,
-)
+from app.session.file_rows import Fetch, Row, RowKind, RowState, entry_row, listing_rows, nearest_listed, node_row
 from app.session.future_watcher import FutureWatcher
 from app.session.level_watcher import LevelWatcher
 from app.session.row_tree import ROOT, Index, RowTree

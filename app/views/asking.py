@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QDialog, QWidget
 
-from app.session.interaction import (
-    BrowserPage,
-    ConfirmQuestion,
-    HostKeyQuestion,
-    PromptsQuestion,
-    WindowInteraction,
-)
+from app.session.interaction import BrowserPage, ConfirmQuestion, HostKeyQuestion, PromptsQuestion, WindowInteraction
 from app.session.session import Session
 from app.session.vocabulary import DeviceCode
+from app.views.dialog_column import show_dialog
 from app.views.prompts_dialog import PromptsDialog
 from app.views.question_dialogs import ConfirmDialog, HostKeyDialog
 from app.views.sign_in_dialog import SignInDialog
@@ -111,8 +106,5 @@ class Asking(QObject):
         self._show(ConfirmDialog(question, interaction, self._window))
 
     def _show(self, dialog: QDialog) -> None:
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
-        dialog.raise_()
-        dialog.activateWindow()
+        show_dialog(dialog, in_front=True)
         self.dialog_shown.emit(dialog)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 
-from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QDialog, QWidget
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QWidget
 
 from app.session.kept import Kept
 from app.session.network_settings import NetworkSettings
 from app.session.session import Session
+from app.views.dialog_column import show_dialog
 from app.views.doctor_dialog import DoctorDialog
 from app.views.navigator import Navigator
 from app.views.network_dialog import NetworkDialog
@@ -43,7 +44,7 @@ class DoctorDesk(QObject):
         if dialog is None:
             dialog = self._doctors[site] = DoctorDialog(self._session.examination(site), self._window)
             dialog.network_wanted.connect(self.show_network)
-            self._open(dialog)
+            show_dialog(dialog)
             dialog.finished.connect(functools.partial(self._forget, site))
             dialog.begin()
         else:
@@ -59,14 +60,10 @@ class DoctorDesk(QObject):
                                           self._window)
             self._network.saved.connect(self._keep)
             self._network.finished.connect(self._forget_network)
-            self._open(self._network)
+            show_dialog(self._network)
         self._network.raise_()
         self._network.activateWindow()
         return self._network
-
-    def _open(self, dialog: QDialog) -> None:
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
 
     def _keep(self, chosen: NetworkSettings) -> None:
         self._kept.change(proxy=chosen.proxy, ca_file=chosen.ca_file)

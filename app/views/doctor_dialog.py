@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import QSize, Qt, QTimer, QUrl, QUrlQuery, Signal
+from PySide6.QtCore import QSize, QTimer, QUrl, QUrlQuery, Signal
 from PySide6.QtGui import QDesktopServices, QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
     QDialog,
@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QPlainTextEdit,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
@@ -29,6 +28,7 @@ from app.session.examination import Examination
 from app.views.doctor_rows import StepRow
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
+from app.views.scrolled import scrolled
 from app.viz.icons import set_icon
 
 _SIZE = QSize(680, 720)
@@ -83,11 +83,7 @@ class DoctorDialog(QDialog):
         self._list.setContentsMargins(0, 4, 0, 4)
         self._list.setSpacing(0)
         self._list.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(body)
+        self._scroll = scrolled(body)
         self._scroll.setAccessibleName("Steps of the examination")
         self._text = QPlainTextEdit()
         self._text.setReadOnly(True)

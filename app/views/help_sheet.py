@@ -8,10 +8,12 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, qVersion
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
-from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
+from app.views.dialog_column import copy_and_close
 from app.views.labels import PlainLabel
-from app.viz.icons import app_icon, set_icon
+from app.views.scrolled import scrolled
+from app.viz.icons import app_icon
 
 _HEIGHT = 620
 _IN_PICTURES = (
@@ -77,18 +79,9 @@ class HelpSheet(QDialog):
         column.addWidget(PlainLabel("With jobs", "title"))
         column.addLayout(_table(list(_WITH_JOBS)))
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(body)
+        scroll = scrolled(body, sideways=True)
         scroll.setMinimumWidth(body.sizeHint().width() + scroll.verticalScrollBar().sizeHint().width())
-        copy = QPushButton("Copy versions")
-        set_icon(copy, "copy")
-        copy.setAutoDefault(False)
-        copy.clicked.connect(self._copy)
-        close = QPushButton("Close")
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
+        copy, close = copy_and_close(self, "Copy versions", self._copy)
         buttons = QHBoxLayout()
         buttons.addWidget(copy)
         buttons.addStretch(1)

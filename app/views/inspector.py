@@ -11,15 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QFrame,
-    QPlainTextEdit,
-    QPushButton,
-    QScrollArea,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from app.model.data import Statistics
 from app.model.limits import LimitsRule, limits_from
@@ -35,6 +27,7 @@ from app.views.facts import Fact, Facts, Section
 from app.views.labels import ElidedButton, PlainLabel, empty_layout, set_state
 from app.views.picture_answers import PictureAnswers
 from app.views.regions_section import RegionsSection
+from app.views.scrolled import scrolled
 from app.views.statistics_facts import WAITING, frame_facts
 from app.views.viewer_tab import ViewerTab
 from app.viz.histogram import LevelsView
@@ -160,12 +153,9 @@ class Inspector(QWidget):
         column.addWidget(self._show_attributes, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._attributes)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
+        scroll = scrolled(body, sideways=True)              # half a number is a wrong one
         scroll.setMinimumWidth(_LEAST_WIDTH)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setFocusPolicy(Qt.FocusPolicy.TabFocus)      # a click here leaves Page Down to the picture
-        scroll.setWidget(body)                              # too narrow, it is moved: half a number is a wrong one
         outer = QVBoxLayout(self)
         outer.setContentsMargins(10, 10, 6, 10)
         outer.addWidget(scroll, 1)

@@ -30,6 +30,7 @@ from app.views.analyses.catalogue_desk import CatalogueDesk
 from app.views.analyses.provenance_desk import ProvenanceDesk
 from app.views.asking import Asking
 from app.views.data_desk import DataDesk
+from app.views.dialog_column import show_dialog
 from app.views.docks import PanelDock
 from app.views.doctor_desk import DoctorDesk
 from app.views.files_panel import FilesPanel
@@ -242,9 +243,7 @@ class MainWindow(QMainWindow):
         self.files_panel.show_hidden(self._hidden.isChecked())
 
     def _show_help(self) -> None:
-        sheet = HelpSheet(self._actions.all, self._version, self)
-        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        sheet.show()
+        show_dialog(HelpSheet(self._actions.all, self._version, self))
 
     # -- remembered -------------------------------------------------------------------------------------------------
 

@@ -10,16 +10,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import (
-    QDialog,
-    QFrame,
-    QHBoxLayout,
-    QPushButton,
-    QScrollArea,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from app.model.findings import Findings
 from app.model.site import SiteProfile
@@ -33,6 +24,7 @@ from app.views.findings_page import FindingsPage
 from app.views.labels import PlainLabel
 from app.views.messages import ErrorPanel
 from app.views.new_site_form import NewSiteForm
+from app.views.scrolled import scrolled
 
 _FORM, _TRIAL, _FAILED, _FOUND = range(4)
 
@@ -91,11 +83,8 @@ class NewSiteDialog(QDialog):
 
     def _build(self) -> None:
         self.form = NewSiteForm(self._sites, self._base)
-        scroll = self._scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.form.setProperty("role", "plain")
-        scroll.setWidget(self.form)
+        scroll = self._scroll = scrolled(self.form, sideways=True)
         self._heading = PlainLabel("", "heading", wrap=True)
         self._progress = PlainLabel("", "muted", wrap=True, selectable=True)
         trial = QWidget()

@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
-    QScrollArea,
     QSizePolicy,
     QTextEdit,
     QVBoxLayout,
@@ -30,6 +29,7 @@ from app.session.interaction import PromptsQuestion, WindowInteraction
 from app.session.vocabulary import Conversation
 from app.views.labels import PlainLabel, set_state
 from app.views.question_dialogs import cut
+from app.views.scrolled import scrolled
 
 LAST_WORDS_MS = 6000
 _LONG_WORD = re.compile(r"\S{30}")
@@ -159,13 +159,9 @@ class PromptsDialog(QDialog):
         self._form = QWidget()
         self._column.addWidget(self._form)
         self._column.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll = scrolled(self._inner)
         self._scroll.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.setWidget(self._inner)
         self._send = QPushButton("Continue")
         self._send.setDefault(True)
         self._cancel = QPushButton("Cancel")

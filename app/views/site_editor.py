@@ -17,11 +17,9 @@ from PySide6.QtGui import QColor, QFontDatabase, QTextCursor, QTextFormat
 from PySide6.QtWidgets import (
     QDialog,
     QFormLayout,
-    QFrame,
     QHBoxLayout,
     QPlainTextEdit,
     QPushButton,
-    QScrollArea,
     QTabWidget,
     QTextEdit,
     QVBoxLayout,
@@ -35,6 +33,7 @@ from app.session.site_list import SiteList
 from app.session.site_words import ProfileError, faults_in, line_of, profile_text, table_text
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
+from app.views.scrolled import scrolled
 from app.views.site_fields import HOPS, SECTIONS, YES_NO, FieldEdit
 from app.views.unsaved_dialog import UnsavedDialog
 from app.viz.theme import theme_of
@@ -132,11 +131,7 @@ class SiteEditor(QDialog):
                     form.addRow(label, field)
             column.addLayout(form)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setWidget(body)
-        self._scroll = scroll
+        scroll = self._scroll = scrolled(body, sideways=True)
         self.raw = QPlainTextEdit()
         self.raw.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.raw.setAccessibleName("The profile's text (TOML)")

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, QUrl, Signal
+from PySide6.QtCore import QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QDialog, QFileDialog, QWidget
 
@@ -17,6 +17,7 @@ from app.session.session import Session
 from app.session.site_list import SiteList
 from app.session.site_probing import SiteProbing
 from app.session.site_words import exported_text
+from app.views.dialog_column import show_dialog
 from app.views.import_dialog import ImportDialog
 from app.views.messages import Messages
 from app.views.new_site_dialog import NewSiteDialog
@@ -161,8 +162,5 @@ class SiteForms(QObject):
         self._all = None
 
     def _show(self, dialog: QDialog) -> None:
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
-        dialog.raise_()
-        dialog.activateWindow()
+        show_dialog(dialog, in_front=True)
         self.dialog_shown.emit(dialog)

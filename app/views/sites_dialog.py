@@ -6,13 +6,11 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
-    QFrame,
     QHBoxLayout,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QScrollArea,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -27,6 +25,7 @@ from app.session.site_words import KnownSite
 from app.views.facility_list import knowledge
 from app.views.facts_grid import FactsGrid
 from app.views.labels import ElidedLabel, PlainLabel, allow, set_state
+from app.views.scrolled import scrolled
 from app.views.site_marks import STATE_WORDS, ColourBar, SiteDelegate, SiteRole
 from app.viz.icons import set_icon
 
@@ -174,12 +173,7 @@ class SitesDialog(QDialog):
         column.addWidget(PlainLabel("What is known, and from where", "title"))
         column.addWidget(self.facts)
         column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self._page)
-        return scroll
+        return scrolled(self._page)
 
     def _button(self, text: str, name: str, slot: object) -> QPushButton:
         button = QPushButton(text)

@@ -11,13 +11,11 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
-    QFrame,
     QHBoxLayout,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPushButton,
-    QScrollArea,
     QSplitter,
     QVBoxLayout,
     QWidget,
@@ -32,6 +30,7 @@ from app.session.vocabulary import Availability, Recipe, RecipeFault, SoftwareSt
 from app.views.analyses.catalogue_page import STATES, CataloguePage
 from app.views.labels import PlainLabel, set_state
 from app.views.messages import message_of
+from app.views.scrolled import scrolled
 from app.viz.icons import Tint, icon, set_icon
 from app.viz.tips import plain_tip
 
@@ -107,11 +106,7 @@ class CatalogueDialog(QDialog):
         column.addWidget(self.search)
         column.addWidget(self.rows, 1)
         self.page = CataloguePage()
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(self.page)
+        scroll = scrolled(self.page)
         split = QSplitter(Qt.Orientation.Horizontal)
         split.addWidget(left)
         split.addWidget(scroll)

@@ -23,6 +23,7 @@ from app.session.jobs_model import JobsModel
 from app.session.session import Session
 from app.session.site_software import SiteSoftware
 from app.session.vocabulary import JobService, Recipe, fitting_parameters
+from app.views.dialog_column import show_dialog
 from app.views.docks import PanelDock
 from app.views.jobs.cancel_dialog import CancelDialog, is_worth_asking
 from app.views.jobs.finish_dialog import FinishDialog
@@ -128,8 +129,7 @@ class JobDesk(QObject):
     def show_log(self, job: Job, part: JobPart | None = None) -> JobLogDialog:
         """The last lines of a job, or of a part of it, followed."""
         dialog = JobLogDialog(self._session, self._model, job, part, self._window)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.show()
+        show_dialog(dialog)
         return dialog
 
     def cancel(self, job: Job) -> None:

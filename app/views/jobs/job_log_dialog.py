@@ -6,7 +6,7 @@ import functools
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QFontDatabase, QGuiApplication, QTextOption
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.model.jobs import Job, JobPart
 from app.model.text import visible
@@ -14,9 +14,9 @@ from app.session.future_watcher import FutureWatcher
 from app.session.job_words import empty_log_text
 from app.session.jobs_model import JobsModel
 from app.session.session import Session
+from app.views.dialog_column import copy_and_close
 from app.views.labels import ElidedLabel, PlainLabel
 from app.views.messages import message_of
-from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
 LOG_LINES = 200
@@ -43,13 +43,7 @@ class JobLogDialog(QDialog):
         self._text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self._text.setAccessibleName("The job's last lines")
         self._text.setPlainText(visible("\n".join(job.last_lines), keep_lines=True) if part is None else "")
-        copy = QPushButton("Copy")
-        set_icon(copy, "copy")
-        copy.setAutoDefault(False)
-        copy.clicked.connect(self._copy)
-        close = QPushButton("Close")
-        close.setDefault(True)
-        close.clicked.connect(self.accept)
+        copy, close = copy_and_close(self, "Copy", self._copy)
         buttons = QHBoxLayout()
         buttons.addWidget(ElidedLabel(visible(job.folder), "muted"), 1)
         buttons.addWidget(copy)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontDatabase, QGuiApplication, QResizeEvent, QTextOption, QWheelEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QToolButton, QVBoxLayout, QWidget
 
 from app.model.jobs import Job, JobPart, JobState
 from app.model.text import visible
@@ -25,6 +25,7 @@ from app.session.job_words import (
 )
 from app.views.jobs.job_delegate import STATE_COLOURS
 from app.views.labels import ElidedLabel, PlainLabel, set_state
+from app.views.scrolled import scrolled
 from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
@@ -64,11 +65,7 @@ class JobPane(QWidget):
         for part in (self.sentence, self.lines, self.facts, self._place):
             self._column.addWidget(part)
         self._column.addStretch(1)
-        self.area = QScrollArea()
-        self.area.setWidget(body)
-        self.area.setWidgetResizable(True)
-        self.area.setFrameShape(QFrame.Shape.NoFrame)
-        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area = scrolled(body)
         self.area.setAccessibleName("What is known of the selected job")
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 4, 0, 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QDialog, QFrame, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QPushButton, QVBoxLayout, QWidget
 
 from app.errors import BeamsideError, DataError, RecipeError
 from app.model.data import DataReference
@@ -31,14 +31,13 @@ from app.views.labels import PlainLabel, set_state
 from app.views.submit.form_foot import FormFoot
 from app.views.submit.form_history import FormHistory
 from app.views.submit.form_layout import form_layout, row_label
+from app.views.submit.form_sides import FormSides
 from app.views.submit.handing_in import HandingIn
 from app.views.submit.inputs_field import InputsField
 from app.views.submit.parameter_field import ParameterField
 from app.views.submit.recipe_form import RecipeForm
 from app.views.submit.resources_form import ResourcesForm
 from app.views.submit.scripts_preview import ScriptsPreview
-
-_FORM_WIDTH, _SIDE_WIDTH, _LEAST_WIDTH = 640, 560, 460
 
 
 class SubmitDialog(QDialog):
@@ -74,7 +73,7 @@ class SubmitDialog(QDialog):
         self.resources = ResourcesForm(session, self.wishes, recipe, others)
         self._handing = HandingIn(session, service, self._asked, self)
         self._build()
-        self.resize(QSize(720, 760).boundedTo(self._room))
+        self.resize(QSize(720, 760).boundedTo(self._sides.room))
         self._connect()
         self.wishes.ask()
         self._inputs_changed()
@@ -131,16 +130,8 @@ class SubmitDialog(QDialog):
     # -- verbs ------------------------------------------------------------------------------------------------------
 
     def set_side(self, widget: QWidget) -> None:
-        """Show a panel on the right of the form (once); the dialog grows by its room.
-
-        On a screen that has no room for both, a button shows one or the other.
-        """
-        self._sides.addWidget(widget)
-        if self._room.width() < _FORM_WIDTH + _SIDE_WIDTH - 160:
-            self.foot.take_turns(widget, self._split)
-            return
-        self.resize(QSize(self.width() + _SIDE_WIDTH, max(self.height(), 640)).boundedTo(self._room))
-        self._sides.setSizes([_FORM_WIDTH, max(_SIDE_WIDTH, self.width() - _FORM_WIDTH)])
+        """Show a panel on the right of the form (once); the dialog grows by its room."""
+        self._sides.add_panel(widget, self.foot)
 
     def set_values(self, values: Mapping[str, Any], note: str = "") -> None:
         """Fill the parameters in as an earlier submission had them; one step that can be undone."""
@@ -167,15 +158,16 @@ class SubmitDialog(QDialog):
 
         Rows that somebody is at work in stay where they are on screen.
         """
-        before = self._scroll.mapTo(self, QPoint()).y()
+        before = self._sides.area.mapTo(self, QPoint()).y()
         self._notices[about] = sentence
         said = "\n".join(visible(text) for text in self._notices.values() if text)
         self.notice.setText(said)
         self.notice.setVisible(bool(said))
-        layout, bar = self.layout(), self._scroll.verticalScrollBar()
+        layout, area = self.layout(), self._sides.area
         if layout is not None and self.history.can_undo:
             layout.activate()
-            bar.setValue(bar.value() + self._scroll.mapTo(self, QPoint()).y() - before)
+            bar = area.verticalScrollBar()
+            bar.setValue(bar.value() + area.mapTo(self, QPoint()).y() - before)
 
     def check(self) -> bool:
         """Show what is wrong with inputs and values; True: nothing is."""
@@ -200,10 +192,6 @@ class SubmitDialog(QDialog):
 
     # -- building ---------------------------------------------------------------------------------------------------
 
-    @property
-    def _room(self) -> QSize:
-        return self.screen().availableGeometry().size() - QSize(20, 60)
-
     def _build(self) -> None:
         head = form_layout()
         head.addRow(row_label("Data", self.inputs_field), self.inputs_field)
@@ -217,22 +205,8 @@ class SubmitDialog(QDialog):
         column.addWidget(PlainLabel(f"Where it runs: {visible(self._session.title(self.site))}", "title", wrap=True))
         column.addWidget(self.resources)
         column.addStretch(1)
-        self._scroll = scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setMinimumWidth(_LEAST_WIDTH)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)          # the keys begin in a field, where it can be seen
-        scroll.setWidget(body)
         self.preview = ScriptsPreview()
-        self.preview.hide()
-        self._split = QSplitter(Qt.Orientation.Vertical)
-        self._split.addWidget(scroll)
-        self._split.addWidget(self.preview)
-        self._split.setChildrenCollapsible(False)
-        self._sides = QSplitter(Qt.Orientation.Horizontal)
-        self._sides.addWidget(self._split)
-        self._sides.setChildrenCollapsible(False)
+        self._sides = FormSides(body, self.preview)
         self.foot = FormFoot(has_snippet=bool(self.recipe.snippet))
         self.notice = PlainLabel("", wrap=True, selectable=True)
         set_state(self.notice, "warning")
@@ -280,7 +254,7 @@ class SubmitDialog(QDialog):
         self._handing.unsaid.connect(self.foot.unsay)
         self._handing.busy.connect(self.foot.set_busy)
         self._handing.drafted.connect(self.preview.show_draft)
-        self._handing.shown.connect(self._show_preview)
+        self._handing.shown.connect(self._sides.show_preview)
         self._handing.warned.connect(self.foot.offer_anyway)
         self._handing.accepted.connect(self._accepted)
         self._handing.refused.connect(self._refused)
@@ -386,12 +360,6 @@ class SubmitDialog(QDialog):
     def _ask_submit(self) -> None:
         if self.foot.submit.isEnabled() and self.check():
             self._handing.submit()
-
-    def _show_preview(self) -> None:
-        if self.preview.isHidden():
-            self.preview.show()
-            self.resize(QSize(max(self.width(), 780), self.height() + 220).boundedTo(self._room))
-            self._split.setSizes([380, 240])
 
     def _accepted(self, job: Job) -> None:
         self.submitted.emit(job)
