@@ -21,6 +21,7 @@ from app.remote.demo import DemoFacility
 from app.remote.sites import Sites
 from app.session.files_model import Role
 from app.session.session import SiteState
+from app.views.jobs.job_wish import Wish
 from app.views.sign_in_dialog import SignInDialog
 from app.views.submit.submit_dialog import SubmitDialog
 from app.viz.curve_view import CurveView
@@ -192,7 +193,7 @@ def _follow(qtbot: Any, program: Any, job: Any) -> Any:
     count = program.window.tabs.count()
     dock = program.window.jobs_dock
     dock.select("demo", job.id)
-    qtbot.mouseClick(dock.result_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.buttons[Wish.RESULT], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: program.window.tabs.count() > count, timeout=PATIENCE_MS)
     tab = program.window.current_tab
     qtbot.waitUntil(lambda: isinstance(tab.viewer, CurveView) and bool(tab.viewer.curves), timeout=PATIENCE_MS)

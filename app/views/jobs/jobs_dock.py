@@ -178,10 +178,6 @@ class JobsDock(QWidget):
         part: JobPart | None = self.tree.currentIndex().data(JobRole.PART)
         return part
 
-    @property
-    def result_button(self) -> QPushButton:
-        return self.buttons[Wish.RESULT]
-
     def select(self, site: str, job_id: str) -> None:
         """Make a job the current row; one that is filtered out is shown again."""
         source = self._model.index_of(site, job_id)
