@@ -15,7 +15,7 @@ from app.viz.theme import Theme, theme_of
 
 Index = QModelIndex | QPersistentModelIndex
 ROW_HEIGHT = 26
-_EDGE = 6
+EDGE = 6
 
 STATE_COLOURS = {
     JobState.CREATED: "idle", JobState.QUEUED: "idle", JobState.HELD: "warning", JobState.RUNNING: "busy",
@@ -39,7 +39,7 @@ class JobDelegate(QStyledItemDelegate):
         plain.widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, plain, painter, plain.widget)
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(option.rect).adjusted(_EDGE, 0, -_EDGE, 0)
+        box = QRectF(option.rect).adjusted(EDGE, 0, -EDGE, 0)
         is_job = not index.parent().isValid()
         state: JobState = index.data(JobRole.STATE)
         stale = is_stale(job) and not state.ended
@@ -62,7 +62,7 @@ class JobDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """With room for the edges that it paints within, at least."""
         hint = super().sizeHint(option, index)
-        return QSize(hint.width() + 2 * _EDGE, max(hint.height(), ROW_HEIGHT))
+        return QSize(hint.width() + 2 * EDGE, max(hint.height(), ROW_HEIGHT))
 
     def _state(self, painter: QPainter, box: QRectF, state: JobState, text: str, theme: Theme, ours: bool,
                stale: bool) -> None:

@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QMenu,
     QPushButton,
@@ -33,6 +32,7 @@ from app.model.text import visible
 from app.session.job_words import Column
 from app.session.jobs_filter import CHOICES, JobsFilter
 from app.session.jobs_model import JobRole, JobsModel
+from app.views.jobs.job_columns import JobColumns
 from app.views.jobs.job_delegate import JobDelegate
 from app.views.jobs.job_pane import JobPane
 from app.views.jobs.job_verbs import VERBS, Verb
@@ -42,7 +42,6 @@ from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
-_WIDTHS = (84, 230, 140, 102, 260, 126, 104, 118, 86)
 _PANE_FROM = 1300                    # narrower, the table needs all the room: reasons come before facts
 
 
@@ -110,6 +109,8 @@ class JobsDock(QWidget):
                        model.polling.polled, self._shown.rowsInserted, self._shown.rowsRemoved):
             signal.connect(self._mirror)
         model.polling.tick.connect(self._show_asked)
+        for signal in (self._shown.rowsInserted, self._shown.rowsRemoved, model.polling.polled):
+            signal.connect(self._columns.place)
         self._mirror()
 
     def _build_tree(self) -> None:
@@ -132,9 +133,7 @@ class JobsDock(QWidget):
         header.setHighlightSections(False)
         header.setStretchLastSection(False)
         header.setSectionsMovable(False)
-        for column, width in zip(Column, _WIDTHS, strict=True):
-            header.resizeSection(column, width)
-        header.setSectionResizeMode(Column.PROGRESS, QHeaderView.ResizeMode.Stretch)
+        self._columns = JobColumns(self.tree)
         self.tree.clicked.connect(self._clicked)
         self.tree.activated.connect(self._activated)
         self.tree.customContextMenuRequested.connect(self._menu_at)
@@ -242,7 +241,7 @@ class JobsDock(QWidget):
         self._empty.setText(self._model.polling.nothing_text())
         for part in (self._bar, self._foot):
             part.setVisible(there)
-        self.tree.setColumnHidden(Column.SITE, self._model.sites_count < 2)
+        self._columns.leave_out(Column.SITE, self._model.sites_count < 2)
         hidden = self._model.rowCount() - self._shown.rowCount()
         self._left_out.setText(f"{hidden} of {self._model.rowCount()} jobs are filtered out" if hidden else "")
         self.by_hand.setVisible(any(not job.ours for job in map(self._model.job_at, range(self._model.rowCount()))
@@ -257,6 +256,8 @@ class JobsDock(QWidget):
         held = self.selected is not None and self.selected.state is JobState.HELD
         self.buttons[Wish.RELEASE].setVisible(held)
         self.buttons[Wish.HOLD].setVisible(not held)
+        finish = self.buttons[Wish.FINISH]
+        finish.setVisible(finish.isEnabled())
         self.pane.show_job(self.selected, self.selected_part)
         self.pane.setVisible(self.width() >= _PANE_FROM)
         self._show_asked()
