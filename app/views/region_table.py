@@ -18,6 +18,7 @@ from app.viz.numbers import short_number
 from app.viz.tips import plain_tip
 
 _Index = QModelIndex | QPersistentModelIndex
+_ROOT = QModelIndex()
 _COLUMNS = ("Region", "Sum", "Mean", "Max")
 _DIGITS = 4
 _ROOM_FOR_MAXIMUM = 320
@@ -55,10 +56,10 @@ class RegionTable(QAbstractTableModel):
         """−1: none."""
         return self._numbers.index(number) if number in self._numbers else -1
 
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008  Qt's own signature
+    def rowCount(self, parent: _Index = _ROOT) -> int:
         return 0 if parent.isValid() else len(self._numbers)
 
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008  Qt's own signature
+    def columnCount(self, parent: _Index = _ROOT) -> int:
         return 0 if parent.isValid() else len(_COLUMNS)
 
     def flags(self, index: _Index) -> Qt.ItemFlag:

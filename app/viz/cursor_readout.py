@@ -38,15 +38,7 @@ class CursorReadout:
             self._status.clear_cursor()
             return
         self._status.show_position(f"x {x}{beside(self._right, x)}  y {y}{beside(self._down, y)}")
-        found = self._image.shown_at(y, x)
-        if found is None:
-            self._status.show_value("")
-        elif self._image.masked_at(y, x):
-            self._status.show_value("masked")
-        else:
-            value, block = found
-            text = ", ".join(str(v) for v in value) if np.ndim(value) else exact_number(value)
-            self._status.show_value(text, f"{self._units} {drawn_note(block)}".strip())
+        show_drawn(self._image, self._status, self._units, y, x)
 
     def show_stored(self, y: int, x: int, value: Any) -> None:
         """The value stored at a pixel; ignored when the cursor has moved on."""
@@ -57,6 +49,19 @@ class CursorReadout:
             return
         note = " (masked)" if self._image.masked_at(y, x) else ""
         self._status.show_value(exact_number(value), f"{self._units}{note}".strip())
+
+
+def show_drawn(image: ImageView, status: StatusLine, units: str, y: int, x: int) -> None:
+    """What the picture itself tells of a pixel."""
+    found = image.shown_at(y, x)
+    if found is None:
+        status.show_value("")
+    elif image.masked_at(y, x):
+        status.show_value("masked")
+    else:
+        value, block = found
+        text = ", ".join(str(v) for v in value) if np.ndim(value) else exact_number(value)
+        status.show_value(text, f"{units} {drawn_note(block)}".strip())
 
 
 def beside(side: SideAxis | None, pixel: int) -> str:

@@ -22,8 +22,8 @@ from app.model.plot import PlotDescription
 from app.viz.choices import ViewChoices
 from app.viz.colour_bar import ColourBar
 from app.viz.colouring import ColourScale
-from app.viz.cursor_readout import beside
-from app.viz.exactness_words import drawn_note, missing_words
+from app.viz.cursor_readout import beside, show_drawn
+from app.viz.exactness_words import missing_words
 from app.viz.frame_slider import FrameSlider
 from app.viz.image_toolbar import ImageToolbar
 from app.viz.image_view import Region
@@ -330,19 +330,8 @@ class SlicesView(QWidget):
             at[panel.rows], at[panel.columns] = y, x
             self.status.show_position("  ".join(
                 f"{name} {n}{beside(side, n)}" for name, n, side in zip("zyx", at, self._sides, strict=True)))
-            self._show_drawn_value(panel, y, x)
+            show_drawn(panel.image, self.status, self.description.signal_units, y, x)
         self.cursor_moved.emit(number, y, x)
-
-    def _show_drawn_value(self, panel: SlicePanel, y: int, x: int) -> None:
-        found = panel.image.shown_at(y, x)
-        if found is None:
-            self.status.show_value("")
-        elif panel.image.masked_at(y, x):
-            self.status.show_value("masked")
-        else:
-            value, block = found
-            note = drawn_note(block)
-            self.status.show_value(exact_number(value), f"{self.description.signal_units} {note}".strip())
 
     # -- one colour scale -------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from app.viz.numbers import exact_number
 from app.viz.overlay import Overlay
 
 _Index = QModelIndex | QPersistentModelIndex
+_ROOT = QModelIndex()
 _DEFAULT_WIDTH = 110
 
 
@@ -28,10 +29,10 @@ class ArrayModel(QAbstractTableModel):
         self._rows: np.ndarray = values.reshape(-1, columns) if values.size else values.reshape(0, columns)
         self._columns = len(self._fields) or columns
 
-    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008  Qt's own signature
+    def rowCount(self, parent: _Index = _ROOT) -> int:
         return 0 if parent.isValid() else len(self._rows)
 
-    def columnCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008  Qt's own signature
+    def columnCount(self, parent: _Index = _ROOT) -> int:
         return 0 if parent.isValid() else self._columns
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:

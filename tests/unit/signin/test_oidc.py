@@ -15,13 +15,7 @@ import keyring.errors
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.errors import (
-    CancelledByUserError,
-    CodeExpiredError,
-    ProviderError,
-    SignInNeededError,
-    SignInRefusedError,
-)
+from app.errors import CancelledByUserError, CodeExpiredError, ProviderError, SignInNeededError, SignInRefusedError
 from app.remote.signin.oidc import OidcSession
 from tests.peers.browser import browse
 from tests.peers.fake_provider import FakeProvider, fake_provider
