@@ -263,6 +263,8 @@ class JobService:
         job = self.job(job_id)
         ids = _ids(job, lambda state: state is JobState.QUEUED)
         if not ids:
+            if job.state.ended:
+                raise BatchError(f"The job {_called(job)} has ended ({job.state.value}), so there is nothing to hold.")
             raise BatchError(f"The job {_called(job)} is {job.state.value}: only a job that waits can be held.",
                              remedy="Cancel it if it should not go on.")
         self._batch.hold(ids[:1], _called(job))       # later steps wait for this one anyhow
@@ -273,6 +275,9 @@ class JobService:
         job = self.job(job_id)
         ids = _ids(job, lambda state: state is JobState.HELD)
         if not ids:
+            if job.state.ended:
+                raise BatchError(f"The job {_called(job)} has ended ({job.state.value}), so there is nothing to "
+                                 "release.")
             raise BatchError(f"The job {_called(job)} is not held.", remedy="The list of jobs says what it waits for.")
         self._batch.release(ids, _called(job))
         return self._again(job)
