@@ -120,6 +120,11 @@ class TrialSource(QObject):
         return self._answered_with
 
     @property
+    def failed_with(self) -> dict[str, Any] | None:
+        """The parameters of the newest question, if it was answered by a fault."""
+        return self._asked if self._state is TrialState.FAULT else None
+
+    @property
     def is_running(self) -> bool:
         """Whether there is a trial job, or one is being submitted."""
         return self._state not in (TrialState.OFF, TrialState.ENDED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.recipes.availability import Availability, SoftwareState
 from app.recipes.catalogue import shipped_recipes
-from app.recipes.fault_words import fault_parameter
+from app.recipes.fault_words import fault_parameter, fault_parameters
 from app.recipes.needs import lacking, needed
 from app.recipes.parameters import problem, text_of, value_of
 from app.recipes.recipe import Parameter, ParameterType, Recipe
@@ -20,5 +20,5 @@ from app.remote.seams import DataService, DeviceCode
 
 __all__ = ["Availability", "Conversation", "DataService", "DeviceCode", "Draft", "JobService", "Parameter",
            "ParameterType", "Recipe", "RecipeFault", "ResolvedStep", "SoftwareState", "beyond_the_inputs",
-           "fault_parameter", "fitting_parameters", "lacking", "needed", "problem", "shipped_recipes", "text_of",
-           "unused", "value_of"]
+           "fault_parameter", "fault_parameters", "fitting_parameters", "lacking", "needed", "problem",
+           "shipped_recipes", "text_of", "unused", "value_of"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from app.viz.themed import Themed
 from app.viz.values_export import Columns, ValuesExport, columns_of
 
 MAX_OVERLAID = 30
+_STALE_OPACITY = 0.4
 
 
 class CurveView(Themed):
@@ -108,6 +110,7 @@ class CurveView(Themed):
             faint: to compare with; another curve is the newest.
         """
         self.overlay.clear()
+        self.set_stale(False)
         self.points = None
         curve = Curve.of(x, y, errors, name, leading, valid, faint)
         kept = [old for old in self._curves if (old.leading, old.name) != (leading, name)]
@@ -119,11 +122,19 @@ class CurveView(Themed):
         if self.slider is not None:
             self.slider.frame_shown(leading)
 
+    def set_stale(self, stale: bool, name: str = "") -> None:
+        """Dim what is drawn: it is not what was asked for. Only the newest curve stays, called ``name``, if given."""
+        self.box.childGroup.setOpacity(_STALE_OPACITY if stale else 1.0)
+        if name and self._curves:
+            self._curves = [replace(self._curves[-1], name=name)]
+            self._draw()
+
     def show_rows(self, x: np.ndarray | None, rows: Sequence[tuple[np.ndarray, np.ndarray | None, str]],
                   leading: tuple[int, ...] = ()) -> None:
         """Draw the curves of frame ``leading`` that belong together: (n,) values, errors or ``None``, and the name of
         each; those of other frames go unless overlaid."""
         self.overlay.clear()
+        self.set_stale(False)
         self.points = None
         kept = [old for old in self._curves if old.leading != leading] if self.toolbar.overlaid else []
         self._by_rows = True

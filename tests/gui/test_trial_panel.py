@@ -232,6 +232,53 @@ def test_that_a_fault_is_told_at_its_parameter_and_taken_back(qtbot: Any, show: 
     assert told[-1] == ("", "")
 
 
+def test_that_after_a_fault_the_picture_is_that_of_the_answer_before(qtbot: Any, show: Callable[..., TrialPanel],
+                                                                     form: Form) -> None:
+    panel = show()
+    failed: list[bool] = []
+    panel.failed_with_these.connect(failed.append)
+    drawn(qtbot, panel, panel.try_now)
+    took, viewer = panel.took_text, panel.picture.viewer
+    assert isinstance(viewer, CurveView)
+    assert [curve.name for curve in viewer.curves] == ["this answer"]
+    form.values = {"points": 501}
+    panel.parameters_changed()
+    qtbot.waitUntil(lambda: panel.source.state is TrialState.FAULT, timeout=PATIENCE_MS)
+    assert [curve.name for curve in viewer.curves] == ["the answer before"]
+    assert viewer.box.childGroup.opacity() < 0.6
+    assert panel.took_text == f"The answer before: {took}"
+    assert failed[-1]
+    form.values = {"points": 502}
+    panel.live.setChecked(False)
+    panel.parameters_changed()
+    assert not failed[-1], "these have not been tried"
+    form.values = {"points": 100}
+    drawn(qtbot, panel, panel.try_now)
+    assert [curve.name for curve in viewer.curves] == ["the answer before", "this answer"]
+    assert viewer.box.childGroup.opacity() == 1
+    assert "before" not in panel.took_text
+    assert not failed[-1]
+
+
+def test_that_a_picture_before_a_fault_is_dimmed_and_stays_so(qtbot: Any, show: Callable[..., TrialPanel],
+                                                              form: Form) -> None:
+    panel = show()
+    form.values = {"cake": True}
+    drawn(qtbot, panel, panel.try_now)
+    viewer = panel.picture.viewer
+    assert isinstance(viewer, StackView)
+    form.values = {"cake": True, "points": 501}
+    panel.parameters_changed()
+    qtbot.waitUntil(lambda: panel.source.state is TrialState.FAULT, timeout=PATIENCE_MS)
+    shown = viewer.image._base.item
+    assert shown.opacity() < 0.6
+    drawn(qtbot, panel, viewer.retry_requested.emit)
+    assert shown.opacity() < 0.6, "also when it is read again"
+    form.values = {"cake": True, "size": 2.0}
+    drawn(qtbot, panel, panel.parameters_changed)
+    assert shown.opacity() == 1
+
+
 def test_that_a_picture_is_an_image_and_the_one_before_can_be_seen(qtbot: Any, show: Callable[..., TrialPanel],
                                                                    form: Form) -> None:
     panel = show()
@@ -337,6 +384,25 @@ def test_that_forms_close_with_the_window_so_that_their_trials_end(qtbot: Any, s
     assert dialog.findChild(TrialPanel) is not None
     with qtbot.waitSignal(dialog.finished):
         program.window.close()
+
+
+def test_that_a_failed_trial_is_told_above_submit_and_at_all_fields_it_names(
+        qtbot: Any, start: Any, fake_sites: Any, scan: DataReference) -> None:
+    program = start(fake_sites)
+    program.session.open_site("far")
+    qtbot.waitUntil(lambda: program.session.state("far") is SiteState.OPEN)
+    recipe = next(r for r in program.session.recipes("far") if r.name == "azimuthal-integration")
+    dialog = program.window.submit(recipe, replace(scan, site="far"))
+    dialog.fields["mask"].set_value("/data/all.npy")
+    panel = dialog.findChild(TrialPanel)
+    panel.failed_with_these.emit(True)
+    assert (dialog.foot.hint.text(), dialog.foot.hint.isVisible()) == ("The trial failed with these values.", True)
+    panel.fault_found.emit("mask", "The mask /data/all.npy leaves no pixel of /data/s.h5: check its polarity "
+                                   "(“The mask leaves out”).")
+    told = {name for name, field in dialog.fields.items() if field.note_text}
+    assert told == {"mask", "mask_polarity"}
+    panel.failed_with_these.emit(False)
+    assert not dialog.foot.hint.isVisible()
 
 
 def test_that_enter_in_the_form_tries_what_it_says(qtbot: Any, start: Any, fake_sites: Any,

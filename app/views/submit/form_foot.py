@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from app.views.labels import PlainLabel, set_state
@@ -24,6 +24,10 @@ class FormFoot(QWidget):
         """``has_snippet``: the analysis can be copied as a script of its own."""
         super().__init__(parent)
         self.status = PlainLabel("", wrap=True, selectable=True)
+        self.hint = PlainLabel("", wrap=True)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        set_state(self.hint, "warning")
+        self.hint.hide()
         row = QHBoxLayout()
         self.look = self._button("Preview scripts", self.look_wanted,
                                  "Shows what would be handed in; nothing is created.")
@@ -53,6 +57,7 @@ class FormFoot(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(10)
         column.addWidget(self.status)
+        column.addWidget(self.hint)
         column.addLayout(row)
 
     def say(self, text: str, state: str) -> None:
@@ -75,6 +80,11 @@ class FormFoot(QWidget):
     def tell_that_enter_tries(self) -> None:
         self.submit.setToolTip(plain_tip("Hands the job in with what stands in the form now, tried or not "
                                          "(Ctrl+Enter). Enter in a field tries the values, as Ctrl+T does."))
+
+    def tell_failed_trial(self, failed: bool) -> None:
+        """Above Submit, while the trial of these very values has failed."""
+        self.hint.setText("The trial failed with these values." if failed else "")
+        self.hint.setVisible(failed)
 
     def take_turns(self, panel: QWidget, form: QWidget) -> None:
         """A button shows the panel or the form, where there is no room for both."""

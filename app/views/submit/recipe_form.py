@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app.model.jobs import InputExtent
 from app.model.text import visible
-from app.session.vocabulary import Parameter, Recipe, beyond_the_inputs, lacking, needed, unused
+from app.session.vocabulary import Parameter, Recipe, beyond_the_inputs, fault_parameters, lacking, needed, unused
 from app.views.labels import PlainLabel
 from app.views.submit.form_history import FormHistory
 from app.views.submit.form_layout import FoldedSection, form_layout, row_label
@@ -119,9 +119,11 @@ class RecipeForm(QWidget):
     # -- verbs ------------------------------------------------------------------------------------------------------
 
     def tell_fault(self, name: str, sentence: str) -> None:
-        """Show at its field what the program found wrong with a value when it was tried, and nothing at the others."""
+        """Show at its field what the program found wrong with a value when it was tried, and at those that the sentence
+        names besides; nothing at the others."""
+        named = {name, *fault_parameters(self._recipe, sentence, self.values)} if name else set()
         for other, field in self.fields.items():
-            field.tell_fault(sentence if other == name else "")
+            field.tell_fault(sentence if other in named else "")
         if sentence and name in self._sections:
             self._sections[name].unfold()
 

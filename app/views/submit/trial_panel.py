@@ -55,12 +55,14 @@ class TrialPanel(QWidget):
     Signals:
         fault_found(parameter name or "", sentence): the program does not like a value; sentence "": it does again.
         use_requested(): submit the whole with what was tried;
-        values_wanted(values by name): an answer's are to stand in the form, as one step that can be undone.
+        values_wanted(values by name): an answer's are to stand in the form, as one step that can be undone;
+        failed_with_these(bool): the newest answer to the very values of the form is a fault.
     """
 
     fault_found = Signal(str, str)
     use_requested = Signal()
     values_wanted = Signal(object)
+    failed_with_these = Signal(bool)
 
     def __init__(self, session: Session, recipe: Recipe, inputs: tuple[DataReference, ...], spec: Callable[[], JobSpec],
                  check: Callable[[], bool], frame: int | None = None, parent: QWidget | None = None) -> None:
@@ -285,6 +287,8 @@ class TrialPanel(QWidget):
         self._try.setEnabled(state is not TrialState.WAITING)
         if self.picture.is_empty:
             self.picture.say(self._empty_words(state))
+        if state is TrialState.FAULT:
+            self.picture.set_outdated(True)
         self._mirror_answer()
         if state is TrialState.FAULT:
             self.fault_found.emit(source.fault_parameter, source.sentence)
@@ -301,15 +305,17 @@ class TrialPanel(QWidget):
     def _take_answer(self, answer: TrialAnswer) -> None:
         self._before, self._now = self._now, answer
         self._compare.setChecked(False)
+        self.picture.set_outdated(False)
         self._show(answer)
         self._mirror_answer()
 
     def _mirror_answer(self) -> None:
         answer = self._now
-        self._took.setText(_took_words(answer) if answer is not None else "")
+        self._took.setText(_took_words(answer, outdated=self.picture.is_outdated) if answer is not None else "")
         self._compare.setVisible(self._before is not None and not self.picture.is_curve)
         self._use.setEnabled(self.source.state is TrialState.ANSWERED
                              and self.source.answered_with == self.parameters)
+        self.failed_with_these.emit(self.source.failed_with == self.parameters)
 
     def _show(self, answer: TrialAnswer) -> None:
         data = self._session.data(self._site)
@@ -350,11 +356,12 @@ def attach_trial(dialog: SubmitDialog, session: Session, frame: int | None = Non
     dialog.foot.tell_that_enter_tries()
     dialog.finished.connect(panel.close_trial)
     panel.fault_found.connect(dialog.form.tell_fault)
+    panel.failed_with_these.connect(dialog.foot.tell_failed_trial)
     panel.use_requested.connect(dialog.submit_button.click)
     panel.values_wanted.connect(dialog.change_values)
     return panel
 
 
-def _took_words(answer: TrialAnswer) -> str:
+def _took_words(answer: TrialAnswer, *, outdated: bool) -> str:
     computed = f"{answer.seconds:.2f} s computed, " if answer.seconds is not None else ""
-    return f"{computed}{answer.waited_s:.2f} s in all"
+    return f"{'The answer before: ' if outdated else ''}{computed}{answer.waited_s:.2f} s in all"

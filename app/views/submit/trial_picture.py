@@ -64,6 +64,7 @@ class TrialPicture(QWidget):
         self._sides: SideAxes | None = None
         self._axis_values: np.ndarray | None = None
         self._asked: tuple[DataService, DataReference] | None = None
+        self._outdated = False
         self._message = PlainLabel("", "muted", wrap=True)
         self._message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._pages = QStackedWidget()
@@ -81,6 +82,11 @@ class TrialPicture(QWidget):
     @property
     def is_empty(self) -> bool:
         return self.viewer is None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Other values were asked with since, and came to nothing."""
+        return self._outdated
 
     @property
     def value(self) -> float | None:
@@ -108,6 +114,11 @@ class TrialPicture(QWidget):
         opening.ended.connect(self._ended)
         ratio = self.devicePixelRatioF()
         opening.show((round(max(100, self.height()) * ratio), round(max(100, self.width()) * ratio)), None)
+
+    def set_outdated(self, outdated: bool) -> None:
+        """What is on screen is of other values than were asked with last: it is dimmed, until another is drawn."""
+        self._outdated = outdated
+        self._dim()
 
     def close_sources(self) -> None:
         """The form goes: take back what was asked for."""
@@ -162,6 +173,7 @@ class TrialPicture(QWidget):
                 viewer.show_curve(*self._curve, name=BEFORE, faint=True)
             viewer.show_curve(x, y, errors, name=NOW)
             self._curve = (x, y, errors)
+        self._dim()
         self.drawn.emit()
 
     def _take_rows(self, x: np.ndarray | None, rows: Sequence[tuple[np.ndarray, np.ndarray | None, str]],
@@ -171,6 +183,7 @@ class TrialPicture(QWidget):
         if isinstance(viewer, CurveView):
             self._curve = None
             viewer.show_rows(x, rows, leading if viewer.slider is not None else ())
+            self._dim()
             self.drawn.emit()
 
     def _show_picture(self, data: DataService, reference: DataReference, description: PlotDescription) -> None:
@@ -215,6 +228,7 @@ class TrialPicture(QWidget):
             self.viewer.show_block(block, leading, region)
             if self._sides is not None:
                 self._sides.ask()
+            self._dim()
             self.drawn.emit()
 
     def _take_statistics(self, statistics: Any, _leading: tuple[int, ...]) -> None:
@@ -283,6 +297,14 @@ class TrialPicture(QWidget):
             self.show_answer(*self._asked)
 
     # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _dim(self) -> None:
+        """The newest of several curves is no longer “this answer”."""
+        viewer = self.viewer
+        if self._outdated and isinstance(viewer, CurveView):
+            viewer.set_stale(True, BEFORE if viewer.slider is None and self._curve is not None else "")
+        elif self._outdated and isinstance(viewer, StackView):
+            viewer.image.set_stale(True)
 
     def _place(self, viewer: CurveView | StackView) -> None:
         self.viewer = viewer

@@ -41,7 +41,8 @@ class Corrections:
             if not masked.all():
                 self.flat = self._scaled(self.flat, masked)
         if masked.all():
-            raise Fault(f"The mask leaves no pixel of {source.name}: check its polarity (mask_polarity).")
+            given = f" {parameters['mask']}" if parameters["mask"] else ""
+            raise Fault(f"The mask{given} leaves no pixel of {source.name}: check its polarity (mask_polarity).")
         self.mask = masked.astype(np.int8) if masked.any() else None
         self.monitor = monitor_of(source, parameters["monitor"])
         self.transmission = _transmission(source, parameters)
