@@ -132,10 +132,15 @@ def has_memory_cgroups() -> bool:
 def _start(daemons: Daemons, site: SlurmFacility, ports: SlurmPorts) -> None:
     layout, root = site.layout, site.layout.root
     if site.accounting:                                          # the slowest, so first
-        subprocess.run(["mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={root}/mysql/data",
-                        "--auth-root-authentication-method=socket", "--skip-test-db"], check=True, timeout=60,
-                       stdin=subprocess.DEVNULL, capture_output=True, env={"PATH": PATH})
-        daemons.start("mariadbd", ["--no-defaults", f"--datadir={root}/mysql/data", "--bind-address=127.0.0.1",
+        _own_folder(root / "mysql" / "tmp", "mysql")         # in /tmp, others that start remove what is there
+        made = subprocess.run(["mariadb-install-db", "--no-defaults", "--user=mysql", f"--datadir={root}/mysql/data",
+                               f"--tmpdir={root}/mysql/tmp", "--auth-root-authentication-method=socket",
+                               "--skip-test-db", "--innodb-use-native-aio=0"], timeout=240, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, env={"PATH": PATH}, check=False)
+        if made.returncode:
+            raise RuntimeError(f"mariadb-install-db: {made.stdout[-2000:]}{made.stderr[-2000:]}")
+        daemons.start("mariadbd", ["--no-defaults", f"--datadir={root}/mysql/data", f"--tmpdir={root}/mysql/tmp",
+                                   "--bind-address=127.0.0.1",
                                    f"--port={ports.mariadb}", f"--socket={layout.database_socket}",
                                    f"--pid-file={root}/mysql/pid", "--innodb-buffer-pool-size=64M",
                                    "--innodb-log-file-size=32M", "--innodb-flush-log-at-trx-commit=0",
@@ -155,7 +160,7 @@ def _start(daemons: Daemons, site: SlurmFacility, ports: SlurmPorts) -> None:
         password = (root / "etc" / "password").read_text()
         statements = (f"create database accounting; create user slurm@'127.0.0.1' identified by '{password}'; "
                       "grant all on accounting.* to slurm@'127.0.0.1'")
-        subprocess.run([*client, statements], check=True, timeout=30)
+        subprocess.run([*client, statements], check=True, timeout=120)
         daemons.start("slurmdbd", ["-D"], "slurm")
         wait_for("slurmdbd", START_S, lambda: site.run("sacctmgr", "-n", "show", "cluster").returncode == 0)
         for words in (["cluster", "beamside"], ["account", "proposals", "Description=proposals"],
