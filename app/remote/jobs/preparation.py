@@ -25,6 +25,7 @@ from app.remote.jobs.steps import ResolvedStep, Room, resolve_steps
 from app.remote.jobs.store import JobStore, PathState
 from app.remote.jobs.submission_text import can_hold, submission_text
 from app.remote.jobs.waiting import Predecessor
+from app.remote.scheduler.fields import plain
 from app.remote.scheduler.states import StepWish
 from app.remote.seams import Transport
 
@@ -146,7 +147,7 @@ class Preparation:
             image, words = self._container(recipe, folder, files, home, bool(step.resources.gpus))
             script = StepScript(header, folder, step.name, step_stem(number), step.tasks, dialect.variables,
                                 software.setup, software.environments.get(recipe.environment, ""), words, image,
-                                earlier, records=number == 1, only=step.only)
+                                earlier, records=number == 1, only=step.only, environment_name=recipe.environment)
             out.append(StepDraft(step.name, step.title, script_file(number), script.text(), step.resources, step.tasks,
                                  step.at_once, step.only))
         return tuple(out)
@@ -191,7 +192,7 @@ class Preparation:
             return
         found = [a for a in accounts if a.name == account]
         if accounts and not found:
-            raise SubmissionRefusedError(f"You may not use the account “{account}” at {self._profile.label}.",
+            raise SubmissionRefusedError(f"You may not use the account “{plain(account)}” at {self._profile.label}.",
                                          remedy=f"Choose one of {', '.join(a.name for a in accounts)}.")
         if partition and found and all(a.partitions and partition not in a.partitions for a in found):
             raise SubmissionRefusedError(

@@ -14,6 +14,7 @@ from app.errors import RecipeError, SubmissionRefusedError
 from app.model.jobs import InputExtent, JobKind, JobSpec, Partition, Resources
 from app.recipes.recipe import Recipe, RecipeStep, ResourceRule
 from app.remote.jobs.names import ONLY_STEP, TRIAL_STEP
+from app.remote.scheduler.fields import plain
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def resources_of(rule: ResourceRule, asked: Resources, size: float, room: Room, 
     name = asked.partition or base.partition
     chosen = next((p for p in room.partitions if p.name == name or (not name and p.default)), None)
     if room.partitions and name and chosen is None:
-        raise SubmissionRefusedError(f"The partition “{name}” does not exist at {room.site}.",
+        raise SubmissionRefusedError(f"The partition “{plain(name)}” does not exist at {room.site}.",
                                      remedy=f"Choose one of {', '.join(p.name for p in room.partitions)}.")
     limit = chosen.time_limit_s // 60 if chosen and chosen.time_limit_s else None
     called = f"partition “{chosen.name}”" if chosen else "partition"

@@ -77,6 +77,8 @@ def test_that_an_account_has_to_be_among_those_one_has(service: JobService, spec
     with pytest.raises(SubmissionRefusedError, match="may not use the account “theirs”") as caught:
         service.prepare(replace(spec, resources=Resources(account="theirs")))
     assert caught.value.remedy == "Choose one of mine, other."
+    with pytest.raises(SubmissionRefusedError, match="may not use the account “the irs�” at"):
+        service.prepare(replace(spec, resources=Resources(account="the\nirs\x1b")))
     with pytest.raises(SubmissionRefusedError, match="may not be used with the partition “debug”"):
         service.prepare(replace(spec, resources=Resources("debug", "other")))
     assert service.prepare(replace(spec, resources=Resources("long", "other"))).resources.account == "other"

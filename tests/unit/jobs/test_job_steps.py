@@ -60,6 +60,7 @@ def test_that_an_estimate_above_the_partitions_limit_is_cut_and_told(chain: Reci
 
 @pytest.mark.parametrize(("changes", "words"), [
     ({"resources": Resources("nope")}, "“nope” does not exist at Near"),
+    ({"resources": Resources("a\ntouch x\x1b")}, "“a touch x�” does not exist at Near"),
     ({"resources": Resources(time_limit_min=61)}, "above the 60 min of the partition “debug”"),
     ({"resources": Resources(cpus=9)}, "has 8 CPUs"),
     ({"tasks": 0}, "cannot be divided into 0 tasks"),
