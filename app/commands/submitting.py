@@ -33,6 +33,7 @@ from app.remote.jobs.service import JobService
 _log = logging.getLogger(__name__)
 _MOST_FOLDERS = 12                      # that are looked into for what lies beside the data
 SOONEST_S, LATEST_S = 1.0, 15.0         # between two looks at a job that is waited for
+_GOES_ON = (JobState.QUEUED, JobState.HELD, JobState.RUNNING)     # of what is left of a job that failed
 
 
 def run_submit(arguments: argparse.Namespace, context: Context) -> int:
@@ -90,9 +91,9 @@ def _finish(service: JobService, job: Job, spec: JobSpec, arguments: argparse.Na
 
 
 def follow(service: JobService, job: Job, context: Context) -> Job:
-    """Wait until a job has ended, telling every change."""
+    """Wait until a job has ended with all its parts, telling every change."""
     told = ""
-    while not job.state.ended:
+    while not job.state.ended or any(part.state in _GOES_ON for part in job.parts):
         now = job.state.told(job.reason)
         if now != told:
             fields = {"id": job.id, "state": job.state.value, "reason": job.reason}

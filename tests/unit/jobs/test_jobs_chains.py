@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from app.commands.submitting import follow
 from app.errors import BatchError, LinkLostError, RecipeError, SchedulerUnavailableError, SubmissionRefusedError
-from app.model.jobs import InputExtent, JobKind, JobPart, JobSpec, JobState, Resources
+from app.model.jobs import InputExtent, Job, JobKind, JobPart, JobSpec, JobState, Resources
 from app.model.site import SiteProfile
 from app.recipes.recipe import Recipe
 from app.remote.jobs.draft import folder_files
@@ -302,6 +304,28 @@ def test_that_a_step_given_up_by_the_batch_system_is_told_from_one_that_somebody
         slurm.end_task("100", task, "FAILED", "7:0")
     slurm.end("101", state, reason=reason, start="None")
     assert service.job(job.id).parts[4].reason == words
+
+
+def test_that_a_command_that_waits_waits_for_what_is_left_of_a_failed_job(
+        service: JobService, spec: JobSpec, slurm: FakeSlurm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only then can its failed parts run again."""
+    job = service.submit(spec)
+    for task in range(1, 5):
+        slurm.end_task("100", task, "FAILED" if task == 4 else "COMPLETED", "7:0" if task == 4 else "0:0")
+    failed = service.job(job.id)
+    assert (failed.state, failed.parts[4].state, failed.unfinished) == (JobState.FAILED, JobState.QUEUED, ())
+    look = service.job
+
+    def later(job_id: str) -> Job:
+        slurm.end("101", "CANCELLED", reason="Dependency", start="None")
+        return look(job_id)
+    monkeypatch.setattr(service, "job", later)
+    monkeypatch.setattr("app.commands.submitting.SOONEST_S", 0.0)
+    told: list[str] = []
+    context = SimpleNamespace(output=SimpleNamespace(event=lambda name, fields, text: told.append(text)))
+    ended = follow(service, failed, context)        # type: ignore[arg-type]
+    assert [part.state for part in ended.parts[3:]] == [JobState.FAILED, JobState.CANCELLED]
+    assert len(ended.unfinished) == 2
 
 
 def test_that_a_half_failed_array_that_still_runs_is_running_and_says_so(
