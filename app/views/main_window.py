@@ -54,7 +54,7 @@ from app.views.top_bar import TopBar
 from app.views.viewer_tab import ViewerTab
 from app.views.viewer_tabs import ViewerTabs
 from app.views.window_actions import WindowActions
-from app.views.window_layout import WORK_HEIGHT, WindowLayout
+from app.views.window_layout import WORK_HEIGHT, KeptHeight, WindowLayout
 
 
 class MainWindow(QMainWindow):
@@ -171,6 +171,7 @@ class MainWindow(QMainWindow):
                                    height=WORK_HEIGHT)
         self.work_dock.folded_changed.connect(self._keep_folded)
         self._layout = WindowLayout(self, self.files_dock, self.inspector_dock, self.work_dock)
+        self._work_height = KeptHeight(self, self.work_dock, self.notice)
 
     def _build_actions(self) -> None:
         add = self._actions.add

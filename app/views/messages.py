@@ -73,6 +73,7 @@ class Messages(QObject):
     """The truth behind the Messages dock: newest last, at most 500."""
 
     added = Signal(object)
+    settled = Signal(object)
     cleared = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -96,6 +97,10 @@ class Messages(QObject):
     def add(self, message: Message) -> None:
         self.all = [*self.all[-499:], message]
         self.added.emit(message)
+
+    def settle(self, message: Message) -> None:
+        """What it told is not so any more: it stays in the list, and is in nobody's way."""
+        self.settled.emit(message)
 
     def clear(self) -> None:
         self.all = []
@@ -280,6 +285,7 @@ class NoticeBar(QFrame):
         self.hide()
         self._message: Message | None = None
         messages.added.connect(self._show)
+        messages.settled.connect(self.answer)
 
     def answer(self, message: Message) -> None:
         """What this message told has been mended: take it away if it is still the one shown."""

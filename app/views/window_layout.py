@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QByteArray, QSize, Qt
-from PySide6.QtWidgets import QMainWindow
+from PySide6.QtCore import QByteArray, QEvent, QObject, QSize, Qt, QTimer
+from PySide6.QtWidgets import QMainWindow, QWidget
 
 from app.settings import Settings
 from app.views.docks import PanelDock
@@ -53,3 +53,34 @@ class WindowLayout:
         """``settings`` with how it is now."""
         return settings.with_(window_geometry=bytes(self._window.saveGeometry().toBase64().data()).decode(),
                               window_state=bytes(self._window.saveState().toBase64().data()).decode())
+
+
+class KeptHeight(QObject):
+    """Gives a dock back the height that a notice took from it, when the notice has gone.
+
+    A window takes room from its docks where there is too little for all, and never gives it back by itself.
+    """
+
+    def __init__(self, window: QMainWindow, dock: PanelDock, notice: QWidget) -> None:
+        super().__init__(window)
+        self._window, self._dock, self._notice = window, dock, notice
+        self._height, self._of = WORK_HEIGHT, window.height()
+        self._soon = QTimer(self, singleShot=True, interval=1)
+        self._soon.timeout.connect(self._give_back)
+        dock.installEventFilter(self)
+        notice.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if watched is self._dock and event.type() is QEvent.Type.Resize:
+            if self._notice.isHidden() and not self._dock.folded:
+                self._height, self._of = self._dock.height(), self._window.height()
+        elif watched is self._notice and event.type() is QEvent.Type.Hide and self._notice.isHidden():
+            self._soon.start()               # the window has to hear first that it needs less
+        return False
+
+    def _give_back(self) -> None:
+        """Unless the window is another one by now, or the next notice is there."""
+        dock = self._dock
+        if self._notice.isHidden() and not dock.folded and not dock.isFloating() and dock.height() < self._height and (
+                self._of == self._window.height()):
+            self._window.resizeDocks([dock], [self._height], Qt.Orientation.Vertical)

@@ -20,7 +20,7 @@ from app.session.analysis_text import result_python
 from app.session.future_watcher import FutureWatcher
 from app.session.job_words import job_title
 from app.session.jobs_model import JobsModel
-from app.session.session import Session
+from app.session.session import Session, SiteState
 from app.session.site_software import SiteSoftware
 from app.session.vocabulary import JobService, Recipe, fitting_parameters
 from app.views.dialog_column import show_dialog
@@ -31,7 +31,7 @@ from app.views.jobs.job_log_dialog import JobLogDialog
 from app.views.jobs.job_notices import JobNotices
 from app.views.jobs.job_wish import Wish
 from app.views.jobs.jobs_dock import JobsDock
-from app.views.messages import Messages
+from app.views.messages import Message, Messages
 from app.views.navigator import Navigator
 from app.views.submit.submit_dialog import SubmitDialog
 from app.views.submit.trial_panel import attach_trial
@@ -62,6 +62,9 @@ class JobDesk(QObject):
             Wish.HOLD: self._hold,
             Wish.RELEASE: self._release, Wish.CANCEL: self._cancel, Wish.SHOW_FOLDER: self._show_folder,
             Wish.COPY_FOLDER: self._copy_folder, Wish.FORGET: self._forget}
+        self._away: set[str] = set()
+        self._failed: dict[str, list[Message]] = {}          # by site: told of what was wanted there in vain
+        session.state_changed.connect(self._site_changed)
         model.active_changed.connect(self._show_active)
         model.job_ended.connect(self._tell_end)
         model.folders_changed.connect(navigator.list_anew)
@@ -144,8 +147,8 @@ class JobDesk(QObject):
             return service
         title = visible(self._session.title(site))
         if service is None and not self._session.state(site).is_held:
-            self._messages.tell(BeamsideError(f"{title} is not connected, so nothing can be asked of it.",
-                                              remedy="Connect to it, then try again."))
+            self._fail(site, BeamsideError(f"{title} is not connected, so nothing can be asked of it.",
+                                           remedy="Connect to it, then try again."))
         else:
             self._messages.tell(BeamsideError(f"{title} has no batch system, so nothing can be computed there.",
                                               remedy="Choose a facility whose profile names one."))
@@ -174,7 +177,7 @@ class JobDesk(QObject):
         service = self._service(job.site)
         if service is not None:
             FutureWatcher(self._session.submit(functools.partial(service.spec_of, job.id)), self,
-                          functools.partial(self._again, job), self._messages.tell)
+                          functools.partial(self._again, job), functools.partial(self._fail, job.site))
 
     def _again(self, job: Job, spec: JobSpec) -> None:
         recipe = next((r for r in self._session.recipes(job.site) if r.name == spec.recipe), None)
@@ -195,7 +198,7 @@ class JobDesk(QObject):
         service = self._service(job.site)
         if service is not None:
             FutureWatcher(self._session.submit(functools.partial(service.spec_of, job.id)), self,
-                          functools.partial(self._take_python, job), self._messages.tell)
+                          functools.partial(self._take_python, job), functools.partial(self._fail, job.site))
 
     def _take_python(self, job: Job, spec: JobSpec) -> None:
         recipe = next((r for r in self._session.recipes(job.site) if r.name == spec.recipe), None)
@@ -228,16 +231,36 @@ class JobDesk(QObject):
     def _control(self, job: Job, work: Callable[[JobService], Job]) -> None:
         service = self._service(job.site)
         if service is not None:
-            FutureWatcher(self._session.submit(lambda: work(service)), self, self._model.polling.take_job,
-                          self._messages.tell)
+            FutureWatcher(self._session.submit(lambda: work(service)), self, self._controlled,
+                          functools.partial(self._fail, job.site))
+
+    def _controlled(self, job: Job) -> None:
+        self._settle(job.site)
+        self._model.polling.take_job(job)
+
+    def _fail(self, site: str, error: BaseException) -> None:
+        """Told until it is settled: by the link's return, or by what is done there next."""
+        self._failed.setdefault(site, []).append(self._messages.tell(error))
+
+    def _settle(self, site: str) -> None:
+        for message in self._failed.pop(site, []):
+            self._messages.settle(message)
+
+    def _site_changed(self, site: str) -> None:
+        """Once its link stands, what was told of its absence is over."""
+        is_open = self._session.state(site) is SiteState.OPEN
+        if is_open and site in self._away:
+            self._settle(site)
+        (self._away.discard if is_open else self._away.add)(site)
 
     def _forget(self, job: Job, _part: JobPart | None) -> None:
         service = self._service(job.site)
         if service is not None:
             FutureWatcher(self._session.submit(functools.partial(service.forget, job.id)), self,
-                          functools.partial(self._forgotten, job), self._messages.tell)
+                          functools.partial(self._forgotten, job), functools.partial(self._fail, job.site))
 
     def _forgotten(self, job: Job, _nothing: None) -> None:
+        self._settle(job.site)
         self._model.polling.drop_job(job)
         self._messages.say(f"Job {job.scheduler_id or job.id} is off the list; its folder stays: "
                            f"{visible(job.folder)}")
