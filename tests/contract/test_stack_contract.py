@@ -96,10 +96,10 @@ def test_that_fair_partial_pictures_come_before_the_end_and_cancel_ends_the_work
     assert future.cancel()
     with pytest.raises(CancelledError):
         future.result(0)
-    block = connection.data.read(ReadRequest(at(endless, "/small"), Selection((1,)))).result(4)   # it had 5 s to end
+    block = connection.data.read(ReadRequest(at(endless, "/small"), Selection((1,)))).result(DEADLINE_S)
     assert block.values.tolist() == [4, 5, 6, 7]
     workers = connection.data.agent_status().result(DEADLINE_S)["workers"]
-    assert [worker["restarts"] for worker in workers] == [0] * len(workers)
+    assert [worker["restarts"] for worker in workers] == [0] * len(workers), "none had to be killed"
     for picture in seen:
         assert (picture.partial, picture.factor, picture.values.shape) == (True, (2, 4), (500, 250))
         assert (picture.values == 3 * picture.frames).all()
@@ -114,8 +114,10 @@ def test_that_a_newer_wish_of_a_view_ends_the_older_reduction(connection: Connec
                                     on_progress=lambda told: begun.set())
     assert begun.wait(DEADLINE_S)
     newer = connection.data.profile(at(endless, "/small"), PixelPoint(2, 3), view="a", epoch=2)
-    assert newer.result(4).values == 11
+    assert newer.result(DEADLINE_S).values == 11
     assert older.cancelled()
+    workers = connection.data.agent_status().result(DEADLINE_S)["workers"]
+    assert [worker["restarts"] for worker in workers] == [0] * len(workers), "none had to be killed"
 
 
 def test_that_a_killed_worker_costs_one_more_try_and_then_one_sentence(connect: Callable[..., Connection],

@@ -72,7 +72,7 @@ def _add(user: str, home: Path | None, shell: str = "/bin/bash") -> None:
 def _change(*argv: str) -> subprocess.CompletedProcess[str]:
     """useradd and userdel, again while a program that is not ours has the password file locked."""
     for _attempt in range(_LOCKED_ATTEMPTS):
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
         if "lock" not in done.stderr:
             break
         time.sleep(0.2)

@@ -46,7 +46,7 @@ class Commands:
         try:
             assert process.stdout is not None
             out = process.stdout.read()
-            code = process.wait(10)
+            code = process.wait(60)
         finally:
             killer.cancel()
             killer.join()

@@ -75,7 +75,7 @@ class GridFacility(OneMachine):
     node: str
     host: str = "127.0.0.1"
 
-    def run(self, *argv: str, user: str = "", timeout_s: float = 30, stdin: str = "",
+    def run(self, *argv: str, user: str = "", timeout_s: float = 120, stdin: str = "",
             folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command in the facility as root or as ``user`` (``run("qmod", "-d", "all.q")``)."""
         environment = {"PATH": PATH, "LANG": "C.UTF-8", **self.layout.environment}
@@ -130,7 +130,7 @@ class GridDaemons:
         done = subprocess.run(
             [*self.inside, "setsid", "sh", "-c", '"$1" >>"$2" 2>&1 & echo $!', "sh", program,
              str(self._layout.log(name))], env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=30, check=True)
+            text=True, timeout=120, check=True)
         self._running[name] = int(done.stdout)
 
     def kill(self, name: str) -> None:
@@ -286,7 +286,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(15)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(10)
+        process.wait(60)
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

@@ -184,12 +184,12 @@ def holding_gateway(**options: object) -> Iterator[HoldingGateway]:
     thread = threading.Thread(target=gateway.loop.run_forever, name="holding-gateway")
     thread.start()
     try:
-        acceptor = asyncio.run_coroutine_threadsafe(start(), gateway.loop).result(20)
+        acceptor = asyncio.run_coroutine_threadsafe(start(), gateway.loop).result(60)
         gateway.port = acceptor.get_port()
         try:
             yield gateway
         finally:
-            asyncio.run_coroutine_threadsafe(stop(acceptor), gateway.loop).result(20)
+            asyncio.run_coroutine_threadsafe(stop(acceptor), gateway.loop).result(60)
     finally:
         gateway.loop.call_soon_threadsafe(gateway.loop.stop)
         thread.join(10)

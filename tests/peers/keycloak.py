@@ -120,7 +120,7 @@ def keycloak(folder: Path, pki: Pki, **realm: Any) -> Iterator[Keycloak]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(20)
+        process.wait(60)
         log.close()
 
 

@@ -95,22 +95,22 @@ def _inside(namespace: str) -> list[str]:
 
 
 def _run(*argv: str) -> None:
-    done = subprocess.run(argv, timeout=30, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, timeout=120, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
     process.terminate()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
 
 def _remove_namespace(ip: str, name: str) -> None:
-    pids = subprocess.run([ip, "netns", "pids", name], capture_output=True, text=True, timeout=10, check=False)
+    pids = subprocess.run([ip, "netns", "pids", name], capture_output=True, text=True, timeout=60, check=False)
     for pid in pids.stdout.split():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while subprocess.run([ip, "netns", "del", name], capture_output=True, timeout=10, check=False).returncode:
         if time.monotonic() > deadline:
             raise RuntimeError(f"the network namespace {name} could not be removed")

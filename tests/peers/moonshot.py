@@ -138,7 +138,7 @@ class MoonshotFacility:
             yield server
         finally:
             _kill([*server.children(), process.pid])
-            process.wait(10)
+            process.wait(60)
 
     @contextlib.contextmanager
     def radius_route(self, text: str | None) -> Iterator[None]:
@@ -189,7 +189,7 @@ class MoonshotFacility:
     def stop_radius(self) -> None:
         if self._radius is not None:
             self._radius.kill()
-            self._radius.wait(10)
+            self._radius.wait(60)
             self._radius = None
 
 

@@ -99,7 +99,7 @@ def motley_cue(folder: Path, provider: OpenIdProvider, *, pki: Pki | None = None
         yield peer
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         for user in peer.users:
             peer.forget(user)
 

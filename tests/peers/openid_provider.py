@@ -110,7 +110,7 @@ def openid_provider(pki: Pki, *, prefix: str = "/op", device_code_s: int = 120, 
         yield OpenIdProvider(str(answers.get(timeout=START_S)["issuer"]), pki, process, answers)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
         reader.join(10)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -154,7 +154,7 @@ def visit(address: str, pki: Pki, user: str, refuse: bool = False, stop: str = "
     with requests.Session() as browser:
         browser.verify = str(pki.ca)
         browser.trust_env = False
-        page = _follow(browser, browser.get(address, timeout=10, allow_redirects=False), stop)
+        page = _follow(browser, browser.get(address, timeout=60, allow_redirects=False), stop)
         for _ in range(20):
             if isinstance(page, str):
                 return page
@@ -169,7 +169,7 @@ def visit(address: str, pki: Pki, user: str, refuse: bool = False, stop: str = "
                 fields["abort"] = "yes"
             if "login" in fields:
                 fields.update(login=user, password="any")
-            page = _follow(browser, browser.post(urljoin(page.url, action), data=fields, timeout=10,
+            page = _follow(browser, browser.post(urljoin(page.url, action), data=fields, timeout=60,
                                                  allow_redirects=False), stop)
             if "abort" in fields:
                 return page if isinstance(page, str) else page.text
@@ -181,7 +181,7 @@ def _follow(browser: requests.Session, page: requests.Response, stop: str) -> re
         address = urljoin(page.url, page.headers["Location"])
         if stop and address.startswith(stop):
             return address
-        page = browser.get(address, timeout=10, allow_redirects=False)
+        page = browser.get(address, timeout=60, allow_redirects=False)
     return page
 
 

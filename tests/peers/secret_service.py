@@ -43,7 +43,7 @@ def secret_service(home: Path) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         os.killpg(session.pid, signal.SIGTERM)   # dbus-run-session alone would leave its children behind
-        session.wait(10)
+        session.wait(60)
         if session.stdout is not None:
             session.stdout.close()
 

@@ -73,7 +73,7 @@ class SlurmFacility(OneMachine):
     def slurm_conf(self) -> Path:
         return self.layout.slurm_conf
 
-    def run(self, *argv: str, user: str = "", timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, user: str = "", timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command here as root or as ``user`` (``run("scontrol", "update", …)``)."""
         environment = {"PATH": PATH, "SLURM_CONF": str(self.slurm_conf), "LANG": "C.UTF-8"}
         if user:

@@ -51,13 +51,13 @@ class Daemons:
             process.wait(10)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(10)
+            process.wait(60)
 
     def kill(self, name: str) -> None:
         """SIGKILL, as a machine that loses its power: it says goodbye to nobody."""
         process = self._running.pop(name)
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
     def end_all(self) -> None:
         """SIGKILL to every daemon, then to what jobs of this Slurm left behind: it carries our SLURM_CONF."""
@@ -101,5 +101,5 @@ def _parent(pid: int) -> int | None:
 
 
 def succeeds(argv: Sequence[str]) -> bool:
-    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False,
+    return subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
                           env={"PATH": PATH}).returncode == 0

@@ -175,7 +175,7 @@ def sshd(folder: Path, *, options: Sequence[str] = (), host_key: Ed25519PrivateK
         for pid in [*_descendants(process.pid), process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
 
 def _wait_until_listening(place: tuple[str, int], process: subprocess.Popen[bytes], log: Path) -> None:

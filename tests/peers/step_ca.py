@@ -82,7 +82,7 @@ def step_ca(folder: Path, provider: OpenIdProvider, client_id: str = "beamside")
         yield running
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def install() -> str:
