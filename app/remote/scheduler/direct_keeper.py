@@ -29,6 +29,7 @@ GRACE_S = 10.0          # between SIGTERM and SIGKILL
 LOOK_S = 0.5            # how often memory is looked at
 KEPT_S = 90 * 86400
 KEPT_JOBS = 5000
+_DEAF = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)   # ignored by a submission, to outlive its link
 
 
 class RefusedError(Exception):
@@ -314,7 +315,7 @@ class Keeper:
                 os.dup2(log, 1)
                 os.dup2(log, 2)
                 os.chdir(self.job["folder"])
-                for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+                for number in (*_DEAF, signal.SIGPIPE, signal.SIGXFSZ):
                     signal.signal(number, signal.SIG_DFL)
                 signal.pthread_sigmask(signal.SIG_SETMASK, set())
                 os.execve(shell, [shell, script], words)
