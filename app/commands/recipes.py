@@ -17,7 +17,7 @@ from app.recipes.recipe import SHIPPED, Recipe
 from app.recipes.usage import unused
 from app.remote.analyses.metadata_defaults import metadata_defaults
 
-_WORDS = {SoftwareState.READY: "ready", SoftwareState.MISSING: "not there", SoftwareState.UNKNOWN: "not known"}
+_WORDS = {SoftwareState.READY: "ready", SoftwareState.MISSING: "not ready", SoftwareState.UNKNOWN: "not known"}
 
 
 def run_recipes(arguments: argparse.Namespace, context: Context) -> int:
@@ -66,8 +66,10 @@ def _row(row: Availability) -> str:
     lines = [f"{_line(row.recipe)}: {_WORDS[row.state]}"]
     if row.sentence:
         lines.append(f"    {visible(row.sentence)}")
+    if row.caution:
+        lines.append(f"    {row.caution}")
     if row.versions:
-        lines.append("    " + ", ".join(f"{name} {version}".rstrip() for name, version in row.versions))
+        lines.append(f"    {visible(row.versions_text)}")
     if row.place and row.state is SoftwareState.READY:
         lines.append(f"    in {row.place}")
     said = [row.recipe.technique, row.recipe.licence, row.recipe.contact,

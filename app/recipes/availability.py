@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from app.model.text import visible
 from app.recipes.recipe import Recipe, Requirement
+from app.recipes.set_up_words import not_set_up
 
 
 class SoftwareState(Enum):
@@ -31,7 +33,9 @@ class Installed:
         python: version of its ``python3``; ``""``: it has none.
         packages: version by package as it was asked for; ``""``: there, in a version nobody knows.
         programs: those that were found.
-        trouble: what the lines that set it up complained about, if their last one failed.
+        trouble: what the lines that set it up complained about, on one line.
+        failed: the environment's own line did not succeed, so that a job would end there.
+        code: its exit code then; 0: it ended the shell.
         absent: why there is no such place at all.
         problem: why nobody could look; then the rest says nothing.
     """
@@ -42,6 +46,8 @@ class Installed:
     trouble: str = ""
     absent: str = ""
     problem: str = ""
+    failed: bool = False
+    code: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,19 +59,24 @@ class Place:
         problem: why there is no such place, in one sentence.
         details: the environment's line, or the image's path.
         listed: False: the recipe names an environment that the profile does not have.
+        line: the environment's line; ``""``: none.
     """
 
     called: str
     problem: str = ""
     details: str = ""
     listed: bool = True
+    line: str = ""
 
 
 @dataclass(frozen=True)
 class Availability:
-    """A recipe at a site. ``sentence``: why not, or what is not known; ``""`` when it is ready.
+    """A recipe at a site.
 
-    ``versions``: (package or program, version) of what the recipe asks for, as found; ``""``: no version is known.
+    Attributes:
+        sentence: why not, or what is not known; ``""`` when it is ready.
+        versions: (package or program, version) of what the recipe asks for, as found; ``""``: no version is known.
+        caution: what setting it up complained about, in a sentence, whether or not it is ready.
     """
 
     site: str
@@ -74,6 +85,15 @@ class Availability:
     sentence: str = ""
     place: str = ""
     versions: tuple[tuple[str, str], ...] = ()
+    caution: str = ""
+
+    @property
+    def versions_text(self) -> str:
+        """``numpy 1.26.4, h5py (version unknown; 3.0 or later is needed)``; ``""``: nothing was found."""
+        needed = {r.package: r.version_minimum for r in self.recipe.requires if r.package and r.version_minimum}
+        return ", ".join(f"{name} (version unknown; {needed[name]} or later is needed)"
+                         if name in needed and not re.search(r"\d", version) else f"{name} {version}".rstrip()
+                         for name, version in self.versions)
 
     @property
     def warning(self) -> str:
@@ -86,7 +106,8 @@ class Availability:
         return {"site": self.site, "recipe": recipe.name, "title": recipe.title, "technique": recipe.technique,
                 "version": recipe.version, "licence": recipe.licence, "contact": recipe.contact,
                 "references": list(recipe.references), "origin": recipe.origin, "state": self.state.value,
-                "why_not": self.sentence, "installed_in": self.place, "versions": dict(self.versions)}
+                "why_not": self.sentence, "caution": self.caution, "installed_in": self.place,
+                "versions": dict(self.versions)}
 
 
 def judge(site: str, recipe: Recipe, place: Place, seen: Installed | None) -> Availability:
@@ -101,6 +122,10 @@ def judge(site: str, recipe: Recipe, place: Place, seen: Installed | None) -> Av
         called = place.called[:1].upper() + place.called[1:]
         return Availability(site, recipe, SoftwareState.MISSING, f"{called} cannot be used: {seen.absent}.",
                             place.details)
+    caution = f"Setting it up printed: “{visible(seen.trouble)}”" if seen.trouble else ""
+    if seen.failed:
+        return Availability(site, recipe, SoftwareState.MISSING, not_set_up(recipe.environment, place.line, seen.code),
+                            place.details, caution=caution)
     versions = tuple((r.package or r.program, seen.packages.get(r.package, "")) for r in recipe.requires
                      if r.package in seen.packages or r.program in seen.programs)
     sentence = _what_lacks(recipe, place, seen)
@@ -108,8 +133,9 @@ def judge(site: str, recipe: Recipe, place: Place, seen: Installed | None) -> Av
         sentence = f"The environment “{recipe.environment}” is not in the site's profile."
     elif sentence and seen.trouble:
         sentence = f"{place.called[:1].upper()}{place.called[1:]} cannot be set up: {seen.trouble.rstrip('.')}."
+        caution = ""
     state = SoftwareState.MISSING if sentence else SoftwareState.READY
-    return Availability(site, recipe, state, sentence, place.details or place.called, versions)
+    return Availability(site, recipe, state, sentence, place.details or place.called, versions, caution)
 
 
 def is_older(version: str, wanted: str) -> bool:

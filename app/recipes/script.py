@@ -149,7 +149,7 @@ beamside_status() {
 }
 beamside_end() {
   beamside_rc=$?
-  [ "${BASHPID:-$$}" = "$$" ] || exit "$beamside_rc"    # a helper of this script that has not unset its traps yet
+  [ "$BASHPID" = "$$" ] || exit "$beamside_rc"  # a helper of this script that has not unset its traps yet
   trap - EXIT
   trap '' TERM USR1 USR2 XCPU
   set +eu
@@ -158,13 +158,14 @@ beamside_end() {
     0) printf '%s ended the shell.\n' "$beamside_setting_up" >&2; beamside_rc=1 ;;
     *) printf '%s ended with exit code %s.\n' "$beamside_setting_up" "$beamside_rc" >&2 ;;
   esac
+  [ -z "${beamside_setting_up:-}" ] || beamside_sampler=     # just begun, it might say something; it ends soon
   if [ -n "${beamside_sampler:-}" ]; then kill "$beamside_sampler"; wait "$beamside_sampler"; fi 2>/dev/null
   case $beamside_rc in 0 | 143) ;; *) beamside_killed=$(beamside_kills 2>/dev/null) ;; esac
   beamside_status ended "$beamside_rc" "$(date +%s)"
   exit "$beamside_rc"
 }
 beamside_stop() {       # told to end: by a person, at the time limit, or a little before it
-  [ "${BASHPID:-$$}" = "$$" ] || exit 143
+  [ "$BASHPID" = "$$" ] || exit 143
   trap '' TERM USR1 USR2 XCPU
   beamside_setting_up=
   beamside_status stopping null null

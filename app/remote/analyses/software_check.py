@@ -28,30 +28,40 @@ _log = logging.getLogger(__name__)
 CHECK_S = 60.0
 _EACH_S = 40
 _MOST_PLACES = 24
-_Key = tuple[str, str, str, str]
+_LONGEST = 300
+_Key = tuple[str, str, str, str, str]
+_COMPLAINT = re.compile(r"\berror\b|not found|unable to locate|no such file", re.IGNORECASE)
+_DECORATION = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x1b|^beamside: (?:eval: )?line \d+: ", re.MULTILINE)
 
-# $1: the word; $2: -c or -lc; $3: seconds; $4: the Python lines below; then for each place: its lines, the words before
-# python3, the container runtime, an image's path (or “-”), packages (JSON), programs. Every answer is between marks.
+# $1: the word; $2: -c or -lc; $3: seconds; $4: the Python lines below; then for each place: the lines for every job,
+# the environment's line, the words before python3, the container runtime, an image's path (or “-”), packages (JSON),
+# programs. Every answer is between marks, and goes past the pipe that takes what the lines print. The lines see nothing
+# of the way the answers go, so that what they leave running cannot hold it open.
 _PROGRAM = r"""
 word=$1 shell=$2 seconds=$3 check=$4; shift 4
 limit() { if command -v timeout >/dev/null 2>&1; then timeout -k 2 "$@"; else shift; "$@"; fi; }
 n=0
-while [ $# -ge 6 ]; do
+while [ $# -ge 7 ]; do
   limit "$seconds" bash "$shell" '
-    b_word=$1 b_n=$2 b_check=$3 b_words=$5 b_runtime=$6 b_image=$7 b_packages=$8 b_programs=$9; cd /
-    b_say() { printf "\036%s %s %s %s\037\n" "$b_word" "$b_n" "$1" "$2"; }
-    b_say begun -
-    b_lines=$4
-    eval "$b_lines" >/dev/null 2>&1 </dev/null ||
-      b_say trouble "$( (eval "$b_lines") 2>&1 >/dev/null </dev/null | tail -n 1 | tr -d "[:cntrl:]" | cut -c 1-300)"
-    if [ "$b_image" != - ] && [ ! -r "$b_image" ]; then b_say noimage -; fi
-    if [ "$b_runtime" != - ] && ! command -v "$b_runtime" >/dev/null 2>&1; then b_say noruntime -; fi
-    for b_p in $b_programs; do command -v "$b_p" >/dev/null 2>&1 && b_say program "$b_p"; done
-    b_python=$(eval "$b_words python3 -c \"\$b_check\" \"\$b_packages\"" 2>/dev/null </dev/null)
-    b_say python "$(printf "%s" "$b_python" | tail -n 1)"
-    b_say done -
-  ' beamside "$word" "$n" "$check" "$1" "$2" "$3" "$4" "$5" "$6" </dev/null 2>/dev/null &
-  n=$((n + 1)); shift 6
+    b_word=$1 b_n=$2 b_check=$3 b_setup=$4 b_line=$5 b_words=$6 b_runtime=$7 b_image=$8 b_packages=$9 b_programs=${10}
+    exec 3>&1; cd /
+    b_say() { printf "\036%s %s %s %s\037\n" "$b_word" "$b_n" "$1" "$2" >&3; }
+    {
+      b_say begun -
+      eval "$b_setup" 2>&1 3>&- </dev/null || b_say unsettled -
+      set +eu; b_say settled -
+      eval "$b_line" 2>&1 3>&- </dev/null || b_say failed "$?"
+      set +eu
+      if [ "$b_image" != - ] && [ ! -r "$b_image" ]; then b_say noimage -; fi
+      if [ "$b_runtime" != - ] && ! command -v "$b_runtime" >/dev/null 2>&1; then b_say noruntime -; fi
+      for b_p in $b_programs; do command -v "$b_p" >/dev/null 2>&1 && b_say program "$b_p"; done
+      b_python=$(eval "$b_words python3 -c \"\$b_check\" \"\$b_packages\"" 2>/dev/null 3>&- </dev/null)
+      b_say python "$(printf "%s" "$b_python" | tail -n 1)"
+      b_say done -
+    } | { b_printed=$(tail -c 3000 | tr -d "\000-\011\013-\032\034-\037\177"); b_say printed "$b_printed"; }
+    b_say ended "${PIPESTATUS[0]}"
+  ' beamside "$word" "$n" "$check" "$1" "$2" "$3" "$4" "$5" "$6" "$7" </dev/null 2>/dev/null &
+  n=$((n + 1)); shift 7
 done
 wait
 """
@@ -82,7 +92,8 @@ print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], "packages": found
 class _Look:
     """One shell at the site: what is set up there and what is asked for."""
 
-    lines: str
+    setup: str
+    line: str = ""
     words: str = ""
     runtime: str = "-"
     image: str = "-"
@@ -91,7 +102,7 @@ class _Look:
 
     @property
     def key(self) -> _Key:
-        return self.lines, self.words, self.runtime, self.image
+        return self.setup, self.line, self.words, self.runtime, self.image
 
 
 def availability(transport: Transport, profile: SiteProfile, recipes: Iterable[Recipe]) -> list[Availability]:
@@ -120,19 +131,20 @@ def place_of(recipe: Recipe, profile: SiteProfile, home: PurePosixPath) -> Place
                              "([software.images]): ask the site to add it.")
         if problem := container_problem(software.containers, path, (Bind(home, True),), home):
             return Place("", problem)
-        return Place(f"the container image {path}", details=f"{path} ({software.containers})")
+        return Place(f"the container image {path}", details=f"{path} ({software.containers})",
+                     line=software.environments.get(recipe.environment, ""))
     if recipe.environment and recipe.environment not in software.environments:
         return Place("the site's own Python", listed=False)
     if recipe.environment:
         return Place(f"the environment “{recipe.environment}”",
-                     details=f"{recipe.environment}: {software.environments[recipe.environment]}")
+                     details=f"{recipe.environment}: {software.environments[recipe.environment]}",
+                     line=software.environments[recipe.environment])
     return Place("the site's own Python")
 
 
 def _look_for(recipe: Recipe, profile: SiteProfile, home: PurePosixPath) -> _Look:
     software = profile.software
-    line = software.environments.get(recipe.environment, "")
-    look = _Look("\n".join([*software.setup, *([line] if line else [])]),
+    look = _Look("\n".join(software.setup), software.environments.get(recipe.environment, ""),
                  packages=tuple(r.package for r in recipe.requires if r.package),
                  programs=tuple(r.program for r in recipe.requires if r.program))
     if not recipe.image:
@@ -161,7 +173,8 @@ def _look(transport: Transport, profile: SiteProfile,
     word = secrets.token_hex(8)
     argv = ["sh", "-c", _PROGRAM, "beamside", word, "-lc" if profile.batch.login_shell else "-c", str(_EACH_S), _CHECK]
     for look in looks:
-        argv += [look.lines, look.words, look.runtime, look.image, json.dumps(look.packages), " ".join(look.programs)]
+        argv += [look.setup, look.line, look.words, look.runtime, look.image, json.dumps(look.packages),
+                 " ".join(look.programs)]
     answer = transport.run(argv, timeout_s=CHECK_S)
     if not transport.alive:
         raise LinkLostError("The connection was lost while Beamside looked for software.", remedy="Connect again.")
@@ -185,15 +198,33 @@ def _installed(facts: Mapping[str, list[str]]) -> Installed:
         return Installed(problem="the login node does not have what runs containers.")
     if "begun" not in facts:
         return Installed(problem="the site did not run bash.")
+    trouble = _trouble(facts)
+    if "settled" in facts and "done" not in facts and "ended" in facts:
+        return Installed(trouble=trouble, failed=True, code=_number(facts["ended"][0]))
     if "done" not in facts:
         return Installed(problem=f"setting it up took longer than {_EACH_S} s, or ended the shell.")
-    programs, trouble = tuple(facts.get("program", [])), facts.get("trouble", [""])[0].strip()
+    failed, code = "failed" in facts, _number(facts.get("failed", ["0"])[0])
+    programs = tuple(facts.get("program", []))
     python: Any = _json(facts.get("python", [""])[0])
     packages = python.get("packages")
     version = python.get("python")
     if not isinstance(version, str) or not isinstance(packages, dict):
-        return Installed("", {}, programs, trouble=trouble)
-    return Installed(version, {str(name): str(value) for name, value in packages.items()}, programs, trouble=trouble)
+        return Installed("", {}, programs, trouble=trouble, failed=failed, code=code)
+    return Installed(version, {str(name): str(value) for name, value in packages.items()}, programs, trouble=trouble,
+                     failed=failed, code=code)
+
+
+def _trouble(facts: Mapping[str, list[str]]) -> str:
+    """The line that reads like a complaint among what the set-up printed; the last line of all if something failed."""
+    printed = _DECORATION.sub("", facts.get("printed", [""])[0])
+    lines = [" ".join(line.split())[:_LONGEST] for line in printed.splitlines() if line.strip()]
+    complaints = [line for line in lines if _COMPLAINT.search(line)]
+    failed = not facts.keys().isdisjoint(("failed", "unsettled")) or "done" not in facts
+    return (complaints or (lines if failed else []) or [""])[-1]
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
 
 
 def _json(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.views.labels import PlainLabel, empty_layout, set_state
 from app.viz.icons import Tint
 
 STATES: dict[SoftwareState, tuple[str, Tint]] = {          # in words, and the colour
-    SoftwareState.READY: ("ready", "ok"), SoftwareState.MISSING: ("not installed", "error"),
+    SoftwareState.READY: ("ready", "ok"), SoftwareState.MISSING: ("not ready", "error"),
     SoftwareState.UNKNOWN: ("not known", "warning")}
 
 
@@ -97,9 +97,12 @@ def _site(title: str, seen: Availability | None) -> QWidget:
         return box
     if seen.sentence:
         column.addWidget(PlainLabel(visible(seen.sentence), wrap=True, selectable=True))
+    if seen.caution:
+        caution = PlainLabel(seen.caution, wrap=True, selectable=True)
+        set_state(caution, "warning")
+        column.addWidget(caution)
     if seen.place:
         column.addWidget(PlainLabel(f"in {visible(seen.place)}", "muted", wrap=True, selectable=True))
-    versions = ", ".join(f"{name} {version}".strip() for name, version in seen.versions)
-    if versions:
-        column.addWidget(PlainLabel(visible(versions), "muted", wrap=True, selectable=True))
+    if seen.versions:
+        column.addWidget(PlainLabel(visible(seen.versions_text), "muted", wrap=True, selectable=True))
     return box

@@ -49,6 +49,6 @@ class FakeContext:
 def test_that_what_is_wrong_with_a_recipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     run_recipes(argparse.Namespace(site="far"), cast(Context, FakeContext()))
     row, sentence, left_out = capsys.readouterr().out.splitlines()
-    assert row.endswith("A: not there")
+    assert row.endswith("A: not ready")
     assert sentence == r"    It says\x0ano."
     assert left_out == "left out: " + BAD.replace("\n", r"\x0a")

@@ -47,7 +47,8 @@ def spec(scan: Path) -> JobSpec:
 def test_that_a_draft_shows_the_script_and_creates_nothing(service: JobService, spec: JobSpec, tmp_path: Path) -> None:
     draft = service.prepare(spec)
     assert draft.folder == PurePosixPath(f"{tmp_path}/visitor/mx1/id30/PROCESSED_DATA/beamside/{draft.id}")
-    assert "module load x\nmodule load pyfai" in draft.script
+    assert "module load x\nset +eu\n" in draft.script
+    assert "\neval 'module load pyfai' || exit\n" in draft.script
     assert f"--job-name=beamside-{draft.id}" in draft.script
     assert draft.parameters["distance"] == 1.5
     assert "npt" in draft.parameters

@@ -34,8 +34,8 @@ def make_job(folder: Path, program: str, setup: tuple[str, ...] = (), environmen
     return script
 
 
-def run(script: Path, shell: str = "bash", **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([shell, str(script)], capture_output=True, text=True, timeout=120, check=False,
+def run(script: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=120, check=False,
                           start_new_session=True, env={**os.environ, "SLURM_JOB_ID": "42", **environment},
                           cwd=script.parent)
 
@@ -114,17 +114,15 @@ def test_that_an_exit_in_the_sites_lines_is_recorded(tmp_path: Path) -> None:
 BROKEN = "The environment “broken” could not be set up: its line “{}” {}.\n"
 
 
-@pytest.mark.parametrize("shell", ["bash", "dash"])
 @pytest.mark.parametrize(("line", "code", "did"), [
     ("nosuchmodule load nothere/1.0", 127, "ended with exit code 127"), ("echo before; (exit 3)", 3, ""),
     ("set -e; false; true; (exit 4)", 4, ""), ("set -eu; (exit 5)", 5, ""), ("false # done", 1, ""),
-    ("echo 'it''s' \"$(echo a)\" \\\\; false", 1, ""), ("exit 7", 7, ""), ("exit 0", 1, "ended the shell"),
-    ("trap : TERM; eval 'false'", 1, "")])
-def test_that_a_job_ends_where_its_environment_cannot_be_set_up(tmp_path: Path, shell: str, line: str, code: int,
-                                                                did: str) -> None:
+    ("echo 'it''s' \"$(echo a)\" '\\\\'; false", 1, ""), ("exit 7", 7, ""), ("exit 0", 1, "ended the shell"),
+    ("trap : TERM; eval false", 1, "")])
+def test_that_a_job_ends_where_its_environment_cannot_be_set_up(tmp_path: Path, line: str, code: int, did: str) -> None:
     """It would run on with whatever python3 is found without it."""
     script = make_job(tmp_path, "open('done', 'w')", ("false",), line, environment_name="broken")
-    ran = run(script, need_program(shell))
+    ran = run(script)
     assert (ran.returncode, (tmp_path / "done").exists()) == (code, False)
     assert ran.stderr.endswith(BROKEN.format(line, did or f"ended with exit code {code}")), ran.stderr
     assert ran.stderr.count("could not be set up") == 1
@@ -133,12 +131,10 @@ def test_that_a_job_ends_where_its_environment_cannot_be_set_up(tmp_path: Path, 
     assert (status["state"], status["rc"]) == ("ended", code)
 
 
-@pytest.mark.parametrize("shell", ["bash", "dash"])
 @pytest.mark.parametrize("line", ["if", "echo 'open", "echo $(", "}", "f() {", "cat <<END; )"])
-def test_that_a_line_that_is_no_program_text_ends_the_job_and_nothing_else(tmp_path: Path, shell: str,
-                                                                         line: str) -> None:
+def test_that_a_line_that_is_no_program_text_ends_the_job_and_nothing_else(tmp_path: Path, line: str) -> None:
     script = make_job(tmp_path, "open('done', 'w')", (), line, environment_name="bro'ken")
-    ran = run(script, need_program(shell))
+    ran = run(script)
     assert (ran.returncode != 0, (tmp_path / "done").exists()) == (True, False)
     assert f"The environment “bro'ken” could not be set up: its line “{line}” ended with exit code" in ran.stderr
     assert json.loads((tmp_path / "status.json").read_text())["rc"] == ran.returncode
@@ -155,13 +151,12 @@ def test_that_what_is_said_of_an_environment_is_never_program_text(tmp_path: Pat
     assert not list(tmp_path.rglob("owned"))
 
 
-@pytest.mark.parametrize("shell", ["bash", "dash"])
 @pytest.mark.parametrize("line", ["set -eu; true", "module() { set -u; false; true; }; module load x", "false || true",
                                   "set -- a b c", "true &", "cd /"])
-def test_that_what_an_environment_sets_in_the_shell_is_no_failure(tmp_path: Path, shell: str, line: str) -> None:
+def test_that_what_an_environment_sets_in_the_shell_is_no_failure(tmp_path: Path, line: str) -> None:
     """Neither is the status of the lines for every job, nor what they set."""
     program = "import os, sys; open('done', 'w'); sys.exit(7)"
-    ran = run(make_job(tmp_path, program, ("false", "set -u"), f"X=$UNSET_BY_ANYBODY; {line}"), need_program(shell))
+    ran = run(make_job(tmp_path, program, ("false", "set -u"), f"X=$UNSET_BY_ANYBODY; {line}"))
     assert ((tmp_path / "done").exists(), ran.returncode, ran.stderr) == (True, 7, "")
     assert json.loads((tmp_path / "status.json").read_text())["rc"] == 7
 

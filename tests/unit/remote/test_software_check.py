@@ -95,11 +95,15 @@ def test_that_the_sites_lines_are_run_as_for_a_job(transport: LocalTransport, tm
 
 
 @pytest.mark.parametrize(("line", "state", "words"), [
-    ("exit 3", SoftwareState.UNKNOWN, "took longer than 40 s, or ended the shell"),
-    ("false; nosuchcommand", SoftwareState.READY, ""),
+    ("exit 3", SoftwareState.MISSING, "its line “exit 3” ended with exit code 3."),
+    ("exit 0", SoftwareState.MISSING, "its line “exit 0” ended the shell."),
+    ("false; nosuchcommand", SoftwareState.MISSING, "its line “false; nosuchcommand” ended with exit code 127."),
+    ("set -e; false; true", SoftwareState.READY, ""),
+    ("set -u; echo $NOBODY_SET_THIS", SoftwareState.MISSING, "ended with exit code "),
     ("PATH=/nowhere", SoftwareState.MISSING, "no python3 in the environment"),
-    ("python3() { return 1; }; module load tomo/9", SoftwareState.MISSING, "“saxs” cannot be set up: "),
-    ("python3() { return 1; }\nif", SoftwareState.MISSING, "syntax error"),
+    ("python3() { return 1; }; module load tomo/9; true", SoftwareState.MISSING,
+     "“saxs” cannot be set up: module: command not found."),
+    ("python3() { return 1; }\nif", SoftwareState.MISSING, "its line “python3() { return 1; } if” ended with exit"),
     ("python3() { return 1; }", SoftwareState.MISSING, "no python3 in the environment"),
 ])
 def test_that_a_line_that_fails_is_not_taken_for_a_missing_package(transport: LocalTransport, line: str,
@@ -107,6 +111,52 @@ def test_that_a_line_that_fails_is_not_taken_for_a_missing_package(transport: Lo
     row = only(transport, profile(saxs=line), recipe())
     assert row.state is state, row.sentence
     assert words in row.sentence
+
+
+def test_that_an_environment_that_fails_is_not_ready_whatever_is_found_without_it(transport: LocalTransport) -> None:
+    """A job ends there, with the same words."""
+    row = only(transport, profile(OWN, broken="nosuchmodule load nothere/1.0"),
+               recipe(Requirement("h5py"), environment="broken"))
+    assert row.state is SoftwareState.MISSING
+    assert row.sentence == ("The environment “broken” could not be set up: its line “nosuchmodule load nothere/1.0” "
+                            "ended with exit code 127.")
+    assert row.caution == "Setting it up printed: “nosuchmodule: command not found”"
+    assert row.versions == ()
+    image = recipe(Requirement("h5py"), environment="broken", image="saxs")
+    (row,) = availability(transport, profile(containers="podman", images={"saxs": "saxs:1"}, broken="false"), [image])
+    assert row.sentence.endswith("its line “false” ended with exit code 1."), "it runs before the container"
+
+
+def test_that_the_status_of_the_lines_for_every_job_says_nothing(transport: LocalTransport) -> None:
+    row = only(transport, profile("set -eu", "false; (exit 3)", saxs=f"{OWN}; : $UNSET_BY_ANYBODY"),
+               recipe(Requirement("h5py")))
+    assert (row.state, row.sentence, row.caution) == (SoftwareState.READY, "", "")
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    ("echo fine; echo 'ModuleCmd_Load.c(213):ERROR:105: Unable to locate a modulefile for x' >&2; echo more",
+     "ModuleCmd_Load.c(213):ERROR:105: Unable to locate a modulefile for x"),
+    ("nosuchmodule load x", "nosuchmodule: command not found"),
+    ("printf '\\033[1;31mError\\033[0m: no\\037\\036w 0 done\\n'", "Error: now 0 done"),
+    ("echo Loaded x; echo 0 errors", "")])
+def test_that_what_a_line_complains_of_is_told_though_it_succeeds(transport: LocalTransport, said: str,
+                                                                told: str) -> None:
+    """Old environment modules end with 0 when they fail."""
+    row = only(transport, profile(saxs=f"{OWN}; {said}; true"), recipe(Requirement("h5py")))
+    assert (row.state, row.sentence) == (SoftwareState.READY, "")
+    assert row.caution == (f"Setting it up printed: “{told}”" if told else "")
+    assert row.as_json()["caution"] == row.caution
+    row = only(transport, profile(saxs=f"{OWN}; {said}; true"), recipe(Requirement("nosuchone")))
+    assert row.state is SoftwareState.MISSING
+    assert told in row.sentence
+
+
+def test_that_a_version_that_cannot_be_read_is_told_with_the_one_that_is_needed() -> None:
+    wanted = recipe(Requirement("numpy", "1.20"), Requirement("h5py", "3.0"), Requirement("NoNeed"))
+    row = judge("s", wanted, Place("the environment “a”"),
+                Installed("3.11", {"numpy": "1.24.2", "h5py": "", "NoNeed": ""}))
+    assert row.state is SoftwareState.READY
+    assert row.versions_text == "numpy 1.24.2, h5py (version unknown; 3.0 or later is needed), NoNeed"
 
 
 def test_that_several_environments_are_looked_at_at_once(transport: LocalTransport) -> None:
