@@ -171,7 +171,8 @@ def _range_problem(parameter: Parameter, value: Any) -> str:
             return _expected(parameter, value)
     low, high = value
     if low >= high:
-        return f"{_called(parameter, True)} goes from {low:g} to {high:g}; expected: the lower number first."
+        return (f"{_called(parameter, True)} goes from {number_text(low)} to {number_text(high)}; expected: the lower "
+                "number first.")
     return _bounds_problem(parameter, low) or _bounds_problem(parameter, high)
 
 
@@ -194,11 +195,19 @@ def _number_problem(parameter: Parameter, value: Any) -> str:
 
 def _bounds_problem(parameter: Parameter, value: float) -> str:
     unit = f" {parameter.unit}" if parameter.unit else ""
+    said = number_text(value) + unit
     if parameter.minimum is not None and value < parameter.minimum:
-        return f"{_called(parameter, True)} is {value:g}{unit}; the least is {parameter.minimum:g}{unit}."
+        return f"{_called(parameter, True)} is {said}; the least is {number_text(parameter.minimum)}{unit}."
     if parameter.maximum is not None and value > parameter.maximum:
-        return f"{_called(parameter, True)} is {value:g}{unit}; the most is {parameter.maximum:g}{unit}."
+        return f"{_called(parameter, True)} is {said}; the most is {number_text(parameter.maximum)}{unit}."
     return ""
+
+
+def number_text(value: float) -> str:
+    """For people: digits of large whole numbers in groups, never as a power of ten."""
+    if value != int_or_none(value) or abs(value) >= 1e15:
+        return f"{value:g}"
+    return f"{int(value):,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(int(value))
 
 
 def int_or_none(value: int | float) -> int | None:

@@ -21,7 +21,7 @@ from app.viz.status_line import ElidedLabel
 from app.viz.tips import plain_tip
 
 _DEFAULT_RATE = 20
-_LONGEST_NAME, _SPACING = 110, 8
+_LONGEST_NAME, _LONGEST_LABEL, _SPACING = 110, 200, 8
 _ALL, _NO_RATE, _NO_STEPS, _NO_POSITION = range(4)         # what gives way first in a narrow window
 
 
@@ -242,7 +242,7 @@ class FrameSlider(QWidget):
             widths.extend([BUTTON_WIDTH] * (3 if room < _NO_STEPS else 1))
             widths.append(self.rate.minimumWidth() if room < _NO_RATE else MORE_WIDTH)
         if self.label.text():
-            widths.append(0)
+            widths.append(min(self.label.sizeHint().width(), _LONGEST_LABEL) if room < _NO_STEPS else 0)
         return sum(widths) + _SPACING * (len(widths) - 1)
 
     def _show_index(self) -> None:

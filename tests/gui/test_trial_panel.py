@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QLabel, QLineEdit, QWidget
 
 from app.model.data import DataReference
 from app.model.jobs import JobSpec
@@ -202,6 +202,7 @@ def test_that_the_frame_on_screen_is_tried_and_another_can_be_chosen(qtbot: Any,
                                                                      show: Callable[..., TrialPanel]) -> None:
     panel = show(frame=5)
     qtbot.waitUntil(lambda: panel.number.maximum() == 11, timeout=PATIENCE_MS)
+    assert panel.number.lineEdit().textMargins().left() >= 4, "the number does not touch the edge of its box"
     assert panel.number.value() == 5
     drawn(qtbot, panel, panel.try_now)
     assert curves(panel)[-1].y[-1] == pytest.approx(10, abs=0.1)
@@ -246,6 +247,7 @@ def test_that_after_a_fault_the_picture_is_that_of_the_answer_before(qtbot: Any,
     qtbot.waitUntil(lambda: panel.source.state is TrialState.FAULT, timeout=PATIENCE_MS)
     assert [curve.name for curve in viewer.curves] == ["the answer before"]
     assert viewer.box.childGroup.opacity() < 0.6
+    assert (panel.picture._tag.text(), panel.picture._tag.isVisible()) == ("the answer before", True)
     assert panel.took_text == f"The answer before: {took}"
     assert failed[-1]
     form.values = {"points": 502}
@@ -256,6 +258,7 @@ def test_that_after_a_fault_the_picture_is_that_of_the_answer_before(qtbot: Any,
     drawn(qtbot, panel, panel.try_now)
     assert [curve.name for curve in viewer.curves] == ["the answer before", "this answer"]
     assert viewer.box.childGroup.opacity() == 1
+    assert not panel.picture._tag.isVisible()
     assert "before" not in panel.took_text
     assert not failed[-1]
 
@@ -310,6 +313,9 @@ def test_that_each_picture_of_a_sweep_says_what_it_was_made_with(qtbot: Any, sho
     assert viewer.slider.label.isVisible()
     viewer.slider.set_index((3,))
     assert viewer.slider.label.text() == "centre 121 pixel"
+    assert "Centre" in {label.text() for label in viewer.slider.findChildren(QLabel)}
+    label = viewer.slider.label
+    assert label.width() >= label.fontMetrics().horizontalAdvance(label.text()), "the rate gives way to the value"
 
 
 def test_that_the_centre_of_the_picture_shown_is_taken_over_and_tried(qtbot: Any, show: Callable[..., TrialPanel],

@@ -36,6 +36,7 @@ class FoldedSection(QWidget):
     def __init__(self, title: str, *, folded: bool = True, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.head = QToolButton()
+        self.head.setProperty("role", "fold")
         self.head.setText(title)
         self.head.setAccessibleName(title)
         self.head.setCheckable(True)

@@ -60,4 +60,13 @@ class FormSides(QSplitter):
             self._split.setSizes([380, 240])
 
     def _grow(self, width: int, height: int) -> None:
-        self.window().resize(QSize(width, height).boundedTo(self.room))
+        """Larger, in the middle of the window it belongs to, and never over an edge of the screen."""
+        window = self.window()
+        window.resize(QSize(width, height).boundedTo(self.room))
+        if window.isVisible():                                    # else it is placed when it is shown
+            place, screen = window.frameGeometry(), self.screen().availableGeometry()
+            behind = window.parentWidget()
+            place.moveCenter(behind.window().frameGeometry().center() if behind is not None else place.center())
+            place.moveLeft(max(screen.left(), min(place.left(), screen.right() - place.width())))
+            place.moveTop(max(screen.top(), min(place.top(), screen.bottom() - place.height())))
+            window.move(place.topLeft())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -13,6 +13,9 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QPushButton,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
 )
@@ -21,6 +24,7 @@ from app.model.data import DataReference
 from app.model.text import visible
 from app.session.vocabulary import Recipe
 from app.views.labels import PlainLabel, set_state
+from app.views.submit.place_words import shortened_place
 from app.viz.icons import set_icon
 from app.viz.tips import plain_tip
 
@@ -46,6 +50,7 @@ class InputsField(QWidget):
         self._list.setAccessibleName("Inputs")
         self._list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self._list.setItemDelegate(_Places(self._list))
         self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._list.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
         self._list.setDefaultDropAction(Qt.DropAction.MoveAction)
@@ -200,3 +205,16 @@ class InputsField(QWidget):
     def _say(self, text: str, state: str) -> None:
         self._note.setText(text)
         set_state(self._note, state)
+
+
+class _Places(QStyledItemDelegate):
+    """Leaves out folders where there is no room, never the file's name."""
+
+    def initStyleOption(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        super().initStyleOption(option, index)
+        view = self.parent()
+        assert isinstance(view, QWidget)
+        style = view.style()
+        edge = style.pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin, option, view) + 1
+        room = style.subElementRect(QStyle.SubElement.SE_ItemViewItemText, option, view).width() - 2 * edge - 2
+        option.text = shortened_place(option.text, lambda text: option.fontMetrics.horizontalAdvance(text) <= room)

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLineEdit, QPla
 
 from app.errors import RecipeError
 from app.model.text import visible
-from app.session.vocabulary import Parameter, ParameterType, text_of, value_of
+from app.session.vocabulary import Parameter, ParameterType, number_text, text_of, value_of
 from app.views.labels import ElidedLabel, PlainLabel
 from app.views.submit.form_parts import let_wheel_scroll
 
@@ -322,7 +322,7 @@ def range_text(parameter: Parameter) -> str:
     """``0.001 to 100 m``: which numbers are allowed; empty: any."""
     low, high, unit = parameter.minimum, parameter.maximum, f" {parameter.unit}" if parameter.unit else ""
     if low is not None and high is not None:
-        return f"{low:g} to {high:g}{unit}"
+        return f"{number_text(low)} to {number_text(high)}{unit}"
     if low is not None:
-        return f"{low:g}{unit} or more"
-    return f"{high:g}{unit} or less" if high is not None else ""
+        return f"{number_text(low)}{unit} or more"
+    return f"{number_text(high)}{unit} or less" if high is not None else ""

@@ -224,6 +224,7 @@ class TrialPanel(QWidget):
         self._number.setRange(0, _MOST)
         self._number.setValue(frame)
         self._number.setKeyboardTracking(False)
+        self._number.lineEdit().setTextMargins(6, 0, 0, 0)
         self._number.setAccessibleName(f"Number of the {what}")
         self._slider = QSlider(Qt.Orientation.Horizontal)
         self._slider.setAccessibleName(what.capitalize())

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from app.model.data import Block, DataReference, ReadRequest, Selection
@@ -72,6 +73,9 @@ class TrialPicture(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self._pages)
+        self._tag = PlainLabel(BEFORE, "bubble", self)
+        self._tag.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._tag.hide()
 
     # -- facts ------------------------------------------------------------------------------------------------------
 
@@ -217,6 +221,8 @@ class TrialPicture(QWidget):
         viewer.region_changed.connect(self._wish_region)
         viewer.cursor_moved.connect(self._wish_value)
         viewer.retry_requested.connect(self._wish_again)
+        if viewer.slider is not None and (axis := leading_axis(description)) is not None:
+            viewer.slider.set_names((visible(axis.rsplit("/", 1)[-1]).capitalize(),))     # of a sweep: what is swept
         return viewer
 
     def _take_picture(self, block: Block, last: bool) -> None:
@@ -301,10 +307,23 @@ class TrialPicture(QWidget):
     def _dim(self) -> None:
         """The newest of several curves is no longer “this answer”."""
         viewer = self.viewer
+        self._tag.setVisible(self._outdated and viewer is not None)
+        self._place_tag()
         if self._outdated and isinstance(viewer, CurveView):
             viewer.set_stale(True, BEFORE if viewer.slider is None and self._curve is not None else "")
         elif self._outdated and isinstance(viewer, StackView):
             viewer.image.set_stale(True)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._place_tag()
+
+    def _place_tag(self) -> None:
+        """Over the picture, below the viewer's tools, where neither legend nor colour bar is."""
+        self._tag.adjustSize()
+        tools = self.viewer.toolbar.geometry().bottom() if self.viewer is not None else 0
+        self._tag.move((self.width() - self._tag.width()) // 2, tools + 14)
+        self._tag.raise_()
 
     def _place(self, viewer: CurveView | StackView) -> None:
         self.viewer = viewer
@@ -330,6 +349,7 @@ class TrialPicture(QWidget):
 
     def _drop_viewer(self) -> None:
         self._curve = None
+        self._tag.hide()
         if self.viewer is not None:
             self._pages.removeWidget(self.viewer)
             self.viewer.deleteLater()

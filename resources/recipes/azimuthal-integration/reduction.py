@@ -106,7 +106,10 @@ def sectors_of(parameters):
     found = []
     for piece in text.split(","):
         match = re.fullmatch(r"\s*([-+]?[0-9.]+)\s*:\s*([-+]?[0-9.]+)\s*", piece)
-        if not match or not float(match.group(1)) < float(match.group(2)):
+        if match and not float(match.group(1)) < float(match.group(2)):
+            raise Fault(f"The azimuthal range “{piece.strip()}” is empty: write the smaller angle first, for example"
+                        " -30:30.")
+        if not match:
             raise Fault(f"The azimuthal range “{piece.strip()}” is not of the form from:to in degrees, for example"
                         " -30:30.")
         found.append((float(match.group(1)), float(match.group(2))))

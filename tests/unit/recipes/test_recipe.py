@@ -158,6 +158,7 @@ def test_that_an_assignment_that_cannot_be_read_is_refused(recipe: Recipe, text:
 def test_that_a_form_is_told_what_is_wrong_while_it_is_typed(recipe: Recipe) -> None:
     assert problem(recipe.parameter("bins"), 5) == ""
     assert "the most is 100" in problem(recipe.parameter("bins"), 500)
+    assert "is 99\u202f999\u202f999\u202f999; the most is 100" in problem(recipe.parameter("bins"), 99999999999)
 
 
 @pytest.mark.parametrize("text", ["0:100", "::10", "3", " 1, 2,5:7 ", "-1", "-10:"])
