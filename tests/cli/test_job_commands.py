@@ -18,6 +18,7 @@ from app.recipes.catalogue import shipped_recipes
 from tests.cli.running import checked_error
 from tests.peers.commands import Commands
 from tests.peers.demo_facility import DemoFacility, running_facility
+from tests.peers.need import need_module
 
 SPHERES = "data/visitor/sc5678/saxs/20261112/RAW_DATA/spheres/spheres_0001"
 
@@ -62,6 +63,29 @@ def test_that_a_job_is_held_released_chained_and_repeated(facility: DemoFacility
     shapes = {tuple(node["shape"]) for node in plot["nodes"] if node.get("shape")}
     assert any(70 in shape for shape in shapes), "the value that was changed"
     assert ada.ok("job", f"demo:{second['id']}")["state"] in ("queued", "running", "completed")
+
+
+def test_that_a_series_of_images_is_analysed_by_the_name_it_is_shown_with(
+        facility: DemoFacility, ada: Commands) -> None:
+    fabio = need_module("fabio")
+    scan = facility.data.parent / f"{SPHERES}.nxs"
+    folder = scan.parent / "as images"
+    folder.mkdir()
+    with h5py.File(scan) as file, h5py.File(folder / "plain.h5", "w") as plain:
+        plain["data"] = file["entry/instrument/detector/data"][:3]
+        for number, frame in enumerate(plain["data"], 9):
+            fabio.edfimage.EdfImage(data=frame).write(str(folder / f"scan_{number}.edf"))
+    series = f"demo:{folder}/scan_#.edf"
+    assert 3 in {node["shape"][0] for node in ada.ok("tree", series)["nodes"] if node.get("shape")}
+    wanted = ["--set", f"poni={scan.with_suffix('.poni')}", "--set", "npt=50"]
+    job = ada.ok("submit", "azimuthal-integration", series, *wanted, "--wait")
+    assert job["state"] == "completed"
+    whole = ada.ok("submit", "azimuthal-integration", f"demo:{folder}/plain.h5::/data", *wanted, "--wait")
+    curves = []
+    for output in (job["outputs"][0], whole["outputs"][0]):
+        with h5py.File(output.removeprefix("demo:").partition("::")[0]) as file:
+            curves.append(file["entry/reduced/I"][()])
+    np.testing.assert_array_equal(*curves)
 
 
 def test_that_the_wishes_are_seen_before_anything_is_created(facility: DemoFacility, ada: Commands) -> None:

@@ -72,9 +72,22 @@ cd -- "$1" || exit 1
 [ ! -e cancelled ] && mkdir -m 700 .submit 2>/dev/null || exit 0
 exec sh "./$2"
 """
+# A name of a series (scan_####.cbf) or a pattern stands for the files that have it: the first is looked at, all count.
 _PROBE = r"""
 printf '\036BEAMSIDE\036'
 for p; do
+  n=${p##*/} many=
+  case $n in
+    *'#'*) n=$(printf '%s' "$n" | sed 's/[][*?\\]/\\&/g; s/##*\([^#]*\)$/[0-9]*\1/') ;;
+    *[*?[]*) ;;
+    *) n= ;;
+  esac
+  if [ ! -e "$p" ] && [ -n "$n" ]; then
+    many=$(timeout 20 find -L "${p%/*}/." -maxdepth 1 -name "$n" ! -type d -printf '%s %p\n' 2>/dev/null |
+      LC_ALL=C sort -k 2 | awk 'NR == 1 { f = $0; sub(/^[0-9]+ /, "", f) } { s += $1 }
+        END { if (NR) printf "%d %s", s, f }')
+    [ -z "$many" ] || p=${many#* }
+  fi
   d=$p; while [ ! -e "$d" ] && [ "$d" != "${d%/*}" ]; do d=${d%/*}; done
   if [ -e "$p" ]; then e=there; else e=absent; fi
   if [ -r "$p" ]; then r=readable; else r=closed; fi
@@ -84,6 +97,7 @@ for p; do
     case $(ls -ldn -- "$p/." 2>/dev/null) in d????w???[-x]* | d???????w[-x]*) [ -O "$p" ] || o=open ;; esac
     s=$(timeout 10 du -sLk -- "$p" 2>/dev/null | awk '{ print $1 * 1024; exit }')
   else s=$(stat -Lc %s -- "$p" 2>/dev/null); fi
+  [ -z "$many" ] || s=${many%% *}
   printf '%s %s %s %s %s %s\035' "$e" "$r" "$w" "${s:-0}" "$o" "$(readlink -f -- "${d:-/}")${p#"$d"}"
 done
 """

@@ -295,11 +295,39 @@ def image_files(path):
                         .format(path, ", ".join(sorted(kinds)), os.path.join(path, "*" + sorted(kinds)[0])))
         if not found:
             raise Fault("The folder {} holds no images ({} …).".format(path, ", ".join(IMAGE_SUFFIXES[:3])))
+    elif "#" in os.path.basename(path):
+        found = _numbered(path)
     else:
         found = [name for name in glob.glob(path) if os.path.isfile(name)] if glob.has_magic(path) else []
         if not found:
             raise Fault(f"The input {path} is not there.")
     return sorted(found, key=_by_numbers)
+
+
+def _numbered(path):
+    """The files of a series as Beamside names it: ``scan_####.cbf``, # for the digits of its numbers.
+
+    Where numbers lack, it shows frames without data, which would shift all that are counted here.
+    """
+    folder, name = os.path.split(path)
+    stem, width, suffix = re.fullmatch("(.*?)(#+)([^#]*)", name).groups()
+    found = {}
+    for file in os.listdir(folder) if os.path.isdir(folder) else []:
+        match = re.fullmatch(re.escape(stem) + "([0-9]+)" + re.escape(suffix), file)
+        if match and (int(match.group(1)) not in found or len(match.group(1)) == len(width)):
+            found[int(match.group(1))] = os.path.join(folder, file)
+    if not found:
+        raise Fault(f"There are no files {path}, where # stands for the digits of a number.")
+    lacking = sorted(set(range(min(found), max(found))).difference(found)) if max(found) < 10 ** 7 else []
+    if lacking:
+        raise Fault(f"The series {path} has no file with the number {lacking[0]}{_more(lacking)}, so its frames cannot "
+                    f"be counted as they are shown: name the files that are there, "
+                    f"{os.path.join(folder, stem + '*' + suffix)}.")
+    return list(found.values())
+
+
+def _more(lacking):
+    return f" (nor {len(lacking) - 1} others)" if len(lacking) > 1 else ""
 
 
 def _by_numbers(path):

@@ -29,7 +29,7 @@ def open_scan(name, values):
     path, _, inside = name.partition("::/")
     if not (os.path.isfile(path) and h5py.is_hdf5(path)):
         from tomo_images import image_scan
-        return image_scan(name)
+        return image_scan(path)
     with open_hdf5(path) as file:
         for layout in (data_exchange, nxtomo, tomo_bliss.bliss, grouped, plain):
             scan = layout(file, path, "/" + inside)

@@ -154,6 +154,24 @@ def test_that_a_separator_in_a_log_shifts_no_other_log(tmp_path: Path, link: Fak
     assert [tail.text for tail in tails] == ["a?1\x1eb?\n", "", "c\n"]
 
 
+def test_that_a_series_or_a_pattern_stands_for_its_files(tmp_path: Path, link: FakeLink) -> None:
+    folder = tmp_path / "it's [1] $(touch owned) #2"
+    folder.mkdir()
+    for number in (9, 10, 11):
+        (folder / f"a#b_{number}.cbf").write_bytes(bytes(number))
+    (folder / "a#b_x.cbf").write_bytes(bytes(1000))
+    (folder / "literal_#.cbf").write_bytes(bytes(5))
+    (folder / "literal_1.cbf").write_bytes(bytes(50))
+    names = ("a#b_#.cbf", "a#b_##.cbf", "a?b_*.cbf", "literal_#.cbf", "c_###.cbf", "c_*.cbf", "a[#]b_#.cbf",
+             "a#b_9.cbf")
+    states = JobStore(lambda: link).probe([PurePosixPath(folder / name) for name in names])
+    assert [state.nbytes for state in states] == [30, 30, 1030, 5, 0, 0, 0, 9]
+    assert [state.exists for state in states] == [True] * 4 + [False] * 3 + [True]
+    assert states[0].readable
+    assert not list(tmp_path.rglob("owned"))
+    assert not list(Path().glob("owned"))
+
+
 def test_that_many_files_with_long_names_fit_into_commands_that_a_site_takes(
         tmp_path: Path, link: FakeLink, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []

@@ -230,6 +230,21 @@ def test_that_a_folder_a_pattern_and_a_list_of_images_are_series_in_the_order_of
         assert [frame[0, 0] for _, frame in source.frames(range(3))] == [0, 1, 2]
 
 
+def test_that_a_series_is_found_by_the_name_it_is_shown_with(library: Any, tmp_path: Path) -> None:
+    fabio = need_module("fabio")
+    folder = tmp_path / "run [1] #2"
+    folder.mkdir()
+    for value, name in enumerate(("a#b_9.edf", "a#b_10.edf", "a#b_11.edf", "a#b_x.edf", "ab_12.edf")):
+        fabio.edfimage.EdfImage(data=np.full((3, 4), value, np.int32)).write(str(folder / name))
+    source, = library.sources([f"{folder}/a#b_#.edf"])
+    assert [frame[0, 0] for _, frame in source.frames(range(len(source)))] == [0, 1, 2]
+    with pytest.raises(library.Fault, match="There are no files"):
+        library.sources([f"{folder}/c_#.edf"])
+    (folder / "a#b_10.edf").unlink()
+    with pytest.raises(library.Fault, match=r"has no file with the number 10, so its frames cannot be counted"):
+        library.sources([f"{folder}/a#b_#.edf"])
+
+
 def test_that_read_ahead_keeps_the_order_and_raises_at_its_item(library: Any) -> None:
     got: list[int] = []
     with pytest.raises(ZeroDivisionError):
