@@ -108,7 +108,9 @@ def test_that_data_that_does_not_fit_is_told_before_it_is_handed_in(facility: De
     argv = ["submit", "azimuthal-integration", f"demo:{tomo}::/entry/data", "--dry-run"]
     ada.ok(*submit(facility, "--dry-run"))
     assert not [told for told in warnings(ada) if "does not take" in told or "poni=" in told]
-    ada.ok(*argv)
+    code, value = ada.run(*argv)
+    assert code != 0
+    assert value["error"]["summary"].startswith("Give a PONI file, or set “Sample-detector distance”, “Beam centre, ")
     assert [told for told in warnings(ada) if "does not take NXtomo data" in told]
     calibration = scan.with_suffix(".poni")
     assert [told for told in warnings(ada) if told.endswith(f"is not used; add: --set poni={calibration}")]
