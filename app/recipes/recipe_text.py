@@ -270,6 +270,9 @@ def _accepts(reader: TomlReader) -> Accepts:
     for name in accepts.nx_classes:
         if not _NX_CLASS.fullmatch(name):
             raise reader.fault("nx_classes", f"has “{name[:80]}”", "names such as NXtomo")
+    for name in accepts.layouts:
+        if name not in LAYOUTS:
+            raise reader.fault("layouts", f"has “{name[:80]}”", f"one of {', '.join(LAYOUTS)}")
     for key, names in (("made_for", accepts.made_for), ("excludes", accepts.excludes)):
         for name in names:
             if not _NX_CLASS.fullmatch(name) and name not in LAYOUTS:

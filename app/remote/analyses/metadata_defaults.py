@@ -83,7 +83,7 @@ def input_metadata(data: DataService, reference: DataReference, recipe: Recipe,
     asked = {node.path: data.read(ReadRequest(DataReference(reference.site, reference.file_path, node.path),
                                               statistics=False))
              for parameter, node in rules if parameter.type not in _PATHS and _is_small(node)}
-    definitions = _definitions(nodes, _entry_of(data_path))
+    definitions = _definitions(nodes, _entry_of(data_path) or _default_entry(nodes))
     for definition in definitions:
         asked.setdefault(definition, data.read(ReadRequest(
             DataReference(reference.site, reference.file_path, definition), statistics=False)))

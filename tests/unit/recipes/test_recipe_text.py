@@ -179,6 +179,7 @@ def test_that_a_recipe_without_steps_whose_size_counts_is_one_step() -> None:
     (('unit_from = "how"', 'unit_from = "distance"'), "“unit_from” is “distance”; expected the name of a parameter"),
     (('unit_from = "how"', 'selects = "frames"'), "“selects” is “frames”; expected one of frames, rows, columns, of a"),
     (('"NXtomo", "bliss"', '"tomo"'), "“made_for” has “tomo”; expected names such as NXtomo, or data-exchange"),
+    (('layouts = ["data-exchange"]', 'layouts = ["cxi"]'), "“layouts” has “cxi”; expected one of data-exchange, bliss"),
     (('["NXprocess"]', '"NXprocess"'), "“excludes” is 'NXprocess'"),
     (("rank_minimum = 2", "rank_minimum = 5"), "no more than “rank_maximum”"),
     (("rank_minimum = 2", 'rank_minimum = "2"'), "“rank_minimum” is '2'"),

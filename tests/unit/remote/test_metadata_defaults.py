@@ -224,6 +224,16 @@ def test_that_a_tomography_scan_is_no_powder_ring(data: AgentClient, tmp_path: P
         "Azimuthal integration does not take NXtomo data.")
 
 
+def test_that_a_master_file_whose_frames_are_elsewhere_still_says_what_it_is(data: AgentClient, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "master.h5", "w") as file:
+        entry = file.create_group("entry")
+        entry.attrs["NX_class"] = "NXentry"
+        entry["definition"] = "NXmx"
+        entry.create_group("data").attrs["NX_class"] = "NXdata"
+        entry["data/data_000001"] = h5py.ExternalLink("away_000001.h5", "/data")
+    assert "NXmx" in (look(data, tmp_path / "master.h5", recipe()).facts.nx_classes or ())
+
+
 def test_that_results_are_offered_no_analysis_of_raw_data_and_corrected_frames_are(data: AgentClient,
                                                                                     tmp_path: Path) -> None:
     for name in ("volume", "corrected"):
