@@ -21,6 +21,8 @@ WORDS = {"distance": "the distance (distance)", "pixel_x": "the pixel size (pixe
          "beam_y": "the beam centre (beam_y)"}
 
 
+FARTHEST = 100.0        # metres, as in recipe.toml: detectors that write mm without saying so are farther
+
 _KEPT = {}      # the integrators of the latest geometry, by their place, and its key
 
 
@@ -60,6 +62,9 @@ class Geometry:
         pixel_x, pixel_y = (self._value(found, name, parameters["pixel_size"], 1e6) for name in ("pixel_x", "pixel_y"))
         beam_x, beam_y = (self._centre(found, "beam_x", pixel_x), self._centre(found, "beam_y", pixel_y))
         distance = self._value(found, "distance", parameters["distance"], 1.0)
+        if distance > FARTHEST:
+            raise Fault(f"{source.name} says a distance of {distance:g} m, which may lack its unit: set the distance"
+                        " (distance) or give a PONI file.")
         self.key = ("numbers", distance, beam_y * pixel_y, beam_x * pixel_x, pixel_y, pixel_x, tuple(source.shape),
                     self.wavelength)
 

@@ -207,6 +207,10 @@ def test_that_each_further_fault_is_one_sentence(work: Work, tmp_path: Path, pon
     other = write_poni(tmp_path / "other.poni")
     other.write_text(other.read_text().replace("[120, 160]", "[130, 160]"))
     (tmp_path / "notes.txt").write_text("not a geometry\n")
+    far = nxmx(tmp_path / "far.h5", frames(2))
+    with h5py.File(far, "a") as file:
+        del file["entry/instrument/detector/distance"].attrs["units"]
+    assert "far.h5 says a distance of 1500 m, which may lack its unit: set the distance" in work.fault([str(far)], {})
     for values, said in (
             ({"poni": str(tmp_path / "notes.txt")}, "{}/notes.txt says no detector and no pixel size"),
             ({"poni": str(tmp_path / "notes.txt"), "npt": None, "energy": 12}, "notes.txt says no detector"),
