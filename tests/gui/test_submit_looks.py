@@ -38,6 +38,11 @@ def test_that_a_long_place_loses_its_folders_before_its_name(room: int, shown: s
     assert shortened_place("/a/b/c/spheres_0001.nxs::/entry/x/y/data", lambda text: len(text) <= room) == shown
 
 
+def test_that_a_node_keeps_as_many_of_its_groups_as_there_is_room_for() -> None:
+    assert shortened_place("/a/s.nxs::/entry/instrument/detector/data", lambda text: len(text) <= 36) == \
+        "…/s.nxs::/entry/instrument/…/data"
+
+
 def test_that_places_without_folders_or_node_are_shortened_too() -> None:
     for text in ("scan.h5", "/scan.h5", "/a/scan.h5", "scan.h5::/data", "", "::", "/::/"):
         assert shortened_place(text, lambda _text: True) == text

@@ -25,7 +25,7 @@ def _from_long_to_short(text: str) -> Iterator[str]:
         yield f"{kept}{mark}{node}"
     name = f"…/{name}" if slash and folders else f"{slash}{name}"
     parts = [part for part in node.split("/") if part]
-    if len(parts) > 2:
-        yield f"{name}{mark}/{parts[0]}/…/{parts[-1]}"
+    for kept_parts in range(len(parts) - 2, 0, -1):
+        yield f"{name}{mark}/{'/'.join(parts[:kept_parts])}/…/{parts[-1]}"
     if len(parts) > 1:
         yield f"{name}{mark}…/{parts[-1]}"
