@@ -230,12 +230,15 @@ class Sites:
         """What an open site has of the software that its recipes need, a row for each recipe. Blocks.
 
         Args:
-            again: look, even if nothing changed since the last look over this connection.
+            again: look, even if nothing changed since the last look over this connection, and read the site's own
+                recipes again.
 
         Raises:
             LinkError: the site did not answer.
         """
         profile, recipes, transport = self.profile(name), self.recipes(name, connection), connection.transport
+        if again:
+            recipes.read_again()
         asked = (profile.software, profile.batch.login_shell, tuple(recipes.values()))
         with self._lock:
             known = self._software.get(name)

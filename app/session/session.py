@@ -127,6 +127,10 @@ class Session(QObject):
         """What can be computed there; empty without a batch system."""
         return self._site(site).recipes
 
+    def take_recipes(self, site: str, recipes: tuple[Recipe, ...]) -> None:
+        """Somebody has read them again: what can be computed there is this from now on."""
+        self._site(site).take_recipes(recipes)
+
     def home(self, site: str) -> str:
         """Where browsing starts: the first data root without placeholders, else the home directory."""
         for root in self._book.profile(site).data.roots:

@@ -316,6 +316,11 @@ class SiteLink(QObject):
                 self._told = str(error)              # each attempt fails for the same reason: told once
                 self.lost.emit(self._name, error)
 
+    def take_recipes(self, recipes: tuple[Recipe, ...]) -> None:
+        """What was just read of a site that keeps its own."""
+        if self._book.profile(self._name).software.recipes:
+            self._take_recipes(list(recipes))
+
     def _read_recipes(self) -> None:
         """The facility's own may have changed while the connection was lost; shipped ones cannot."""
         if self._jobs is not None and self._book.profile(self._name).software.recipes:

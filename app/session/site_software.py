@@ -69,7 +69,9 @@ class SiteSoftware(QObject):
             self.look(site)
 
     def look(self, site: str, *, again: bool = False) -> bool:
-        """Look at a site; False: there is no connection. ``again``: even if nothing changed since the last time."""
+        """Look at a site; False: there is no connection. ``again``: even if nothing changed since the last time, and
+        read the site's own recipes again, which the session has then, too.
+        """
         connection = self._session.connection(site)
         if connection is None:
             return False
@@ -84,6 +86,7 @@ class SiteSoftware(QObject):
         self._looking.discard(site)
         self._failed.discard(site)
         self._seen[site] = seen
+        self._session.take_recipes(site, tuple(row.recipe for row in seen[0]))
         self.looked.emit(site)
 
     def _fail(self, site: str, error: BaseException) -> None:

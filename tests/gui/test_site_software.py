@@ -71,3 +71,11 @@ def test_that_a_catalogue_says_what_is_there_and_why_not(qtbot: Any, start: Any,
     with qtbot.waitSignal(software.looked, timeout=PATIENCE_MS):
         software.look("lab")
     assert {row.recipe.name: row.recipe.version for row in software.rows("lab")}["count"] == "2"
+
+    (folder / "count/recipe.toml").write_text(TOML.format(3))
+    (folder / "broken/recipe.toml").write_text(TOML.format(1).replace('"count"', '"mended"'))
+    with qtbot.waitSignal(software.looked, timeout=PATIENCE_MS):
+        software.look("lab", again=True)
+    assert {row.recipe.name: row.recipe.version for row in software.rows("lab")}["count"] == "3"
+    assert (versions(program)["count"], versions(program)["mended"]) == ("3", "1"), "where analyses are offered"
+    assert software.left_out("lab") == ()

@@ -1,6 +1,7 @@
 """The recipes of one site as a mapping that stays true: shipped ones, and what the facility keeps there.
 
-Read over the site's transport when first looked at, and again after every reconnection; in between from memory. Blocks
+Read over the site's transport when first looked at, and again after every reconnection and when asked to; in between
+from memory. Blocks
 when it reads (never use it on Qt's thread); a site that does not answer leaves what was last known.
 """
 
@@ -39,6 +40,11 @@ class RecipeShelf(Mapping[str, Recipe]):
     def faults(self) -> tuple[RecipeFault, ...]:
         """What was left out, and why."""
         return self._now().faults
+
+    def read_again(self) -> None:
+        """What is looked at next is what the site has then, as far as it answers."""
+        with self._lock:
+            self._read_over = None
 
     def __getitem__(self, name: str) -> Recipe:
         return self._now().recipes[name]

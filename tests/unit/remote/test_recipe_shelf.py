@@ -46,13 +46,17 @@ def test_that_a_site_is_read_again_only_after_a_reconnection(tmp_path: Path) -> 
     assert shelf["count"].version == "1"
     write(tmp_path, "2")
     assert shelf["count"].version == "1"
-    door.renew()
+    shelf.read_again()
+    assert shelf["count"].version == "2", "somebody asked for it"
+    write(tmp_path, "2.1")
     assert shelf["count"].version == "2"
+    door.renew()
+    assert shelf["count"].version == "2.1"
     door.shut = True
     write(tmp_path, "3")
-    assert shelf["count"].version == "2"
+    assert shelf["count"].version == "2.1"
     door.shut = False
-    assert shelf["count"].version == "2"
+    assert shelf["count"].version == "2.1"
     door.now.close()
 
 
