@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QSize
-from PySide6.QtWidgets import QStyleOptionViewItem, QToolButton
+from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem, QToolButton
 
 from app.model.data import DataReference
 from app.session.session import SiteState
@@ -54,7 +54,9 @@ def test_that_the_files_name_and_the_end_of_the_node_are_read_in_the_form(dialog
     option, index = QStyleOptionViewItem(), places.model().index(0, 0)
     places.initViewItemOption(option)
     option.rect = places.visualRect(index)
-    places.itemDelegate().initStyleOption(option, index)
+    delegate = places.itemDelegate()
+    assert isinstance(delegate, QStyledItemDelegate)
+    delegate.initStyleOption(option, index)
     assert option.text.startswith("…/")
     assert "spheres_0001.nxs::/entry/" in option.text
     assert option.text.endswith("/data")
@@ -72,7 +74,9 @@ def test_that_an_open_header_looks_like_no_active_switch(dialog: SubmitDialog) -
 def test_that_a_form_that_grows_stays_on_its_window_and_on_the_screen(
         qtbot: Any, dialog: SubmitDialog, monkeypatch: pytest.MonkeyPatch) -> None:
     room = dialog.screen().availableGeometry()
-    window = dialog.parentWidget().window()
+    parent = dialog.parentWidget()
+    assert parent is not None
+    window = parent.window()
     window.setGeometry(room)
     dialog.resize(500, 500)
     dialog.move(room.left(), room.top())
