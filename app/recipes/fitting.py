@@ -35,7 +35,12 @@ class DataFacts:
 
 
 def why_not(recipe: Recipe, facts: DataFacts) -> str:
-    """Why the recipe cannot be used on this data, in one sentence; ``""``: nothing speaks against it."""
+    """Why the recipe cannot be used on this data, in one sentence; ``""``: nothing speaks against it.
+
+    The most telling reason first: what the data is like, before how its file is laid out.
+    """
+    if wrong := cannot_be(recipe, facts):
+        return wrong
     accepts = recipe.accepts
     suffix = facts.file_path.suffix.lower()
     is_image = suffix not in HDF5_SUFFIXES
@@ -50,6 +55,12 @@ def why_not(recipe: Recipe, facts: DataFacts) -> str:
     if wrong := next((name for name in accepts.excludes if name in names_of(facts)), ""):
         what = "results of a computation" if wrong == RESULT else f"{LAYOUTS.get(wrong, wrong)} data"
         return f"{recipe.title} does not take {what}."
+    return ""
+
+
+def cannot_be(recipe: Recipe, facts: DataFacts) -> str:
+    """Why no program of this recipe can do anything with the data: its dimensions, or the kind of its values."""
+    accepts = recipe.accepts
     if facts.rank is not None:
         low, high = accepts.rank_minimum, accepts.rank_maximum
         if (low is not None and facts.rank < low) or (high is not None and facts.rank > high):
@@ -63,6 +74,21 @@ def is_made_for(recipe: Recipe, facts: DataFacts) -> bool:
     """The recipe names what the data is, so it is offered first."""
     accepts = recipe.accepts
     return not names_of(facts).isdisjoint((*accepts.nx_classes, *accepts.layouts, *accepts.made_for))
+
+
+def order_of(recipe: Recipe, facts: DataFacts) -> tuple[int, int, str]:
+    """To sort recipes by how well they fit: made for such data; saying most of what they accept; taking anything; made
+    for other data. Titles last."""
+    accepts = recipe.accepts
+    said = sum(bool(wanted) for wanted in (accepts.nx_classes, accepts.layouts, accepts.excludes, accepts.kinds,
+                                           accepts.suffixes, accepts.rank_minimum, accepts.rank_maximum))
+    if is_made_for(recipe, facts):
+        place = 0
+    elif accepts.made_for:
+        place = 3
+    else:
+        place = 1 if said else 2
+    return place, -said, recipe.title.casefold()
 
 
 def names_of(facts: DataFacts) -> frozenset[str]:

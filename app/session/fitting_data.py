@@ -16,7 +16,7 @@ import numpy as np
 from PySide6.QtCore import QObject, Signal
 
 from app.model.data import DataReference
-from app.recipes.fitting import DataFacts, is_made_for, why_not
+from app.recipes.fitting import DataFacts, order_of, why_not
 from app.recipes.recipe import Recipe
 from app.remote.analyses.metadata_defaults import InputMetadata, input_metadata
 from app.session.future_watcher import FutureWatcher
@@ -60,8 +60,8 @@ class FittingData(QObject):
         self._asked: set[DataReference] = set()
 
     def offers(self, reference: DataReference, shape: Sequence[int] | None = None, dtype: str = "") -> list[Offer]:
-        """All analyses of the data's site: those that can run first, of these those made for what the data is first;
-        those that do not fit last.
+        """All analyses of the data's site: those that can run first, of these those that fit best first; those that do not
+        fit last.
 
         ``shape`` ``None``: not known.
         """
@@ -71,7 +71,7 @@ class FittingData(QObject):
             self._ask(reference)
         offers = [Offer(recipe, why_not(recipe, facts), self._warning(reference.site, recipe)) for recipe in recipes]
         return sorted(offers, key=lambda offer: (bool(offer.why_not), bool(offer.warning),
-                                                 not is_made_for(offer.recipe, facts)))
+                                                 order_of(offer.recipe, facts)))
 
     def _warning(self, site: str, recipe: Recipe) -> str:
         if self._software is None:
