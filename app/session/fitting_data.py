@@ -60,8 +60,8 @@ class FittingData(QObject):
         self._asked: set[DataReference] = set()
 
     def offers(self, reference: DataReference, shape: Sequence[int] | None = None, dtype: str = "") -> list[Offer]:
-        """All analyses of the data's site: those that can run first, of these those that fit best first; those that do not
-        fit last.
+        """All analyses of the data's site: those that can run first, of these those that fit best first; those that
+        do not fit last.
 
         ``shape`` ``None``: not known.
         """
