@@ -259,6 +259,7 @@ def _add_wishes(command: argparse.ArgumentParser) -> None:
                          help="start when this job has completed; may be given again")
     command.add_argument("--hold", action="store_true", help="submit it held, until it is released")
     command.add_argument("--name", metavar="NAME")
+    command.add_argument("--anyway", action="store_true", help="even if the data is damaged or of no use to the recipe")
     command.add_argument("--dry-run", action="store_true", help="only show what would be submitted")
     command.add_argument("--wait", action="store_true", help="wait for the end of the job")
 

@@ -14,12 +14,21 @@ from app.commands.context import Context, wait
 from app.commands.job_text import job_json, job_line
 from app.commands.jobs import find
 from app.commands.recipes import fill_from_metadata
-from app.errors import BatchError, DataError, LinkError, LinkLostError, RecipeError, UsageError
+from app.errors import (
+    BatchError,
+    DamagedFileError,
+    DataError,
+    LinkError,
+    LinkLostError,
+    NotHdf5Error,
+    RecipeError,
+    UsageError,
+)
 from app.model.data import DataReference
 from app.model.jobs import InputExtent, Job, JobSpec, JobState, Resources
 from app.recipes.catalogue import shipped_recipes
 from app.recipes.companions import CompanionSearch
-from app.recipes.fitting import why_not
+from app.recipes.fitting import HDF5_SUFFIXES, cannot_be, why_not
 from app.recipes.needs import needed
 from app.recipes.parameters import parse_assignments, problem
 from app.recipes.recipe import Recipe
@@ -32,6 +41,7 @@ from app.remote.jobs.service import JobService
 
 _log = logging.getLogger(__name__)
 _MOST_FOLDERS = 12                      # that are looked into for what lies beside the data
+_ANYWAY = "Choose other data, or submit it all the same with --anyway."
 SOONEST_S, LATEST_S = 1.0, 15.0         # between two looks at a job that is waited for
 _GOES_ON = (JobState.QUEUED, JobState.HELD, JobState.RUNNING)     # of what is left of a job that failed
 
@@ -47,7 +57,7 @@ def run_submit(arguments: argparse.Namespace, context: Context) -> int:
     fill_from_metadata(recipe, values, context.reference(arguments.targets[0]), context)
     service = context.jobs(site)
     references = [context.reference(text) for text in arguments.targets]
-    in_data = _warn(recipe, values, references, context)
+    in_data = _warn(recipe, values, references, arguments.anyway, context)
     spec = JobSpec(site, recipe.name, inputs, values,
                    Resources(arguments.partition or "", arguments.account or "", arguments.time),
                    name=arguments.name or "", tasks=arguments.tasks, hold=arguments.hold,
@@ -68,7 +78,7 @@ def run_resubmit(arguments: argparse.Namespace, context: Context) -> int:
     changes = _values(recipe, arguments.set)
     kept, sentences = fitting_parameters(recipe, job.version, spec.parameters)
     for sentence in sentences:
-        context.output.event("warning", {"summary": sentence}, sentence)
+        _tell(sentence, context)
     values = {name: value for name, value in {**kept, **changes}.items() if value is not None}
     old = spec.resources
     resources = replace(old, partition=arguments.partition or old.partition, account=arguments.account or old.account,
@@ -77,7 +87,7 @@ def run_resubmit(arguments: argparse.Namespace, context: Context) -> int:
     parted = [text.partition("::") for text in spec.inputs]
     inputs = [DataReference(job.site, PurePosixPath(file), inside) for file, _, inside in parted]
     if inputs:              # else it is refused
-        spec = replace(spec, in_data=_warn(recipe, values, inputs, context))
+        spec = replace(spec, in_data=_warn(recipe, values, inputs, arguments.anyway, context))
     return _hand_in(service, service.prepare(spec), arguments, context)
 
 
@@ -106,7 +116,7 @@ def follow(service: JobService, job: Job, context: Context) -> Job:
 
 def _hand_in(service: JobService, draft: Draft, arguments: argparse.Namespace, context: Context) -> int:
     for warning in draft.warnings:
-        context.output.event("warning", {"summary": warning}, warning)
+        _tell(warning, context)
     if arguments.dry_run:
         _show(draft, context)
         return 0
@@ -151,13 +161,17 @@ def _sizes(inputs: Sequence[DataReference], context: Context) -> tuple[InputExte
     return tuple(extent for extent in found if extent is not None) if None not in found else ()
 
 
-def _warn(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataReference],
+def _warn(recipe: Recipe, values: Mapping[str, object], inputs: Sequence[DataReference], anyway: bool,
           context: Context) -> dict[str, bool]:
-    """Say what the form says of values and data; which parameters the first input says itself, as far as is known."""
-    in_data = _warn_of_misfits(recipe, values, inputs[0], context)
+    """Say what the form says of values and data; which parameters the first input says itself, as far as is known.
+
+    Raises:
+        DataError: the data is known to be of no use, and nobody said ``anyway``.
+    """
+    in_data = _warn_of_misfits(recipe, values, inputs[0], anyway, context)
     _warn_of_ranges(recipe, values, inputs, context)
     for name, told in unused_words(recipe, values).items():         # the form greys them
-        context.output.event("warning", {"summary": told, "parameter": name}, told)
+        _tell(told, context, parameter=name)
     _warn_of_software(recipe, inputs[0].site, context)
     _warn_of_companions(recipe, values, inputs[0], context)
     return in_data
@@ -171,7 +185,7 @@ def _warn_of_ranges(recipe: Recipe, values: Mapping[str, object], inputs: Sequen
         extents = _sizes(inputs, context)
         for parameter in chosen:
             if told := beyond_the_inputs(parameter, values[parameter.name], extents):
-                context.output.event("warning", {"summary": told, "parameter": parameter.name}, told)
+                _tell(told, context, parameter=parameter.name)
 
 
 def _warn_of_software(recipe: Recipe, site: str, context: Context) -> None:
@@ -185,23 +199,40 @@ def _warn_of_software(recipe: Recipe, site: str, context: Context) -> None:
         return
     for warning in (row.warning for row in rows if row.recipe.name == recipe.name):
         if warning:
-            context.output.event("warning", {"summary": warning}, warning)
+            _tell(warning, context)
 
 
-def _warn_of_misfits(recipe: Recipe, values: Mapping[str, object], first: DataReference,
+def _warn_of_misfits(recipe: Recipe, values: Mapping[str, object], first: DataReference, anyway: bool,
                      context: Context) -> dict[str, bool]:
-    """Say that the first input is nothing the recipe takes, as the form does; what of the needed it says itself."""
+    """Say that the first input is nothing the recipe takes, as the form does; what of the needed it says itself.
+
+    Raises:
+        DataError: it is damaged, or of dimensions or a kind that the recipe's program can do nothing with.
+    """
     wanted = set(needed(recipe, values))
     named = {name for p in recipe.parameters if p.name in wanted for case in p.needed_if for name in case}
     asked = tuple(p for p in recipe.parameters if p.name in wanted | named)
     try:
         found = input_metadata(context.data(first.site), first, replace(recipe, parameters=asked), wait)
     except DataError as error:
+        damaged = isinstance(error, DamagedFileError) or (isinstance(error, NotHdf5Error)
+                                                          and first.file_path.suffix.lower() in HDF5_SUFFIXES)
+        if damaged and not anyway:
+            raise type(error)(error.summary, error.detail, _ANYWAY) from error
+        if damaged:
+            _tell(error.summary, context)
+            return {}
         context.output.say(f"Whether the data fits could not be found out: {error.summary}")
         return {}
+    if (wrong := cannot_be(recipe, found.facts)) and not anyway:
+        raise DataError(wrong, remedy=_ANYWAY)
     if wrong := why_not(recipe, found.facts):
-        context.output.event("warning", {"summary": wrong}, wrong)
+        _tell(wrong, context)
     return found.said
+
+
+def _tell(warning: str, context: Context, **more: str) -> None:
+    context.output.event("warning", {"summary": warning, **more}, f"Warning: {warning}")
 
 
 def _warn_of_companions(recipe: Recipe, values: Mapping[str, object], first: DataReference, context: Context) -> None:
@@ -220,7 +251,7 @@ def _warn_of_companions(recipe: Recipe, values: Mapping[str, object], first: Dat
             continue
         for parameter, path in search.take(listing):
             told = f"{parameter.title}: {path} lies beside the data and is not used; add: --set {parameter.name}={path}"
-            context.output.event("warning", {"summary": told}, told)
+            _tell(told, context)
 
 
 def _recipe(name: str, site: str, context: Context) -> Recipe:

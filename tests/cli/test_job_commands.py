@@ -257,3 +257,20 @@ def test_that_submitting_again_warns_as_the_form_does(facility: DemoFacility, ad
     assert "No longer a value that is taken, so the default is there: Radial unit." in said
     assert [text for text in said if "lies beside the data and is not used" in text]
     assert [text for text in said if "“0:99999”" in text], "a range beyond the data"
+
+
+def test_that_data_that_is_of_no_use_is_refused_unless_it_is_wanted_anyway(facility: DemoFacility,
+                                                                          ada: Commands) -> None:
+    folder = (facility.data.parent / f"{SPHERES}.nxs").parent
+    line, cut = folder / "line.h5", folder / "cut.h5"
+    with h5py.File(line, "w") as out:
+        out["exchange/data"] = np.zeros(5, np.uint16)
+    cut.write_bytes((facility.data.parent / f"{SPHERES}.nxs").read_bytes()[:100_000])
+    for file, words in ((f"{line}::/exchange/data", "takes data of at least 2 dimensions; this has 1."),
+                        (str(cut), "is shorter than it says it should be, as after an interrupted copy.")):
+        argv = ["submit", "azimuthal-integration", f"demo:{file}", "--dry-run"]
+        code, value = ada.run(*argv)
+        error = checked_error(code, value)
+        assert (code, words in error["summary"], "--anyway" in error["remedy"]) == (3, True, True), error
+        ada.ok(*argv, "--anyway")
+        assert [told for told in warnings(ada) if words in told]
