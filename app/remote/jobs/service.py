@@ -264,7 +264,7 @@ class JobService:
         ids = _ids(job, lambda state: state is JobState.QUEUED)
         if not ids:
             if job.state.ended:
-                raise BatchError(f"The job {_called(job)} has ended ({job.state.value}), so there is nothing to hold.")
+                raise _over(job, "hold")
             raise BatchError(f"The job {_called(job)} is {job.state.value}: only a job that waits can be held.",
                              remedy="Cancel it if it should not go on.")
         self._batch.hold(ids[:1], _called(job))       # later steps wait for this one anyhow
@@ -276,8 +276,7 @@ class JobService:
         ids = _ids(job, lambda state: state is JobState.HELD)
         if not ids:
             if job.state.ended:
-                raise BatchError(f"The job {_called(job)} has ended ({job.state.value}), so there is nothing to "
-                                 "release.")
+                raise _over(job, "release")
             raise BatchError(f"The job {_called(job)} is not held.", remedy="The list of jobs says what it waits for.")
         self._batch.release(ids, _called(job))
         return self._again(job)
@@ -332,6 +331,11 @@ class JobService:
             raise RecipeError(f"There is no recipe “{name}”.",
                               remedy=f"There is {', '.join(sorted(self._recipes)) or 'none'}.")
         return self._recipes[name]
+
+
+def _over(job: Job, act: str) -> BatchError:
+    return BatchError(f"The job {_called(job)} has ended ({job.state.value}), so there is nothing to {act}.",
+                      remedy="The list of jobs says how it ended.")
 
 
 def _called(job: Job) -> str:

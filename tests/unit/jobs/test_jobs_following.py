@@ -257,7 +257,7 @@ def test_that_jobs_started_by_hand_are_seen_cancelled_held_and_followed_to_their
         service.spec_of("7")
 
 
-def test_that_a_job_that_has_ended_is_neither_held_nor_released_and_no_wrong_remedy_is_offered(
+def test_that_a_job_that_has_ended_is_neither_held_nor_released_and_that_is_told(
         service: JobService, slurm: FakeSlurm) -> None:
     slurm.by_hand("7", "over soon")
     assert service.job("7").state is JobState.RUNNING
@@ -267,7 +267,7 @@ def test_that_a_job_that_has_ended_is_neither_held_nor_released_and_no_wrong_rem
         with pytest.raises(BatchError) as caught:
             control("7")
         assert caught.value.summary == f"The job 7 has ended (failed), so there is nothing to {what}."
-        assert caught.value.remedy == ""
+        assert caught.value.remedy == "The list of jobs says how it ended."
 
 
 def test_that_an_array_started_by_hand_is_one_job_with_its_tasks(service: JobService, slurm: FakeSlurm) -> None:
