@@ -54,8 +54,10 @@ while [ $# -ge 7 ]; do
       set +eu
       if [ "$b_image" != - ] && [ ! -r "$b_image" ]; then b_say noimage -; fi
       if [ "$b_runtime" != - ] && ! command -v "$b_runtime" >/dev/null 2>&1; then b_say noruntime -; fi
-      for b_p in $b_programs; do command -v "$b_p" >/dev/null 2>&1 && b_say program "$b_p"; done
-      b_python=$(eval "$b_words python3 -c \"\$b_check\" \"\$b_packages\"" 2>/dev/null 3>&- </dev/null)
+      if [ -z "$b_words" ]; then
+        for b_p in $b_programs; do command -v "$b_p" >/dev/null 2>&1 && b_say program "$b_p"; done
+      fi
+      b_python=$(eval "$b_words python3 -c \"\$b_check\" \"\$b_packages\" \"\$b_programs\"" 2>/dev/null 3>&- </dev/null)
       b_say python "$(printf "%s" "$b_python" | tail -n 1)"
       b_say done -
     } | { b_printed=$(tail -c 3000 | tr -d "\000-\011\013-\032\034-\037\177"); b_say printed "$b_printed"; }
@@ -84,7 +86,9 @@ for name in json.loads(sys.argv[1]):
                 found[name] = ""
         except Exception:
             pass
-print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], "packages": found}))
+from shutil import which
+print(json.dumps({"python": "%d.%d.%d" % sys.version_info[:3], "packages": found,
+                  "programs": [name for name in sys.argv[2].split() if which(name)]}))
 """
 
 
@@ -204,10 +208,11 @@ def _installed(facts: Mapping[str, list[str]]) -> Installed:
     if "done" not in facts:
         return Installed(problem=f"setting it up took longer than {_EACH_S} s, or ended the shell.")
     failed, code = "failed" in facts, _number(facts.get("failed", ["0"])[0])
-    programs = tuple(facts.get("program", []))
     python: Any = _json(facts.get("python", [""])[0])
     packages = python.get("packages")
     version = python.get("python")
+    inside = python.get("programs")         # of an image, where what the node has does not count
+    programs = (*facts.get("program", []), *(str(name) for name in (inside if isinstance(inside, list) else ())))
     if not isinstance(version, str) or not isinstance(packages, dict):
         return Installed("", {}, programs, trouble=trouble, failed=failed, code=code)
     return Installed(version, {str(name): str(value) for name, value in packages.items()}, programs, trouble=trouble,

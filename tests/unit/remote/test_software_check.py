@@ -181,6 +181,26 @@ def test_that_an_image_is_looked_into(transport: LocalTransport, tmp_path: Path)
     assert row.sentence == "nosuchone is not installed in the container image saxs:1: ask the site to install it."
 
 
+def test_that_programs_are_looked_for_in_the_image_and_not_on_the_node(transport: LocalTransport,
+                                                                       tmp_path: Path) -> None:
+    for folder, name in (("node", "only.outside"), ("image", "only.inside")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("#!/bin/sh\n")
+        (tmp_path / folder / name).chmod(0o755)
+    (tmp_path / "node" / "podman").write_text(
+        '#!/bin/bash\nwhile [ "$1" != saxs:1 ]; do shift; done; shift\n'
+        f'inside={shlex.quote(str(tmp_path / "image"))}; while IFS= read -r -d: folder; do\n'
+        '  [ -e "$folder/only.outside" ] || inside=$inside:$folder\ndone <<<"$PATH:"\nexport PATH=$inside; exec "$@"\n')
+    (tmp_path / "node" / "podman").chmod(0o755)
+    site = profile(f"PATH={shlex.quote(str(tmp_path / 'node'))}:$PATH; {OWN}", containers="podman",
+                   images={"saxs": "saxs:1"})
+    sentences = [only(transport, site, recipe(Requirement(program=name), image="saxs")).sentence
+                 for name in ("only.inside", "only.outside")]
+    assert sentences[0] == ""
+    assert "only.outside is not installed in the container image" in sentences[1]
+    assert only(transport, site, recipe(Requirement(program="only.outside"))).sentence == ""
+
+
 @pytest.mark.parametrize(("containers", "images", "state", "words"), [
     ("none", {"saxs": "/img"}, SoftwareState.MISSING, "runs no containers"),
     ("podman", {}, SoftwareState.MISSING, "“saxs” is not in the site's profile ([software.images])"),
